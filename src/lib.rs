@@ -1,0 +1,25 @@
+//! A WebSocket server in which everyone in a room hears everyone: one process, one thread, one
+//! event loop, no `unsafe`.
+//!
+//! A message goes this way:
+//!
+//! ```text
+//! readable ─► one shared read buffer ─► Connection (no sockets, no clock)
+//!               handshaking: head complete? parsed once ─► 101, or an HTTP answer
+//!               open: header ─► unmask ─► UTF-8 ─► message, borrowed where it arrived whole
+//! application(&mut Hub, ClientId, Event) ─► hub.say(client, message)
+//!               encoded once, appended to the room's log
+//! end of tick: for every member of a room that grew, ONE write from its place to the log's end
+//! ```
+//!
+//! [`Server`] is the whole of it, and its application is one closure. [`protocol`] is RFC 6455
+//! without sockets, for any other transport.
+
+pub mod protocol;
+
+mod config;
+mod server;
+
+pub use config::Config;
+pub use protocol::{CloseCode, Limits, Message, Request, Response};
+pub use server::{Cause, ClientId, Departure, Event, Exchange, Hub, Server, Stopper, Upgrade};

@@ -1,0 +1,222 @@
+//! One connection, from the first byte of the handshake to the last of the close
+//! (RFC 6455, sections 4.2 and 7), without a socket and without a clock.
+
+use std::mem;
+use std::sync::Arc;
+
+use super::close::{CloseCode, CloseFrame, encode_close};
+use super::frame::{Opcode, encode_frame, encode_header};
+use super::handshake::Terms;
+use super::limits::Limits;
+use super::receiver::{Incoming, Receiver};
+use super::response::Response;
+use super::violation::{Refusal, Violation};
+
+/// What a connection received whole.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Received<'a> {
+    /// A request's head, complete. [`Connection::accept`] or [`Connection::respond`] must follow
+    /// before anything else is received.
+    Head(Vec<u8>),
+    /// A message or a control frame.
+    Frames(Incoming<'a>),
+}
+
+/// What a peer did that ends the connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Failure {
+    /// Before the upgrade: answer with [`Connection::respond`].
+    Handshake(Refusal),
+    /// After it: answer with [`Connection::fail`].
+    Protocol(Violation),
+}
+
+/// The server's side of a connection.
+///
+/// Bytes that arrived go into [`receive`](Self::receive); what is to be sent is appended by the
+/// other methods to the buffer that they are given. The caller owns the transport and the time.
+#[derive(Debug)]
+pub struct Connection {
+    limits: Arc<Limits>,
+    state: State,
+}
+
+#[derive(Debug)]
+enum State {
+    /// The request's head has not arrived whole.
+    Handshaking(Head),
+    /// Messages go both ways.
+    Open(Receiver),
+    /// Our close frame is under way, the peer's is awaited (RFC 6455, section 7.1.2).
+    Closing(Receiver),
+    /// Nothing more is sent, and what arrives is ignored.
+    Closed,
+}
+
+/// The head so far.
+#[derive(Debug, Default)]
+struct Head(Vec<u8>);
+
+impl Connection {
+    /// A connection that has just been made.
+    pub fn new(limits: Arc<Limits>) -> Self {
+        Self { limits, state: State::Handshaking(Head::default()) }
+    }
+
+    /// Takes bytes off the front of `input` until something is whole; `None` when they are used
+    /// up. Payloads are unmasked in place.
+    ///
+    /// # Errors
+    /// What the peer did wrong; it is to be answered, and nothing more will be received.
+    pub fn receive<'a>(
+        &mut self,
+        input: &mut &'a mut [u8],
+    ) -> Result<Option<Received<'a>>, Failure> {
+        let received = match &mut self.state {
+            State::Handshaking(head) => {
+                let max = self.limits.max_head_bytes;
+                head.receive(input, max).map_err(Failure::Handshake)?.map(Received::Head)
+            }
+            State::Open(receiver) => {
+                receiver.receive(input).map_err(Failure::Protocol)?.map(Received::Frames)
+            }
+            State::Closing(receiver) => {
+                receive_close(receiver, input).map_err(Failure::Protocol)?.map(Received::Frames)
+            }
+            State::Closed => {
+                *input = &mut [];
+                None
+            }
+        };
+        Ok(received)
+    }
+
+    /// Upgrades the connection: it is open when the answer is sent.
+    pub fn accept(&mut self, terms: &Terms, out: &mut Vec<u8>) {
+        terms.encode(out);
+        self.state = State::Open(Receiver::new(self.limits.clone()));
+    }
+
+    /// Answers without an upgrade; the connection ends when the answer is sent.
+    pub fn respond(&mut self, response: &Response, head_only: bool, out: &mut Vec<u8>) {
+        response.encode(head_only, out);
+        self.state = State::Closed;
+    }
+
+    /// Answers a ping (RFC 6455, section 5.5.3), if messages may still be sent.
+    pub fn pong(&self, payload: &[u8], out: &mut Vec<u8>) {
+        if self.is_open() {
+            encode_frame(Opcode::Pong, payload, out);
+        }
+    }
+
+    /// Begins the close handshake; after it, nothing else is sent (RFC 6455, section 7.1.2).
+    pub fn close(&mut self, code: CloseCode, reason: &str, out: &mut Vec<u8>) {
+        self.state = match mem::replace(&mut self.state, State::Closed) {
+            State::Open(receiver) => {
+                encode_close(code, reason, out);
+                State::Closing(receiver)
+            }
+            state => state,
+        };
+    }
+
+    /// Completes the close handshake when the peer's close frame has arrived, with an answer that
+    /// echoes its code and reason if the peer began.
+    pub fn answer_close(&mut self, frame: Option<&CloseFrame>, out: &mut Vec<u8>) {
+        if self.is_open() {
+            match frame {
+                Some(CloseFrame { code, reason }) => encode_close(*code, reason, out),
+                None => encode_header(Opcode::Close, 0, out),
+            }
+        }
+        self.state = State::Closed;
+    }
+
+    /// Fails the connection (RFC 6455, section 7.1.7): a close frame says why, if none was sent.
+    pub fn fail(&mut self, violation: Violation, out: &mut Vec<u8>) {
+        if self.is_open() {
+            encode_close(violation.close_code(), &violation.to_string(), out);
+        }
+        self.state = State::Closed;
+    }
+
+    /// Ends the connection without a word: its transport is gone.
+    pub fn abandon(&mut self) {
+        self.state = State::Closed;
+    }
+
+    /// Whether the request's head is awaited.
+    pub fn is_handshaking(&self) -> bool {
+        matches!(self.state, State::Handshaking(_))
+    }
+
+    /// Whether messages may be sent.
+    pub fn is_open(&self) -> bool {
+        matches!(self.state, State::Open(_))
+    }
+
+    /// Whether nothing more is to be said or heard.
+    pub fn is_closed(&self) -> bool {
+        matches!(self.state, State::Closed)
+    }
+}
+
+/// After our close frame only the peer's matters; what else was under way is passed over.
+fn receive_close<'a>(
+    receiver: &mut Receiver,
+    input: &mut &'a mut [u8],
+) -> Result<Option<Incoming<'a>>, Violation> {
+    while let Some(incoming) = receiver.receive(input)? {
+        if matches!(incoming, Incoming::Close(_)) {
+            return Ok(Some(incoming));
+        }
+    }
+    Ok(None)
+}
+
+impl Head {
+    /// Takes the head off the front of `input`, once it is whole. What follows it stays.
+    fn receive(
+        &mut self,
+        input: &mut &mut [u8],
+        max_bytes: usize,
+    ) -> Result<Option<Vec<u8>>, Refusal> {
+        if self.0.is_empty() {
+            skip_empty_lines(input);
+        }
+        let before = self.0.len();
+        let bytes = mem::take(input);
+        // What was searched before is not searched again, but for an end that was cut.
+        self.0.extend_from_slice(&bytes[..bytes.len().min(max_bytes - before)]);
+        let Some(end) = head_end(&self.0, before.saturating_sub(3)) else {
+            return if before + bytes.len() < max_bytes {
+                Ok(None)
+            } else {
+                Err(Refusal::HeadTooLong)
+            };
+        };
+        self.0.truncate(end);
+        *input = &mut bytes[end - before..];
+        Ok(Some(mem::take(&mut self.0)))
+    }
+}
+
+/// RFC 9112, section 2.2: "a server that is expecting to receive and parse a request-line SHOULD
+/// ignore at least one empty line (CRLF) received prior to the request-line."
+fn skip_empty_lines(input: &mut &mut [u8]) {
+    let empty = input.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
+    *input = &mut mem::take(input)[empty..];
+}
+
+/// The offset behind the empty line that ends a head, searched from `from` on. A line may end in
+/// a bare LF (RFC 9112, section 2.2).
+fn head_end(bytes: &[u8], from: usize) -> Option<usize> {
+    let ends = bytes.iter().enumerate().skip(from).filter(|(_, byte)| **byte == b'\n');
+    let mut ends = ends.map(|(at, _)| at + 1);
+    ends.find_map(|at| match bytes[at..] {
+        [b'\n', ..] => Some(at + 1),
+        [b'\r', b'\n', ..] => Some(at + 2),
+        _ => None,
+    })
+}

@@ -1,0 +1,248 @@
+//! Frame headers, read from clients and written to them (RFC 6455, section 5.2).
+
+use super::violation::Violation;
+
+/// The most payload bytes of a control frame (RFC 6455, section 5.5).
+pub const MAX_CONTROL_BYTES: usize = 125;
+
+/// The most bytes of a client's frame header: two, eight of length, four of mask.
+pub const MAX_CLIENT_HEADER_BYTES: usize = 14;
+
+const FIN: u8 = 0x80;
+const RESERVED: u8 = 0x70;
+const MASKED: u8 = 0x80;
+const LENGTH: u8 = 0x7f;
+
+/// What a frame is (RFC 6455, section 5.2).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Opcode {
+    /// The next fragment of a message.
+    Continuation = 0x0,
+    /// A text message, or its first fragment.
+    Text = 0x1,
+    /// A binary message, or its first fragment.
+    Binary = 0x2,
+    /// The end of the connection.
+    Close = 0x8,
+    /// A question whether the peer is there.
+    Ping = 0x9,
+    /// The answer to a ping.
+    Pong = 0xa,
+}
+
+impl Opcode {
+    /// The opcode of these four bits.
+    fn from_bits(bits: u8) -> Result<Self, Violation> {
+        Ok(match bits {
+            0x0 => Self::Continuation,
+            0x1 => Self::Text,
+            0x2 => Self::Binary,
+            0x8 => Self::Close,
+            0x9 => Self::Ping,
+            0xa => Self::Pong,
+            // "If an unknown opcode is received, the receiving endpoint MUST _Fail the
+            // WebSocket Connection_."
+            _ => return Err(Violation::ReservedOpcode(bits)),
+        })
+    }
+
+    /// Whether this is a close, a ping or a pong (RFC 6455, section 5.5).
+    pub fn is_control(self) -> bool {
+        self as u8 & 0x8 != 0
+    }
+}
+
+/// The header of a frame that a client sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ClientHeader {
+    /// Whether this is the last fragment of its message.
+    pub fin: bool,
+    /// What the frame is.
+    pub opcode: Opcode,
+    /// The masking key (RFC 6455, section 5.3).
+    pub mask: [u8; 4],
+    /// The length of the payload in bytes, below 2^63.
+    pub length: u64,
+}
+
+impl ClientHeader {
+    /// Reads the header at the start of `bytes`, and tells how many bytes it takes (6, 8 or 14);
+    /// `None` where it has not arrived whole.
+    ///
+    /// # Errors
+    /// Whatever in it breaks RFC 6455, sections 5.1, 5.2 or 5.5, as soon as it can be seen.
+    pub fn parse(bytes: &[u8]) -> Result<Option<(Self, usize)>, Violation> {
+        let Some((&[first, second], rest)) = bytes.split_first_chunk::<2>() else {
+            return Ok(None);
+        };
+        let (fin, opcode) = Self::parse_first(first)?;
+        Self::check_second(second, fin, opcode)?;
+        let Some((length, rest)) = Self::parse_length(second & LENGTH, rest)? else {
+            return Ok(None);
+        };
+        let Some((&mask, rest)) = rest.split_first_chunk::<4>() else {
+            return Ok(None);
+        };
+        Ok(Some((Self { fin, opcode, mask, length }, bytes.len() - rest.len())))
+    }
+
+    fn parse_first(byte: u8) -> Result<(bool, Opcode), Violation> {
+        // "MUST be 0 unless an extension is negotiated that defines meanings for non-zero values."
+        if byte & RESERVED != 0 {
+            return Err(Violation::ReservedBits);
+        }
+        Ok((byte & FIN != 0, Opcode::from_bits(byte & 0x0f)?))
+    }
+
+    fn check_second(byte: u8, fin: bool, opcode: Opcode) -> Result<(), Violation> {
+        // 5.1: "The server MUST close the connection upon receiving a frame that is not masked."
+        if byte & MASKED == 0 {
+            return Err(Violation::Unmasked);
+        }
+        // 5.5: "All control frames MUST have a payload length of 125 bytes or less and MUST NOT
+        // be fragmented."
+        if opcode.is_control() && !fin {
+            return Err(Violation::FragmentedControl);
+        }
+        if opcode.is_control() && usize::from(byte & LENGTH) > MAX_CONTROL_BYTES {
+            return Err(Violation::LongControl);
+        }
+        Ok(())
+    }
+
+    /// The length, and what follows it. "The minimal number of bytes MUST be used to encode the
+    /// length", and "the most significant bit MUST be 0".
+    fn parse_length(short: u8, rest: &[u8]) -> Result<Option<(u64, &[u8])>, Violation> {
+        let (length, rest, least) = match short {
+            126 => match rest.split_first_chunk() {
+                Some((bytes, rest)) => (u16::from_be_bytes(*bytes).into(), rest, 126),
+                None => return Ok(None),
+            },
+            127 => match rest.split_first_chunk() {
+                Some((bytes, rest)) => (u64::from_be_bytes(*bytes), rest, 0x1_0000),
+                None => return Ok(None),
+            },
+            short => (short.into(), rest, 0),
+        };
+        if length < least {
+            return Err(Violation::NonMinimalLength);
+        }
+        if length >> 63 != 0 {
+            return Err(Violation::LengthTopBit);
+        }
+        Ok(Some((length, rest)))
+    }
+}
+
+/// Appends the header of a whole, unmasked frame with a payload of `length` bytes to `out`.
+/// "A server MUST NOT mask any frames that it sends to the client" (RFC 6455, section 5.1).
+pub fn encode_header(opcode: Opcode, length: usize, out: &mut Vec<u8>) {
+    let first = FIN | opcode as u8;
+    match length {
+        0..=125 => out.extend_from_slice(&[first, length as u8]),
+        126..=0xffff => {
+            let [high, low] = (length as u16).to_be_bytes();
+            out.extend_from_slice(&[first, 126, high, low]);
+        }
+        _ => {
+            out.extend_from_slice(&[first, 127]);
+            out.extend_from_slice(&(length as u64).to_be_bytes());
+        }
+    }
+}
+
+/// Appends a whole, unmasked frame to `out`.
+pub fn encode_frame(opcode: Opcode, payload: &[u8], out: &mut Vec<u8>) {
+    encode_header(opcode, payload.len(), out);
+    out.extend_from_slice(payload);
+}
+
+/// The size in bytes, 2, 4 or 10, of the header that [`encode_header`] writes for `length`.
+pub fn header_size(length: usize) -> usize {
+    match length {
+        0..=125 => 2,
+        126..=0xffff => 4,
+        _ => 10,
+    }
+}
+
+/// The size in bytes of the whole server frame at the start of `bytes`, which must begin with
+/// what [`encode_frame`] wrote; `None` where its header is cut short.
+pub fn frame_size(bytes: &[u8]) -> Option<usize> {
+    let length = match *bytes.get(1)? {
+        126 => u16::from_be_bytes(*bytes.get(2..)?.first_chunk()?).into(),
+        127 => usize::try_from(u64::from_be_bytes(*bytes.get(2..)?.first_chunk()?)).ok()?,
+        short => short.into(),
+    };
+    Some(header_size(length) + length)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MASK: [u8; 4] = [1, 2, 3, 4];
+
+    fn header(first: u8, length: &[u8]) -> Vec<u8> {
+        [&[first], length, &MASK].concat()
+    }
+
+    #[test]
+    fn all_three_length_forms_at_their_edges() {
+        let cases: [(&[u8], u64); 6] = [
+            (&[0x80], 0),
+            (&[0x80 | 125], 125),
+            (&[0x80 | 126, 0, 126], 126),
+            (&[0x80 | 126, 0xff, 0xff], 65535),
+            (&[0x80 | 127, 0, 0, 0, 0, 0, 1, 0, 0], 65536),
+            (&[0x80 | 127, 0x7f, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff], u64::MAX >> 1),
+        ];
+        for (bytes, length) in cases {
+            let bytes = header(0x82, bytes);
+            let expected = ClientHeader { fin: true, opcode: Opcode::Binary, mask: MASK, length };
+            assert_eq!(ClientHeader::parse(&bytes), Ok(Some((expected, bytes.len()))));
+        }
+    }
+
+    #[test]
+    fn a_header_cut_anywhere_is_not_complete() {
+        let bytes = header(0x82, &[0x80 | 127, 0, 0, 0, 0, 0, 1, 0, 0]);
+        for end in 0..bytes.len() {
+            assert_eq!(ClientHeader::parse(&bytes[..end]), Ok(None), "{end}");
+        }
+    }
+
+    #[test]
+    fn what_breaks_a_rule_is_a_violation() {
+        let cases: [(u8, &[u8], Violation); 9] = [
+            (0xc1, &[0x80], Violation::ReservedBits),
+            (0xa1, &[0x80], Violation::ReservedBits),
+            (0x91, &[0x80], Violation::ReservedBits),
+            (0x83, &[0x80], Violation::ReservedOpcode(3)),
+            (0x8b, &[0x80], Violation::ReservedOpcode(11)),
+            (0x81, &[0x00], Violation::Unmasked),
+            (0x09, &[0x80], Violation::FragmentedControl),
+            (0x89, &[0x80 | 126, 0, 126], Violation::LongControl),
+            (0x81, &[0x80 | 126, 0, 125], Violation::NonMinimalLength),
+        ];
+        for (first, length, violation) in cases {
+            assert_eq!(ClientHeader::parse(&header(first, length)), Err(violation));
+        }
+        let long = [0x80 | 127, 0, 0, 0, 0, 0, 0, 0xff, 0xff];
+        assert_eq!(ClientHeader::parse(&header(0x81, &long)), Err(Violation::NonMinimalLength));
+        let top = [0x80 | 127, 0x80, 0, 0, 0, 0, 0, 0, 0];
+        assert_eq!(ClientHeader::parse(&header(0x81, &top)), Err(Violation::LengthTopBit));
+    }
+
+    #[test]
+    fn what_is_encoded_has_its_size() {
+        for length in [0, 1, 125, 126, 65535, 65536, 100_000] {
+            let mut out = Vec::new();
+            encode_frame(Opcode::Text, &vec![b'x'; length], &mut out);
+            assert_eq!(out.len(), header_size(length) + length);
+            assert_eq!(frame_size(&out), Some(out.len()));
+            assert_eq!(out[0], 0x81);
+        }
+    }
+}

@@ -1,0 +1,29 @@
+//! How much of one peer's input is taken.
+
+/// The limits that the protocol keeps. None of them is a length that a peer declares: memory
+/// grows with the bytes that arrive, up to these.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Limits {
+    /// The longest request head, in bytes. 8 KiB is what most web servers take, and holds every
+    /// browser's cookies.
+    pub max_head_bytes: usize,
+    /// The most header fields of a request. Browsers send about 15, proxies add a few.
+    pub max_headers: usize,
+    /// The longest message, in bytes of its payload, however it is fragmented. 16 MiB is the
+    /// longest that the Autobahn suite sends.
+    pub max_message_bytes: usize,
+    /// The most empty fragments of one message. They carry nothing, so that no limit in bytes
+    /// ends them.
+    pub max_empty_fragments: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            max_head_bytes: 8 << 10,
+            max_headers: 64,
+            max_message_bytes: 16 << 20,
+            max_empty_fragments: 1_000,
+        }
+    }
+}

@@ -1,0 +1,48 @@
+//! RFC 6455 without sockets: bytes and state only.
+//!
+//! Nothing here opens a socket, reads a clock or writes a log line, so that any transport can
+//! carry it and every test is exact. [`Connection`] is the whole of one connection; the modules
+//! below it are its parts, in the order in which a message meets them.
+//!
+//! ```
+//! use std::sync::Arc;
+//! use townhall::protocol::{Connection, Limits, Received, Request, Terms};
+//!
+//! let mut connection = Connection::new(Arc::new(Limits::default()));
+//! let mut bytes = *b"GET / HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\n\
+//!     Connection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
+//!     Sec-WebSocket-Version: 13\r\n\r\n\x89\x82\0\0\0\0hi";
+//! let (mut input, mut out) = (&mut bytes[..], Vec::new());
+//!
+//! let Ok(Some(Received::Head(head))) = connection.receive(&mut input) else { panic!() };
+//! let terms = Terms::negotiate(&Request::parse(&head, 64)?, &[])?;
+//! connection.accept(&terms, &mut out);
+//! assert!(out.starts_with(b"HTTP/1.1 101 "));
+//!
+//! let Ok(Some(Received::Frames(ping))) = connection.receive(&mut input) else { panic!() };
+//! println!("{ping:?}");
+//! # Ok::<(), townhall::protocol::Refusal>(())
+//! ```
+
+pub mod frame;
+pub mod mask;
+pub mod utf8;
+
+mod close;
+mod connection;
+mod handshake;
+mod limits;
+mod message;
+mod receiver;
+mod response;
+mod violation;
+
+pub use close::{CloseCode, CloseFrame, encode_close};
+pub use connection::{Connection, Failure, Received};
+pub use frame::{ClientHeader, Opcode};
+pub use handshake::{Request, Terms, accept_key};
+pub use limits::Limits;
+pub use message::Message;
+pub use receiver::{Incoming, Receiver};
+pub use response::Response;
+pub use violation::{Refusal, Violation};

@@ -1,0 +1,147 @@
+//! What a peer did wrong, and the close code or HTTP status that it earns.
+
+use std::fmt;
+
+use super::close::CloseCode;
+
+/// A breach of the framing or message rules, after the handshake.
+///
+/// Its [`Display`](fmt::Display) text fits into a close frame's reason.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Violation {
+    /// A reserved bit is set and no extension gives it a meaning (RFC 6455, section 5.2).
+    ReservedBits,
+    /// The opcode, 3 to 7 or 11 to 15, is reserved (RFC 6455, section 5.2).
+    ReservedOpcode(u8),
+    /// A client's frame came without a mask (RFC 6455, section 5.1).
+    Unmasked,
+    /// A control frame without FIN (RFC 6455, section 5.5).
+    FragmentedControl,
+    /// A control frame of more than 125 bytes (RFC 6455, section 5.5).
+    LongControl,
+    /// A length in more bytes than it needs (RFC 6455, section 5.2).
+    NonMinimalLength,
+    /// A 64-bit length with its top bit set (RFC 6455, section 5.2).
+    LengthTopBit,
+    /// A continuation frame with nothing to continue (RFC 6455, section 5.4).
+    UnexpectedContinuation,
+    /// A new message inside an unfinished one (RFC 6455, section 5.4).
+    InterruptedMessage,
+    /// Text that is not UTF-8 (RFC 6455, section 8.1).
+    InvalidUtf8,
+    /// A message longer than the configured limit (RFC 6455, section 10.4).
+    MessageTooBig,
+    /// More empty fragments in one message than the configured limit.
+    TooManyEmptyFragments,
+    /// A close frame whose payload is a single byte (RFC 6455, section 5.5.1).
+    TruncatedCloseCode,
+    /// A close code that must not be sent (RFC 6455, section 7.4).
+    InvalidCloseCode(u16),
+    /// A close reason that is not UTF-8 (RFC 6455, section 5.5.1).
+    InvalidCloseReason,
+}
+
+impl Violation {
+    /// The code of the close frame that answers this violation (RFC 6455, section 7.4.1).
+    pub fn close_code(self) -> CloseCode {
+        match self {
+            Self::InvalidUtf8 | Self::InvalidCloseReason => CloseCode::INVALID_PAYLOAD,
+            Self::MessageTooBig => CloseCode::MESSAGE_TOO_BIG,
+            Self::TooManyEmptyFragments => CloseCode::POLICY_VIOLATION,
+            _ => CloseCode::PROTOCOL_ERROR,
+        }
+    }
+}
+
+impl fmt::Display for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::ReservedBits => f.write_str("a reserved bit is set"),
+            Self::ReservedOpcode(opcode) => write!(f, "opcode {opcode} is reserved"),
+            Self::Unmasked => f.write_str("a frame is not masked"),
+            Self::FragmentedControl => f.write_str("a control frame is fragmented"),
+            Self::LongControl => f.write_str("a control frame is longer than 125 bytes"),
+            Self::NonMinimalLength => f.write_str("a length is not in its shortest form"),
+            Self::LengthTopBit => f.write_str("a length has its top bit set"),
+            Self::UnexpectedContinuation => f.write_str("a continuation continues nothing"),
+            Self::InterruptedMessage => f.write_str("a message begins inside another"),
+            Self::InvalidUtf8 => f.write_str("a text is not UTF-8"),
+            Self::MessageTooBig => f.write_str("a message is longer than the limit"),
+            Self::TooManyEmptyFragments => f.write_str("a message has too many empty fragments"),
+            Self::TruncatedCloseCode => f.write_str("a close code is cut short"),
+            Self::InvalidCloseCode(code) => write!(f, "close code {code} must not be sent"),
+            Self::InvalidCloseReason => f.write_str("a close reason is not UTF-8"),
+        }
+    }
+}
+
+impl std::error::Error for Violation {}
+
+/// Why a request is not upgraded.
+///
+/// Its [`Display`](fmt::Display) text is the body of the answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refusal {
+    /// The head is not HTTP, or breaks one of its rules.
+    Malformed(&'static str),
+    /// The head is longer than the configured limit (RFC 6585, section 5).
+    HeadTooLong,
+    /// The head has more fields than the configured limit (RFC 6585, section 5).
+    TooManyHeaders,
+    /// The version is not HTTP/1.1 (RFC 6455, section 4.2.1).
+    HttpVersion,
+    /// The method is not GET (RFC 6455, section 4.2.1).
+    Method,
+    /// The request does not ask for an upgrade to WebSocket.
+    NoUpgrade,
+    /// The WebSocket version is not 13 (RFC 6455, section 4.4).
+    WebSocketVersion,
+    /// The head did not arrive in time (RFC 9110, section 15.5.9).
+    Timeout,
+    /// The server holds as many connections as it may.
+    Full,
+}
+
+impl Refusal {
+    /// The HTTP status of the answer.
+    pub fn status(self) -> u16 {
+        match self {
+            Self::Malformed(_) => 400,
+            Self::Method => 405,
+            Self::Timeout => 408,
+            Self::NoUpgrade | Self::WebSocketVersion => 426,
+            Self::HeadTooLong | Self::TooManyHeaders => 431,
+            Self::Full => 503,
+            Self::HttpVersion => 505,
+        }
+    }
+
+    /// The field, name and value, that the status wants beside it.
+    pub fn header(self) -> Option<(&'static str, &'static str)> {
+        match self {
+            Self::Method => Some(("Allow", "GET, HEAD")),
+            Self::NoUpgrade => Some(("Upgrade", "websocket")),
+            Self::WebSocketVersion => Some(("Sec-WebSocket-Version", "13")),
+            Self::Full => Some(("Retry-After", "5")),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Malformed(what) => what,
+            Self::HeadTooLong => "the request's head is longer than the limit",
+            Self::TooManyHeaders => "the request has more header fields than the limit",
+            Self::HttpVersion => "only HTTP/1.1 is spoken here",
+            Self::Method => "the method must be GET",
+            Self::NoUpgrade => "this is a WebSocket room: connect with a WebSocket client",
+            Self::WebSocketVersion => "only WebSocket version 13 is spoken here",
+            Self::Timeout => "the request's head did not arrive in time",
+            Self::Full => "the server is full, try again later",
+        })
+    }
+}
+
+impl std::error::Error for Refusal {}
