@@ -1,0 +1,95 @@
+//! The command line.
+
+use std::net::SocketAddr;
+
+use clap::error::ErrorKind;
+use clap::{CommandFactory, Parser, ValueEnum};
+use log::LevelFilter;
+use townhall::{Config, Limits};
+
+/// A WebSocket server in which everyone in a room hears everyone.
+///
+/// Open the address that it prints with a browser to chat. Every path is a room: what one member
+/// of ws://ADDRESS/lobby says, every member of /lobby hears, in the same order.
+#[derive(Debug, Parser)]
+#[command(version, max_term_width = 100)]
+pub struct Flags {
+    /// Listen on this address and port; port 0 takes a free one. May be given several times
+    #[arg(long, value_name = "IP:PORT", env = "TOWNHALL_LISTEN", value_delimiter = ',')]
+    #[arg(default_value = "127.0.0.1:8080")]
+    listen: Vec<SocketAddr>,
+
+    /// Who hears a message
+    #[arg(long, env = "TOWNHALL_MODE", value_enum, default_value_t = Mode::Broadcast)]
+    pub mode: Mode,
+
+    /// Say only the first N characters of a text, or N bytes of a binary message
+    #[arg(long, value_name = "N", env = "TOWNHALL_TRUNCATE")]
+    pub truncate: Option<usize>,
+
+    /// Do not say a message to the one who sent it
+    #[arg(long, env = "TOWNHALL_NO_REFLECT")]
+    pub no_reflect: bool,
+
+    /// Speak this subprotocol, to clients that ask for it. May be given several times
+    #[arg(long, value_name = "NAME", env = "TOWNHALL_SUBPROTOCOL", value_delimiter = ',')]
+    subprotocol: Vec<String>,
+
+    /// The longest message in bytes; a longer one closes its connection with 1009
+    #[arg(long, value_name = "BYTES", env = "TOWNHALL_MAX_MESSAGE_BYTES")]
+    #[arg(default_value_t = Limits::default().max_message_bytes)]
+    max_message_bytes: usize,
+
+    /// The most connections at once; the next is answered with 503
+    #[arg(long, value_name = "N", env = "TOWNHALL_MAX_CONNECTIONS")]
+    #[arg(default_value_t = Config::default().max_connections)]
+    max_connections: usize,
+
+    /// The most bytes that a member may be behind its room, before it is closed with 1013.
+    /// Twice the longest message by default
+    #[arg(long, value_name = "BYTES", env = "TOWNHALL_MAX_BACKLOG_BYTES")]
+    max_backlog_bytes: Option<usize>,
+
+    /// What to log: connections at debug, refusals and their reasons at info, never what is said
+    #[arg(long, value_name = "LEVEL", env = "TOWNHALL_LOG_LEVEL", default_value_t = LevelFilter::Info)]
+    #[arg(value_parser = clap::value_parser!(LevelFilter))]
+    pub log_level: LevelFilter,
+}
+
+/// Who hears a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Mode {
+    /// Every member of the room
+    Broadcast,
+    /// Only the one who sent it
+    Echo,
+}
+
+impl Flags {
+    /// Reads the command line and the environment.
+    ///
+    /// # Errors
+    /// Flags that do not make sense, alone or together.
+    pub fn read() -> Result<Self, clap::Error> {
+        let flags = Self::try_parse()?;
+        if flags.no_reflect && flags.mode == Mode::Echo {
+            let reason = "with --no-reflect in --mode echo nobody would hear anything";
+            return Err(Self::command().error(ErrorKind::ArgumentConflict, reason));
+        }
+        Ok(flags)
+    }
+
+    /// The configuration that the flags ask for.
+    pub fn config(&self) -> Config {
+        let limits = Limits { max_message_bytes: self.max_message_bytes, ..Limits::default() };
+        let twice = self.max_message_bytes.saturating_mul(2);
+        Config {
+            listen: self.listen.clone(),
+            subprotocols: self.subprotocol.clone(),
+            max_connections: self.max_connections,
+            max_backlog_bytes: self.max_backlog_bytes.unwrap_or(twice),
+            limits,
+            ..Config::default()
+        }
+    }
+}

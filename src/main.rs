@@ -1,0 +1,52 @@
+//! The townhall program: flags, a page, and a chat.
+
+mod flags;
+mod page;
+
+use std::error::Error;
+use std::io::{Write, stdout};
+use std::process::ExitCode;
+
+use flags::{Flags, Mode};
+use page::Page;
+use townhall::{ClientId, Event, Hub, Message, Server};
+
+fn main() -> ExitCode {
+    let flags = Flags::read().unwrap_or_else(|error| error.exit());
+    match run(&flags) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("townhall: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(flags: &Flags) -> Result<(), Box<dyn Error>> {
+    simple_logger::SimpleLogger::new().with_level(flags.log_level).init()?;
+    let mut server = Server::bind(flags.config())?;
+    server.stop_on_signals()?;
+    for address in server.addresses() {
+        writeln!(stdout(), "townhall is listening on http://{address}/")?;
+    }
+    let page = Page::new();
+    server.run(|hub, client, event| match event {
+        Event::Request(exchange) if exchange.request().path() == "/" => {
+            exchange.respond(page.response());
+        }
+        Event::Open { room } => hub.join(client, room),
+        Event::Message(message) => say(flags, hub, client, message),
+        _ => {}
+    })?;
+    Ok(())
+}
+
+/// Says to the room, or to whom the flags choose, what one of its members said.
+fn say(flags: &Flags, hub: &mut Hub, client: ClientId, message: Message<'_>) {
+    let message = flags.truncate.map_or(message, |length| message.truncate(length));
+    match flags.mode {
+        Mode::Echo => hub.send(client, message),
+        Mode::Broadcast if flags.no_reflect => hub.say_to_others(client, message),
+        Mode::Broadcast => hub.say(client, message),
+    }
+}

@@ -1,0 +1,46 @@
+//! The page at `/`: one document that shows what WebSocket is, with nothing from outside.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use sha2::{Digest, Sha256};
+use townhall::Response;
+
+const HTML: &str = include_str!("index.html");
+const CSS: &str = include_str!("page.css");
+const JS: &str = include_str!("page.js");
+
+/// The page's document and the policy that goes with it.
+pub struct Page {
+    html: String,
+    policy: String,
+}
+
+impl Page {
+    /// Puts the document together. Its policy allows just the style and the script that are in
+    /// it, known by their hashes (Content Security Policy Level 3, section 2.3.1).
+    pub fn new() -> Self {
+        let html = HTML.replace("/*css*/", CSS).replace("/*js*/", JS);
+        let (style, script) = (hash(CSS), hash(JS));
+        let policy = format!(
+            "default-src 'none'; script-src '{script}'; style-src '{style}'; connect-src 'self'; \
+             img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+        );
+        Self { html, policy }
+    }
+
+    /// The answer to a request for the page.
+    pub fn response(&self) -> Response {
+        Response::new(200)
+            .header("Content-Type", "text/html; charset=utf-8")
+            .header("Content-Security-Policy", self.policy.clone())
+            .header("X-Content-Type-Options", "nosniff")
+            .header("Referrer-Policy", "no-referrer")
+            .header("Cross-Origin-Opener-Policy", "same-origin")
+            .header("Cache-Control", "no-cache")
+            .body(self.html.clone().into_bytes())
+    }
+}
+
+fn hash(content: &str) -> String {
+    format!("sha256-{}", STANDARD.encode(Sha256::digest(content)))
+}

@@ -1,0 +1,269 @@
+//! One client: its socket, its connection, its place in the room's log.
+
+use std::io::{self, ErrorKind, IoSlice, Write};
+use std::net::Shutdown;
+
+use mio::net::TcpStream;
+
+use super::deadlines::Tick;
+use super::departure::Cause;
+use super::id::ClientId;
+use super::log::{Cursor, Log, Pool};
+use super::outbox::{NOWHERE, Outbox};
+use crate::protocol::Connection;
+
+/// The most pieces of one write. More are seldom at hand: a piece is a segment of the log, or a
+/// run of private frames.
+const MAX_PIECES: usize = 16;
+
+/// A member's place in its room.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Seat {
+    /// The room's key.
+    pub(super) room: usize,
+    /// The member's index in the room's list.
+    pub(super) index: usize,
+}
+
+/// A client, from accept to the end of its TCP connection.
+#[derive(Debug)]
+pub(super) struct Client {
+    pub(super) id: ClientId,
+    pub(super) stream: TcpStream,
+    pub(super) connection: Connection,
+    pub(super) seat: Option<Seat>,
+    cursor: Cursor,
+    outbox: Option<Box<Outbox>>,
+    /// When something must have happened.
+    pub(super) deadline: Option<Tick>,
+    /// Why the server closes the connection, if it does.
+    pub(super) cause: Option<Cause>,
+    /// The socket took less than it was given, and has not asked for more.
+    pub(super) blocked: bool,
+    /// The peer has ended its side, behind what may still be read.
+    pub(super) hangup: bool,
+    /// All that the peer sent is read.
+    pub(super) read_closed: bool,
+    /// We have ended ours.
+    write_closed: bool,
+    /// The last bytes are queued; what follows is not for this client.
+    finishing: bool,
+    /// The application was told that the client is there.
+    pub(super) opened: bool,
+    /// The application was told, or is about to be, that it is gone.
+    pub(super) departed: bool,
+    /// It waits in the event loop's queue of readable clients.
+    pub(super) queued: bool,
+}
+
+impl Client {
+    pub(super) fn new(id: ClientId, stream: TcpStream, connection: Connection) -> Self {
+        Self {
+            id,
+            stream,
+            connection,
+            seat: None,
+            cursor: Cursor::default(),
+            outbox: None,
+            deadline: None,
+            cause: None,
+            blocked: false,
+            hangup: false,
+            read_closed: false,
+            write_closed: false,
+            finishing: false,
+            opened: false,
+            departed: false,
+            queued: false,
+        }
+    }
+
+    /// Makes the client a reader of the room's log.
+    pub(super) fn enter(&mut self, seat: Seat, log: &mut Log) {
+        self.seat = Some(seat);
+        self.cursor = log.enter();
+        if let Some(outbox) = &mut self.outbox {
+            outbox.attach(self.cursor.offset());
+        }
+    }
+
+    /// Ends that. What it has not got of the log becomes private, unless it is not to get it.
+    pub(super) fn leave(&mut self, log: &mut Log, pool: &mut Pool, keep: Keep) {
+        self.seat = None;
+        let outbox = self.outbox.get_or_insert_default();
+        match keep {
+            Keep::All => outbox.detach(log, self.cursor),
+            Keep::UnfinishedFrame => outbox.cut(log, self.cursor),
+            Keep::Nothing => **outbox = Outbox::default(),
+        }
+        self.outbox.take_if(|outbox| outbox.is_empty());
+        log.leave(self.cursor, pool);
+        self.cursor = Cursor::default();
+    }
+
+    /// The connection, and the buffer for what is to be sent when the log is written up to `at`,
+    /// its end.
+    pub(super) fn speak(&mut self, at: u64) -> (&mut Connection, &mut Vec<u8>) {
+        (&mut self.connection, self.outbox.get_or_insert_default().buffer(at))
+    }
+
+    /// Queues the answer to a ping. A peer that does not read gets only the latest.
+    pub(super) fn pong(&mut self, payload: &[u8], at: u64) {
+        if !self.connection.is_open() {
+            return;
+        }
+        if self.blocked {
+            self.outbox.get_or_insert_default().pong = Some(payload.into());
+        } else {
+            let (connection, out) = self.speak(at);
+            connection.pong(payload, out);
+        }
+    }
+
+    /// Leaves out what is in the log between `from` and `to`, its end.
+    pub(super) fn skip(&mut self, from: u64, to: u64, log: &mut Log, pool: &mut Pool) {
+        if self.finishing {
+            return;
+        }
+        if self.outbox.is_none() && self.cursor.offset() == from {
+            log.advance(&mut self.cursor, to, pool);
+        } else {
+            self.outbox.get_or_insert_default().skip(from, to);
+        }
+    }
+
+    /// Queues what `speak` says at `at`, the log's end, and nothing after it.
+    pub(super) fn finish(&mut self, at: u64, speak: impl FnOnce(&mut Connection, &mut Vec<u8>)) {
+        if self.finishing {
+            return speak(&mut self.connection, &mut Vec::new());
+        }
+        let (connection, out) = self.speak(at);
+        speak(connection, out);
+        self.finishing = true;
+        self.outbox.get_or_insert_default().finish(at);
+    }
+
+    /// How many bytes are kept because this client has not taken them, and may become more.
+    pub(super) fn backlog(&self, log: &Log) -> u64 {
+        let outbox = self.outbox.as_ref().filter(|_| !self.finishing);
+        let private = outbox.map_or(0, |outbox| outbox.len());
+        log.end() - self.cursor.offset() + private as u64
+    }
+
+    /// Whether all that was to be sent is written.
+    fn is_drained(&self) -> bool {
+        self.finishing && self.outbox.is_none()
+    }
+
+    /// Writes what is queued, as far as the socket takes it.
+    ///
+    /// # Errors
+    /// The socket's, when the connection is lost.
+    pub(super) fn flush(&mut self, log: &mut Log, pool: &mut Pool) -> io::Result<Progress> {
+        if self.is_drained() {
+            return Ok(Progress::Finished);
+        }
+        while !self.blocked {
+            self.wake_pong(log.end());
+            let mut pieces = [IoSlice::new(&[]); MAX_PIECES];
+            let count = self.gather(log, &mut pieces);
+            let pieces = &pieces[..count];
+            let size = pieces.iter().map(|piece| piece.len()).sum();
+            match write(&self.stream, pieces) {
+                Ok(written) => {
+                    // Less than it was given: the socket is full, and will ask for more.
+                    self.blocked = written < size;
+                    if self.consume(written, log, pool) == NOWHERE {
+                        return Ok(Progress::Finished);
+                    }
+                }
+                Err(error) if error.kind() == ErrorKind::WouldBlock => self.blocked = true,
+                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+                Err(error) => return Err(error),
+            }
+            if count < MAX_PIECES {
+                break;
+            }
+        }
+        Ok(if self.blocked { Progress::Blocked } else { Progress::Written })
+    }
+
+    fn wake_pong(&mut self, at: u64) {
+        if let Some(pong) = self.outbox.as_mut().and_then(|outbox| outbox.pong.take()) {
+            let (connection, out) = self.speak(at);
+            connection.pong(&pong, out);
+        }
+    }
+
+    fn gather<'a>(&'a self, log: &'a Log, pieces: &mut [IoSlice<'a>; MAX_PIECES]) -> usize {
+        match &self.outbox {
+            None => fill(pieces, log.pieces(self.cursor.offset(), log.end())),
+            Some(outbox) => fill(pieces, outbox.pieces(log, self.cursor)),
+        }
+    }
+
+    /// Takes `size` bytes as written, and tells where that leads.
+    fn consume(&mut self, size: usize, log: &mut Log, pool: &mut Pool) -> u64 {
+        let offset = match &mut self.outbox {
+            None => self.cursor.offset() + size as u64,
+            Some(outbox) => outbox.consume(size, self.cursor),
+        };
+        self.outbox.take_if(|outbox| outbox.is_empty());
+        if offset != NOWHERE {
+            log.advance(&mut self.cursor, offset, pool);
+        }
+        offset
+    }
+
+    /// Ends our side of the TCP connection when nothing more is to be sent or heard. The peer's
+    /// side is drained until its end, so that a reset does not lose our last words.
+    pub(super) fn end_writing(&mut self) {
+        if self.connection.is_closed() && self.is_drained() && !self.write_closed {
+            self.write_closed = true;
+            // It fails where the peer has reset the connection, which reading will show.
+            let _ = self.stream.shutdown(Shutdown::Write);
+        }
+    }
+
+    /// Whether both sides have ended.
+    pub(super) fn is_over(&self) -> bool {
+        self.write_closed && self.read_closed
+    }
+}
+
+/// What of the log a client still gets when it leaves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Keep {
+    /// Everything that was said while it was there.
+    All,
+    /// The rest of the frame that is half written.
+    UnfinishedFrame,
+    /// Nothing: it has got everything, or it is lost.
+    Nothing,
+}
+
+/// How far a client's flush went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Progress {
+    /// Everything was written.
+    Written,
+    /// The socket takes no more now.
+    Blocked,
+    /// Everything was written, and there will be nothing else.
+    Finished,
+}
+
+fn fill<'a>(
+    slices: &mut [IoSlice<'a>; MAX_PIECES],
+    pieces: impl Iterator<Item = &'a [u8]>,
+) -> usize {
+    slices.iter_mut().zip(pieces).map(|(slice, piece)| *slice = IoSlice::new(piece)).count()
+}
+
+fn write(mut stream: &TcpStream, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
+    match pieces {
+        [] => Ok(0),
+        [piece] => stream.write(piece),
+        pieces => stream.write_vectored(pieces),
+    }
+}

@@ -1,0 +1,64 @@
+//! Why a client left.
+
+use std::fmt;
+
+use crate::protocol::Violation;
+
+/// How a connection ended, as a browser's `CloseEvent` tells it, and why.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Departure {
+    /// The code of the peer's close frame; 1005 where it had none, 1006 where no close frame came
+    /// (RFC 6455, section 7.1.5).
+    pub code: u16,
+    /// The reason in the peer's close frame (RFC 6455, section 7.1.6).
+    pub reason: String,
+    /// Whether both sides sent a close frame (RFC 6455, section 7.1.4).
+    pub was_clean: bool,
+    /// What began it.
+    pub cause: Cause,
+}
+
+impl Departure {
+    /// 1006: no close frame came.
+    pub(super) fn abnormal(cause: Cause) -> Self {
+        Self { code: 1006, reason: String::new(), was_clean: false, cause }
+    }
+}
+
+impl fmt::Display for Departure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let clean = if self.was_clean { "clean" } else { "not clean" };
+        write!(f, "{} ({clean}): {}", self.code, self.cause)
+    }
+}
+
+/// What began a departure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Cause {
+    /// The peer sent a close frame.
+    Peer,
+    /// The peer ended the TCP connection, or it broke, without a close frame.
+    Lost,
+    /// The application closed it.
+    Application,
+    /// The peer broke the protocol.
+    Violation(Violation),
+    /// The peer fell further behind than the backlog limit.
+    TooSlow,
+    /// The server stops.
+    Shutdown,
+}
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Peer => f.write_str("the peer closed"),
+            Self::Lost => f.write_str("the connection was lost"),
+            Self::Application => f.write_str("the application closed"),
+            Self::Violation(violation) => violation.fmt(f),
+            Self::TooSlow => f.write_str("the peer fell too far behind"),
+            Self::Shutdown => f.write_str("the server stops"),
+        }
+    }
+}

@@ -1,0 +1,69 @@
+//! What the application is told, and asked.
+
+use super::departure::Departure;
+use crate::protocol::{Message, Request, Response};
+
+/// What happened to a client. For each that opens: one [`Open`](Self::Open), any number of
+/// [`Message`](Self::Message), one [`Close`](Self::Close).
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Event<'a> {
+    /// A plain HTTP request. The application may answer it; left alone, it gets 426.
+    Request(Exchange<'a>),
+    /// A correct request for an upgrade. The application may refuse it or choose its room; left
+    /// alone, it is accepted into the room of its path.
+    Upgrade(Upgrade<'a>),
+    /// The client is connected. It is a member of nothing until the application says so.
+    Open {
+        /// The room that its path or the application chose.
+        room: &'a str,
+    },
+    /// The client sent a message.
+    Message(Message<'a>),
+    /// The client is gone; nothing can be sent to it any more.
+    Close(&'a Departure),
+}
+
+/// A plain HTTP request that awaits its answer.
+#[derive(Debug)]
+pub struct Exchange<'a> {
+    pub(super) request: &'a Request<'a>,
+    pub(super) answer: &'a mut Option<Response>,
+}
+
+impl<'a> Exchange<'a> {
+    /// The request. Its method is GET or HEAD.
+    pub fn request(&self) -> &'a Request<'a> {
+        self.request
+    }
+
+    /// Sets the answer; the last one counts.
+    pub fn respond(self, response: Response) {
+        *self.answer = Some(response);
+    }
+}
+
+/// A request for an upgrade that awaits its answer.
+#[derive(Debug)]
+pub struct Upgrade<'a> {
+    pub(super) request: &'a Request<'a>,
+    pub(super) room: &'a mut String,
+    pub(super) refusal: &'a mut Option<Response>,
+}
+
+impl<'a> Upgrade<'a> {
+    /// The request.
+    pub fn request(&self) -> &'a Request<'a> {
+        self.request
+    }
+
+    /// Chooses the room that [`Event::Open`] will name.
+    pub fn set_room(&mut self, room: &str) {
+        room.clone_into(self.room);
+    }
+
+    /// Refuses the upgrade with this answer.
+    pub fn refuse(self, response: Response) {
+        *self.refusal = Some(response);
+    }
+}

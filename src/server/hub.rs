@@ -1,0 +1,303 @@
+//! Who is connected, who is where, and what is said to whom.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use mio::net::TcpStream;
+use slab::Slab;
+
+use super::client::{Client, Keep, Seat};
+use super::deadlines::Deadlines;
+use super::departure::{Cause, Departure};
+use super::id::ClientId;
+use super::log::{Log, Pool};
+use super::room::Rooms;
+use crate::config::Config;
+use crate::protocol::{CloseCode, Connection, Limits, Message, Terms};
+
+/// The clients of a server and the rooms that they are in.
+///
+/// Everything that is said here is queued; it is written at the end of the event loop's tick.
+/// What is said to a client that is not open, or is not there any more, is said to nobody.
+#[derive(Debug)]
+pub struct Hub {
+    pub(super) config: Config,
+    limits: Arc<Limits>,
+    pub(super) clients: Slab<Client>,
+    pub(super) rooms: Rooms,
+    /// The log of those who are in no room: always empty.
+    pub(super) nowhere: Log,
+    pub(super) pool: Pool,
+    pub(super) deadlines: Deadlines,
+    /// The time of this tick.
+    pub(super) now: Instant,
+    /// Rooms that grew in this tick.
+    pub(super) dirty_rooms: Vec<usize>,
+    /// Clients that have something of their own to write.
+    pub(super) dirty_clients: Vec<ClientId>,
+    /// Departures that the application has not been told of.
+    pub(super) departures: Vec<(ClientId, Departure)>,
+    /// Clients whose connection is over, to be removed at the end of the tick.
+    pub(super) gone: Vec<ClientId>,
+    /// How many clients have been told of and are not removed.
+    pub(super) open: usize,
+    generation: u32,
+}
+
+impl Hub {
+    pub(super) fn new(config: Config) -> Self {
+        let now = Instant::now();
+        Self {
+            limits: Arc::new(config.limits.clone()),
+            config,
+            clients: Slab::new(),
+            rooms: Rooms::default(),
+            nowhere: Log::default(),
+            pool: Pool::default(),
+            deadlines: Deadlines::new(now),
+            now,
+            dirty_rooms: Vec::new(),
+            dirty_clients: Vec::new(),
+            departures: Vec::new(),
+            gone: Vec::new(),
+            open: 0,
+            generation: 0,
+        }
+    }
+
+    /// Sends a message to one client.
+    pub fn send<'m>(&mut self, client: ClientId, message: impl Into<Message<'m>>) {
+        let message = message.into();
+        let at = self.log_end(client);
+        if let Some(open) = self.get_mut(client).filter(|client| client.connection.is_open()) {
+            message.encode(open.speak(at).1);
+            self.dirty_clients.push(client);
+        }
+    }
+
+    /// Says a message to every member of a room, in the same order for all.
+    pub fn broadcast<'m>(&mut self, room: &str, message: impl Into<Message<'m>>) {
+        if let Some(room) = self.rooms.find(room) {
+            self.append(room, message.into());
+        }
+    }
+
+    /// Says a message to every member of the client's room, itself included.
+    pub fn say<'m>(&mut self, client: ClientId, message: impl Into<Message<'m>>) {
+        if let Some(seat) = self.get(client).and_then(|client| client.seat) {
+            self.append(seat.room, message.into());
+        }
+    }
+
+    /// Says a message to every other member of the client's room.
+    pub fn say_to_others<'m>(&mut self, client: ClientId, message: impl Into<Message<'m>>) {
+        let from = self.log_end(client);
+        self.say(client, message);
+        let to = self.log_end(client);
+        let Self { clients, rooms, pool, .. } = self;
+        let sender = clients.get_mut(client.key()).filter(|sender| sender.id == client);
+        if let Some(sender) = sender
+            && let Some(room) = sender.seat.and_then(|seat| rooms.get_mut(seat.room))
+        {
+            sender.skip(from, to, &mut room.log, pool);
+        }
+    }
+
+    /// Makes the client a member of a room, and of no other. It hears what is said from now on.
+    pub fn join(&mut self, client: ClientId, room: &str) {
+        if self.get(client).is_none_or(|client| !client.connection.is_open()) {
+            return;
+        }
+        self.unseat(client, Keep::All);
+        let key = self.rooms.find_or_make(room);
+        if let Some(room) = self.rooms.get_mut(key) {
+            let seat = Seat { room: key, index: room.members.len() };
+            room.members.push(client.key());
+            self.clients[client.key()].enter(seat, &mut room.log);
+        }
+    }
+
+    /// Makes the client a member of no room. What was said before still reaches it.
+    pub fn leave(&mut self, client: ClientId) {
+        let open = self.get(client).is_some_and(|client| client.connection.is_open());
+        if open && self.unseat(client, Keep::All) {
+            self.dirty_clients.push(client);
+        }
+    }
+
+    /// Closes the connection to a client (RFC 6455, section 7.1.2). What was said to it before
+    /// is sent before; [`Event::Close`](crate::Event::Close) follows when the peer has answered
+    /// or its time is over. A reason of more than 123 bytes is cut.
+    pub fn close(&mut self, client: ClientId, code: CloseCode, reason: &str) {
+        self.close_because(client, code, reason, Cause::Application);
+    }
+
+    /// The room that the client is in.
+    pub fn room_of(&self, client: ClientId) -> Option<&str> {
+        let seat = self.get(client)?.seat?;
+        self.rooms.get(seat.room).map(|room| &*room.name)
+    }
+
+    /// The members of a room to which something can be said.
+    pub fn members(&self, room: &str) -> impl Iterator<Item = ClientId> {
+        let room = self.rooms.find(room).and_then(|key| self.rooms.get(key));
+        let members = room.into_iter().flat_map(|room| &room.members);
+        let members = members.map(|&key| &self.clients[key]);
+        members.filter(|client| client.connection.is_open()).map(|client| client.id)
+    }
+
+    /// The number of rooms that somebody is in.
+    pub fn room_count(&self) -> usize {
+        self.rooms.len()
+    }
+
+    /// The number of WebSocket connections, those that are closing included.
+    pub fn client_count(&self) -> usize {
+        self.open
+    }
+
+    pub(super) fn get(&self, id: ClientId) -> Option<&Client> {
+        self.clients.get(id.key()).filter(|client| client.id == id)
+    }
+
+    pub(super) fn get_mut(&mut self, id: ClientId) -> Option<&mut Client> {
+        self.clients.get_mut(id.key()).filter(|client| client.id == id)
+    }
+
+    pub(super) fn ids(&self) -> Vec<ClientId> {
+        self.clients.iter().map(|(_, client)| client.id).collect()
+    }
+
+    /// The id of the client that is inserted next.
+    pub(super) fn next_id(&mut self) -> ClientId {
+        self.generation = self.generation.wrapping_add(1).max(1);
+        ClientId::new(self.clients.vacant_key(), self.generation)
+    }
+
+    /// Takes a new connection in, with a deadline for its handshake.
+    pub(super) fn insert(&mut self, id: ClientId, stream: TcpStream) {
+        let connection = Connection::new(self.limits.clone());
+        self.clients.insert(Client::new(id, stream, connection));
+        self.expect_within(id, self.config.handshake_timeout);
+    }
+
+    /// Notes that a client's socket takes more.
+    pub(super) fn unblock(&mut self, id: ClientId) {
+        if let Some(client) = self.get_mut(id).filter(|client| client.blocked) {
+            client.blocked = false;
+            self.dirty_clients.push(id);
+        }
+    }
+
+    /// Whether no further WebSocket connection may open.
+    pub(super) fn is_full(&self) -> bool {
+        self.open >= self.config.max_connections
+    }
+
+    /// Upgrades a client's connection.
+    pub(super) fn open(&mut self, id: ClientId, terms: &Terms) {
+        let Some(client) = self.get_mut(id) else { return };
+        let (connection, out) = client.speak(0);
+        connection.accept(terms, out);
+        client.opened = true;
+        client.deadline = None;
+        self.open += 1;
+        self.dirty_clients.push(id);
+    }
+
+    /// The end of the log that the client reads.
+    pub(super) fn log_end(&self, client: ClientId) -> u64 {
+        let seat = self.get(client).and_then(|client| client.seat);
+        seat.and_then(|seat| self.rooms.get(seat.room)).map_or(0, |room| room.log.end())
+    }
+
+    /// Lets `speak` queue what ends the client's output.
+    pub(super) fn finish(
+        &mut self,
+        id: ClientId,
+        speak: impl FnOnce(&mut Connection, &mut Vec<u8>),
+    ) {
+        let at = self.log_end(id);
+        if let Some(client) = self.get_mut(id) {
+            client.finish(at, speak);
+            self.dirty_clients.push(id);
+            self.expect_within(id, self.config.close_timeout);
+        }
+    }
+
+    pub(super) fn close_because(
+        &mut self,
+        id: ClientId,
+        code: CloseCode,
+        reason: &str,
+        cause: Cause,
+    ) {
+        if let Some(client) = self.get_mut(id).filter(|client| client.connection.is_open()) {
+            client.cause = Some(cause);
+            self.finish(id, |connection, out| connection.close(code, reason, out));
+        }
+    }
+
+    /// Sets the client's deadline.
+    pub(super) fn expect_within(&mut self, id: ClientId, delay: Duration) {
+        let deadline = self.deadlines.after(self.now, delay);
+        if let Some(client) = self.get_mut(id) {
+            client.deadline = Some(deadline);
+            self.deadlines.remind(id, deadline);
+        }
+    }
+
+    /// Notes that a client left, for the application to be told. The first cause counts.
+    pub(super) fn depart(&mut self, id: ClientId, departure: Departure) {
+        if let Some(client) = self.get_mut(id).filter(|client| client.opened && !client.departed) {
+            client.departed = true;
+            let cause = client.cause.unwrap_or(departure.cause);
+            self.departures.push((id, Departure { cause, ..departure }));
+        }
+    }
+
+    /// Gives a client up whose connection is lost or whose time is over.
+    pub(super) fn lose(&mut self, id: ClientId) {
+        if let Some(client) = self.get_mut(id) {
+            client.connection.abandon();
+            self.depart(id, Departure::abnormal(Cause::Lost));
+            self.gone.push(id);
+        }
+    }
+
+    /// Frees what a client held.
+    pub(super) fn remove(&mut self, id: ClientId) {
+        self.unseat(id, Keep::Nothing);
+        if self.get(id).is_some() {
+            let client = self.clients.remove(id.key());
+            self.open -= usize::from(client.opened);
+        }
+    }
+
+    /// Takes the client out of its room, and tells whether it was in one.
+    pub(super) fn unseat(&mut self, id: ClientId, keep: Keep) -> bool {
+        let Some(seat) = self.get(id).and_then(|client| client.seat) else {
+            return false;
+        };
+        let Self { clients, rooms, pool, .. } = self;
+        if let Some(room) = rooms.get_mut(seat.room) {
+            clients[id.key()].leave(&mut room.log, pool, keep);
+            room.members.swap_remove(seat.index);
+            if let Some(&moved) = room.members.get(seat.index) {
+                clients[moved].seat = Some(seat);
+            }
+        }
+        rooms.remove_if_empty(seat.room);
+        true
+    }
+
+    fn append(&mut self, key: usize, message: Message<'_>) {
+        let Some(room) = self.rooms.get_mut(key) else { return };
+        let encode = |out: &mut Vec<u8>| message.encode(out);
+        room.log.append(message.frame_size(), encode, &mut self.pool);
+        if !room.dirty {
+            room.dirty = true;
+            self.dirty_rooms.push(key);
+        }
+    }
+}

@@ -1,0 +1,207 @@
+//! What clients send: bytes in, events out.
+
+use std::collections::VecDeque;
+use std::io::{ErrorKind, Read};
+
+use log::{debug, info};
+
+use super::departure::{Cause, Departure};
+use super::event::{Event, Exchange, Upgrade};
+use super::hub::Hub;
+use super::id::ClientId;
+use crate::protocol::{
+    CloseFrame, Failure, Incoming, Received, Refusal, Request, Response, Terms, Violation,
+};
+
+/// The application.
+pub(super) type App<'a> = dyn FnMut(&mut Hub, ClientId, Event<'_>) + 'a;
+
+/// The size of the one buffer that all clients are read into.
+const BUFFER_BYTES: usize = 64 << 10;
+
+/// The most that is read from one client in a tick.
+const MAX_CLIENT_BYTES: usize = 256 << 10;
+
+/// The most that is read in a tick before what came of it is written.
+const MAX_TICK_BYTES: usize = 1 << 20;
+
+/// The clients that have something to be read, in their order.
+#[derive(Debug)]
+pub(super) struct Inbound {
+    queue: VecDeque<ClientId>,
+    buffer: Vec<u8>,
+}
+
+impl Inbound {
+    pub(super) fn new() -> Self {
+        Self { queue: VecDeque::new(), buffer: vec![0; BUFFER_BYTES] }
+    }
+
+    /// Whether somebody has something to be read.
+    pub(super) fn is_waiting(&self) -> bool {
+        !self.queue.is_empty()
+    }
+
+    /// Notes that a client's socket is readable; `hangup` tells that the peer has ended its side,
+    /// behind what may still be read.
+    pub(super) fn wake(&mut self, hub: &mut Hub, id: ClientId, hangup: bool) {
+        if let Some(client) = hub.get_mut(id) {
+            client.hangup |= hangup;
+            if !client.queued {
+                client.queued = true;
+                self.queue.push_back(id);
+            }
+        }
+    }
+
+    /// Reads from each client that waits, within the tick's budget. Who has more than its own
+    /// budget goes to the end of the queue.
+    pub(super) fn read(&mut self, hub: &mut Hub, app: &mut App<'_>) {
+        let mut budget = MAX_TICK_BYTES;
+        for _ in 0..self.queue.len() {
+            let Some(id) = self.queue.pop_front_if(|_| budget > 0) else { return };
+            let (size, drained) = self.read_client(hub, id, app);
+            budget = budget.saturating_sub(size);
+            match hub.get_mut(id) {
+                Some(client) if drained => client.queued = false,
+                Some(_) => self.queue.push_back(id),
+                None => {}
+            }
+        }
+    }
+
+    /// Tells how many bytes were read, and whether that was all there was.
+    fn read_client(&mut self, hub: &mut Hub, id: ClientId, app: &mut App<'_>) -> (usize, bool) {
+        let mut total = 0;
+        while total < MAX_CLIENT_BYTES {
+            let Some(client) = hub.get_mut(id) else { break };
+            match client.stream.read(&mut self.buffer) {
+                Ok(0) => {
+                    end(hub, id);
+                    return (total, true);
+                }
+                Ok(size) => {
+                    // A read that did not fill the buffer has drained the socket, but it has not
+                    // seen an end that was announced together with the data.
+                    let drained = size < self.buffer.len() && !client.hangup;
+                    total += size;
+                    receive(hub, id, &mut self.buffer[..size], app);
+                    if drained {
+                        return (total, true);
+                    }
+                }
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return (total, true),
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => {
+                    debug!("{id}: {error}");
+                    hub.lose(id);
+                    return (total, true);
+                }
+            }
+        }
+        (total, false)
+    }
+}
+
+/// The peer has ended its side. Our last words, where they are queued, are still written.
+fn end(hub: &mut Hub, id: ClientId) {
+    let Some(client) = hub.get_mut(id) else { return };
+    client.read_closed = true;
+    if !client.connection.is_closed() || client.is_over() {
+        hub.lose(id);
+    }
+}
+
+/// Hands what was read to the client's connection, and what comes of it to the application.
+fn receive(hub: &mut Hub, id: ClientId, mut input: &mut [u8], app: &mut App<'_>) {
+    while let Some(client) = hub.get_mut(id) {
+        match client.connection.receive(&mut input) {
+            Ok(None) => return,
+            Ok(Some(Received::Head(head))) => handshake(hub, id, &head, app),
+            Ok(Some(Received::Frames(incoming))) => dispatch(hub, id, &incoming, app),
+            Err(Failure::Handshake(refusal)) => refuse(hub, id, refusal),
+            Err(Failure::Protocol(violation)) => fail(hub, id, violation),
+        }
+    }
+}
+
+fn dispatch(hub: &mut Hub, id: ClientId, incoming: &Incoming<'_>, app: &mut App<'_>) {
+    match incoming {
+        Incoming::Ping(payload) => {
+            let at = hub.log_end(id);
+            if let Some(client) = hub.get_mut(id) {
+                client.pong(payload, at);
+                hub.dirty_clients.push(id);
+            }
+        }
+        Incoming::Pong(_) => {}
+        Incoming::Close(frame) => answer_close(hub, id, frame.as_ref()),
+        Incoming::Text(_) | Incoming::Binary(_) => {
+            if let Some(message) = incoming.message() {
+                app(hub, id, Event::Message(message));
+            }
+        }
+    }
+}
+
+fn answer_close(hub: &mut Hub, id: ClientId, frame: Option<&CloseFrame>) {
+    hub.finish(id, |connection, out| connection.answer_close(frame, out));
+    // RFC 6455, section 7.1.5: without a code it "is considered to be 1005".
+    let (code, reason) = frame.map_or((1005, ""), |frame| (frame.code.get(), &frame.reason));
+    let reason = reason.to_owned();
+    hub.depart(id, Departure { code, reason, was_clean: true, cause: Cause::Peer });
+}
+
+fn fail(hub: &mut Hub, id: ClientId, violation: Violation) {
+    info!("{id} closed with {}: {violation}", violation.close_code());
+    hub.finish(id, |connection, out| connection.fail(violation, out));
+    hub.depart(id, Departure::abnormal(Cause::Violation(violation)));
+}
+
+fn handshake(hub: &mut Hub, id: ClientId, head: &[u8], app: &mut App<'_>) {
+    match Request::parse(head, hub.config.limits.max_headers) {
+        Err(refusal) => refuse(hub, id, refusal),
+        Ok(request) if request.asks_for_upgrade() => upgrade(hub, id, &request, app),
+        Ok(request) => answer(hub, id, &request, app),
+    }
+}
+
+fn upgrade(hub: &mut Hub, id: ClientId, request: &Request<'_>, app: &mut App<'_>) {
+    let terms = match Terms::negotiate(request, &hub.config.subprotocols) {
+        Ok(_) if hub.is_full() => return refuse(hub, id, Refusal::Full),
+        Ok(terms) => terms,
+        Err(refusal) => return refuse(hub, id, refusal),
+    };
+    let (mut room, mut refusal) = (request.path().to_owned(), None);
+    let (chosen, refused) = (&mut room, &mut refusal);
+    app(hub, id, Event::Upgrade(Upgrade { request, room: chosen, refusal: refused }));
+    match refusal {
+        Some(response) => respond(hub, id, &response, false),
+        None => {
+            hub.open(id, &terms);
+            app(hub, id, Event::Open { room: &room });
+        }
+    }
+}
+
+/// Answers a request that does not ask for an upgrade.
+fn answer(hub: &mut Hub, id: ClientId, request: &Request<'_>, app: &mut App<'_>) {
+    if !matches!(request.method(), "GET" | "HEAD") {
+        return refuse(hub, id, Refusal::Method);
+    }
+    let mut answer = None;
+    app(hub, id, Event::Request(Exchange { request, answer: &mut answer }));
+    let answer = answer.unwrap_or_else(|| Response::refusal(Refusal::NoUpgrade));
+    respond(hub, id, &answer, request.method() == "HEAD");
+}
+
+fn respond(hub: &mut Hub, id: ClientId, response: &Response, head_only: bool) {
+    debug!("{id} answered with {}", response.status());
+    hub.finish(id, |connection, out| connection.respond(response, head_only, out));
+}
+
+/// Answers a request that is not served, and says why.
+pub(super) fn refuse(hub: &mut Hub, id: ClientId, refusal: Refusal) {
+    info!("{id} refused with {}: {refusal}", refusal.status());
+    respond(hub, id, &Response::refusal(refusal), false);
+}

@@ -1,0 +1,263 @@
+//! A room's log: the encoded frames that its members are to receive, kept once for all of them.
+
+use std::collections::VecDeque;
+
+use crate::protocol::frame;
+
+/// The size of a segment in bytes. A busy room fills and frees segments all the time, so that two
+/// of them fit into a core's cache; a frame that is longer gets a segment of its own.
+const SEGMENT_BYTES: usize = 64 << 10;
+
+/// The most segments that are kept for reuse, over all rooms.
+const MAX_SPARE: usize = 16;
+
+/// Segments that no log needs at the moment.
+#[derive(Debug, Default)]
+pub(crate) struct Pool(Vec<Vec<u8>>);
+
+impl Pool {
+    /// An empty buffer that holds `size` bytes without growing.
+    fn take(&mut self, size: usize) -> Vec<u8> {
+        if size > SEGMENT_BYTES {
+            return Vec::with_capacity(size);
+        }
+        self.0.pop().unwrap_or_else(|| Vec::with_capacity(SEGMENT_BYTES))
+    }
+
+    fn put(&mut self, mut bytes: Vec<u8>) {
+        if bytes.capacity() == SEGMENT_BYTES && self.0.len() < MAX_SPARE {
+            bytes.clear();
+            self.0.push(bytes);
+        }
+    }
+}
+
+/// Whole frames, one after the other. None reaches over the segment's edge.
+#[derive(Debug)]
+struct Segment {
+    /// The offset of its first byte in the log.
+    start: u64,
+    bytes: Vec<u8>,
+    /// How many cursors stand in it, or at its end if it is the last one.
+    readers: usize,
+}
+
+impl Segment {
+    fn end(&self) -> u64 {
+        self.start + self.bytes.len() as u64
+    }
+
+    /// What lies between two offsets of the log, as far as it is in this segment.
+    fn slice(&self, from: u64, to: u64) -> &[u8] {
+        let from = from.max(self.start) - self.start;
+        let to = to.min(self.end()) - self.start;
+        self.bytes.get(from as usize..to as usize).unwrap_or_default()
+    }
+}
+
+/// A byte sequence that grows at its end and is trimmed to its slowest reader.
+///
+/// Offsets count from the log's first byte and never shrink. A reader is a [`Cursor`] that its
+/// owner keeps; [`enter`](Self::enter) makes it and [`leave`](Self::leave) ends it.
+#[derive(Debug, Default)]
+pub(crate) struct Log {
+    segments: VecDeque<Segment>,
+    end: u64,
+    readers: usize,
+    /// How many readers are not at the end.
+    behind: usize,
+}
+
+/// A reader's place: all bytes before it have been written to the reader's transport.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Cursor(u64);
+
+impl Cursor {
+    pub(crate) fn offset(self) -> u64 {
+        self.0
+    }
+}
+
+impl Log {
+    /// The offset behind the last byte.
+    pub(crate) fn end(&self) -> u64 {
+        self.end
+    }
+
+    /// A new reader, at the end.
+    pub(crate) fn enter(&mut self) -> Cursor {
+        self.readers += 1;
+        if let Some(last) = self.segments.back_mut() {
+            last.readers += 1;
+        }
+        Cursor(self.end)
+    }
+
+    /// Ends a reader.
+    pub(crate) fn leave(&mut self, cursor: Cursor, pool: &mut Pool) {
+        self.behind -= usize::from(cursor.0 < self.end);
+        self.readers -= 1;
+        if let Some(at) = self.segment_of(cursor.0) {
+            self.segments[at].readers -= 1;
+        }
+        self.trim(pool);
+    }
+
+    /// Appends one frame of `size` bytes, which `encode` must write to the buffer's end. Without
+    /// readers, nothing is kept.
+    pub(crate) fn append(
+        &mut self,
+        size: usize,
+        encode: impl FnOnce(&mut Vec<u8>),
+        pool: &mut Pool,
+    ) {
+        if self.readers == 0 {
+            return;
+        }
+        let fits = |segment: &&mut Segment| segment.bytes.capacity() - segment.bytes.len() >= size;
+        match self.segments.back_mut().filter(fits) {
+            Some(last) => encode(&mut last.bytes),
+            None => encode(&mut self.add_segment(size, pool).bytes),
+        }
+        self.end += size as u64;
+        self.behind = self.readers;
+    }
+
+    /// A new last segment. The readers at the log's end stand at its beginning.
+    fn add_segment(&mut self, size: usize, pool: &mut Pool) -> &mut Segment {
+        let readers = self.readers - self.behind;
+        if let Some(last) = self.segments.back_mut() {
+            last.readers -= readers;
+        }
+        self.segments.push_back_mut(Segment { start: self.end, bytes: pool.take(size), readers })
+    }
+
+    /// What lies between two offsets, in one piece for every segment.
+    pub(crate) fn pieces(&self, from: u64, to: u64) -> impl Iterator<Item = &[u8]> {
+        let first = self.segment_of(from).unwrap_or_default();
+        let segments = self.segments.range(first..).take_while(move |segment| segment.start < to);
+        segments.map(move |segment| segment.slice(from, to)).filter(|piece| !piece.is_empty())
+    }
+
+    /// Moves a reader on to `offset`.
+    pub(crate) fn advance(&mut self, cursor: &mut Cursor, offset: u64, pool: &mut Pool) {
+        if cursor.0 == offset {
+            return;
+        }
+        let (from, to) = (self.segment_of(cursor.0), self.segment_of(offset));
+        self.behind -= usize::from(offset == self.end);
+        cursor.0 = offset;
+        if from != to || self.behind == 0 {
+            if let (Some(from), Some(to)) = (from, to) {
+                self.segments[from].readers -= 1;
+                self.segments[to].readers += 1;
+            }
+            self.trim(pool);
+        }
+    }
+
+    /// The offset at which the frame ends that the cursor stands in; its own where it stands
+    /// between frames.
+    pub(crate) fn frame_end(&self, cursor: Cursor) -> u64 {
+        let Some(segment) = self.segment_of(cursor.0).map(|at| &self.segments[at]) else {
+            return cursor.0;
+        };
+        let mut boundary = 0;
+        while segment.start + (boundary as u64) < cursor.0 {
+            match frame::frame_size(&segment.bytes[boundary..]) {
+                Some(size) => boundary += size,
+                None => return segment.end(),
+            }
+        }
+        segment.start + boundary as u64
+    }
+
+    /// The segment that `offset` is in; the end belongs to the last one.
+    fn segment_of(&self, offset: u64) -> Option<usize> {
+        let last = self.segments.len().checked_sub(1)?;
+        if self.segments[last].start <= offset {
+            return Some(last);
+        }
+        self.segments.partition_point(|segment| segment.start <= offset).checked_sub(1)
+    }
+
+    /// Gives back the segments that every reader has passed.
+    fn trim(&mut self, pool: &mut Pool) {
+        let all = self.behind == 0;
+        let passed = |first: &mut Segment| all || first.readers == 0;
+        while let Some(first) = self.segments.pop_front_if(passed) {
+            pool.put(first.bytes);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn append(log: &mut Log, pool: &mut Pool, length: usize) {
+        let payload = vec![b'x'; length];
+        let encode = |out: &mut Vec<u8>| frame::encode_frame(frame::Opcode::Text, &payload, out);
+        log.append(frame::header_size(length) + length, encode, pool);
+    }
+
+    fn unread(log: &Log, cursor: Cursor) -> usize {
+        log.pieces(cursor.0, log.end).map(<[u8]>::len).sum()
+    }
+
+    #[test]
+    fn what_is_appended_is_read_over_the_edges_of_segments() {
+        let (mut log, mut pool) = (Log::default(), Pool::default());
+        let early = log.enter();
+        for length in [10, 60_000, 10_000, 200_000, 5] {
+            append(&mut log, &mut pool, length);
+        }
+        assert_eq!(unread(&log, early) as u64, log.end());
+        assert_eq!(log.pieces(early.0, log.end()).count(), 4);
+        let late = log.enter();
+        assert_eq!(unread(&log, late), 0);
+    }
+
+    #[test]
+    fn the_slowest_reader_keeps_the_log() {
+        let (mut log, mut pool) = (Log::default(), Pool::default());
+        let (mut slow, mut fast) = (log.enter(), log.enter());
+        append(&mut log, &mut pool, 60_000);
+        let first = log.end();
+        append(&mut log, &mut pool, 60_000);
+        log.advance(&mut fast, log.end(), &mut pool);
+        assert_eq!((log.segments.len(), unread(&log, slow) as u64), (2, log.end()));
+        log.advance(&mut slow, first, &mut pool);
+        assert_eq!(log.segments.len(), 1);
+        let end = log.end();
+        log.advance(&mut slow, end, &mut pool);
+        assert_eq!((log.segments.len(), pool.0.len()), (0, 2));
+    }
+
+    #[test]
+    fn a_reader_that_leaves_keeps_nothing() {
+        let (mut log, mut pool) = (Log::default(), Pool::default());
+        let (slow, mut fast) = (log.enter(), log.enter());
+        append(&mut log, &mut pool, 60_000);
+        append(&mut log, &mut pool, 60_000);
+        let end = log.end();
+        log.advance(&mut fast, end, &mut pool);
+        log.leave(slow, &mut pool);
+        assert_eq!(log.segments.len(), 0);
+        log.leave(fast, &mut pool);
+        append(&mut log, &mut pool, 10);
+        assert_eq!(log.segments.len(), 0, "nobody reads");
+    }
+
+    #[test]
+    fn a_frames_end_is_found_from_anywhere_in_it() {
+        let (mut log, mut pool) = (Log::default(), Pool::default());
+        log.enter();
+        append(&mut log, &mut pool, 10);
+        append(&mut log, &mut pool, 200);
+        assert_eq!(log.frame_end(Cursor(0)), 0);
+        assert_eq!(log.frame_end(Cursor(1)), 12);
+        assert_eq!(log.frame_end(Cursor(12)), 12);
+        assert_eq!(log.frame_end(Cursor(13)), 216);
+    }
+}

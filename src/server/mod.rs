@@ -1,0 +1,112 @@
+//! The server: sockets, rooms, and the event loop between them.
+
+mod client;
+mod deadlines;
+mod departure;
+mod event;
+mod event_loop;
+mod hub;
+mod id;
+mod inbound;
+mod listeners;
+mod log;
+mod outbound;
+mod outbox;
+mod room;
+mod stopper;
+
+use std::io;
+use std::net::SocketAddr;
+
+use mio::{Interest, Poll, Waker};
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook_mio::v1_0::Signals;
+
+pub use departure::{Cause, Departure};
+pub use event::{Event, Exchange, Upgrade};
+pub use hub::Hub;
+pub use id::ClientId;
+pub use stopper::Stopper;
+
+use crate::config::Config;
+use event_loop::{EventLoop, STOP};
+use inbound::Inbound;
+use listeners::Listeners;
+
+/// A WebSocket server that is bound to its addresses.
+///
+/// The application is one closure, which [`run`](Self::run) calls with everything that happens.
+///
+/// ```no_run
+/// use townhall::{Config, Event, Server};
+///
+/// let server = Server::bind(Config::default())?;
+/// server.run(|hub, client, event| match event {
+///     Event::Open { room } => hub.join(client, room),
+///     Event::Message(message) => hub.say(client, message),
+///     _ => {}
+/// })?;
+/// # Ok::<(), std::io::Error>(())
+/// ```
+pub struct Server {
+    event_loop: EventLoop,
+    addresses: Vec<SocketAddr>,
+}
+
+impl Server {
+    /// Binds the configured addresses. Connections are accepted from now on, and served by
+    /// [`run`](Self::run).
+    ///
+    /// # Errors
+    /// A configuration that contradicts itself ([`io::ErrorKind::InvalidInput`]), or the system's
+    /// error with the address that it is about.
+    pub fn bind(config: Config) -> io::Result<Self> {
+        let invalid = |reason| io::Error::new(io::ErrorKind::InvalidInput, reason);
+        config.check().map_err(invalid)?;
+        let poll = Poll::new()?;
+        let listeners = Listeners::bind(&config.listen, poll.registry())?;
+        let addresses = listeners.addresses()?;
+        let stopper = Stopper::new(Waker::new(poll.registry(), STOP)?);
+        let event_loop = EventLoop {
+            poll,
+            listeners,
+            hub: Hub::new(config),
+            inbound: Inbound::new(),
+            signals: None,
+            stopper,
+            drain_deadline: None,
+        };
+        Ok(Self { event_loop, addresses })
+    }
+
+    /// The addresses that were bound, in the order of [`Config::listen`], with their true ports.
+    pub fn addresses(&self) -> &[SocketAddr] {
+        &self.addresses
+    }
+
+    /// What stops the server from another thread.
+    pub fn stopper(&self) -> Stopper {
+        self.event_loop.stopper.clone()
+    }
+
+    /// Lets SIGINT and SIGTERM stop the server.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn stop_on_signals(&mut self) -> io::Result<()> {
+        let mut signals = Signals::new([SIGINT, SIGTERM])?;
+        self.event_loop.poll.registry().register(&mut signals, STOP, Interest::READABLE)?;
+        self.event_loop.signals = Some(signals);
+        Ok(())
+    }
+
+    /// Serves until the server is stopped: every connection is then closed with 1001, and given
+    /// [`Config::drain_timeout`] to end.
+    ///
+    /// # Errors
+    /// The system's, where waiting for events fails. What happens to a single connection is not
+    /// an error, but an [`Event`].
+    pub fn run(self, mut app: impl FnMut(&mut Hub, ClientId, Event<'_>)) -> io::Result<()> {
+        self.event_loop.run(&mut app)
+    }
+}

@@ -1,0 +1,222 @@
+//! What is for one member alone, between the frames of its room's log.
+
+use std::collections::VecDeque;
+use std::mem;
+
+use super::log::{Cursor, Log};
+
+/// Where a member goes on that is to receive nothing more.
+pub(super) const NOWHERE: u64 = u64::MAX;
+
+/// Private frames, each in its place in the log.
+#[derive(Debug, Default)]
+pub(super) struct Outbox {
+    inserts: VecDeque<Insert>,
+    /// How many bytes of the first insert are written.
+    written: usize,
+    /// The payload of the latest ping, while the peer does not take the pongs before it.
+    pub(super) pong: Option<Box<[u8]>>,
+}
+
+/// Bytes to be written when the log is written up to `at`; the log goes on at `resume`.
+#[derive(Debug)]
+struct Insert {
+    at: u64,
+    resume: u64,
+    bytes: Vec<u8>,
+}
+
+impl Outbox {
+    /// The buffer for frames that come when the log is written up to `at`, its end.
+    pub(super) fn buffer(&mut self, at: u64) -> &mut Vec<u8> {
+        &mut self.insert(at).bytes
+    }
+
+    /// Leaves out what is in the log between `from` and `to`, its end.
+    pub(super) fn skip(&mut self, from: u64, to: u64) {
+        self.insert(from).resume = to;
+    }
+
+    /// Nothing comes after what was queued up to `at`, the log's end.
+    pub(super) fn finish(&mut self, at: u64) {
+        self.insert(at).resume = NOWHERE;
+        self.pong = None;
+    }
+
+    fn insert(&mut self, at: u64) -> &mut Insert {
+        match self.inserts.pop_back_if(|last| last.resume == at) {
+            Some(last) => self.inserts.push_back_mut(last),
+            None => self.inserts.push_back_mut(Insert { at, resume: at, bytes: Vec::new() }),
+        }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.inserts.is_empty() && self.pong.is_none()
+    }
+
+    /// The private bytes that are not written.
+    pub(super) fn len(&self) -> usize {
+        self.inserts.iter().map(|insert| insert.bytes.len()).sum::<usize>() - self.written
+    }
+
+    /// What is to be written next, in order: log and private bytes.
+    pub(super) fn pieces<'a>(
+        &'a self,
+        log: &'a Log,
+        cursor: Cursor,
+    ) -> impl Iterator<Item = &'a [u8]> {
+        let resumes = self.inserts.iter().map(|insert| insert.resume);
+        let from = std::iter::once(cursor.offset()).chain(resumes);
+        let to = self.inserts.iter().map(|insert| insert.at).chain([log.end()]);
+        let written = std::iter::once(self.written).chain(std::iter::repeat(0));
+        let bytes = self.inserts.iter().zip(written).map(|(insert, from)| &insert.bytes[from..]);
+        let private = bytes.map(Some).chain([None]);
+        from.zip(to)
+            .zip(private)
+            .flat_map(|((from, to), bytes)| log.pieces(from, to).chain(bytes))
+            .filter(|piece| !piece.is_empty())
+    }
+
+    /// Takes `size` bytes of [`pieces`](Self::pieces) as written, and tells where in the log that
+    /// leads.
+    pub(super) fn consume(&mut self, mut size: usize, cursor: Cursor) -> u64 {
+        let mut offset = cursor.offset();
+        while let Some(insert) = self.inserts.front() {
+            let logged = (insert.at - offset).min(size as u64);
+            offset += logged;
+            size -= logged as usize;
+            if offset < insert.at {
+                return offset;
+            }
+            let private = (insert.bytes.len() - self.written).min(size);
+            self.written += private;
+            size -= private;
+            if self.written < insert.bytes.len() {
+                return offset;
+            }
+            offset = insert.resume;
+            self.written = 0;
+            self.inserts.pop_front();
+        }
+        offset + size as u64
+    }
+
+    /// Makes everything that is to be written private, for a member that leaves the log.
+    pub(super) fn detach(&mut self, log: &Log, cursor: Cursor) {
+        let bytes = self.pieces(log, cursor).collect::<Vec<_>>().concat();
+        self.replace(bytes);
+    }
+
+    /// Keeps only what is half written, for a member that is too far behind.
+    pub(super) fn cut(&mut self, log: &Log, cursor: Cursor) {
+        let bytes = if self.written > 0 {
+            self.inserts.pop_front().map(|insert| insert.bytes).unwrap_or_default()
+        } else {
+            log.pieces(cursor.offset(), log.frame_end(cursor)).collect::<Vec<_>>().concat()
+        };
+        let written = mem::take(&mut self.written);
+        self.replace(bytes);
+        self.written = written;
+    }
+
+    /// From now on `bytes` are all there is, and there is no log.
+    fn replace(&mut self, bytes: Vec<u8>) {
+        self.inserts.clear();
+        self.written = 0;
+        if !bytes.is_empty() {
+            self.inserts.push_back(Insert { at: 0, resume: 0, bytes });
+        }
+    }
+
+    /// Moves what is private into a log that the member enters at its end, `at`.
+    pub(super) fn attach(&mut self, at: u64) {
+        for insert in &mut self.inserts {
+            (insert.at, insert.resume) = (at, at);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::Message;
+    use crate::server::log::Pool;
+
+    /// A log in which a reader waits at the start, and its outbox.
+    fn begin() -> (Log, Pool, Cursor, Outbox) {
+        let mut log = Log::default();
+        let cursor = log.enter();
+        (log, Pool::default(), cursor, Outbox::default())
+    }
+
+    fn say(log: &mut Log, pool: &mut Pool, text: &str) {
+        let message = Message::Text(text);
+        log.append(message.frame_size(), |out| message.encode(out), pool);
+    }
+
+    fn unwritten(outbox: &Outbox, log: &Log, cursor: Cursor) -> String {
+        let bytes = outbox.pieces(log, cursor).collect::<Vec<_>>().concat();
+        String::from_utf8_lossy(&bytes).replace(|c: char| !c.is_ascii_alphabetic(), "")
+    }
+
+    #[test]
+    fn private_bytes_stand_where_they_were_queued() {
+        let (mut log, mut pool, cursor, mut outbox) = begin();
+        say(&mut log, &mut pool, "a");
+        outbox.buffer(log.end()).extend_from_slice(b"P");
+        outbox.buffer(log.end()).extend_from_slice(b"Q");
+        say(&mut log, &mut pool, "b");
+        outbox.buffer(log.end()).extend_from_slice(b"R");
+        assert_eq!(unwritten(&outbox, &log, cursor), "aPQbR");
+        assert_eq!(outbox.len(), 3);
+    }
+
+    #[test]
+    fn what_is_skipped_is_not_written_and_nothing_follows_the_end() {
+        let (mut log, mut pool, cursor, mut outbox) = begin();
+        say(&mut log, &mut pool, "a");
+        let from = log.end();
+        say(&mut log, &mut pool, "b");
+        outbox.skip(from, log.end());
+        outbox.buffer(log.end()).extend_from_slice(b"P");
+        say(&mut log, &mut pool, "c");
+        outbox.finish(log.end());
+        say(&mut log, &mut pool, "d");
+        assert_eq!(unwritten(&outbox, &log, cursor), "aPc");
+    }
+
+    #[test]
+    fn written_in_any_steps_the_bytes_are_the_same() {
+        for step in 1..12 {
+            let (mut log, mut pool, mut cursor, mut outbox) = begin();
+            say(&mut log, &mut pool, "ab");
+            outbox.buffer(log.end()).extend_from_slice(b"PQR");
+            let from = log.end();
+            say(&mut log, &mut pool, "skipped");
+            outbox.skip(from, log.end());
+            say(&mut log, &mut pool, "cd");
+            let all = outbox.pieces(&log, cursor).collect::<Vec<_>>().concat();
+            let mut written = Vec::new();
+            while written.len() < all.len() {
+                let rest = outbox.pieces(&log, cursor).collect::<Vec<_>>().concat();
+                let size = step.min(rest.len());
+                written.extend_from_slice(&rest[..size]);
+                let offset = outbox.consume(size, cursor);
+                log.advance(&mut cursor, offset, &mut pool);
+            }
+            assert_eq!(written, all, "in steps of {step}");
+            assert!(outbox.is_empty() && cursor.offset() == log.end());
+        }
+    }
+
+    #[test]
+    fn a_member_that_is_cut_off_gets_the_rest_of_its_frame() {
+        let (mut log, mut pool, mut cursor, mut outbox) = begin();
+        say(&mut log, &mut pool, "abc");
+        say(&mut log, &mut pool, "def");
+        log.advance(&mut cursor, 3, &mut pool);
+        outbox.buffer(log.end()).extend_from_slice(b"P");
+        outbox.cut(&log, cursor);
+        assert_eq!(unwritten(&outbox, &Log::default(), Cursor::default()), "bc");
+    }
+}

@@ -1,0 +1,64 @@
+//! Rooms: a name, members, and the log of what they say.
+
+use std::collections::HashMap;
+
+use slab::Slab;
+
+use super::log::Log;
+
+/// A room that somebody is in.
+#[derive(Debug)]
+pub(super) struct Room {
+    pub(super) name: Box<str>,
+    pub(super) log: Log,
+    /// The keys of its members.
+    pub(super) members: Vec<usize>,
+    /// It grew, and waits to be flushed.
+    pub(super) dirty: bool,
+}
+
+/// All rooms, by key and by name.
+#[derive(Debug, Default)]
+pub(super) struct Rooms {
+    rooms: Slab<Room>,
+    names: HashMap<Box<str>, usize>,
+}
+
+impl Rooms {
+    pub(super) fn find(&self, name: &str) -> Option<usize> {
+        self.names.get(name).copied()
+    }
+
+    /// The room of this name, made if there is none.
+    pub(super) fn find_or_make(&mut self, name: &str) -> usize {
+        if let Some(key) = self.find(name) {
+            return key;
+        }
+        let name: Box<str> = name.into();
+        let room =
+            Room { name: name.clone(), log: Log::default(), members: Vec::new(), dirty: false };
+        let key = self.rooms.insert(room);
+        self.names.insert(name, key);
+        key
+    }
+
+    pub(super) fn get(&self, key: usize) -> Option<&Room> {
+        self.rooms.get(key)
+    }
+
+    pub(super) fn get_mut(&mut self, key: usize) -> Option<&mut Room> {
+        self.rooms.get_mut(key)
+    }
+
+    /// Forgets a room that nobody is in.
+    pub(super) fn remove_if_empty(&mut self, key: usize) {
+        if self.rooms.get(key).is_some_and(|room| room.members.is_empty()) {
+            let room = self.rooms.remove(key);
+            self.names.remove(&room.name);
+        }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.rooms.len()
+    }
+}

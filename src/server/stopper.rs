@@ -1,0 +1,36 @@
+//! Stopping a server from outside of its event loop.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use log::warn;
+use mio::Waker;
+
+/// Tells a running server to stop. It can be cloned and sent to other threads.
+#[derive(Debug, Clone)]
+pub struct Stopper {
+    asked: Arc<AtomicBool>,
+    waker: Arc<Waker>,
+}
+
+impl Stopper {
+    pub(super) fn new(waker: Waker) -> Self {
+        Self { asked: Arc::default(), waker: Arc::new(waker) }
+    }
+
+    /// Lets the server close every connection with 1001 and end. A second call ends it at once.
+    pub fn stop(&self) {
+        self.ask();
+        if let Err(error) = self.waker.wake() {
+            warn!("the server cannot be woken: {error}");
+        }
+    }
+
+    pub(super) fn ask(&self) {
+        self.asked.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn is_asked(&self) -> bool {
+        self.asked.load(Ordering::Relaxed)
+    }
+}
