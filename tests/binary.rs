@@ -1,0 +1,214 @@
+//! The program as its users start it: flags, output, signals, exit status.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::process::{Child, ChildStdout, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use tungstenite::protocol::Message;
+
+const PATIENCE: Duration = Duration::from_secs(20);
+
+fn townhall(flags: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_townhall"));
+    command.args(flags).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+/// A started program. It is killed when it is dropped.
+struct Program {
+    child: Child,
+    stdout: BufReader<ChildStdout>,
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        // It fails where the program has ended, which is as well.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Program {
+    fn start(flags: &[&str]) -> (Self, String) {
+        Self::start_with(townhall(&[&["--listen", "127.0.0.1:0"], flags].concat()))
+    }
+
+    fn start_with(mut command: Command) -> (Self, String) {
+        let mut child = command.spawn().unwrap();
+        let stdout = BufReader::new(child.stdout.take().unwrap());
+        let mut program = Self { child, stdout };
+        let address = program.address();
+        (program, address)
+    }
+
+    /// The address that the next line of the output names.
+    fn address(&mut self) -> String {
+        let mut line = String::new();
+        self.stdout.read_line(&mut line).unwrap();
+        let address = line.strip_prefix("townhall is listening on http://");
+        address.and_then(|rest| rest.strip_suffix("/\n")).expect(&line).to_owned()
+    }
+
+    fn signal(&self, name: &str) {
+        let pid = self.child.id().to_string();
+        assert!(Command::new("kill").args(["-s", name, &pid]).status().unwrap().success());
+    }
+
+    /// The exit status and what was written to standard error.
+    fn wait(&mut self) -> (Option<i32>, String) {
+        let deadline = Instant::now() + PATIENCE;
+        let mut stderr = String::new();
+        self.child.stderr.take().unwrap().read_to_string(&mut stderr).unwrap();
+        let status = self.child.wait().unwrap();
+        assert!(Instant::now() < deadline);
+        (status.code(), stderr)
+    }
+}
+
+type Client = tungstenite::WebSocket<TcpStream>;
+
+fn connect(address: &str, path: &str) -> Client {
+    let stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    tungstenite::client(format!("ws://{address}{path}"), stream).unwrap().0
+}
+
+fn say(client: &mut Client, text: &str) {
+    client.send(Message::text(text)).unwrap();
+}
+
+fn hear(client: &mut Client) -> String {
+    client.read().unwrap().into_text().unwrap().to_string()
+}
+
+fn run(flags: &[&str]) -> Output {
+    townhall(flags).output().unwrap()
+}
+
+#[test]
+fn it_prints_each_address_that_it_bound() {
+    let (mut program, first) = Program::start(&["--listen", "[::1]:0"]);
+    let second = program.address();
+    assert!(first.starts_with("127.0.0.1:") && second.starts_with("[::1]:"), "{first} {second}");
+    connect(&first, "/");
+    connect(&second, "/");
+}
+
+#[test]
+fn a_signal_ends_it_with_1001_and_status_0() {
+    for signal in ["INT", "TERM"] {
+        let (mut program, address) = Program::start(&[]);
+        let mut client = connect(&address, "/");
+        say(&mut client, "hello");
+        assert_eq!(hear(&mut client), "hello");
+        program.signal(signal);
+        let Message::Close(Some(frame)) = client.read().unwrap() else { panic!("no close") };
+        assert_eq!(u16::from(frame.code), 1001);
+        while client.read().is_ok() {}
+        assert_eq!(program.wait().0, Some(0), "SIG{signal}");
+    }
+}
+
+#[test]
+fn everyone_hears_a_message_or_its_beginning() {
+    let (_program, address) = Program::start(&["--truncate", "3"]);
+    let (mut a, mut b) = (connect(&address, "/"), connect(&address, "/"));
+    say(&mut a, "äöüß");
+    assert_eq!(hear(&mut a), "äöü");
+    assert_eq!(hear(&mut b), "äöü");
+    b.send(Message::binary(vec![1, 2, 3, 4])).unwrap();
+    assert_eq!(a.read().unwrap(), Message::binary(vec![1, 2, 3]));
+}
+
+#[test]
+fn the_sender_hears_itself_only_where_it_should() {
+    let (_program, address) = Program::start(&["--no-reflect"]);
+    let (mut a, mut b) = (connect(&address, "/"), connect(&address, "/"));
+    say(&mut a, "from a");
+    assert_eq!(hear(&mut b), "from a");
+    say(&mut b, "from b");
+    assert_eq!(hear(&mut a), "from b");
+}
+
+#[test]
+fn echo_answers_only_the_sender() {
+    let (_program, address) = Program::start(&["--mode", "echo"]);
+    let (mut a, mut b) = (connect(&address, "/"), connect(&address, "/"));
+    say(&mut a, "from a");
+    say(&mut b, "from b");
+    assert_eq!((hear(&mut a), hear(&mut b)), ("from a".into(), "from b".into()));
+}
+
+#[test]
+fn a_flag_can_be_an_environment_variable() {
+    let mut command = townhall(&[]);
+    command.env("TOWNHALL_LISTEN", "127.0.0.1:0").env("TOWNHALL_MAX_MESSAGE_BYTES", "5");
+    let (_program, address) = Program::start_with(command);
+    let mut client = connect(&address, "/");
+    say(&mut client, "123456");
+    let Message::Close(Some(frame)) = client.read().unwrap() else { panic!("no close") };
+    assert_eq!(u16::from(frame.code), 1009);
+}
+
+#[test]
+fn the_page_is_served_with_a_policy_that_knows_its_parts() {
+    let (_program, address) = Program::start(&[]);
+    let mut stream = TcpStream::connect(&address).unwrap();
+    stream.write_all(b"GET /?room=lobby HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
+    assert!(answer.contains("script-src 'sha256-") && answer.contains("style-src 'sha256-"));
+    assert!(answer.contains("new WebSocket(") && !answer.contains("/*js*/"));
+}
+
+#[test]
+fn the_log_tells_reasons_and_no_payloads() {
+    let (mut program, address) = Program::start(&["--log-level", "debug"]);
+    let mut client = connect(&address, "/");
+    say(&mut client, "confidential");
+    assert_eq!(hear(&mut client), "confidential");
+    let mut stream = TcpStream::connect(&address).unwrap();
+    stream.write_all(b"GET / HTTP/1.0\r\n\r\n").unwrap();
+    stream.read_to_end(&mut Vec::new()).unwrap();
+    drop((client, stream));
+    program.signal("TERM");
+    let (status, log) = program.wait();
+    assert_eq!(status, Some(0));
+    assert!(log.contains("INFO") && log.contains("refused with 505: only HTTP/1.1"), "{log}");
+    assert!(log.contains("DEBUG") && log.contains("connected from 127.0.0.1:"), "{log}");
+    assert!(!log.contains("confidential"), "{log}");
+}
+
+#[test]
+fn what_cannot_be_done_is_one_clear_line_and_a_status() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = taken.local_addr().unwrap().to_string();
+    let cases: [(&[&str], i32, &str); 6] = [
+        (&["--listen", &taken], 1, &format!("townhall: cannot listen on {taken}: Address already")),
+        (&["--listen", "192.0.2.1:0"], 1, "townhall: cannot listen on 192.0.2.1:0: Cannot assign"),
+        (&["--max-backlog-bytes", "1"], 1, "townhall: the backlog limit, 1 bytes, does not hold"),
+        (&["--subprotocol", "a b"], 1, "townhall: \"a b\" cannot be the name of a subprotocol"),
+        (&["--listen", "here"], 2, "error: invalid value 'here' for '--listen <IP:PORT>'"),
+        (&["--mode", "echo", "--no-reflect"], 2, "error: with --no-reflect in --mode echo nobody"),
+    ];
+    for (flags, status, line) in cases {
+        let output = run(flags);
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(status), "{flags:?}: {stderr}");
+        assert!(stderr.starts_with(line), "{flags:?}: {stderr}");
+    }
+}
+
+#[test]
+fn the_help_names_every_flag_and_its_variable() {
+    let help = String::from_utf8(run(&["--help"]).stdout).unwrap();
+    for flag in ["listen", "mode", "truncate", "no-reflect", "subprotocol", "max-message-bytes"]
+        .into_iter()
+        .chain(["max-connections", "max-backlog-bytes", "log-level"])
+    {
+        let variable = format!("TOWNHALL_{}", flag.replace('-', "_").to_uppercase());
+        assert!(help.contains(&format!("--{flag}")) && help.contains(&variable), "{flag}: {help}");
+    }
+}

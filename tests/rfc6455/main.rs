@@ -1,0 +1,8 @@
+//! The protocol by the sections of RFC 6455, without sockets.
+
+mod peer;
+mod section_5_4_fragmentation;
+mod section_5_5_control;
+mod section_7_close;
+mod section_8_utf8;
+mod split;

@@ -1,0 +1,141 @@
+//! A client's side in bytes, and a server's side that notes what it receives.
+
+use std::sync::Arc;
+
+use townhall::protocol::mask::apply_mask;
+use townhall::protocol::{
+    CloseFrame, Connection, Failure, Incoming, Limits, Received, Refusal, Request, Response, Terms,
+    Violation,
+};
+
+pub const REQUEST: &[u8] = b"GET /room HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\n\
+    Connection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
+    Sec-WebSocket-Version: 13\r\n\r\n";
+
+pub const FIN: u8 = 0x80;
+pub const CONTINUATION: u8 = 0x0;
+pub const TEXT: u8 = 0x1;
+pub const BINARY: u8 = 0x2;
+pub const CLOSE: u8 = 0x8;
+pub const PING: u8 = 0x9;
+pub const PONG: u8 = 0xa;
+
+/// A masked frame with the shortest header.
+pub fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
+    let mask = [0x37, 0xfa, 0x21, 0x3d];
+    let mut bytes = vec![first];
+    match payload.len() {
+        length @ 0..=125 => bytes.push(0x80 | length as u8),
+        length @ 126..=0xffff => {
+            bytes.push(0x80 | 126);
+            bytes.extend((length as u16).to_be_bytes());
+        }
+        length => {
+            bytes.push(0x80 | 127);
+            bytes.extend((length as u64).to_be_bytes());
+        }
+    }
+    bytes.extend(mask);
+    let start = bytes.len();
+    bytes.extend_from_slice(payload);
+    apply_mask(&mut bytes[start..], mask);
+    bytes
+}
+
+/// What a connection received, owned.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Seen {
+    Head(String),
+    Text(String),
+    Binary(Vec<u8>),
+    Ping(Vec<u8>),
+    Pong(Vec<u8>),
+    Close(Option<CloseFrame>),
+    Refused(Refusal),
+    Failed(Violation),
+}
+
+pub fn text(text: &str) -> Seen {
+    Seen::Text(text.to_owned())
+}
+
+/// The server's side: it accepts every correct upgrade, answers what must be answered, and notes.
+pub struct Server {
+    pub connection: Connection,
+    pub seen: Vec<Seen>,
+    /// What it sent.
+    pub out: Vec<u8>,
+}
+
+impl Server {
+    pub fn new(limits: Limits) -> Self {
+        let connection = Connection::new(Arc::new(limits));
+        Self { connection, seen: Vec::new(), out: Vec::new() }
+    }
+
+    /// A server whose handshake is done, and forgotten.
+    pub fn open(limits: Limits) -> Self {
+        let mut server = Self::new(limits);
+        server.take(REQUEST);
+        server.seen.clear();
+        server.out.clear();
+        server
+    }
+
+    pub fn take(&mut self, bytes: &[u8]) {
+        let mut bytes = bytes.to_vec();
+        let mut input = &mut bytes[..];
+        loop {
+            match self.connection.receive(&mut input) {
+                Ok(None) => return,
+                Ok(Some(received)) => self.note(received),
+                Err(Failure::Handshake(refusal)) => self.refuse(refusal),
+                Err(Failure::Protocol(violation)) => {
+                    self.seen.push(Seen::Failed(violation));
+                    self.connection.fail(violation, &mut self.out);
+                }
+            }
+        }
+    }
+
+    fn note(&mut self, received: Received<'_>) {
+        let seen = match received {
+            Received::Head(head) => {
+                self.answer(&head);
+                Seen::Head(String::from_utf8_lossy(&head).into_owned())
+            }
+            Received::Frames(Incoming::Text(text)) => Seen::Text(text.into_owned()),
+            Received::Frames(Incoming::Binary(bytes)) => Seen::Binary(bytes.into_owned()),
+            Received::Frames(Incoming::Ping(payload)) => {
+                self.connection.pong(&payload, &mut self.out);
+                Seen::Ping(payload.into_owned())
+            }
+            Received::Frames(Incoming::Pong(payload)) => Seen::Pong(payload.into_owned()),
+            Received::Frames(Incoming::Close(frame)) => {
+                self.connection.answer_close(frame.as_ref(), &mut self.out);
+                Seen::Close(frame)
+            }
+        };
+        self.seen.push(seen);
+    }
+
+    fn answer(&mut self, head: &[u8]) {
+        let terms = Request::parse(head, 64).and_then(|request| Terms::negotiate(&request, &[]));
+        match terms {
+            Ok(terms) => self.connection.accept(&terms, &mut self.out),
+            Err(refusal) => self.refuse(refusal),
+        }
+    }
+
+    fn refuse(&mut self, refusal: Refusal) {
+        self.seen.push(Seen::Refused(refusal));
+        self.connection.respond(&Response::refusal(refusal), false, &mut self.out);
+    }
+}
+
+/// What an open connection with the usual limits sees in these frames.
+pub fn see(frames: &[Vec<u8>]) -> Vec<Seen> {
+    let mut server = Server::open(Limits::default());
+    server.take(&frames.concat());
+    server.seen
+}

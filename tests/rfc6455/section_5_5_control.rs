@@ -1,0 +1,29 @@
+//! Section 5.5: control frames.
+
+use townhall::Limits;
+use townhall::protocol::Violation::{FragmentedControl, LongControl};
+
+use crate::peer::{CLOSE, FIN, PING, PONG, Seen, Server, frame, see};
+
+#[test]
+fn a_ping_is_answered_with_its_payload() {
+    let mut server = Server::open(Limits::default());
+    server.take(&frame(FIN | PING, &[7; 125]));
+    assert_eq!(server.out, [&[0x8a, 125][..], &[7; 125]].concat());
+}
+
+#[test]
+fn a_pong_that_nobody_asked_for_is_taken() {
+    let mut server = Server::open(Limits::default());
+    server.take(&frame(FIN | PONG, b"here"));
+    assert_eq!(server.seen, [Seen::Pong(b"here".to_vec())]);
+    assert_eq!(server.out, []);
+}
+
+#[test]
+fn control_frames_are_whole_and_short() {
+    for opcode in [CLOSE, PING, PONG] {
+        assert_eq!(see(&[frame(opcode, b"")]), [Seen::Failed(FragmentedControl)]);
+        assert_eq!(see(&[frame(FIN | opcode, &[b'x'; 126])]), [Seen::Failed(LongControl)]);
+    }
+}

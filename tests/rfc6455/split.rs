@@ -1,0 +1,68 @@
+//! Any input, split at any byte, gives the same events and the same answers.
+
+use townhall::Limits;
+
+use crate::peer::{
+    BINARY, CLOSE, CONTINUATION, FIN, PING, PONG, REQUEST, Seen, Server, TEXT, frame,
+};
+
+fn limits() -> Limits {
+    Limits { max_message_bytes: 1_000, max_empty_fragments: 2, ..Limits::default() }
+}
+
+/// Conversations that end well and badly, each in the bytes of the client.
+fn conversations() -> Vec<Vec<u8>> {
+    let with = |frames: &[Vec<u8>]| [REQUEST.to_vec(), frames.concat()].concat();
+    vec![
+        with(&[
+            frame(FIN | TEXT, "Hello, κόσμε".as_bytes()),
+            frame(FIN | PING, b"ping"),
+            frame(BINARY, &[0xaa; 200]),
+            frame(FIN | PONG, b""),
+            frame(FIN | CONTINUATION, &[0xbb; 300]),
+            frame(TEXT, b"caf\xc3"),
+            frame(CONTINUATION, b""),
+            frame(FIN | CONTINUATION, b"\xa9"),
+            frame(FIN | CLOSE, b"\x03\xe8Bye!"),
+            frame(FIN | TEXT, b"late"),
+        ]),
+        with(&[frame(FIN | TEXT, b"a"), frame(FIN | TEXT, b"b\xffc"), frame(FIN | TEXT, b"d")]),
+        with(&[frame(FIN | BINARY, &[1; 999]), frame(FIN | BINARY, &[2; 1_001])]),
+        with(&[frame(TEXT, b"a"), frame(FIN | TEXT, b"b")]),
+        with(&[frame(FIN | 0x3, b"a")]),
+        with(&[vec![0x81, 0x01, b'a']]),
+        with(&[frame(FIN | CLOSE, b"\x03\xed")]),
+        b"\r\nGET / HTTP/1.1\nHost: localhost\n\nwhat follows".to_vec(),
+        b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 3\r\n\r\nabc".to_vec(),
+        b"nonsense\r\n\r\n".to_vec(),
+        [&b"GET / HTTP/1.1\r\nCookie: "[..], &[b'x'; 9_000], b"\r\n\r\n"].concat(),
+    ]
+}
+
+fn outcome(pieces: &[&[u8]]) -> (Vec<Seen>, Vec<u8>) {
+    let mut server = Server::new(limits());
+    for piece in pieces {
+        server.take(piece);
+    }
+    (server.seen, server.out)
+}
+
+#[test]
+fn split_anywhere_a_conversation_is_the_same() {
+    for bytes in conversations() {
+        let whole = outcome(&[&bytes]);
+        assert!(!whole.0.is_empty());
+        for at in 0..=bytes.len() {
+            let (first, second) = bytes.split_at(at);
+            assert_eq!(outcome(&[first, second]), whole, "split at {at}");
+        }
+    }
+}
+
+#[test]
+fn in_single_bytes_a_conversation_is_the_same() {
+    for bytes in conversations() {
+        let pieces: Vec<&[u8]> = bytes.chunks(1).collect();
+        assert_eq!(outcome(&pieces), outcome(&[&bytes]));
+    }
+}

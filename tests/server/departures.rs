@@ -1,0 +1,142 @@
+//! Every client that opened departs once, with the right code, reason and cause.
+
+use std::io::Write;
+use std::net::Shutdown;
+use std::time::Duration;
+
+use townhall::protocol::Violation;
+use townhall::{Cause, CloseCode, Config, Departure, Event};
+use tungstenite::protocol::CloseFrame;
+
+use crate::support::{Running, Told, chat, config, frame, read_all};
+
+fn departure(code: u16, reason: &str, was_clean: bool, cause: Cause) -> Departure {
+    Departure { code, reason: reason.to_owned(), was_clean, cause }
+}
+
+#[test]
+fn a_peer_that_closes_departs_cleanly_with_its_words() {
+    let server = Running::start(config(), chat);
+    let mut client = server.connect("/");
+    let id = server.opened();
+    client.0.close(Some(CloseFrame { code: 4001.into(), reason: "later".into() })).unwrap();
+    client.end();
+    assert_eq!(server.departed(), (id, departure(4001, "later", true, Cause::Peer)));
+}
+
+#[test]
+fn a_close_without_a_code_is_1005() {
+    let server = Running::start(config(), chat);
+    let mut client = server.connect("/");
+    server.opened();
+    client.0.close(None).unwrap();
+    client.end();
+    assert_eq!(server.departed().1, departure(1005, "", true, Cause::Peer));
+}
+
+#[test]
+fn a_connection_that_ends_without_a_close_is_1006() {
+    let server = Running::start(config(), chat);
+    let abrupt = server.raw("/");
+    server.opened();
+    drop(abrupt);
+    assert_eq!(server.departed().1, departure(1006, "", false, Cause::Lost));
+}
+
+#[test]
+fn half_a_connection_is_no_connection() {
+    let server = Running::start(config(), chat);
+    let mut half = server.raw("/");
+    server.opened();
+    half.write_all(&frame(0x81, b"last words")[..8]).unwrap();
+    half.shutdown(Shutdown::Write).unwrap();
+    assert_eq!(server.departed().1, departure(1006, "", false, Cause::Lost));
+    assert_eq!(read_all(&mut half), b"");
+}
+
+#[test]
+fn a_close_behind_data_and_before_the_end_is_answered() {
+    let server = Running::start(config(), chat);
+    let mut client = server.raw("/");
+    let id = server.opened();
+    client.write_all(&[frame(0x81, b"bye"), frame(0x88, b"\x03\xe8")].concat()).unwrap();
+    client.shutdown(Shutdown::Write).unwrap();
+    assert_eq!(read_all(&mut client), b"\x81\x03bye\x88\x02\x03\xe8");
+    assert_eq!(server.told(), Told::Message(id, "bye".into()));
+    assert_eq!(server.departed(), (id, departure(1000, "", true, Cause::Peer)));
+}
+
+#[test]
+fn a_violation_is_answered_and_told() {
+    let server = Running::start(config(), chat);
+    let mut client = server.raw("/");
+    server.opened();
+    client.write_all(&[0x81, 0x00]).unwrap();
+    assert_eq!(read_all(&mut client), b"\x88\x17\x03\xeaa frame is not masked");
+    let cause = Cause::Violation(Violation::Unmasked);
+    assert_eq!(server.departed().1, departure(1006, "", false, cause));
+}
+
+#[test]
+fn a_client_that_the_application_closes_answers() {
+    let server = Running::start(config(), |hub, client, event| {
+        if let Event::Message(_) = event {
+            hub.send(client, "Hello from server, John!");
+            hub.close(client, CloseCode::NORMAL, "Bye!");
+            hub.send(client, "never sent");
+        }
+    });
+    let mut client = server.connect("/");
+    let id = server.opened();
+    client.say("My name is John");
+    assert_eq!(client.hear(), "Hello from server, John!");
+    assert_eq!(client.hear_close(), (1000, "Bye!".into()));
+    client.end();
+    assert!(matches!(server.told(), Told::Message(..)));
+    assert_eq!(server.departed(), (id, departure(1000, "Bye!", true, Cause::Application)));
+}
+
+#[test]
+fn a_peer_that_does_not_answer_a_close_is_given_up() {
+    let config = Config { close_timeout: Duration::from_millis(300), ..config() };
+    let server = Running::start(config, |hub, client, event| {
+        if let Event::Open { .. } = event {
+            hub.close(client, CloseCode::NORMAL, "");
+        }
+    });
+    let mut mute = server.raw("/");
+    server.opened();
+    assert_eq!(read_all(&mut mute), b"\x88\x02\x03\xe8");
+    assert_eq!(server.departed().1, departure(1006, "", false, Cause::Application));
+}
+
+#[test]
+fn a_stop_closes_everyone_with_1001() {
+    let server = Running::start(config(), chat);
+    let mut clients: Vec<_> = (0..3).map(|_| server.connect("/")).collect();
+    clients.iter().for_each(|_| _ = server.opened());
+    server.stopper.stop();
+    for client in &mut clients {
+        assert_eq!(client.hear_close(), (1001, "the server stops".into()));
+    }
+    clients.into_iter().for_each(|client| client.end());
+    let told = server.join();
+    assert_eq!(told.len(), 3);
+    for told in told {
+        let Told::Close(_, left) = told else { panic!("{told:?}") };
+        assert_eq!(left, departure(1001, "the server stops", true, Cause::Shutdown));
+    }
+}
+
+#[test]
+fn a_stop_does_not_wait_for_ever() {
+    let config = Config { drain_timeout: Duration::from_millis(300), ..config() };
+    let server = Running::start(config, chat);
+    let _mute = server.raw("/");
+    server.opened();
+    let _silent = server.stream();
+    server.stopper.stop();
+    let told = server.join();
+    let [Told::Close(_, left)] = &told[..] else { panic!("{told:?}") };
+    assert_eq!(*left, departure(1006, "", false, Cause::Shutdown));
+}

@@ -1,0 +1,136 @@
+//! What the port answers to requests that are not upgraded, and to those that are.
+
+use std::io::Write;
+use std::time::Duration;
+
+use townhall::{Config, Event, Limits, Response};
+
+use crate::support::{Running, Told, chat, config, frame, read_all, read_head, request};
+
+fn answer(server: &Running, request: &str) -> String {
+    let mut stream = server.stream();
+    stream.write_all(request.as_bytes()).unwrap();
+    String::from_utf8(read_all(&mut stream)).unwrap()
+}
+
+fn assert_status(server: &Running, request: &str, status: &str) {
+    let answer = answer(server, request);
+    assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{request}: {answer}");
+    assert!(answer.contains("\r\nConnection: close"), "{answer}");
+    assert!(!answer.ends_with("\r\n\r\n"), "there is a reason: {answer}");
+}
+
+#[test]
+fn each_kind_of_wrong_request_has_its_status() {
+    let server = Running::start(config(), chat);
+    assert_status(&server, "nonsense\r\n\r\n", "400");
+    assert_status(&server, "GET / HTTP/1.1\r\n\r\n", "400");
+    assert_status(&server, "POST / HTTP/1.1\r\nHost: a\r\n\r\n", "405");
+    assert_status(&server, "GET / HTTP/1.1\r\nHost: a\r\n\r\n", "426");
+    assert_status(&server, "GET / HTTP/1.0\r\nHost: a\r\n\r\n", "505");
+    assert_status(&server, &request("/").replace("13", "12"), "426");
+    assert_status(&server, &request("/").replace("Key: ", "Key: x"), "400");
+    let many = "A: b\r\n".repeat(100);
+    assert_status(&server, &format!("GET / HTTP/1.1\r\nHost: a\r\n{many}\r\n"), "431");
+    let long = "a".repeat(10_000);
+    assert_status(&server, &format!("GET /{long} HTTP/1.1\r\n"), "431");
+}
+
+#[test]
+fn a_head_that_does_not_come_is_not_awaited_for_ever() {
+    let config = Config { handshake_timeout: Duration::from_millis(300), ..config() };
+    let server = Running::start(config, chat);
+    assert_status(&server, "GET / HTTP/1.1\r\n", "408");
+}
+
+#[test]
+fn a_full_server_says_so_and_has_room_again() {
+    let server = Running::start(Config { max_connections: 1, ..config() }, chat);
+    let first = server.connect("/");
+    server.opened();
+    let full = answer(&server, &request("/"));
+    assert!(full.starts_with("HTTP/1.1 503 "), "{full}");
+    assert!(full.contains("\r\nRetry-After: "), "{full}");
+    drop(first);
+    server.departed();
+    server.connect("/");
+}
+
+#[test]
+fn frames_behind_the_head_are_not_lost() {
+    let server = Running::start(config(), chat);
+    let mut stream = server.stream();
+    let bytes = [request("/").as_bytes(), &frame(0x81, b"early"), &frame(0x88, b"")].concat();
+    stream.write_all(&bytes).unwrap();
+    assert!(read_head(&mut stream).starts_with("HTTP/1.1 101 "));
+    assert_eq!(read_all(&mut stream), b"\x81\x05early\x88\x00");
+}
+
+#[test]
+fn a_head_in_single_bytes_is_a_head() {
+    let server = Running::start(config(), chat);
+    let mut stream = server.stream();
+    stream.set_nodelay(true).unwrap();
+    for byte in request("/slow").bytes() {
+        stream.write_all(&[byte]).unwrap();
+    }
+    assert!(read_head(&mut stream).starts_with("HTTP/1.1 101 "));
+    assert!(matches!(server.told(), Told::Open(_, room) if room == "/slow"));
+}
+
+#[test]
+fn a_subprotocol_is_agreed_on() {
+    let subprotocols = vec!["chat".to_owned(), "superchat".to_owned()];
+    let server = Running::start(Config { subprotocols, ..config() }, chat);
+    let offer = |names: &str| {
+        let field = format!("Host: localhost\r\nSec-WebSocket-Protocol: {names}");
+        let mut stream = server.stream();
+        stream.write_all(request("/").replace("Host: localhost", &field).as_bytes()).unwrap();
+        read_head(&mut stream)
+    };
+    assert!(offer("x, superchat, chat").contains("\r\nSec-WebSocket-Protocol: superchat\r\n"));
+    let none = offer("x");
+    assert!(none.starts_with("HTTP/1.1 101 ") && !none.contains("Protocol:"), "{none}");
+}
+
+#[test]
+fn the_application_answers_refuses_and_chooses() {
+    let server = Running::start(config(), |hub, client, event| match event {
+        Event::Request(exchange) if exchange.request().path() == "/about" => {
+            let agent = exchange.request().header("User-Agent").unwrap_or("nobody");
+            exchange.respond(Response::text(200, format!("for {agent}")));
+        }
+        Event::Upgrade(mut upgrade) => match upgrade.request().query() {
+            Some("secret") => upgrade.set_room("/vault"),
+            _ => upgrade.refuse(Response::text(403, "members only")),
+        },
+        Event::Open { room } => hub.join(client, room),
+        _ => {}
+    });
+    let about = "GET /about HTTP/1.1\r\nHost: a\r\nUser-Agent: curl\r\n\r\n";
+    assert!(answer(&server, about).ends_with("\r\n\r\nfor curl\n"));
+    let head = answer(&server, &about.replace("GET", "HEAD"));
+    assert!(head.contains("Content-Length: 9\r\n") && head.ends_with("\r\n\r\n"), "{head}");
+    assert_status(&server, &request("/"), "403");
+    server.raw("/?secret");
+    assert!(matches!(server.told(), Told::Open(_, room) if room == "/vault"));
+}
+
+#[test]
+fn a_long_answer_arrives_whole() {
+    let server = Running::start(config(), |_, _, event| {
+        if let Event::Request(exchange) = event {
+            exchange.respond(Response::new(200).body(vec![b'x'; 20_000_000]));
+        }
+    });
+    assert!(answer(&server, "GET / HTTP/1.1\r\nHost: a\r\n\r\n").len() > 20_000_000);
+}
+
+#[test]
+fn the_limits_of_the_head_are_the_configured_ones() {
+    let limits = Limits { max_head_bytes: 200, max_headers: 3, ..Limits::default() };
+    let server = Running::start(Config { limits, ..config() }, chat);
+    assert_status(&server, &format!("GET /{} HTTP/1.1\r\nHost: a\r\n\r\n", "a".repeat(200)), "431");
+    assert_status(&server, "GET / HTTP/1.1\r\nHost: a\r\nA: b\r\nC: d\r\nE: f\r\n\r\n", "431");
+    assert_status(&server, "GET / HTTP/1.1\r\nHost: a\r\nA: b\r\nC: d\r\n\r\n", "426");
+}

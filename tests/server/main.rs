@@ -1,0 +1,8 @@
+//! The server over real sockets, with tungstenite and with plain bytes as its clients.
+
+mod callbacks;
+mod departures;
+mod http;
+mod rooms;
+mod slow;
+mod support;

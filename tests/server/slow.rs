@@ -1,0 +1,79 @@
+//! Members that do not read, and those beside them.
+
+use std::io::{Read, Write};
+
+use townhall::{Cause, Config, Event};
+
+use crate::support::{Running, Told, chat, config, frame, read_all};
+
+/// How much the system holds for a peer that does not read is its own business; this is more.
+const FLOOD: usize = 64 << 20;
+
+#[test]
+fn a_member_that_does_not_read_is_closed_and_the_others_miss_nothing() {
+    let server = Running::start(Config { max_backlog_bytes: 16 << 20, ..config() }, chat);
+    let mut deaf = server.raw("/");
+    let deaf_id = server.opened();
+    let (mut talker, mut listener) = (server.connect("/"), server.connect("/"));
+    let text = "x".repeat(1 << 20);
+    for _ in 0..FLOOD / text.len() {
+        talker.say(&text);
+        assert_eq!(talker.hear().len(), text.len());
+        assert_eq!(listener.hear().len(), text.len());
+    }
+    let told = std::iter::repeat_with(|| server.told());
+    let mut left = told.filter_map(|told| match told {
+        Told::Close(id, departure) => Some((id, departure)),
+        _ => None,
+    });
+    // The deaf member reads what was on its way: whole frames, and the close.
+    let bytes = read_all(&mut deaf);
+    assert!(bytes.ends_with(b"\x88\x18\x03\xf5you are too far behind"));
+    assert_eq!(left.next().map(|(id, left)| (id, left.cause)), Some((deaf_id, Cause::TooSlow)));
+    talker.say("still here");
+    assert_eq!(listener.hear(), "still here");
+}
+
+#[test]
+fn a_peer_that_pings_and_does_not_read_gets_only_the_latest_pong() {
+    let server = Running::start(config(), chat);
+    let mut pinger = server.raw("/");
+    let block = "x".repeat(60_000);
+    // The room's talk fills the socket; then the pings come.
+    let mut talker = server.connect("/");
+    for _ in 0..256 {
+        talker.say(&block);
+        talker.hear();
+    }
+    for number in 0..10_000u32 {
+        pinger.write_all(&frame(0x89, &number.to_be_bytes())).unwrap();
+    }
+    pinger.write_all(&frame(0x88, b"\x03\xe8")).unwrap();
+    let mut bytes = Vec::new();
+    pinger.read_to_end(&mut bytes).unwrap();
+    let pongs = bytes.windows(2).filter(|pair| *pair == [0x8a, 4]).count();
+    assert!(pongs < 5_000, "{pongs} pongs");
+    assert!(bytes.ends_with(b"\x88\x02\x03\xe8"));
+}
+
+#[test]
+fn a_reader_of_single_bytes_gets_every_frame_whole() {
+    let server = Running::start(config(), |hub, client, event| match event {
+        Event::Open { room } => hub.join(client, room),
+        Event::Message(message) => {
+            hub.say(client, message);
+            hub.send(client, "private");
+        }
+        _ => {}
+    });
+    let mut talker = server.connect("/");
+    let mut slow = server.connect("/");
+    for round in 0..200 {
+        slow.say(&format!("{round}{}", "y".repeat(50_000)));
+    }
+    for round in 0..200 {
+        assert!(talker.hear().starts_with(&format!("{round}y")));
+        assert!(slow.hear().starts_with(&format!("{round}y")));
+        assert_eq!(slow.hear(), "private");
+    }
+}

@@ -1,0 +1,203 @@
+//! A server in a thread, and clients that wait for what they want, but not for ever.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use townhall::{ClientId, Config, Departure, Event, Hub, Server, Stopper};
+use tungstenite::WebSocket;
+use tungstenite::protocol::Message;
+
+/// How long anything may take before a test fails.
+pub const PATIENCE: Duration = Duration::from_secs(20);
+
+/// What the application was told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Told {
+    Open(ClientId, String),
+    Message(ClientId, String),
+    Close(ClientId, Departure),
+}
+
+/// A running server. It stops when it is dropped.
+pub struct Running {
+    pub address: SocketAddr,
+    pub stopper: Stopper,
+    told: Receiver<Told>,
+    thread: Option<JoinHandle<()>>,
+}
+
+pub fn config() -> Config {
+    Config { listen: vec![SocketAddr::from(([127, 0, 0, 1], 0))], ..Config::default() }
+}
+
+/// The application of the README: everyone hears everyone.
+pub fn chat(hub: &mut Hub, client: ClientId, event: Event<'_>) {
+    match event {
+        Event::Open { room } => hub.join(client, room),
+        Event::Message(message) => hub.say(client, message),
+        _ => {}
+    }
+}
+
+impl Running {
+    pub fn start(
+        config: Config,
+        mut app: impl FnMut(&mut Hub, ClientId, Event<'_>) + Send + 'static,
+    ) -> Self {
+        let server = Server::bind(config).unwrap();
+        let (address, stopper) = (server.addresses()[0], server.stopper());
+        let (teller, told) = channel();
+        let thread = thread::spawn(move || {
+            let app = |hub: &mut Hub, client: ClientId, event: Event<'_>| {
+                tell(&teller, client, &event);
+                app(hub, client, event);
+            };
+            server.run(app).unwrap();
+        });
+        Self { address, stopper, told, thread: Some(thread) }
+    }
+
+    /// The next thing that the application is told.
+    pub fn told(&self) -> Told {
+        self.told.recv_timeout(PATIENCE).expect("the application is told something")
+    }
+
+    /// The client that opens next.
+    pub fn opened(&self) -> ClientId {
+        match self.told() {
+            Told::Open(client, _) => client,
+            told => panic!("{told:?} instead of an open"),
+        }
+    }
+
+    /// The departure that comes next.
+    pub fn departed(&self) -> (ClientId, Departure) {
+        match self.told() {
+            Told::Close(client, departure) => (client, departure),
+            told => panic!("{told:?} instead of a departure"),
+        }
+    }
+
+    /// Everything that the application is told until the server has ended.
+    pub fn join(mut self) -> Vec<Told> {
+        self.thread.take().unwrap().join().unwrap();
+        self.told.iter().collect()
+    }
+
+    pub fn stream(&self) -> TcpStream {
+        let stream = TcpStream::connect(self.address).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.set_write_timeout(Some(PATIENCE)).unwrap();
+        stream
+    }
+
+    /// A client in the room `path`, which begins with a slash.
+    pub fn connect(&self, path: &str) -> Client {
+        let url = format!("ws://{}{path}", self.address);
+        Client(tungstenite::client(url, self.stream()).unwrap().0)
+    }
+
+    /// A client without a WebSocket library, whose handshake is done.
+    pub fn raw(&self, path: &str) -> TcpStream {
+        let mut stream = self.stream();
+        stream.write_all(request(path).as_bytes()).unwrap();
+        let head = read_head(&mut stream);
+        assert!(head.starts_with("HTTP/1.1 101 "), "{head}");
+        stream
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.stopper.stop();
+        self.stopper.stop();
+        if let Some(thread) = self.thread.take()
+            && thread.join().is_err()
+            && !thread::panicking()
+        {
+            panic!("the server's thread panicked");
+        }
+    }
+}
+
+fn tell(teller: &Sender<Told>, client: ClientId, event: &Event<'_>) {
+    let told = match event {
+        Event::Open { room } => Told::Open(client, (*room).to_owned()),
+        Event::Message(message) => {
+            Told::Message(client, String::from_utf8_lossy(message.payload()).into_owned())
+        }
+        Event::Close(departure) => Told::Close(client, (*departure).clone()),
+        _ => return,
+    };
+    // Nobody listens any more when the test is over.
+    let _ = teller.send(told);
+}
+
+pub fn request(path: &str) -> String {
+    format!(
+        "GET {path} HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+         Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+    )
+}
+
+/// What comes up to the first empty line.
+pub fn read_head(stream: &mut TcpStream) -> String {
+    let mut head = Vec::new();
+    let mut byte = [0];
+    while !head.ends_with(b"\r\n\r\n") && stream.read(&mut byte).unwrap() == 1 {
+        head.push(byte[0]);
+    }
+    String::from_utf8(head).unwrap()
+}
+
+/// Everything that comes until the server ends the connection.
+pub fn read_all(stream: &mut TcpStream) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    stream.read_to_end(&mut bytes).unwrap();
+    bytes
+}
+
+/// A masked frame with a mask of zeros, of at most 65,535 bytes.
+pub fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
+    let length = payload.len() as u16;
+    let mut bytes = match length {
+        0..=125 => vec![first, 0x80 | length as u8],
+        _ => [&[first, 0x80 | 126], &length.to_be_bytes()[..]].concat(),
+    };
+    bytes.extend([0; 4]);
+    bytes.extend_from_slice(payload);
+    bytes
+}
+
+/// A tungstenite client.
+pub struct Client(pub WebSocket<TcpStream>);
+
+impl Client {
+    pub fn say(&mut self, text: &str) {
+        self.0.send(Message::text(text)).unwrap();
+    }
+
+    /// The next message's text.
+    pub fn hear(&mut self) -> String {
+        self.0.read().unwrap().into_text().unwrap().to_string()
+    }
+
+    /// The next message's code and reason, which must be those of a close.
+    pub fn hear_close(&mut self) -> (u16, String) {
+        match self.0.read().unwrap() {
+            Message::Close(Some(frame)) => (frame.code.into(), frame.reason.to_string()),
+            message => panic!("{message:?} instead of a close"),
+        }
+    }
+
+    /// Reads until the connection has ended, answering what must be answered.
+    pub fn end(mut self) {
+        let deadline = Instant::now() + PATIENCE;
+        while self.0.read().is_ok() {
+            assert!(Instant::now() < deadline, "the connection does not end");
+        }
+    }
+}
