@@ -50,7 +50,10 @@ enum State {
     /// Our close frame is under way, the peer's is awaited (RFC 6455, section 7.1.2).
     Closing(Receiver),
     /// Nothing more is sent, and what arrives is ignored.
-    Closed,
+    Closed {
+        /// Both close frames were exchanged.
+        clean: bool,
+    },
 }
 
 /// The head so far.
@@ -83,7 +86,7 @@ impl Connection {
             State::Closing(receiver) => {
                 receive_close(receiver, input).map_err(Failure::Protocol)?.map(Received::Frames)
             }
-            State::Closed => {
+            State::Closed { .. } => {
                 *input = &mut [];
                 None
             }
@@ -100,7 +103,7 @@ impl Connection {
     /// Answers without an upgrade; the connection ends when the answer is sent.
     pub fn respond(&mut self, response: &Response, head_only: bool, out: &mut Vec<u8>) {
         response.encode(head_only, out);
-        self.state = State::Closed;
+        self.state = State::Closed { clean: false };
     }
 
     /// Answers a ping (RFC 6455, section 5.5.3), if messages may still be sent.
@@ -112,7 +115,7 @@ impl Connection {
 
     /// Begins the close handshake; after it, nothing else is sent (RFC 6455, section 7.1.2).
     pub fn close(&mut self, code: CloseCode, reason: &str, out: &mut Vec<u8>) {
-        self.state = match mem::replace(&mut self.state, State::Closed) {
+        self.state = match mem::replace(&mut self.state, State::Closed { clean: false }) {
             State::Open(receiver) => {
                 encode_close(code, reason, out);
                 State::Closing(receiver)
@@ -130,7 +133,7 @@ impl Connection {
                 None => encode_header(Opcode::Close, 0, out),
             }
         }
-        self.state = State::Closed;
+        self.state = State::Closed { clean: true };
     }
 
     /// Fails the connection (RFC 6455, section 7.1.7): a close frame says why, if none was sent.
@@ -138,12 +141,12 @@ impl Connection {
         if self.is_open() {
             encode_close(violation.close_code(), &violation.to_string(), out);
         }
-        self.state = State::Closed;
+        self.state = State::Closed { clean: false };
     }
 
     /// Ends the connection without a word: its transport is gone.
     pub fn abandon(&mut self) {
-        self.state = State::Closed;
+        self.state = State::Closed { clean: false };
     }
 
     /// Whether the request's head is awaited.
@@ -158,7 +161,13 @@ impl Connection {
 
     /// Whether nothing more is to be said or heard.
     pub fn is_closed(&self) -> bool {
-        matches!(self.state, State::Closed)
+        matches!(self.state, State::Closed { .. })
+    }
+
+    /// Whether the connection closed with a close frame from each side, so that the peer has
+    /// nothing more to send (RFC 6455, section 7.1.4).
+    pub fn was_clean(&self) -> bool {
+        matches!(self.state, State::Closed { clean: true })
     }
 }
 

@@ -215,8 +215,7 @@ impl Client {
         offset
     }
 
-    /// Ends our side of the TCP connection when nothing more is to be sent or heard. The peer's
-    /// side is drained until its end, so that a reset does not lose our last words.
+    /// Ends our side of the TCP connection when nothing more is to be sent or heard.
     pub(super) fn end_writing(&mut self) {
         if self.connection.is_closed() && self.is_drained() && !self.write_closed {
             self.write_closed = true;
@@ -225,9 +224,11 @@ impl Client {
         }
     }
 
-    /// Whether both sides have ended.
+    /// Whether both sides have ended. After the close handshake, "the server MUST close the
+    /// connection immediately" (RFC 6455, section 7.1.1); otherwise the peer's side is drained
+    /// until its end, so that a reset does not lose our last words.
     pub(super) fn is_over(&self) -> bool {
-        self.write_closed && self.read_closed
+        self.write_closed && (self.read_closed || self.connection.was_clean())
     }
 }
 

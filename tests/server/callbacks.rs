@@ -48,7 +48,7 @@ fn everything_may_be_done_inside_every_callback() {
         clients[0].say("out");
         for (index, client) in clients.iter_mut().enumerate() {
             // What was said before a member's own close, it hears.
-            let expected = [vec!["going", "gone"].repeat(index), vec!["going"]].concat();
+            let expected = [["going", "gone"].repeat(index), vec!["going"]].concat();
             assert_eq!(expected.iter().map(|_| client.hear()).collect::<Vec<_>>(), expected);
             assert_eq!(client.hear_close(), (1000, "out".into()));
         }
