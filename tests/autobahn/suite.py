@@ -1,0 +1,158 @@
+"""Installs the Autobahn TestSuite under `target/autobahn/`, and runs it.
+
+The suite is Python 2 code, and pip for Python 2 is no longer to be had from
+Python 3's own tools. Hence two steps: a Python 3 environment that holds the
+last virtualenv able to make a Python 2.7 environment, and then that one.
+"""
+
+import glob
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from problems import CANNOT_RUN, REJECTED, Problem
+
+PINS = Path(__file__).resolve().parent
+BOOTSTRAP = PINS / "requirements-bootstrap.txt"
+REQUIREMENTS = PINS / "requirements.txt"
+CONSTRAINTS = PINS / "constraints-build.txt"
+
+NO_PYTHON27 = (
+    "Python 2.7 not found (set PYTHON27, or install it with pyenv); the suite can also be run "
+    "by its Docker image crossbario/autobahn-testsuite, or under Python 3 by `kosoku` from PyPI"
+)
+
+# Asked of the suite itself, so that a pattern means here what it means to wstest.
+LIST_CASES = """
+import json, sys
+from autobahntestsuite.case import Cases, CaseCategories, CaseSubCategories
+from autobahntestsuite.caseset import CaseSet
+cases = CaseSet("Case", "Case", Cases, CaseCategories, CaseSubCategories)
+chosen = cases.parseSpecCases({"cases": sys.argv[1:]})
+print(json.dumps([case for case in chosen if case in cases.CasesById]))
+"""
+
+
+def runs_as_python27(python):
+    """Tell whether `python` is a Python 2.7 that really runs; a pyenv shim may only look so."""
+    check = [python, "-c", "import sys; sys.exit(sys.version_info[:2] != (2, 7))"]
+    try:
+        return subprocess.run(check, capture_output=True, timeout=30).returncode == 0
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+
+
+def find_python27():
+    """Return a Python 2.7, looking where the user says, then on PATH, then in pyenv."""
+    chosen = os.environ.get("PYTHON27")
+    if chosen:
+        if runs_as_python27(chosen):
+            return chosen
+        raise Problem(f"PYTHON27={chosen} is not a Python 2.7 that runs", CANNOT_RUN)
+    pyenv = os.environ.get("PYENV_ROOT") or os.path.expanduser("~/.pyenv")
+    found = sorted(glob.glob(os.path.join(pyenv, "versions", "2.7*", "bin", "python")), reverse=True)
+    for python in [shutil.which("python2.7"), *found]:
+        if python and runs_as_python27(python):
+            return python
+    raise Problem(NO_PYTHON27, CANNOT_RUN)
+
+
+def fingerprint(home):
+    """Identify an installation: a changed pin or a moved directory makes it out of date."""
+    digest = hashlib.sha256(str(home).encode())
+    for path in (BOOTSTRAP, REQUIREMENTS, CONSTRAINTS):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+def install_step(log, command, **more_environment):
+    """Run one step of the installation, showing its output only when it fails."""
+    environment = {**os.environ, "PIP_DISABLE_PIP_VERSION_CHECK": "1", **more_environment}
+    command = [str(word) for word in command]
+    with open(log, "ab") as output:
+        done = subprocess.run(command, env=environment, stdout=output, stderr=subprocess.STDOUT)
+    if done.returncode != 0:
+        sys.stderr.write(log.read_text(errors="replace")[-4000:])
+        raise Problem(f"`{' '.join(command)}` failed, see {log}", CANNOT_RUN)
+
+
+class Suite:
+    """The suite as installed in a directory of its own."""
+
+    def __init__(self, home):
+        """Name the places under `home`; nothing is installed yet."""
+        self.home = home
+        self.bootstrap = home / "bootstrap"
+        self.python27 = home / "suite"
+        self.stamp = home / "installed"
+
+    def is_installed(self):
+        """Tell whether an earlier run has installed these very pins, and they still work."""
+        if not self.stamp.is_file() or self.stamp.read_text() != fingerprint(self.home):
+            return False
+        return runs_as_python27(str(self.python27 / "bin/python"))
+
+    def install(self):
+        """Install the suite unless these very pins are installed already."""
+        if self.is_installed():
+            return
+        python27 = find_python27()
+        print(f"installing the Autobahn TestSuite in {self.home} (about a minute)", flush=True)
+        self.discard()
+        log = self.home / "install.log"
+        install_step(log, [sys.executable, "-m", "venv", self.bootstrap])
+        install_step(log, [self.bootstrap / "bin/python", "-m", "pip", "install", "-r", BOOTSTRAP])
+        make = [self.bootstrap / "bin/python", "-m", "virtualenv", "--python", python27, self.python27]
+        install_step(log, make)
+        pip = [self.python27 / "bin/python", "-m", "pip", "install", "--no-deps", "-r", REQUIREMENTS]
+        install_step(log, pip, PIP_CONSTRAINT=str(CONSTRAINTS))
+        # Written last: an installation cut short has no stamp and is done again.
+        self.stamp.write_text(fingerprint(self.home))
+
+    def discard(self):
+        """Clear away an older or half-made installation."""
+        self.home.mkdir(parents=True, exist_ok=True)
+        for leftover in (self.stamp, self.home / "install.log"):
+            leftover.unlink(missing_ok=True)
+        for leftover in (self.bootstrap, self.python27):
+            shutil.rmtree(leftover, ignore_errors=True)
+
+    def select(self, patterns):
+        """Return the cases that wstest will run for `patterns`."""
+        command = [str(self.python27 / "bin/python"), "-c", LIST_CASES, *patterns]
+        done = subprocess.run(command, capture_output=True, text=True)
+        if done.returncode != 0:
+            reason = done.stderr.strip().rpartition("\n")[2]
+            raise Problem(f"the suite cannot select {' '.join(patterns)}: {reason}", CANNOT_RUN)
+        return json.loads(done.stdout)
+
+    def test(self, url, cases, report, deadline):
+        """Run the cases against the server at `url` and return the results by case."""
+        spec = report / "spec.json"
+        spec.write_text(json.dumps({
+            "outdir": str(report),
+            "servers": [{"agent": "townhall", "url": url}],
+            "cases": cases,
+            "exclude-cases": [],
+        }))
+        command = [str(self.python27 / "bin/wstest"), "-m", "fuzzingclient", "-s", str(spec)]
+        with open(report / "wstest.log", "wb") as log:
+            run_to_end(command, log, deadline)
+        index = report / "index.json"
+        return json.loads(index.read_text()).get("townhall", {}) if index.is_file() else {}
+
+
+def run_to_end(command, log, deadline):
+    """Run `command`, and leave no process behind whatever ends the wait for it."""
+    process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT)
+    try:
+        process.wait(timeout=deadline)
+    except subprocess.TimeoutExpired:
+        raise Problem(f"the suite did not finish within {deadline} seconds", REJECTED) from None
+    finally:
+        process.kill()
+        process.wait()

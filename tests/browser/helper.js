@@ -1,0 +1,99 @@
+// Starts what the tests need, and ends it: a townhall server, and a Chromium.
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+import { chromium } from 'playwright-core';
+
+const BINARY = process.env.TOWNHALL || fileURLToPath(new URL('../../target/release/townhall', import.meta.url));
+const CHROMIUM = process.env.CHROMIUM || '/usr/bin/chromium';
+const FLAGS = [
+  '--headless', '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run',
+  '--disable-background-networking', '--disable-component-update', '--disable-sync',
+];
+/** How long anything may take, in milliseconds: generous, for a slow and busy machine. */
+export const DEADLINE = 20_000;
+
+/** Fails with `what` if `promise` has not settled by the deadline. */
+export function within(promise, what) {
+  let timer;
+  const late = new Promise((_, reject) => {
+    timer = setTimeout(() => reject(new Error(`not within ${DEADLINE} ms: ${what}`)), DEADLINE);
+  });
+  return Promise.race([promise, late]).finally(() => clearTimeout(timer));
+}
+
+/** Starts a server of the test's own, on a free port; it ends with the test. */
+export async function startServer(t, ...args) {
+  const child = spawn(BINARY, ['--listen', '127.0.0.1:0', ...args], { stdio: ['ignore', 'pipe', 'inherit'] });
+  const exited = once(child, 'exit'); // also rejects if the binary cannot be started
+  exited.catch(() => {});
+  const lastResort = () => child.kill('SIGKILL');
+  process.once('exit', lastResort);
+  t.after(async () => {
+    child.kill('SIGKILL');
+    await within(exited, 'the server ends');
+    process.off('exit', lastResort);
+  });
+  const url = await within(Promise.race([address(child), exited.then(ended)]), 'the server listens');
+  return { url, exited, kill: (signal) => child.kill(signal) };
+}
+
+function ended([code, signal]) {
+  throw new Error(`the server ended before it listened: code ${code}, signal ${signal}`);
+}
+
+// Reads on after the address, so that the server never waits for its stdout.
+function address(child) {
+  return new Promise((resolve) => {
+    createInterface({ input: child.stdout }).on('line', (line) => {
+      const found = /^townhall is listening on (http:\/\/127\.0\.0\.1:\d+\/)$/.exec(line);
+      if (found) resolve(found[1]);
+    });
+  });
+}
+
+export function startBrowser() {
+  return chromium.launch({ executablePath: CHROMIUM, args: FLAGS, timeout: 3 * DEADLINE });
+}
+
+/** A page in a context (so, a profile) of its own. The test fails if the page breaks its CSP or throws. */
+export async function openPage(t, browser, url, options = {}) {
+  const context = await browser.newContext(options);
+  context.setDefaultTimeout(DEADLINE);
+  const page = await context.newPage();
+  const wrong = [];
+  page.on('pageerror', (error) => wrong.push(`uncaught: ${error}`));
+  page.on('console', (message) => {
+    if (/content.security.policy|CSP/i.test(message.text())) wrong.push(message.text());
+  });
+  await page.addInitScript(() => {
+    document.addEventListener('securitypolicyviolation', (event) => {
+      console.error(`CSP: ${event.violatedDirective} blocked ${event.blockedURI}`);
+    });
+  });
+  t.after(async () => {
+    await context.close();
+    if (wrong.length) throw new Error(`the page at ${url}:\n${wrong.join('\n')}`);
+  });
+  await page.goto(url);
+  return page;
+}
+
+/** Opens the page in a room, and waits until it is connected. */
+export async function join(t, browser, server, room, options) {
+  const page = await openPage(t, browser, `${server.url}?room=${encodeURIComponent(room)}`, options);
+  await page.locator('#events .open').waitFor();
+  return page;
+}
+
+export async function say(page, text) {
+  await page.locator('#text').fill(text);
+  await page.locator('#text').press('Enter');
+}
+
+/** Waits until the page shows `count` messages, and returns their texts in order. */
+export async function heard(page, count) {
+  await page.locator('#chat .bubble').nth(count - 1).waitFor();
+  return page.locator('#chat .bubble div').allTextContents();
+}

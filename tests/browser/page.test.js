@@ -1,0 +1,205 @@
+// The page that the server serves at /, used as a person would use it.
+import assert from 'node:assert/strict';
+import { readFile } from 'node:fs/promises';
+import { after, before, test } from 'node:test';
+import { heard, join, openPage, say, startBrowser, startServer, within } from './helper.js';
+
+let browser;
+before(async () => { browser = await startBrowser(); });
+after(() => browser?.close());
+
+/** The text of the page's one close event. */
+async function closeEvent(page) {
+  const line = page.locator('#events .close');
+  await line.waitFor();
+  return line.locator('span').textContent();
+}
+
+async function pressClose(page, code, reason) {
+  await page.locator('#close-code').fill(code);
+  await page.locator('#close-reason').fill(reason);
+  await page.locator('#close').click();
+}
+
+test('proposes the lobby, and connects only when asked to', async (t) => {
+  const server = await startServer(t);
+  const page = await openPage(t, browser, server.url);
+  assert.equal(await page.locator('#room').inputValue(), 'lobby');
+  assert.equal(await page.locator('#status').textContent(), 'Not connected');
+  assert.equal(await page.locator('#events li').count(), 0);
+  assert.equal(page.url(), server.url);
+  await page.locator('#room').fill('town square');
+  await page.locator('#connect').click();
+  await page.locator('#events .open').waitFor();
+  assert.equal(page.url(), `${server.url}?room=town%20square`);
+  assert.equal(await page.locator('#status').textContent(), 'Connected');
+  assert.equal(await page.locator('#ready-state').textContent(), '1 OPEN');
+  assert.equal(await page.locator('#buffered').textContent(), '0');
+});
+
+test('two people chat, and both see everything in order', async (t) => {
+  const server = await startServer(t);
+  const ann = await join(t, browser, server, 'lobby');
+  const bob = await join(t, browser, server, 'lobby');
+  await say(ann, 'Hello, Bob!');
+  assert.deepEqual(await heard(bob, 1), ['Hello, Bob!']);
+  await say(bob, 'Grüße, 你好, 👋 <b>not bold</b>\u0000.');
+  const both = ['Hello, Bob!', 'Grüße, 你好, 👋 <b>not bold</b>\u0000.'];
+  assert.deepEqual(await heard(ann, 2), both);
+  assert.deepEqual(await heard(bob, 2), both);
+  assert.equal(await ann.locator('#chat .mine').count(), 1);
+  assert.equal(await ann.locator('#events .message').count(), 2);
+});
+
+test('each sender\'s order is kept when both talk at once', async (t) => {
+  const server = await startServer(t);
+  const ann = await join(t, browser, server, 'lobby');
+  const bob = await join(t, browser, server, 'lobby');
+  const lines = (who) => Array.from({ length: 30 }, (_, i) => `${who} ${i}`);
+  const talk = async (page, who) => {
+    for (const line of lines(who)) await say(page, line);
+  };
+  await Promise.all([talk(ann, 'ann'), talk(bob, 'bob')]);
+  for (const page of [ann, bob]) {
+    const all = await heard(page, 60);
+    for (const who of ['ann', 'bob']) {
+      assert.deepEqual(all.filter((line) => line.startsWith(who)), lines(who));
+    }
+  }
+});
+
+test('a file crosses as binary, byte for byte', async (t) => {
+  const server = await startServer(t);
+  const ann = await join(t, browser, server, 'lobby');
+  const bob = await join(t, browser, server, 'lobby');
+  const buffer = Buffer.from(Array.from({ length: 70_000 }, (_, i) => (i * 7 + (i >> 8)) % 256));
+  await ann.locator('#file').setInputFiles({ name: 'a.bin', mimeType: 'application/octet-stream', buffer });
+  for (const page of [ann, bob]) {
+    const bubble = page.locator('#chat .bubble');
+    await bubble.waitFor();
+    assert.match(await bubble.textContent(), /Binary, 70,000\sbytes/);
+    const [download] = await Promise.all([page.waitForEvent('download'), bubble.locator('a').click()]);
+    assert.equal(download.suggestedFilename(), 'townhall.bin');
+    assert.deepEqual(await readFile(await download.path()), buffer);
+    assert.match(await page.locator('#events .message').textContent(), /binary, 70,000\sbytes/);
+  }
+});
+
+test('rooms keep apart', async (t) => {
+  const server = await startServer(t);
+  const ann = await join(t, browser, server, 'a room');
+  const bob = await join(t, browser, server, 'a room');
+  const eve = await join(t, browser, server, 'a/room');
+  await say(ann, 'for the room');
+  await heard(bob, 1);
+  // Eve's own message is the first that she gets: nothing from the other room came before it.
+  await say(eve, 'anyone here?');
+  assert.deepEqual(await heard(eve, 1), ['anyone here?']);
+  await say(ann, 'bye');
+  assert.deepEqual(await heard(bob, 2), ['for the room', 'bye']);
+  assert.equal(await eve.locator('#chat .bubble').count(), 1);
+});
+
+test('changing rooms closes one connection and opens the other', async (t) => {
+  const server = await startServer(t);
+  const page = await join(t, browser, server, 'one');
+  const other = await join(t, browser, server, 'two');
+  await page.locator('#room').fill('two');
+  await page.locator('#room').press('Enter');
+  assert.equal(await closeEvent(page), 'code 1000, reason "changing rooms", wasClean true');
+  await page.locator('#events .open').nth(1).waitFor();
+  await say(other, 'welcome');
+  assert.deepEqual(await heard(page, 1), ['welcome']);
+});
+
+test('the close button: the code and reason come back, and the close is clean', async (t) => {
+  const server = await startServer(t);
+  const page = await join(t, browser, server, 'lobby');
+  await pressClose(page, '4001', 'off to lunch');
+  assert.equal(await closeEvent(page), 'code 4001, reason "off to lunch", wasClean true');
+  assert.equal(await page.locator('#events .error').count(), 0);
+  assert.equal(await page.locator('#ready-state').textContent(), '3 CLOSED');
+  assert.equal(await page.locator('#status').textContent(), 'Closed with 4001, clean');
+});
+
+test('the close button shows what the browser throws at a bad code or reason', async (t) => {
+  const server = await startServer(t);
+  const page = await join(t, browser, server, 'lobby');
+  const error = page.locator('#close-error');
+  await pressClose(page, '1001', '');
+  assert.match(await error.textContent(), /^InvalidAccessError: .*1001/);
+  await pressClose(page, '4001', 'x'.repeat(124));
+  assert.match(await error.textContent(), /^SyntaxError: /);
+  assert.equal(await page.locator('#ready-state').textContent(), '1 OPEN');
+  await pressClose(page, '1000', '');
+  assert.equal(await closeEvent(page), 'code 1000, reason "", wasClean true');
+  assert.equal(await error.textContent(), '');
+});
+
+test('a killed server: 1006, not clean', async (t) => {
+  const server = await startServer(t);
+  const page = await join(t, browser, server, 'lobby');
+  server.kill('SIGKILL');
+  assert.equal(await closeEvent(page), 'code 1006, reason "", wasClean false');
+  assert.equal(await page.locator('#status').textContent(), 'Closed with 1006, not clean');
+});
+
+test('a server told to end says goodbye: 1001, clean', async (t) => {
+  const server = await startServer(t);
+  const page = await join(t, browser, server, 'lobby');
+  server.kill('SIGTERM');
+  assert.match(await closeEvent(page), /^code 1001, reason ".*", wasClean true$/);
+  assert.deepEqual(await within(server.exited, 'the server ends'), [0, null]);
+});
+
+test('no server: an error event, then a close event with 1006', async (t) => {
+  const server = await startServer(t);
+  const page = await openPage(t, browser, server.url);
+  server.kill('SIGKILL');
+  await within(server.exited, 'the server ends');
+  await page.locator('#connect').click();
+  assert.equal(await closeEvent(page), 'code 1006, reason "", wasClean false');
+  assert.deepEqual(await page.locator('#events b').allTextContents(), ['error', 'close']);
+});
+
+test('echo mode: only the sender hears itself', async (t) => {
+  const server = await startServer(t, '--mode', 'echo');
+  const ann = await join(t, browser, server, 'lobby');
+  const bob = await join(t, browser, server, 'lobby');
+  await say(ann, 'hello?');
+  assert.deepEqual(await heard(ann, 1), ['hello?']);
+  await say(bob, 'echo');
+  assert.deepEqual(await heard(bob, 1), ['echo']);
+});
+
+test('the copied link leads into the room', async (t) => {
+  const server = await startServer(t);
+  const page = await openPage(t, browser, server.url, { permissions: ['clipboard-read', 'clipboard-write'] });
+  await page.locator('#room').fill('R&D + friends');
+  await page.locator('#copy-link').click();
+  await page.locator('#copy-link', { hasText: 'Copied' }).waitFor();
+  const link = await page.evaluate(() => navigator.clipboard.readText());
+  assert.equal(link, `${server.url}?room=R%26D%20%2B%20friends`);
+  await page.goto(link);
+  await page.locator('#events .open').waitFor();
+  assert.equal(await page.locator('#room').inputValue(), 'R&D + friends');
+});
+
+test('Shift+Enter is a new line, and Enter sends both lines', async (t) => {
+  const server = await startServer(t);
+  const page = await join(t, browser, server, 'lobby');
+  await page.locator('#text').pressSequentially('one');
+  await page.locator('#text').press('Shift+Enter');
+  await page.locator('#text').pressSequentially('two');
+  await page.locator('#text').press('Enter');
+  assert.deepEqual(await heard(page, 1), ['one\ntwo']);
+  assert.equal(await page.locator('#text').inputValue(), '');
+});
+
+test('fits a phone: nothing is wider than 360 px', async (t) => {
+  const server = await startServer(t);
+  const page = await join(t, browser, server, 'x'.repeat(60), { viewport: { width: 360, height: 740 } });
+  await say(page, 'w'.repeat(300));
+  await heard(page, 1);
+  assert.equal(await page.evaluate(() => document.documentElement.scrollWidth), 360);
+});

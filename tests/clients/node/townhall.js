@@ -1,0 +1,72 @@
+// Starts the server on a port of its own choice, and ends it with the test.
+
+import { spawn } from 'node:child_process';
+import { resolve } from 'node:path';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+import { within } from './deadline.js';
+
+const REPOSITORY = fileURLToPath(new URL('../../../', import.meta.url));
+const BINARY = resolve(REPOSITORY, process.env.TOWNHALL || 'target/release/townhall');
+const LISTENING = /^townhall is listening on http:(\S+)\/$/;
+
+const running = new Set();
+
+// The test runner may end this process by a signal, without the clean-up of the tests.
+for (const [signal, status] of [['SIGINT', 130], ['SIGTERM', 143]]) {
+  process.once(signal, () => process.exit(status));
+}
+process.on('exit', () => running.forEach((child) => child.kill('SIGKILL')));
+
+/** A running server. */
+export class Townhall {
+  #child;
+  #log = '';
+  #stopped = false;
+
+  /** Start the server for the length of test `t`, and check in the end that it stops as it should. */
+  static async start(t, ...options) {
+    const server = new Townhall();
+    t.after(() => server.stop());
+    await server.#spawn(['--listen', '127.0.0.1:0', ...options]);
+    return server;
+  }
+
+  async #spawn(options) {
+    this.#child = spawn(BINARY, options, { stdio: ['ignore', 'pipe', 'pipe'] });
+    running.add(this.#child);
+    this.ended = new Promise((done, fail) => {
+      this.#child.once('error', fail);
+      this.#child.once('exit', (code, signal) => done(code ?? signal));
+    });
+    this.ended.then(() => running.delete(this.#child), () => running.delete(this.#child));
+    this.#child.stderr.setEncoding('utf8').on('data', (text) => { this.#log += text; });
+    const listening = LISTENING.exec(await within(this.#firstLine(), 'line from the server'));
+    if (!listening) throw new Error(`the server did not say where it listens:\n${this.#log}`);
+    this.url = `ws:${listening[1]}`;
+  }
+
+  /** Return the server's first line of output, or nothing when it ends without one. */
+  async #firstLine() {
+    const lines = createInterface({ input: this.#child.stdout });
+    return Promise.race([
+      new Promise((done) => lines.once('line', done)),
+      this.ended.then(() => undefined),
+    ]);
+  }
+
+  /** End the server as a service manager would, and insist that it obeys. */
+  async stop() {
+    if (this.#stopped) return;
+    this.#stopped = true;
+    const alive = running.has(this.#child);
+    this.#child.kill('SIGTERM');
+    try {
+      const status = await within(this.ended, 'end of the server after SIGTERM');
+      const how = alive ? 'after SIGTERM' : 'by itself';
+      if (status !== 0 || !alive) throw new Error(`the server ended ${how}: ${status}\n${this.#log}`);
+    } finally {
+      this.#child.kill('SIGKILL');
+    }
+  }
+}
