@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use crate::protocol::Limits;
+use crate::protocol::{Deflate, Limits, is_token_byte};
 
 /// The configuration of a [`Server`](crate::Server).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,6 +14,9 @@ pub struct Config {
     /// The subprotocols that the server speaks; of those that a client offers, its first in this
     /// list is chosen (RFC 6455, section 4.2.2).
     pub subprotocols: Vec<String>,
+    /// How messages are compressed with clients that offer permessage-deflate (RFC 7692); not at
+    /// all where it is `None`.
+    pub deflate: Option<Deflate>,
     /// What is taken of one peer's input.
     pub limits: Limits,
     /// The most connections that are open at once. The next request for an upgrade is answered
@@ -38,6 +41,7 @@ impl Default for Config {
         Self {
             listen: vec![SocketAddr::from(([127, 0, 0, 1], 8080))],
             subprotocols: Vec::new(),
+            deflate: Some(Deflate::default()),
             max_connections: 10_000,
             max_backlog_bytes: 2 * limits.max_message_bytes,
             limits,
@@ -63,6 +67,9 @@ impl Config {
                 "the backlog limit, {backlog} bytes, does not hold the longest message, {message} bytes"
             ));
         }
+        if self.deflate.as_ref().is_some_and(|deflate| !(9..=15).contains(&deflate.window_bits)) {
+            return Err("a compression window has 9 to 15 bits".into());
+        }
         match self.subprotocols.iter().find(|name| !is_token(name)) {
             Some(name) => Err(format!("{name:?} cannot be the name of a subprotocol")),
             None => Ok(()),
@@ -73,8 +80,7 @@ impl Config {
 /// Whether `name` is a token (RFC 9110, section 5.6.2), as a subprotocol's name must be
 /// (RFC 6455, section 4.1).
 fn is_token(name: &str) -> bool {
-    let is_tchar = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
-    !name.is_empty() && name.bytes().all(is_tchar)
+    !name.is_empty() && name.bytes().all(is_token_byte)
 }
 
 #[cfg(test)]
@@ -90,6 +96,9 @@ mod tests {
     fn what_does_not_go_together_is_named() {
         let small = Config { max_backlog_bytes: 1, ..Config::default() };
         assert!(small.check().unwrap_err().contains("backlog"));
+        let window = Deflate { window_bits: 8, ..Deflate::default() };
+        let tiny = Config { deflate: Some(window), ..Config::default() };
+        assert!(tiny.check().unwrap_err().contains("window"));
         let nowhere = Config { listen: Vec::new(), ..Config::default() };
         assert!(nowhere.check().unwrap_err().contains("address"));
         let forged = Config { subprotocols: vec!["a\r\nb".into()], ..Config::default() };

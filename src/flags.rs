@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser, ValueEnum};
 use log::LevelFilter;
-use townhall::{Config, Limits};
+use townhall::{Config, Deflate, Limits};
 
 /// A WebSocket server in which everyone in a room hears everyone.
 ///
@@ -35,6 +35,25 @@ pub struct Flags {
     #[arg(long, value_name = "NAME", env = "TOWNHALL_SUBPROTOCOL", value_delimiter = ',')]
     subprotocol: Vec<String>,
 
+    /// Compress messages with clients that offer permessage-deflate
+    #[arg(long, env = "TOWNHALL_DEFLATE", value_enum, default_value_t = Switch::On)]
+    deflate: Switch,
+
+    /// How hard to compress, from 1 (fast) to 9 (small)
+    #[arg(long, value_name = "LEVEL", env = "TOWNHALL_DEFLATE_LEVEL")]
+    #[arg(default_value_t = Deflate::default().level, value_parser = clap::value_parser!(u32).range(1..=9))]
+    deflate_level: u32,
+
+    /// The window to compress with, in bits: 9 (512 bytes) to 15 (32 KiB)
+    #[arg(long, value_name = "BITS", env = "TOWNHALL_DEFLATE_WINDOW_BITS")]
+    #[arg(default_value_t = Deflate::default().window_bits, value_parser = clap::value_parser!(u8).range(9..=15))]
+    deflate_window_bits: u8,
+
+    /// The shortest message in bytes that is compressed
+    #[arg(long, value_name = "BYTES", env = "TOWNHALL_DEFLATE_THRESHOLD_BYTES")]
+    #[arg(default_value_t = Deflate::default().threshold_bytes)]
+    deflate_threshold_bytes: usize,
+
     /// The longest message in bytes; a longer one closes its connection with 1009
     #[arg(long, value_name = "BYTES", env = "TOWNHALL_MAX_MESSAGE_BYTES")]
     #[arg(default_value_t = Limits::default().max_message_bytes)]
@@ -54,6 +73,15 @@ pub struct Flags {
     #[arg(long, value_name = "LEVEL", env = "TOWNHALL_LOG_LEVEL", default_value_t = LevelFilter::Info)]
     #[arg(value_parser = clap::value_parser!(LevelFilter))]
     pub log_level: LevelFilter,
+}
+
+/// Whether to do something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Switch {
+    /// Do it
+    On,
+    /// Do not
+    Off,
 }
 
 /// Who hears a message.
@@ -86,10 +114,20 @@ impl Flags {
         Config {
             listen: self.listen.clone(),
             subprotocols: self.subprotocol.clone(),
+            deflate: (self.deflate == Switch::On).then(|| self.deflate()),
             max_connections: self.max_connections,
             max_backlog_bytes: self.max_backlog_bytes.unwrap_or(twice),
             limits,
             ..Config::default()
+        }
+    }
+
+    fn deflate(&self) -> Deflate {
+        Deflate {
+            level: self.deflate_level,
+            window_bits: self.deflate_window_bits,
+            threshold_bytes: self.deflate_threshold_bytes,
+            ..Deflate::default()
         }
     }
 }

@@ -21,5 +21,7 @@ mod config;
 mod server;
 
 pub use config::Config;
-pub use protocol::{CloseCode, Limits, Message, Request, Response};
+pub use protocol::{CloseCode, Deflate, Limits, Message, Request, Response};
+#[cfg(fuzzing)]
+pub use server::simulation;
 pub use server::{Cause, ClientId, Departure, Event, Exchange, Hub, Server, Stopper, Upgrade};

@@ -5,10 +5,11 @@ use std::mem;
 use std::sync::Arc;
 
 use super::close::{CloseCode, CloseFrame, encode_close};
+use super::deflate::Inflater;
 use super::frame::{Opcode, encode_frame, encode_header};
 use super::handshake::Terms;
 use super::limits::Limits;
-use super::receiver::{Incoming, Receiver};
+use super::receiver::{Incoming, Inflation, Receiver};
 use super::response::Response;
 use super::violation::{Refusal, Violation};
 
@@ -67,13 +68,14 @@ impl Connection {
     }
 
     /// Takes bytes off the front of `input` until something is whole; `None` when they are used
-    /// up. Payloads are unmasked in place.
+    /// up. Payloads are unmasked in place. Any number of connections can share an `inflater`.
     ///
     /// # Errors
     /// What the peer did wrong; it is to be answered, and nothing more will be received.
     pub fn receive<'a>(
         &mut self,
         input: &mut &'a mut [u8],
+        inflater: &mut Inflater,
     ) -> Result<Option<Received<'a>>, Failure> {
         let received = match &mut self.state {
             State::Handshaking(head) => {
@@ -81,10 +83,11 @@ impl Connection {
                 head.receive(input, max).map_err(Failure::Handshake)?.map(Received::Head)
             }
             State::Open(receiver) => {
-                receiver.receive(input).map_err(Failure::Protocol)?.map(Received::Frames)
+                receiver.receive(input, inflater).map_err(Failure::Protocol)?.map(Received::Frames)
             }
             State::Closing(receiver) => {
-                receive_close(receiver, input).map_err(Failure::Protocol)?.map(Received::Frames)
+                let close = receive_close(receiver, input, inflater);
+                close.map_err(Failure::Protocol)?.map(Received::Frames)
             }
             State::Closed { .. } => {
                 *input = &mut [];
@@ -97,7 +100,12 @@ impl Connection {
     /// Upgrades the connection: it is open when the answer is sent.
     pub fn accept(&mut self, terms: &Terms, out: &mut Vec<u8>) {
         terms.encode(out);
-        self.state = State::Open(Receiver::new(self.limits.clone()));
+        let inflation = match terms.deflate {
+            None => Inflation::Off,
+            Some(deflate) if deflate.client_context_takeover => Inflation::Own(Box::default()),
+            Some(_) => Inflation::Shared,
+        };
+        self.state = State::Open(Receiver::with(self.limits.clone(), inflation));
     }
 
     /// Answers without an upgrade; the connection ends when the answer is sent.
@@ -175,8 +183,9 @@ impl Connection {
 fn receive_close<'a>(
     receiver: &mut Receiver,
     input: &mut &'a mut [u8],
+    inflater: &mut Inflater,
 ) -> Result<Option<Incoming<'a>>, Violation> {
-    while let Some(incoming) = receiver.receive(input)? {
+    while let Some(incoming) = receiver.receive(input, inflater)? {
         if matches!(incoming, Incoming::Close(_)) {
             return Ok(Some(incoming));
         }

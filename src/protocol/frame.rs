@@ -10,6 +10,7 @@ pub const MAX_CLIENT_HEADER_BYTES: usize = 14;
 
 const FIN: u8 = 0x80;
 const RESERVED: u8 = 0x70;
+const RSV1: u8 = 0x40;
 const MASKED: u8 = 0x80;
 const LENGTH: u8 = 0x7f;
 
@@ -60,6 +61,8 @@ pub struct ClientHeader {
     pub fin: bool,
     /// What the frame is.
     pub opcode: Opcode,
+    /// Whether RSV1 tells that the message is compressed (RFC 7692, section 6).
+    pub compressed: bool,
     /// The masking key (RFC 6455, section 5.3).
     pub mask: [u8; 4],
     /// The length of the payload in bytes, below 2^63.
@@ -68,15 +71,16 @@ pub struct ClientHeader {
 
 impl ClientHeader {
     /// Reads the header at the start of `bytes`, and tells how many bytes it takes (6, 8 or 14);
-    /// `None` where it has not arrived whole.
+    /// `None` where it has not arrived whole. `deflate` tells whether permessage-deflate was
+    /// negotiated.
     ///
     /// # Errors
     /// Whatever in it breaks RFC 6455, sections 5.1, 5.2 or 5.5, as soon as it can be seen.
-    pub fn parse(bytes: &[u8]) -> Result<Option<(Self, usize)>, Violation> {
+    pub fn parse(bytes: &[u8], deflate: bool) -> Result<Option<(Self, usize)>, Violation> {
         let Some((&[first, second], rest)) = bytes.split_first_chunk::<2>() else {
             return Ok(None);
         };
-        let (fin, opcode) = Self::parse_first(first)?;
+        let (fin, opcode, compressed) = Self::parse_first(first, deflate)?;
         Self::check_second(second, fin, opcode)?;
         let Some((length, rest)) = Self::parse_length(second & LENGTH, rest)? else {
             return Ok(None);
@@ -84,15 +88,19 @@ impl ClientHeader {
         let Some((&mask, rest)) = rest.split_first_chunk::<4>() else {
             return Ok(None);
         };
-        Ok(Some((Self { fin, opcode, mask, length }, bytes.len() - rest.len())))
+        Ok(Some((Self { fin, opcode, compressed, mask, length }, bytes.len() - rest.len())))
     }
 
-    fn parse_first(byte: u8) -> Result<(bool, Opcode), Violation> {
+    fn parse_first(byte: u8, deflate: bool) -> Result<(bool, Opcode, bool), Violation> {
+        let bits = byte & 0x0f;
+        // RFC 7692, section 6.1: RSV1 is on the first frame of a data message, and on no other.
+        let first_of_message = bits == Opcode::Text as u8 || bits == Opcode::Binary as u8;
+        let meaningful = if deflate && first_of_message { RSV1 } else { 0 };
         // "MUST be 0 unless an extension is negotiated that defines meanings for non-zero values."
-        if byte & RESERVED != 0 {
+        if byte & RESERVED & !meaningful != 0 {
             return Err(Violation::ReservedBits);
         }
-        Ok((byte & FIN != 0, Opcode::from_bits(byte & 0x0f)?))
+        Ok((byte & FIN != 0, Opcode::from_bits(bits)?, byte & RSV1 != 0))
     }
 
     fn check_second(byte: u8, fin: bool, opcode: Opcode) -> Result<(), Violation> {
@@ -138,7 +146,16 @@ impl ClientHeader {
 /// Appends the header of a whole, unmasked frame with a payload of `length` bytes to `out`.
 /// "A server MUST NOT mask any frames that it sends to the client" (RFC 6455, section 5.1).
 pub fn encode_header(opcode: Opcode, length: usize, out: &mut Vec<u8>) {
-    let first = FIN | opcode as u8;
+    encode(FIN | opcode as u8, length, out);
+}
+
+/// Appends a whole, unmasked frame with a compressed payload to `out` (RFC 7692, section 6.1).
+pub fn encode_compressed_frame(opcode: Opcode, compressed: &[u8], out: &mut Vec<u8>) {
+    encode(FIN | RSV1 | opcode as u8, compressed.len(), out);
+    out.extend_from_slice(compressed);
+}
+
+fn encode(first: u8, length: usize, out: &mut Vec<u8>) {
     match length {
         0..=125 => out.extend_from_slice(&[first, length as u8]),
         126..=0xffff => {
@@ -200,8 +217,10 @@ mod tests {
         ];
         for (bytes, length) in cases {
             let bytes = header(0x82, bytes);
-            let expected = ClientHeader { fin: true, opcode: Opcode::Binary, mask: MASK, length };
-            assert_eq!(ClientHeader::parse(&bytes), Ok(Some((expected, bytes.len()))));
+            let opcode = Opcode::Binary;
+            let expected =
+                ClientHeader { fin: true, opcode, compressed: false, mask: MASK, length };
+            assert_eq!(ClientHeader::parse(&bytes, false), Ok(Some((expected, bytes.len()))));
         }
     }
 
@@ -209,7 +228,7 @@ mod tests {
     fn a_header_cut_anywhere_is_not_complete() {
         let bytes = header(0x82, &[0x80 | 127, 0, 0, 0, 0, 0, 1, 0, 0]);
         for end in 0..bytes.len() {
-            assert_eq!(ClientHeader::parse(&bytes[..end]), Ok(None), "{end}");
+            assert_eq!(ClientHeader::parse(&bytes[..end], true), Ok(None), "{end}");
         }
     }
 
@@ -227,12 +246,30 @@ mod tests {
             (0x81, &[0x80 | 126, 0, 125], Violation::NonMinimalLength),
         ];
         for (first, length, violation) in cases {
-            assert_eq!(ClientHeader::parse(&header(first, length)), Err(violation));
+            assert_eq!(ClientHeader::parse(&header(first, length), false), Err(violation));
         }
         let long = [0x80 | 127, 0, 0, 0, 0, 0, 0, 0xff, 0xff];
-        assert_eq!(ClientHeader::parse(&header(0x81, &long)), Err(Violation::NonMinimalLength));
+        assert_eq!(
+            ClientHeader::parse(&header(0x81, &long), false),
+            Err(Violation::NonMinimalLength)
+        );
         let top = [0x80 | 127, 0x80, 0, 0, 0, 0, 0, 0, 0];
-        assert_eq!(ClientHeader::parse(&header(0x81, &top)), Err(Violation::LengthTopBit));
+        assert_eq!(ClientHeader::parse(&header(0x81, &top), false), Err(Violation::LengthTopBit));
+    }
+
+    #[test]
+    fn rsv1_means_something_on_the_first_frame_of_a_message_only() {
+        let compressed = |first| {
+            let parsed = ClientHeader::parse(&header(first, &[0x80]), true);
+            parsed.map(|parsed| parsed.is_some_and(|(header, _)| header.compressed))
+        };
+        assert_eq!(
+            (compressed(0xc1), compressed(0x42), compressed(0x81)),
+            (Ok(true), Ok(true), Ok(false))
+        );
+        for first in [0xc0, 0xc8, 0xc9, 0xca, 0xa1, 0x91, 0xe1] {
+            assert_eq!(compressed(first), Err(Violation::ReservedBits), "{first:x}");
+        }
     }
 
     #[test]

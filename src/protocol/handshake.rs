@@ -4,6 +4,8 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use sha1::{Digest, Sha1};
 
+use super::deflate::Deflate;
+use super::extension::DeflateTerms;
 use super::violation::Refusal;
 
 /// What is appended to a key before it is hashed (RFC 6455, section 1.3).
@@ -134,15 +136,21 @@ pub struct Terms {
     accept_key: String,
     /// The subprotocol, if one that the client offered is spoken here.
     pub subprotocol: Option<String>,
+    /// How messages may be compressed, if they may.
+    pub deflate: Option<DeflateTerms>,
 }
 
 impl Terms {
     /// Checks a request for an upgrade and settles the terms. `subprotocols` are those that the
-    /// server speaks; the client's order decides.
+    /// server speaks; the client's order decides. Without `deflate`, compression is declined.
     ///
     /// # Errors
     /// What in the request does not conform to RFC 6455, section 4.2.1.
-    pub fn negotiate(request: &Request<'_>, subprotocols: &[String]) -> Result<Self, Refusal> {
+    pub fn negotiate(
+        request: &Request<'_>,
+        subprotocols: &[String],
+        deflate: Option<&Deflate>,
+    ) -> Result<Self, Refusal> {
         if request.method() != "GET" {
             return Err(Refusal::Method);
         }
@@ -158,6 +166,7 @@ impl Terms {
         Ok(Self {
             accept_key: accept_key(key(request)?),
             subprotocol: subprotocol.map(str::to_owned),
+            deflate: deflate.map_or(Ok(None), |deflate| negotiate_deflate(request, deflate))?,
         })
     }
 
@@ -174,6 +183,10 @@ impl Terms {
             out.extend_from_slice(b"\r\nSec-WebSocket-Protocol: ");
             out.extend_from_slice(subprotocol.as_bytes());
         }
+        if let Some(deflate) = &self.deflate {
+            out.extend_from_slice(b"\r\nSec-WebSocket-Extensions: ");
+            out.extend_from_slice(deflate.answer().as_bytes());
+        }
         out.extend_from_slice(b"\r\n\r\n");
     }
 }
@@ -187,6 +200,15 @@ fn check_version(request: &Request<'_>) -> Result<(), Refusal> {
         Some(_) => Err(Refusal::WebSocketVersion),
         None => Err(Refusal::Malformed("there must be one Sec-WebSocket-Version field")),
     }
+}
+
+fn negotiate_deflate(
+    request: &Request<'_>,
+    deflate: &Deflate,
+) -> Result<Option<DeflateTerms>, Refusal> {
+    let values = request.header_values("Sec-WebSocket-Extensions");
+    let malformed = Refusal::Malformed("the Sec-WebSocket-Extensions field is malformed");
+    DeflateTerms::negotiate(values, deflate).map_err(|_| malformed)
 }
 
 /// The one key, which "when decoded, is 16 bytes in length".
@@ -218,7 +240,7 @@ mod tests {
 
     fn negotiate(head: &str, subprotocols: &[&str]) -> Result<Terms, Refusal> {
         let subprotocols: Vec<String> = subprotocols.iter().map(|&s| s.to_owned()).collect();
-        Terms::negotiate(&Request::parse(head.as_bytes(), 16)?, &subprotocols)
+        Terms::negotiate(&Request::parse(head.as_bytes(), 16)?, &subprotocols, None)
     }
 
     fn status(from: &str, to: &str) -> u16 {

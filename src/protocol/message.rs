@@ -1,5 +1,6 @@
 //! A message, as it is sent.
 
+use super::deflate::Deflater;
 use super::frame::{self, Opcode};
 
 /// A whole text or binary message (RFC 6455, section 5.6), borrowed.
@@ -43,6 +44,14 @@ impl<'a> Message<'a> {
     /// Appends the message to `out` as one whole, unmasked frame.
     pub fn encode(self, out: &mut Vec<u8>) {
         frame::encode_frame(self.opcode(), self.payload(), out);
+    }
+
+    /// Appends the message to `out` as one whole frame, compressed in the context of what
+    /// `deflater` compressed before (RFC 7692, section 7.2.1). The message must not be empty.
+    pub fn encode_compressed(self, deflater: &mut Deflater, out: &mut Vec<u8>) {
+        let mut compressed = Vec::new();
+        deflater.deflate(self.payload(), &mut compressed);
+        frame::encode_compressed_frame(self.opcode(), &compressed, out);
     }
 
     /// The size in bytes of the frame that [`encode`](Self::encode) writes.

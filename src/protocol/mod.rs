@@ -1,4 +1,4 @@
-//! RFC 6455 without sockets: bytes and state only.
+//! RFC 6455 and RFC 7692 without sockets: bytes and state only.
 //!
 //! Nothing here opens a socket, reads a clock or writes a log line, so that any transport can
 //! carry it and every test is exact. [`Connection`] is the whole of one connection; the modules
@@ -6,20 +6,21 @@
 //!
 //! ```
 //! use std::sync::Arc;
-//! use townhall::protocol::{Connection, Limits, Received, Request, Terms};
+//! use townhall::protocol::{Connection, Inflater, Limits, Received, Request, Terms};
 //!
 //! let mut connection = Connection::new(Arc::new(Limits::default()));
+//! let mut inflater = Inflater::default();
 //! let mut bytes = *b"GET / HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\n\
 //!     Connection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
 //!     Sec-WebSocket-Version: 13\r\n\r\n\x89\x82\0\0\0\0hi";
 //! let (mut input, mut out) = (&mut bytes[..], Vec::new());
 //!
-//! let Ok(Some(Received::Head(head))) = connection.receive(&mut input) else { panic!() };
-//! let terms = Terms::negotiate(&Request::parse(&head, 64)?, &[])?;
+//! let Ok(Some(Received::Head(head))) = connection.receive(&mut input, &mut inflater) else { panic!() };
+//! let terms = Terms::negotiate(&Request::parse(&head, 64)?, &[], None)?;
 //! connection.accept(&terms, &mut out);
 //! assert!(out.starts_with(b"HTTP/1.1 101 "));
 //!
-//! let Ok(Some(Received::Frames(ping))) = connection.receive(&mut input) else { panic!() };
+//! let Ok(Some(Received::Frames(ping))) = connection.receive(&mut input, &mut inflater) else { panic!() };
 //! println!("{ping:?}");
 //! # Ok::<(), townhall::protocol::Refusal>(())
 //! ```
@@ -30,6 +31,8 @@ pub mod utf8;
 
 mod close;
 mod connection;
+mod deflate;
+mod extension;
 mod handshake;
 mod limits;
 mod message;
@@ -39,6 +42,9 @@ mod violation;
 
 pub use close::{CloseCode, CloseFrame, encode_close};
 pub use connection::{Connection, Failure, Received};
+pub use deflate::{Deflate, Deflater, Inflater};
+pub use extension::DeflateTerms;
+pub(crate) use extension::is_token_byte;
 pub use frame::{ClientHeader, Opcode};
 pub use handshake::{Request, Terms, accept_key};
 pub use limits::Limits;

@@ -5,6 +5,7 @@ use std::mem;
 use std::sync::Arc;
 
 use super::close::CloseFrame;
+use super::deflate::Inflater;
 use super::frame::{ClientHeader, MAX_CLIENT_HEADER_BYTES, Opcode};
 use super::limits::Limits;
 use super::mask::{apply_mask, rotate_mask};
@@ -44,7 +45,19 @@ impl Incoming<'_> {
 #[derive(Debug)]
 pub struct Receiver {
     limits: Arc<Limits>,
+    inflation: Inflation,
     progress: Option<Box<Progress>>,
+}
+
+/// What becomes of compressed messages.
+#[derive(Debug)]
+pub(super) enum Inflation {
+    /// There are none: permessage-deflate was not negotiated.
+    Off,
+    /// Each is inflated for itself, by an inflater that all connections share.
+    Shared,
+    /// They refer to each other, and this inflater knows them.
+    Own(Box<Inflater>),
 }
 
 /// What is under way between two pieces of input.
@@ -69,6 +82,7 @@ impl Progress {
 struct Frame {
     fin: bool,
     opcode: Opcode,
+    compressed: bool,
     /// The mask as it meets the next byte.
     mask: [u8; 4],
     /// Bytes of payload that have not arrived.
@@ -86,11 +100,15 @@ struct Assembly {
 enum Content {
     Text(TextAssembly),
     Binary(Vec<u8>),
+    /// What has arrived of a compressed message of this opcode. It is inflated when it is whole,
+    /// so that an unfinished one costs no more than it sent.
+    Compressed(Opcode, Vec<u8>),
 }
 
 impl Assembly {
-    fn new(opcode: Opcode) -> Self {
-        let content = match opcode {
+    fn new(frame: &Frame) -> Self {
+        let content = match frame.opcode {
+            opcode if frame.compressed => Content::Compressed(opcode, Vec::new()),
             Opcode::Text => Content::Text(TextAssembly::default()),
             _ => Content::Binary(Vec::new()),
         };
@@ -100,46 +118,47 @@ impl Assembly {
     fn len(&self) -> usize {
         match &self.content {
             Content::Text(text) => text.len(),
-            Content::Binary(bytes) => bytes.len(),
+            Content::Binary(bytes) | Content::Compressed(_, bytes) => bytes.len(),
         }
     }
 
     fn push(&mut self, piece: &[u8]) -> Result<(), Violation> {
         match &mut self.content {
             Content::Text(text) => text.push(piece)?,
-            Content::Binary(bytes) => bytes.extend_from_slice(piece),
+            Content::Binary(bytes) | Content::Compressed(_, bytes) => {
+                bytes.extend_from_slice(piece);
+            }
         }
         Ok(())
-    }
-
-    fn finish(self) -> Result<Incoming<'static>, Violation> {
-        Ok(match self.content {
-            Content::Text(text) => Incoming::Text(text.finish()?.into()),
-            Content::Binary(bytes) => Incoming::Binary(bytes.into()),
-        })
     }
 }
 
 impl Receiver {
     /// A receiver at the start of the first frame.
     pub fn new(limits: Arc<Limits>) -> Self {
-        Self { limits, progress: None }
+        Self::with(limits, Inflation::Off)
+    }
+
+    pub(super) fn with(limits: Arc<Limits>, inflation: Inflation) -> Self {
+        Self { limits, inflation, progress: None }
     }
 
     /// Takes frames off the front of `input`, unmasking them in place, until something is whole;
-    /// `None` when the input is used up.
+    /// `None` when the input is used up. `inflater` is for messages that are compressed without
+    /// context; any number of receivers can share one.
     ///
     /// # Errors
     /// What the peer did wrong. Nothing may be read after it.
     pub fn receive<'a>(
         &mut self,
         input: &mut &'a mut [u8],
+        inflater: &mut Inflater,
     ) -> Result<Option<Incoming<'a>>, Violation> {
         while let Some(frame) = self.next_frame(input)? {
             let incoming = if frame.opcode.is_control() {
                 self.take_control(frame, input)?
             } else {
-                self.take_data(frame, input)?
+                self.take_data(frame, input, inflater)?
             };
             if incoming.is_some() {
                 self.rest();
@@ -161,13 +180,14 @@ impl Receiver {
             return Ok(None);
         };
         self.admit(&header)?;
-        let ClientHeader { fin, opcode, mask, length } = header;
-        Ok(Some(Frame { fin, opcode, mask, remaining: length }))
+        let ClientHeader { fin, opcode, compressed, mask, length } = header;
+        Ok(Some(Frame { fin, opcode, compressed, mask, remaining: length }))
     }
 
     fn next_header(&mut self, input: &mut &mut [u8]) -> Result<Option<ClientHeader>, Violation> {
+        let deflate = !matches!(self.inflation, Inflation::Off);
         if self.progress.as_ref().is_none_or(|progress| progress.header.is_empty()) {
-            if let Some((header, size)) = ClientHeader::parse(input)? {
+            if let Some((header, size)) = ClientHeader::parse(input, deflate)? {
                 take(input, size);
                 return Ok(Some(header));
             }
@@ -179,7 +199,7 @@ impl Receiver {
         carry.reserve_exact(MAX_CLIENT_HEADER_BYTES - carry.len());
         while !input.is_empty() {
             carry.extend_from_slice(take(input, 1));
-            if let Some((header, _)) = ClientHeader::parse(carry)? {
+            if let Some((header, _)) = ClientHeader::parse(carry, deflate)? {
                 carry.clear();
                 return Ok(Some(header));
             }
@@ -190,7 +210,7 @@ impl Receiver {
     /// Whether the frame may come now, and fits.
     fn admit(&mut self, header: &ClientHeader) -> Result<(), Violation> {
         let message = self.progress.as_mut().and_then(|progress| progress.message.as_mut());
-        let before = match (header.opcode, message) {
+        let (before, compressed) = match (header.opcode, message) {
             (opcode, _) if opcode.is_control() => return Ok(()),
             (Opcode::Continuation, None) => return Err(Violation::UnexpectedContinuation),
             (Opcode::Continuation, Some(message)) => {
@@ -198,13 +218,15 @@ impl Receiver {
                 if message.empty_fragments > self.limits.max_empty_fragments {
                     return Err(Violation::TooManyEmptyFragments);
                 }
-                message.len() as u64
+                (message.len(), matches!(message.content, Content::Compressed(..)))
             }
             (_, Some(_)) => return Err(Violation::InterruptedMessage),
-            (_, None) => 0,
+            (_, None) => (0, header.compressed),
         };
+        let max = self.limits.max_message_bytes;
+        let max = if compressed { max_compressed_bytes(max) } else { max };
         // The length is below 2^63, and what is held fits in memory: the sum cannot overflow.
-        if before + header.length > self.limits.max_message_bytes as u64 {
+        if before as u64 + header.length > max as u64 {
             return Err(Violation::MessageTooBig);
         }
         Ok(())
@@ -233,32 +255,73 @@ impl Receiver {
         &mut self,
         mut frame: Frame,
         input: &mut &'a mut [u8],
+        inflater: &mut Inflater,
     ) -> Result<Option<Incoming<'a>>, Violation> {
         let whole = frame.fin && frame.remaining <= input.len() as u64;
         if whole && self.progress.as_ref().is_none_or(|progress| progress.message.is_none()) {
             let payload = take_payload(&mut frame, input);
-            return Ok(Some(match frame.opcode {
-                Opcode::Text => Incoming::Text(utf8::validate(payload)?.into()),
-                _ => Incoming::Binary(Cow::Borrowed(payload)),
-            }));
+            return match frame.opcode {
+                opcode if frame.compressed => self.inflate(opcode, payload, inflater),
+                Opcode::Text => Ok(Incoming::Text(utf8::validate(payload)?.into())),
+                _ => Ok(Incoming::Binary(Cow::Borrowed(payload))),
+            }
+            .map(Some);
         }
         let progress = self.progress.get_or_insert_default();
-        let message = progress.message.get_or_insert_with(|| Assembly::new(frame.opcode));
+        let message = progress.message.get_or_insert_with(|| Assembly::new(&frame));
         message.push(take_payload(&mut frame, input))?;
         if frame.remaining > 0 {
             progress.frame = Some(frame);
             return Ok(None);
         }
         match progress.message.take_if(|_| frame.fin) {
-            Some(message) => message.finish().map(Some),
+            Some(message) => self.finish(message, inflater).map(Some),
             None => Ok(None),
         }
+    }
+
+    fn finish(
+        &mut self,
+        message: Assembly,
+        inflater: &mut Inflater,
+    ) -> Result<Incoming<'static>, Violation> {
+        match message.content {
+            Content::Text(text) => Ok(Incoming::Text(text.finish()?.into())),
+            Content::Binary(bytes) => Ok(Incoming::Binary(bytes.into())),
+            Content::Compressed(opcode, bytes) => self.inflate(opcode, &bytes, inflater),
+        }
+    }
+
+    fn inflate(
+        &mut self,
+        opcode: Opcode,
+        compressed: &[u8],
+        shared: &mut Inflater,
+    ) -> Result<Incoming<'static>, Violation> {
+        let max = self.limits.max_message_bytes;
+        let bytes = match &mut self.inflation {
+            Inflation::Own(inflater) => inflater.inflate_in_context(compressed, max)?,
+            Inflation::Off | Inflation::Shared => shared.inflate(compressed, max)?,
+        };
+        Ok(match opcode {
+            Opcode::Text => {
+                let text = String::from_utf8(bytes).map_err(|_| Violation::InvalidUtf8)?;
+                Incoming::Text(text.into())
+            }
+            _ => Incoming::Binary(bytes.into()),
+        })
     }
 
     /// Gives the memory back when nothing is under way.
     fn rest(&mut self) {
         self.progress.take_if(|progress| progress.is_idle());
     }
+}
+
+/// The most bytes that a compressed message may have. It can be longer than the message: DEFLATE
+/// adds a little to what does not compress, and a flush for each fragment adds more.
+fn max_compressed_bytes(max_message_bytes: usize) -> usize {
+    max_message_bytes.saturating_add(max_message_bytes / 8).saturating_add(1024)
 }
 
 fn control(opcode: Opcode, payload: Cow<'_, [u8]>) -> Result<Incoming<'_>, Violation> {

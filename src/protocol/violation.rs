@@ -9,7 +9,8 @@ use super::close::CloseCode;
 /// Its [`Display`](fmt::Display) text fits into a close frame's reason.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Violation {
-    /// A reserved bit is set and no extension gives it a meaning (RFC 6455, section 5.2).
+    /// A reserved bit is set to which no extension gives a meaning here (RFC 6455, section 5.2;
+    /// RFC 7692, section 6.1).
     ReservedBits,
     /// The opcode, 3 to 7 or 11 to 15, is reserved (RFC 6455, section 5.2).
     ReservedOpcode(u8),
@@ -29,6 +30,8 @@ pub enum Violation {
     InterruptedMessage,
     /// Text that is not UTF-8 (RFC 6455, section 8.1).
     InvalidUtf8,
+    /// Compressed data that is not DEFLATE (RFC 7692, section 7.2.2).
+    InvalidDeflate,
     /// A message longer than the configured limit (RFC 6455, section 10.4).
     MessageTooBig,
     /// More empty fragments in one message than the configured limit.
@@ -45,7 +48,9 @@ impl Violation {
     /// The code of the close frame that answers this violation (RFC 6455, section 7.4.1).
     pub fn close_code(self) -> CloseCode {
         match self {
-            Self::InvalidUtf8 | Self::InvalidCloseReason => CloseCode::INVALID_PAYLOAD,
+            Self::InvalidUtf8 | Self::InvalidDeflate | Self::InvalidCloseReason => {
+                CloseCode::INVALID_PAYLOAD
+            }
             Self::MessageTooBig => CloseCode::MESSAGE_TOO_BIG,
             Self::TooManyEmptyFragments => CloseCode::POLICY_VIOLATION,
             _ => CloseCode::PROTOCOL_ERROR,
@@ -66,6 +71,7 @@ impl fmt::Display for Violation {
             Self::UnexpectedContinuation => f.write_str("a continuation continues nothing"),
             Self::InterruptedMessage => f.write_str("a message begins inside another"),
             Self::InvalidUtf8 => f.write_str("a text is not UTF-8"),
+            Self::InvalidDeflate => f.write_str("a compressed message is not DEFLATE"),
             Self::MessageTooBig => f.write_str("a message is longer than the limit"),
             Self::TooManyEmptyFragments => f.write_str("a message has too many empty fragments"),
             Self::TruncatedCloseCode => f.write_str("a close code is cut short"),

@@ -1,15 +1,14 @@
 //! One client: its socket, its connection, its place in the room's log.
 
-use std::io::{self, ErrorKind, IoSlice, Write};
-use std::net::Shutdown;
-
-use mio::net::TcpStream;
+use std::io::{self, ErrorKind, IoSlice};
 
 use super::deadlines::Tick;
 use super::departure::Cause;
 use super::id::ClientId;
 use super::log::{Cursor, Log, Pool};
+use super::logs::Encoding;
 use super::outbox::{NOWHERE, Outbox};
+use super::transport::Transport;
 use crate::protocol::Connection;
 
 /// The most pieces of one write. More are seldom at hand: a piece is a segment of the log, or a
@@ -23,15 +22,19 @@ pub(super) struct Seat {
     pub(super) room: usize,
     /// The member's index in the room's list.
     pub(super) index: usize,
+    /// The log that it reads.
+    pub(super) encoding: Encoding,
 }
 
 /// A client, from accept to the end of its TCP connection.
 #[derive(Debug)]
 pub(super) struct Client {
     pub(super) id: ClientId,
-    pub(super) stream: TcpStream,
+    pub(super) transport: Transport,
     pub(super) connection: Connection,
     pub(super) seat: Option<Seat>,
+    /// The encoding that it is to have in its rooms.
+    pub(super) encoding: Encoding,
     cursor: Cursor,
     outbox: Option<Box<Outbox>>,
     /// When something must have happened.
@@ -57,12 +60,13 @@ pub(super) struct Client {
 }
 
 impl Client {
-    pub(super) fn new(id: ClientId, stream: TcpStream, connection: Connection) -> Self {
+    pub(super) fn new(id: ClientId, transport: Transport, connection: Connection) -> Self {
         Self {
             id,
-            stream,
+            transport,
             connection,
             seat: None,
+            encoding: Encoding::Plain,
             cursor: Cursor::default(),
             outbox: None,
             deadline: None,
@@ -76,6 +80,21 @@ impl Client {
             departed: false,
             queued: false,
         }
+    }
+
+    /// Whether it reads the log of this encoding.
+    pub(super) fn reads(&self, encoding: Encoding) -> bool {
+        self.seat.is_some_and(|seat| seat.encoding == encoding)
+    }
+
+    /// Whether it reads the plain log only until it can hop to the shared one.
+    pub(super) fn waits(&self) -> bool {
+        self.encoding == Encoding::Shared && self.reads(Encoding::Plain)
+    }
+
+    /// Whether it waits, and has got everything of the plain log, its private frames included.
+    pub(super) fn waits_at_end(&self, plain: &Log) -> bool {
+        self.waits() && self.cursor.offset() == plain.end() && self.outbox.is_none()
     }
 
     /// Makes the client a reader of the room's log.
@@ -165,14 +184,9 @@ impl Client {
         }
         while !self.blocked {
             self.wake_pong(log.end());
-            let mut pieces = [IoSlice::new(&[]); MAX_PIECES];
-            let count = self.gather(log, &mut pieces);
-            let pieces = &pieces[..count];
-            let size = pieces.iter().map(|piece| piece.len()).sum();
-            match write(&self.stream, pieces) {
+            let (count, outcome) = self.write(log);
+            match outcome {
                 Ok(written) => {
-                    // Less than it was given: the socket is full, and will ask for more.
-                    self.blocked = written < size;
                     if self.consume(written, log, pool) == NOWHERE {
                         return Ok(Progress::Finished);
                     }
@@ -188,17 +202,26 @@ impl Client {
         Ok(if self.blocked { Progress::Blocked } else { Progress::Written })
     }
 
+    /// One write of what comes next, in how many pieces, and what became of it.
+    fn write(&mut self, log: &Log) -> (usize, io::Result<usize>) {
+        let mut pieces = [IoSlice::new(&[]); MAX_PIECES];
+        let count = match &self.outbox {
+            None => fill(&mut pieces, log.pieces(self.cursor.offset(), log.end())),
+            Some(outbox) => fill(&mut pieces, outbox.pieces(log, self.cursor)),
+        };
+        let pieces = &pieces[..count];
+        let outcome = self.transport.write(pieces);
+        if let Ok(written) = outcome {
+            // Less than it was given: the socket is full, and will ask for more.
+            self.blocked = written < pieces.iter().map(|piece| piece.len()).sum();
+        }
+        (count, outcome)
+    }
+
     fn wake_pong(&mut self, at: u64) {
         if let Some(pong) = self.outbox.as_mut().and_then(|outbox| outbox.pong.take()) {
             let (connection, out) = self.speak(at);
             connection.pong(&pong, out);
-        }
-    }
-
-    fn gather<'a>(&'a self, log: &'a Log, pieces: &mut [IoSlice<'a>; MAX_PIECES]) -> usize {
-        match &self.outbox {
-            None => fill(pieces, log.pieces(self.cursor.offset(), log.end())),
-            Some(outbox) => fill(pieces, outbox.pieces(log, self.cursor)),
         }
     }
 
@@ -220,7 +243,7 @@ impl Client {
         if self.connection.is_closed() && self.is_drained() && !self.write_closed {
             self.write_closed = true;
             // It fails where the peer has reset the connection, which reading will show.
-            let _ = self.stream.shutdown(Shutdown::Write);
+            let _ = self.transport.shutdown();
         }
     }
 
@@ -259,12 +282,4 @@ fn fill<'a>(
     pieces: impl Iterator<Item = &'a [u8]>,
 ) -> usize {
     slices.iter_mut().zip(pieces).map(|(slice, piece)| *slice = IoSlice::new(piece)).count()
-}
-
-fn write(mut stream: &TcpStream, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
-    match pieces {
-        [] => Ok(0),
-        [piece] => stream.write(piece),
-        pieces => stream.write_vectored(pieces),
-    }
 }

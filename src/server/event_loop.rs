@@ -18,6 +18,7 @@ use super::id::ClientId;
 use super::inbound::{App, Inbound, refuse};
 use super::listeners::Listeners;
 use super::stopper::Stopper;
+use super::transport::Transport;
 use crate::protocol::{CloseCode, Refusal};
 
 /// The token of what tells the server to stop. Listeners have those from 0 on, clients those
@@ -149,7 +150,7 @@ impl EventLoop {
         // Edge-triggered, once for all.
         let interests = Interest::READABLE | Interest::WRITABLE;
         self.poll.registry().register(&mut stream, id.token(), interests)?;
-        self.hub.insert(id, stream);
+        self.hub.insert(id, Transport::Tcp(stream));
         Ok(())
     }
 

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use mio::net::TcpStream;
 use slab::Slab;
 
 use super::client::{Client, Keep, Seat};
@@ -11,7 +10,9 @@ use super::deadlines::Deadlines;
 use super::departure::{Cause, Departure};
 use super::id::ClientId;
 use super::log::{Log, Pool};
+use super::logs::{Codecs, Encoding};
 use super::room::Rooms;
+use super::transport::Transport;
 use crate::config::Config;
 use crate::protocol::{CloseCode, Connection, Limits, Message, Terms};
 
@@ -28,6 +29,10 @@ pub struct Hub {
     /// The log of those who are in no room: always empty.
     pub(super) nowhere: Log,
     pub(super) pool: Pool,
+    /// What compresses, if anything is compressed.
+    pub(super) codecs: Option<Codecs>,
+    /// The rooms that have a shared context, in no order.
+    pub(super) contexts: Vec<usize>,
     pub(super) deadlines: Deadlines,
     /// The time of this tick.
     pub(super) now: Instant,
@@ -49,6 +54,8 @@ impl Hub {
         let now = Instant::now();
         Self {
             limits: Arc::new(config.limits.clone()),
+            codecs: config.deflate.clone().map(Codecs::new),
+            contexts: Vec::new(),
             config,
             clients: Slab::new(),
             rooms: Rooms::default(),
@@ -78,6 +85,7 @@ impl Hub {
     /// Says a message to every member of a room, in the same order for all.
     pub fn broadcast<'m>(&mut self, room: &str, message: impl Into<Message<'m>>) {
         if let Some(room) = self.rooms.find(room) {
+            self.prepare(room);
             self.append(room, message.into());
         }
     }
@@ -85,21 +93,28 @@ impl Hub {
     /// Says a message to every member of the client's room, itself included.
     pub fn say<'m>(&mut self, client: ClientId, message: impl Into<Message<'m>>) {
         if let Some(seat) = self.get(client).and_then(|client| client.seat) {
+            self.prepare(seat.room);
             self.append(seat.room, message.into());
         }
     }
 
     /// Says a message to every other member of the client's room.
     pub fn say_to_others<'m>(&mut self, client: ClientId, message: impl Into<Message<'m>>) {
+        let Some(Seat { room, .. }) = self.get(client).and_then(|client| client.seat) else {
+            return;
+        };
+        self.prepare(room);
+        // Who shares a context must see every frame of it.
+        self.retreat(client);
         let from = self.log_end(client);
-        self.say(client, message);
+        self.append(room, message.into());
         let to = self.log_end(client);
         let Self { clients, rooms, pool, .. } = self;
-        let sender = clients.get_mut(client.key()).filter(|sender| sender.id == client);
-        if let Some(sender) = sender
-            && let Some(room) = sender.seat.and_then(|seat| rooms.get_mut(seat.room))
+        let sender = &mut clients[client.key()];
+        if let Some(seat) = sender.seat
+            && let Some(room) = rooms.get_mut(room)
         {
-            sender.skip(from, to, &mut room.log, pool);
+            sender.skip(from, to, room.logs.get_mut(seat.encoding), pool);
         }
     }
 
@@ -108,12 +123,18 @@ impl Hub {
         if self.get(client).is_none_or(|client| !client.connection.is_open()) {
             return;
         }
-        self.unseat(client, Keep::All);
+        self.leave(client);
         let key = self.rooms.find_or_make(room);
         if let Some(room) = self.rooms.get_mut(key) {
-            let seat = Seat { room: key, index: room.members.len() };
+            let member = &mut self.clients[client.key()];
+            let encoding = match member.encoding {
+                Encoding::Shared => Encoding::Plain,
+                encoding => encoding,
+            };
+            let seat = Seat { room: key, index: room.members.len(), encoding };
             room.members.push(client.key());
-            self.clients[client.key()].enter(seat, &mut room.log);
+            member.enter(seat, room.logs.get_mut(encoding));
+            room.waiting += usize::from(member.waits());
         }
     }
 
@@ -175,9 +196,9 @@ impl Hub {
     }
 
     /// Takes a new connection in, with a deadline for its handshake.
-    pub(super) fn insert(&mut self, id: ClientId, stream: TcpStream) {
+    pub(super) fn insert(&mut self, id: ClientId, transport: Transport) {
         let connection = Connection::new(self.limits.clone());
-        self.clients.insert(Client::new(id, stream, connection));
+        self.clients.insert(Client::new(id, transport, connection));
         self.expect_within(id, self.config.handshake_timeout);
     }
 
@@ -199,6 +220,7 @@ impl Hub {
         let Some(client) = self.get_mut(id) else { return };
         let (connection, out) = client.speak(0);
         connection.accept(terms, out);
+        client.encoding = Encoding::of(terms.deflate);
         client.opened = true;
         client.deadline = None;
         self.open += 1;
@@ -208,7 +230,8 @@ impl Hub {
     /// The end of the log that the client reads.
     pub(super) fn log_end(&self, client: ClientId) -> u64 {
         let seat = self.get(client).and_then(|client| client.seat);
-        seat.and_then(|seat| self.rooms.get(seat.room)).map_or(0, |room| room.log.end())
+        let room = seat.and_then(|seat| Some((seat, self.rooms.get(seat.room)?)));
+        room.map_or(0, |(seat, room)| room.logs.end(seat.encoding))
     }
 
     /// Lets `speak` queue what ends the client's output.
@@ -279,22 +302,34 @@ impl Hub {
         let Some(seat) = self.get(id).and_then(|client| client.seat) else {
             return false;
         };
-        let Self { clients, rooms, pool, .. } = self;
+        let Self { clients, rooms, pool, contexts, .. } = self;
         if let Some(room) = rooms.get_mut(seat.room) {
-            clients[id.key()].leave(&mut room.log, pool, keep);
+            room.waiting -= usize::from(clients[id.key()].waits());
+            clients[id.key()].leave(room.logs.get_mut(seat.encoding), pool, keep);
+            room.logs.forget_unread();
             room.members.swap_remove(seat.index);
-            if let Some(&moved) = room.members.get(seat.index) {
-                clients[moved].seat = Some(seat);
+            let moved = room.members.get(seat.index).and_then(|&moved| clients.get_mut(moved));
+            if let Some(moved) = moved.and_then(|moved| moved.seat.as_mut()) {
+                moved.index = seat.index;
+            }
+            if room.members.is_empty() {
+                contexts.retain(|&context| context != seat.room);
             }
         }
         rooms.remove_if_empty(seat.room);
         true
     }
 
+    /// Readies a room for a message.
+    fn prepare(&mut self, key: usize) {
+        if self.rooms.get(key).is_some_and(|room| !room.dirty) {
+            self.begin_epoch(key);
+        }
+    }
+
     fn append(&mut self, key: usize, message: Message<'_>) {
         let Some(room) = self.rooms.get_mut(key) else { return };
-        let encode = |out: &mut Vec<u8>| message.encode(out);
-        room.log.append(message.frame_size(), encode, &mut self.pool);
+        room.logs.append(message, &mut self.codecs, &mut self.pool, self.now);
         if !room.dirty {
             room.dirty = true;
             self.dirty_rooms.push(key);

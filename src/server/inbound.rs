@@ -1,7 +1,7 @@
 //! What clients send: bytes in, events out.
 
 use std::collections::VecDeque;
-use std::io::{ErrorKind, Read};
+use std::io::ErrorKind;
 
 use log::{debug, info};
 
@@ -9,8 +9,9 @@ use super::departure::{Cause, Departure};
 use super::event::{Event, Exchange, Upgrade};
 use super::hub::Hub;
 use super::id::ClientId;
+use crate::config::Config;
 use crate::protocol::{
-    CloseFrame, Failure, Incoming, Received, Refusal, Request, Response, Terms, Violation,
+    CloseFrame, Failure, Incoming, Inflater, Received, Refusal, Request, Response, Terms, Violation,
 };
 
 /// The application.
@@ -30,11 +31,16 @@ const MAX_TICK_BYTES: usize = 1 << 20;
 pub(super) struct Inbound {
     queue: VecDeque<ClientId>,
     buffer: Vec<u8>,
+    inflater: Inflater,
 }
 
 impl Inbound {
     pub(super) fn new() -> Self {
-        Self { queue: VecDeque::new(), buffer: vec![0; BUFFER_BYTES] }
+        Self {
+            queue: VecDeque::new(),
+            buffer: vec![0; BUFFER_BYTES],
+            inflater: Inflater::default(),
+        }
     }
 
     /// Whether somebody has something to be read.
@@ -75,7 +81,7 @@ impl Inbound {
         let mut total = 0;
         while total < MAX_CLIENT_BYTES {
             let Some(client) = hub.get_mut(id) else { break };
-            match client.stream.read(&mut self.buffer) {
+            match client.transport.read(&mut self.buffer) {
                 Ok(0) => {
                     end(hub, id);
                     return (total, true);
@@ -85,7 +91,7 @@ impl Inbound {
                     // seen an end that was announced together with the data.
                     let drained = size < self.buffer.len() && !client.hangup;
                     total += size;
-                    receive(hub, id, &mut self.buffer[..size], app);
+                    receive(hub, id, &mut self.buffer[..size], &mut self.inflater, app);
                     if drained {
                         return (total, true);
                     }
@@ -113,9 +119,15 @@ fn end(hub: &mut Hub, id: ClientId) {
 }
 
 /// Hands what was read to the client's connection, and what comes of it to the application.
-fn receive(hub: &mut Hub, id: ClientId, mut input: &mut [u8], app: &mut App<'_>) {
+fn receive(
+    hub: &mut Hub,
+    id: ClientId,
+    mut input: &mut [u8],
+    inflater: &mut Inflater,
+    app: &mut App<'_>,
+) {
     while let Some(client) = hub.get_mut(id) {
-        match client.connection.receive(&mut input) {
+        match client.connection.receive(&mut input, inflater) {
             Ok(None) => return,
             Ok(Some(Received::Head(head))) => handshake(hub, id, &head, app),
             Ok(Some(Received::Frames(incoming))) => dispatch(hub, id, &incoming, app),
@@ -167,7 +179,8 @@ fn handshake(hub: &mut Hub, id: ClientId, head: &[u8], app: &mut App<'_>) {
 }
 
 fn upgrade(hub: &mut Hub, id: ClientId, request: &Request<'_>, app: &mut App<'_>) {
-    let terms = match Terms::negotiate(request, &hub.config.subprotocols) {
+    let Config { subprotocols, deflate, .. } = &hub.config;
+    let terms = match Terms::negotiate(request, subprotocols, deflate.as_ref()) {
         Ok(_) if hub.is_full() => return refuse(hub, id, Refusal::Full),
         Ok(terms) => terms,
         Err(refusal) => return refuse(hub, id, refusal),

@@ -84,6 +84,10 @@ impl Log {
         self.end
     }
 
+    pub(crate) fn has_readers(&self) -> bool {
+        self.readers > 0
+    }
+
     /// A new reader, at the end.
     pub(crate) fn enter(&mut self) -> Cursor {
         self.readers += 1;

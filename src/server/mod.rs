@@ -3,6 +3,7 @@
 mod client;
 mod deadlines;
 mod departure;
+mod epochs;
 mod event;
 mod event_loop;
 mod hub;
@@ -10,10 +11,14 @@ mod id;
 mod inbound;
 mod listeners;
 mod log;
+mod logs;
 mod outbound;
 mod outbox;
 mod room;
+#[cfg(any(test, fuzzing))]
+pub mod simulation;
 mod stopper;
+mod transport;
 
 use std::io;
 use std::net::SocketAddr;

@@ -41,8 +41,10 @@ impl Hub {
         room.dirty = false;
         for &member in &room.members {
             let client = &mut clients[member];
-            let outcome = client.flush(&mut room.log, pool);
-            if !is_usual(&outcome, client, &room.log, config.max_backlog_bytes) {
+            let Some(seat) = client.seat else { continue };
+            let log = room.logs.get_mut(seat.encoding);
+            let outcome = client.flush(log, pool);
+            if !is_usual(&outcome, client, log, config.max_backlog_bytes) {
                 exceptions.push((client.id, outcome));
             }
         }
@@ -52,8 +54,8 @@ impl Hub {
         let Self { clients, rooms, pool, nowhere, config, .. } = self;
         let client = clients.get_mut(id.key()).filter(|client| client.id == id);
         let Some(client) = client else { return };
-        let room = client.seat.and_then(|seat| rooms.get_mut(seat.room));
-        let log = room.map_or(nowhere, |room| &mut room.log);
+        let room = client.seat.and_then(|seat| Some((seat, rooms.get_mut(seat.room)?)));
+        let log = room.map_or(nowhere, |(seat, room)| room.logs.get_mut(seat.encoding));
         let outcome = client.flush(log, pool);
         if !is_usual(&outcome, client, log, config.max_backlog_bytes) {
             exceptions.push((id, outcome));

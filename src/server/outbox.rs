@@ -1,7 +1,6 @@
 //! What is for one member alone, between the frames of its room's log.
 
 use std::collections::VecDeque;
-use std::mem;
 
 use super::log::{Cursor, Log};
 
@@ -14,6 +13,8 @@ pub(super) struct Outbox {
     inserts: VecDeque<Insert>,
     /// How many bytes of the first insert are written.
     written: usize,
+    /// The first insert begins with the rest of a frame that was half written from a log.
+    begun: bool,
     /// The payload of the latest ping, while the peer does not take the pongs before it.
     pub(super) pong: Option<Box<[u8]>>,
 }
@@ -95,7 +96,7 @@ impl Outbox {
                 return offset;
             }
             offset = insert.resume;
-            self.written = 0;
+            (self.written, self.begun) = (0, false);
             self.inserts.pop_front();
         }
         offset + size as u64
@@ -104,25 +105,28 @@ impl Outbox {
     /// Makes everything that is to be written private, for a member that leaves the log.
     pub(super) fn detach(&mut self, log: &Log, cursor: Cursor) {
         let bytes = self.pieces(log, cursor).collect::<Vec<_>>().concat();
-        self.replace(bytes);
+        let begun = self.is_begun() || log.frame_end(cursor) != cursor.offset();
+        self.replace(bytes, begun);
     }
 
     /// Keeps only what is half written, for a member that is too far behind.
     pub(super) fn cut(&mut self, log: &Log, cursor: Cursor) {
-        let bytes = if self.written > 0 {
-            self.inserts.pop_front().map(|insert| insert.bytes).unwrap_or_default()
-        } else {
-            log.pieces(cursor.offset(), log.frame_end(cursor)).collect::<Vec<_>>().concat()
+        let bytes = match self.inserts.front() {
+            Some(first) if self.is_begun() => first.bytes[self.written..].to_vec(),
+            _ => log.pieces(cursor.offset(), log.frame_end(cursor)).collect::<Vec<_>>().concat(),
         };
-        let written = mem::take(&mut self.written);
-        self.replace(bytes);
-        self.written = written;
+        self.replace(bytes, true);
+    }
+
+    /// Whether part of the first insert, or of the frame that it completes, is written.
+    fn is_begun(&self) -> bool {
+        self.written > 0 || self.begun
     }
 
     /// From now on `bytes` are all there is, and there is no log.
-    fn replace(&mut self, bytes: Vec<u8>) {
+    fn replace(&mut self, bytes: Vec<u8>, begun: bool) {
         self.inserts.clear();
-        self.written = 0;
+        (self.written, self.begun) = (0, begun && !bytes.is_empty());
         if !bytes.is_empty() {
             self.inserts.push_back(Insert { at: 0, resume: 0, bytes });
         }
@@ -207,6 +211,20 @@ mod tests {
             assert_eq!(written, all, "in steps of {step}");
             assert!(outbox.is_empty() && cursor.offset() == log.end());
         }
+    }
+
+    #[test]
+    fn half_a_frame_is_completed_wherever_its_rest_went() {
+        let (mut log, mut pool, mut cursor, mut outbox) = begin();
+        say(&mut log, &mut pool, "abc");
+        log.advance(&mut cursor, 3, &mut pool);
+        outbox.detach(&log, cursor);
+        let (mut other, cursor) = (Log::default(), Cursor::default());
+        other.enter();
+        outbox.attach(0);
+        say(&mut other, &mut pool, "def");
+        outbox.cut(&other, cursor);
+        assert_eq!(unwritten(&outbox, &Log::default(), Cursor::default()), "bc");
     }
 
     #[test]

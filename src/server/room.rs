@@ -1,20 +1,22 @@
-//! Rooms: a name, members, and the log of what they say.
+//! Rooms: a name, members, and the logs of what they say.
 
 use std::collections::HashMap;
 
 use slab::Slab;
 
-use super::log::Log;
+use super::logs::Logs;
 
 /// A room that somebody is in.
 #[derive(Debug)]
 pub(super) struct Room {
     pub(super) name: Box<str>,
-    pub(super) log: Log,
+    pub(super) logs: Logs,
     /// The keys of its members.
     pub(super) members: Vec<usize>,
     /// It grew, and waits to be flushed.
     pub(super) dirty: bool,
+    /// How many members read the plain log until they can hop to the shared one.
+    pub(super) waiting: usize,
 }
 
 /// All rooms, by key and by name.
@@ -35,9 +37,13 @@ impl Rooms {
             return key;
         }
         let name: Box<str> = name.into();
-        let room =
-            Room { name: name.clone(), log: Log::default(), members: Vec::new(), dirty: false };
-        let key = self.rooms.insert(room);
+        let key = self.rooms.insert(Room {
+            name: name.clone(),
+            logs: Logs::default(),
+            members: Vec::new(),
+            dirty: false,
+            waiting: 0,
+        });
         self.names.insert(name, key);
         key
     }

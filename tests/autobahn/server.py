@@ -28,7 +28,8 @@ def listening_url(process):
     try:
         line = lines.get(timeout=START_DEADLINE)
     except Empty:
-        raise Problem(f"the server said nothing within {START_DEADLINE} seconds", REJECTED) from None
+        message = f"the server said nothing within {START_DEADLINE} seconds"
+        raise Problem(message, REJECTED) from None
     if line is None:
         raise Problem("the server ended before it was listening", REJECTED)
     found = LISTENING.match(line)

@@ -54,8 +54,8 @@ def find_python27():
             return chosen
         raise Problem(f"PYTHON27={chosen} is not a Python 2.7 that runs", CANNOT_RUN)
     pyenv = os.environ.get("PYENV_ROOT") or os.path.expanduser("~/.pyenv")
-    found = sorted(glob.glob(os.path.join(pyenv, "versions", "2.7*", "bin", "python")), reverse=True)
-    for python in [shutil.which("python2.7"), *found]:
+    installed = glob.glob(os.path.join(pyenv, "versions", "2.7*", "bin", "python"))
+    for python in [shutil.which("python2.7"), *sorted(installed, reverse=True)]:
         if python and runs_as_python27(python):
             return python
     raise Problem(NO_PYTHON27, CANNOT_RUN)
@@ -104,12 +104,12 @@ class Suite:
         print(f"installing the Autobahn TestSuite in {self.home} (about a minute)", flush=True)
         self.discard()
         log = self.home / "install.log"
+        bootstrap, suite = self.bootstrap / "bin/python", self.python27 / "bin/python"
         install_step(log, [sys.executable, "-m", "venv", self.bootstrap])
-        install_step(log, [self.bootstrap / "bin/python", "-m", "pip", "install", "-r", BOOTSTRAP])
-        make = [self.bootstrap / "bin/python", "-m", "virtualenv", "--python", python27, self.python27]
-        install_step(log, make)
-        pip = [self.python27 / "bin/python", "-m", "pip", "install", "--no-deps", "-r", REQUIREMENTS]
-        install_step(log, pip, PIP_CONSTRAINT=str(CONSTRAINTS))
+        install_step(log, [bootstrap, "-m", "pip", "install", "-r", BOOTSTRAP])
+        install_step(log, [bootstrap, "-m", "virtualenv", "--python", python27, self.python27])
+        install_step(log, [suite, "-m", "pip", "install", "--no-deps", "-r", REQUIREMENTS],
+                     PIP_CONSTRAINT=str(CONSTRAINTS))
         # Written last: an installation cut short has no stamp and is done again.
         self.stamp.write_text(fingerprint(self.home))
 

@@ -152,6 +152,18 @@ test('a server told to end says goodbye: 1001, clean', async (t) => {
   assert.deepEqual(await within(server.exited, 'the server ends'), [0, null]);
 });
 
+test('a file over the server\'s limit: 1009, with the reason', async (t) => {
+  const server = await startServer(t, '--max-message-bytes', '1000');
+  const page = await join(t, browser, server, 'lobby');
+  const file = (size) => ({ name: 'a.bin', mimeType: 'application/octet-stream', buffer: Buffer.alloc(size, 0xff) });
+  await page.locator('#file').setInputFiles(file(1000));
+  await heard(page, 1);
+  await page.locator('#file').setInputFiles(file(1001));
+  // Whether it is clean depends on whether all of the message had left the browser by then.
+  assert.match(await closeEvent(page), /^code 1009, reason ".+", wasClean (true|false)$/);
+  assert.equal(await page.locator('#chat .bubble').count(), 1);
+});
+
 test('no server: an error event, then a close event with 1006', async (t) => {
   const server = await startServer(t);
   const page = await openPage(t, browser, server.url);

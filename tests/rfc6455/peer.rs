@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use townhall::protocol::mask::apply_mask;
 use townhall::protocol::{
-    CloseFrame, Connection, Failure, Incoming, Limits, Received, Refusal, Request, Response, Terms,
-    Violation,
+    CloseFrame, Connection, Deflate, Failure, Incoming, Inflater, Limits, Received, Refusal,
+    Request, Response, Terms, Violation,
 };
 
 pub const REQUEST: &[u8] = b"GET /room HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\n\
@@ -62,6 +62,8 @@ pub fn text(text: &str) -> Seen {
 /// The server's side: it accepts every correct upgrade, answers what must be answered, and notes.
 pub struct Server {
     pub connection: Connection,
+    inflater: Inflater,
+    deflate: Option<Deflate>,
     pub seen: Vec<Seen>,
     /// What it sent.
     pub out: Vec<u8>,
@@ -70,7 +72,13 @@ pub struct Server {
 impl Server {
     pub fn new(limits: Limits) -> Self {
         let connection = Connection::new(Arc::new(limits));
-        Self { connection, seen: Vec::new(), out: Vec::new() }
+        Self {
+            connection,
+            inflater: Inflater::default(),
+            deflate: None,
+            seen: Vec::new(),
+            out: Vec::new(),
+        }
     }
 
     /// A server whose handshake is done, and forgotten.
@@ -82,11 +90,23 @@ impl Server {
         server
     }
 
+    /// A server that agreed on permessage-deflate, with this leave for the client's context.
+    pub fn deflating(limits: Limits, client_context_takeover: bool) -> Self {
+        let mut server = Self::new(limits);
+        server.deflate = Some(Deflate { client_context_takeover, ..Deflate::default() });
+        let request = String::from_utf8_lossy(REQUEST);
+        let offer = "\r\nSec-WebSocket-Extensions: permessage-deflate\r\n\r\n";
+        server.take(request.replace("\r\n\r\n", offer).as_bytes());
+        server.seen.clear();
+        server.out.clear();
+        server
+    }
+
     pub fn take(&mut self, bytes: &[u8]) {
         let mut bytes = bytes.to_vec();
         let mut input = &mut bytes[..];
         loop {
-            match self.connection.receive(&mut input) {
+            match self.connection.receive(&mut input, &mut self.inflater) {
                 Ok(None) => return,
                 Ok(Some(received)) => self.note(received),
                 Err(Failure::Handshake(refusal)) => self.refuse(refusal),
@@ -120,7 +140,9 @@ impl Server {
     }
 
     fn answer(&mut self, head: &[u8]) {
-        let terms = Request::parse(head, 64).and_then(|request| Terms::negotiate(&request, &[]));
+        let request = Request::parse(head, 64);
+        let terms =
+            request.and_then(|request| Terms::negotiate(&request, &[], self.deflate.as_ref()));
         match terms {
             Ok(terms) => self.connection.accept(&terms, &mut self.out),
             Err(refusal) => self.refuse(refusal),

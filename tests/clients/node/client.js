@@ -42,7 +42,8 @@ export class Client {
       this.#wake = resolve;
       await within(Promise.race([promise, this.closed]), 'message');
       if (this.#messages.length === 0) {
-        throw new Error(`closed with ${await this.closed} instead of a message`, { cause: this.error });
+        const closing = await this.closed;
+        throw new Error(`closed with ${closing} instead of a message`, { cause: this.error });
       }
     }
     return this.#messages.shift();

@@ -51,7 +51,9 @@ test('a client that vanishes does not disturb the others', async (t) => {
 test('SIGTERM closes every connection with 1001', async (t) => {
   const server = await Townhall.start(t);
   const clients = [];
-  for (const path of ['/', '/', '/elsewhere']) clients.push(await Client.join(t, server.url + path));
+  for (const path of ['/', '/', '/elsewhere']) {
+    clients.push(await Client.join(t, server.url + path));
+  }
   clients[1].send('unfinished', { fin: false });
   assert.equal(await clients[1].ping('arrived'), 'arrived');
   await server.stop();

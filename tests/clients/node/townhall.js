@@ -24,7 +24,7 @@ export class Townhall {
   #log = '';
   #stopped = false;
 
-  /** Start the server for the length of test `t`, and check in the end that it stops as it should. */
+  /** Start the server for the length of test `t`, and check that it stops as it should. */
   static async start(t, ...options) {
     const server = new Townhall();
     t.after(() => server.stop());
@@ -64,7 +64,9 @@ export class Townhall {
     try {
       const status = await within(this.ended, 'end of the server after SIGTERM');
       const how = alive ? 'after SIGTERM' : 'by itself';
-      if (status !== 0 || !alive) throw new Error(`the server ended ${how}: ${status}\n${this.#log}`);
+      if (status !== 0 || !alive) {
+        throw new Error(`the server ended ${how}: ${status}\n${this.#log}`);
+      }
     } finally {
       this.#child.kill('SIGKILL');
     }

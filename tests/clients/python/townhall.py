@@ -1,11 +1,14 @@
 """Starts the server for a test, and connects clients that fail rather than hang."""
 
 import asyncio
+import atexit
 import os
 import re
 import signal
+import sys
 import unittest
 from asyncio.subprocess import DEVNULL, PIPE
+from contextlib import suppress
 from pathlib import Path
 
 from websockets.asyncio.client import connect
@@ -16,6 +19,20 @@ REPOSITORY = Path(__file__).resolve().parents[3]
 BINARY = REPOSITORY / (os.environ.get("TOWNHALL") or "target/release/townhall")
 LISTENING = re.compile(r"townhall is listening on http:(\S+)/\n")
 DEADLINE = 10
+
+running = set()
+
+
+@atexit.register
+def kill_leftovers():
+    """Kill the servers of interrupted tests, whose own clean-up does not happen."""
+    for pid in running:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+
+
+# So that SIGTERM, too, ends the tests with that.
+signal.signal(signal.SIGTERM, lambda _signal, _frame: sys.exit(143))
 
 
 def within(awaitable):
@@ -29,6 +46,7 @@ class Townhall:
     def __init__(self, process):
         """Take charge of the process, whose log is read lest it blocks on a full pipe."""
         self.process = process
+        running.add(process.pid)
         self.log = asyncio.create_task(process.stderr.read())
         self.url = None
         self.stopped = False
@@ -46,20 +64,20 @@ class Townhall:
         if self.stopped:
             return
         self.stopped = True
+        alive = self.process.returncode is None
         try:
-            if self.process.returncode is None:
+            if alive:
                 self.process.send_signal(signal.SIGTERM)
-                how = "after SIGTERM"
-            else:
-                how = "by itself"
             status = await within(self.process.wait())
-            if status != 0 or how == "by itself":
-                log = (await within(self.log)).decode(errors="replace")
-                raise AssertionError(f"the server ended {how}: {status}\n{log}")
         finally:
             if self.process.returncode is None:
                 self.process.kill()
                 await self.process.wait()
+            running.discard(self.process.pid)
+        if status != 0 or not alive:
+            log = (await within(self.log)).decode(errors="replace")
+            how = "after SIGTERM" if alive else "by itself"
+            raise AssertionError(f"the server ended {how}: {status}\n{log}")
 
 
 class TownhallTest(unittest.IsolatedAsyncioTestCase):

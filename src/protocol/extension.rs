@@ -1,0 +1,311 @@
+//! Negotiating permessage-deflate (RFC 6455, section 9.1; RFC 7692, sections 5 and 7.1).
+
+use super::deflate::{Deflate, MAX_WINDOW_BITS, MIN_WINDOW_BITS};
+
+const NAME: &str = "permessage-deflate";
+
+/// The terms of permessage-deflate that server and client agreed on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DeflateTerms {
+    /// Whether the server may refer to its earlier messages.
+    pub server_context_takeover: bool,
+    /// Whether the client may refer to its earlier messages.
+    pub client_context_takeover: bool,
+    /// The server's window in bits, 9 to 15, where the answer names it; 15 where it does not.
+    server_max_window_bits: Option<u8>,
+}
+
+impl DeflateTerms {
+    /// The terms of the first offer that the server can accept, over all values of
+    /// Sec-WebSocket-Extensions, which are in the client's order of preference; `None` where
+    /// there is none.
+    ///
+    /// # Errors
+    /// A value that does not conform to the grammar.
+    pub fn negotiate<'v>(
+        values: impl Iterator<Item = &'v [u8]>,
+        deflate: &Deflate,
+    ) -> Result<Option<Self>, Malformed> {
+        let mut terms = None;
+        for value in values {
+            for offer in parse(std::str::from_utf8(value).map_err(|_| Malformed)?)? {
+                terms = terms.or_else(|| Self::accept(&offer, deflate));
+            }
+        }
+        Ok(terms)
+    }
+
+    /// The server's window in bits, 9 to 15.
+    pub fn server_window_bits(&self) -> u8 {
+        self.server_max_window_bits.unwrap_or(MAX_WINDOW_BITS)
+    }
+
+    /// The value of Sec-WebSocket-Extensions in the answer.
+    pub fn answer(&self) -> String {
+        let mut answer = NAME.to_owned();
+        if !self.server_context_takeover {
+            answer.push_str("; server_no_context_takeover");
+        }
+        if !self.client_context_takeover {
+            answer.push_str("; client_no_context_takeover");
+        }
+        if let Some(bits) = self.server_max_window_bits {
+            answer.push_str(&format!("; server_max_window_bits={bits}"));
+        }
+        answer
+    }
+
+    /// The terms that answer an offer. RFC 7692, section 5.1: a server "MUST decline" an offer
+    /// with a parameter that is unknown, has a bad value, or comes twice.
+    fn accept(offer: &Extension, deflate: &Deflate) -> Option<Self> {
+        if offer.name != NAME {
+            return None;
+        }
+        let wanted = Wanted::read(&offer.parameters)?;
+        let ours = Some(deflate.window_bits).filter(|&bits| bits < MAX_WINDOW_BITS);
+        let window = [wanted.server_max_window_bits, ours].into_iter().flatten().min();
+        // A smaller window than the others' shares no context with them.
+        let smaller = window.is_some_and(|bits| bits < deflate.window_bits);
+        Some(Self {
+            server_context_takeover: !wanted.server_no_context_takeover && !smaller,
+            client_context_takeover: !wanted.client_no_context_takeover
+                && deflate.client_context_takeover,
+            server_max_window_bits: window,
+        })
+    }
+}
+
+/// What a client's offer asks for (RFC 7692, section 7.1).
+#[derive(Debug, Default)]
+struct Wanted {
+    server_no_context_takeover: bool,
+    client_no_context_takeover: bool,
+    server_max_window_bits: Option<u8>,
+    /// A hint that needs no answer: the server's own window is always 15 bits.
+    client_max_window_bits: bool,
+}
+
+impl Wanted {
+    fn read(parameters: &[(String, Option<String>)]) -> Option<Self> {
+        let mut wanted = Self::default();
+        for (name, value) in parameters {
+            let repeated = match (name.as_str(), value.as_deref()) {
+                ("server_no_context_takeover", None) => {
+                    std::mem::replace(&mut wanted.server_no_context_takeover, true)
+                }
+                ("client_no_context_takeover", None) => {
+                    std::mem::replace(&mut wanted.client_no_context_takeover, true)
+                }
+                ("server_max_window_bits", Some(value)) => {
+                    // Nothing here can compress with 8 bits.
+                    let bits = window_bits(value).filter(|&bits| bits >= MIN_WINDOW_BITS)?;
+                    wanted.server_max_window_bits.replace(bits).is_some()
+                }
+                ("client_max_window_bits", value) => {
+                    value.map_or(Some(MAX_WINDOW_BITS), window_bits)?;
+                    std::mem::replace(&mut wanted.client_max_window_bits, true)
+                }
+                _ => return None,
+            };
+            if repeated {
+                return None;
+            }
+        }
+        Some(wanted)
+    }
+}
+
+/// "a decimal integer value without leading zeroes between 8 to 15 inclusive"
+/// (RFC 7692, section 7.1.2).
+fn window_bits(value: &str) -> Option<u8> {
+    let bits = value.parse().ok().filter(|bits| (8..=MAX_WINDOW_BITS).contains(bits))?;
+    (value == bits.to_string()).then_some(bits)
+}
+
+/// A value of Sec-WebSocket-Extensions that is not a list of extensions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Malformed;
+
+/// An extension that a client offers.
+#[derive(Debug, PartialEq, Eq)]
+struct Extension {
+    name: String,
+    parameters: Vec<(String, Option<String>)>,
+}
+
+/// Reads `extension-list` (RFC 6455, section 9.1). Empty elements are passed over (RFC 9110,
+/// section 5.6.1).
+fn parse(value: &str) -> Result<Vec<Extension>, Malformed> {
+    let mut scanner = Scanner(value.trim_ascii());
+    let mut extensions = Vec::new();
+    while !scanner.0.is_empty() {
+        if scanner.skip(',') {
+            continue;
+        }
+        extensions.push(scanner.extension()?);
+        if !scanner.0.is_empty() && !scanner.skip(',') {
+            return Err(Malformed);
+        }
+    }
+    Ok(extensions)
+}
+
+/// What is left of a value, without white space before it.
+struct Scanner<'v>(&'v str);
+
+impl Scanner<'_> {
+    fn extension(&mut self) -> Result<Extension, Malformed> {
+        let name = self.token()?;
+        let mut parameters = Vec::new();
+        while self.skip(';') {
+            let name = self.token()?;
+            let value = if self.skip('=') { Some(self.value()?) } else { None };
+            parameters.push((name, value));
+        }
+        Ok(Extension { name, parameters })
+    }
+
+    /// Takes this character, if it is next, and the white space behind it.
+    fn skip(&mut self, wanted: char) -> bool {
+        let rest = self.0.strip_prefix(wanted);
+        self.0 = rest.map_or(self.0, str::trim_ascii_start);
+        rest.is_some()
+    }
+
+    fn token(&mut self) -> Result<String, Malformed> {
+        let end = self.0.bytes().position(|byte| !is_token_byte(byte)).unwrap_or(self.0.len());
+        let (token, rest) = self.0.split_at(end);
+        self.0 = rest.trim_ascii_start();
+        if token.is_empty() { Err(Malformed) } else { Ok(token.to_owned()) }
+    }
+
+    /// A token, or a quoted string whose content is one.
+    fn value(&mut self) -> Result<String, Malformed> {
+        let Some(quoted) = self.0.strip_prefix('"') else {
+            return self.token();
+        };
+        let mut content = String::new();
+        let mut characters = quoted.char_indices();
+        while let Some((at, character)) = characters.next() {
+            match character {
+                '"' => {
+                    self.0 = quoted[at + 1..].trim_ascii_start();
+                    let token = !content.is_empty() && content.bytes().all(is_token_byte);
+                    return if token { Ok(content) } else { Err(Malformed) };
+                }
+                '\\' => content.push(characters.next().ok_or(Malformed)?.1),
+                character => content.push(character),
+            }
+        }
+        Err(Malformed)
+    }
+}
+
+/// Whether a byte may be in a token (RFC 9110, section 5.6.2).
+pub(crate) fn is_token_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The answer to these offers.
+    fn answer(offers: &[&str], deflate: &Deflate) -> Option<String> {
+        let values = offers.iter().map(|offer| offer.as_bytes());
+        DeflateTerms::negotiate(values, deflate).unwrap().map(|terms| terms.answer())
+    }
+
+    fn by_default(offer: &str) -> Option<String> {
+        answer(&[offer], &Deflate::default())
+    }
+
+    #[test]
+    fn the_default_keeps_the_servers_context_and_not_the_clients() {
+        let terms = Some("permessage-deflate; client_no_context_takeover".to_owned());
+        assert_eq!(by_default("permessage-deflate"), terms);
+        assert_eq!(by_default("permessage-deflate; client_max_window_bits"), terms);
+        assert_eq!(by_default("permessage-deflate;client_max_window_bits=8"), terms);
+        assert_eq!(by_default(" x-other; a=\"b\" ,, permessage-deflate ,"), terms);
+    }
+
+    #[test]
+    fn what_the_client_demands_is_granted() {
+        let demanded = by_default("permessage-deflate; server_no_context_takeover").unwrap();
+        assert!(demanded.contains("; server_no_context_takeover"));
+        let window = by_default("permessage-deflate; server_max_window_bits=15").unwrap();
+        assert!(window.ends_with("; server_max_window_bits=15") && !window.contains("server_no"));
+        let window = by_default("permessage-deflate; server_max_window_bits=\"9\"").unwrap();
+        assert!(window.ends_with("; server_max_window_bits=9") && window.contains("server_no"));
+    }
+
+    #[test]
+    fn the_first_offer_that_can_be_accepted_is() {
+        let offers = "permessage-deflate; server_max_window_bits=8, \
+            permessage-deflate; server_max_window_bits=10, permessage-deflate";
+        assert!(by_default(offers).unwrap().ends_with("=10"));
+        let lines =
+            ["permessage-deflate; unknown", "permessage-deflate; server_max_window_bits=11"];
+        assert!(answer(&lines, &Deflate::default()).unwrap().ends_with("=11"));
+    }
+
+    #[test]
+    fn an_offer_that_cannot_be_accepted_is_declined() {
+        for parameters in [
+            "server_max_window_bits=8",
+            "server_max_window_bits=16",
+            "server_max_window_bits=09",
+            "server_max_window_bits=+9",
+            "server_max_window_bits=\"1\\0x\"",
+            "server_max_window_bits",
+            "server_max_window_bits=10; server_max_window_bits=10",
+            "server_no_context_takeover=1",
+            "server_no_context_takeover; server_no_context_takeover",
+            "client_no_context_takeover=\"true\"",
+            "client_max_window_bits=7",
+            "client_max_window_bits; client_max_window_bits=9",
+            "Server_No_Context_Takeover",
+            "foo",
+        ] {
+            assert_eq!(
+                by_default(&format!("permessage-deflate; {parameters}")),
+                None,
+                "{parameters}"
+            );
+        }
+        assert_eq!(by_default("permessage-deflates"), None);
+        assert_eq!(by_default(""), None);
+    }
+
+    #[test]
+    fn a_value_that_is_not_a_list_of_extensions_is_malformed() {
+        for value in [
+            "permessage-deflate; ",
+            "permessage-deflate; =1",
+            "permessage-deflate; server_max_window_bits=",
+            "permessage-deflate; server_max_window_bits=\"9",
+            "permessage-deflate; server_max_window_bits=\"\"",
+            "permessage-deflate; server_max_window_bits=\"9 \"",
+            "permessage-deflate x",
+            "a b, permessage-deflate",
+            ";",
+            "é",
+        ] {
+            let values = [value.as_bytes()].into_iter();
+            let terms = DeflateTerms::negotiate(values, &Deflate::default());
+            assert_eq!(terms, Err(Malformed), "{value}");
+        }
+    }
+
+    #[test]
+    fn the_servers_own_window_and_leave_are_told() {
+        let deflate =
+            Deflate { window_bits: 12, client_context_takeover: true, ..Deflate::default() };
+        let told = |offer| answer(&[offer], &deflate).unwrap();
+        assert_eq!(told("permessage-deflate"), "permessage-deflate; server_max_window_bits=12");
+        let demanded =
+            told("permessage-deflate; client_no_context_takeover; server_max_window_bits=14");
+        assert!(demanded.contains("; client_no_context_takeover") && demanded.ends_with("=12"));
+        assert!(told("permessage-deflate; server_max_window_bits=11").contains("server_no"));
+    }
+}

@@ -1,0 +1,101 @@
+//! Who reads the compressed log of a room, and when members move to it and back.
+//!
+//! A newcomer has no history, so it reads the plain log, which is legal after any negotiation
+//! (RFC 7692, section 6), until the room's shared context is reset. There it hops: from then on it
+//! sees every compressed frame.
+
+use std::time::Duration;
+
+use super::client::Keep;
+use super::hub::Hub;
+use super::id::ClientId;
+use super::logs::Encoding;
+
+/// The most shared contexts at once, over all rooms. Each takes some 300 KiB.
+const MAX_CONTEXTS: usize = 64;
+
+/// How long a context must have been idle before another room may have its place.
+const IDLE: Duration = Duration::from_secs(10);
+
+impl Hub {
+    /// Begins an epoch in a room where somebody waits for it, if it is time.
+    ///
+    /// It is called before the first message of a tick, when every member that keeps up is at the
+    /// end of its log.
+    pub(super) fn begin_epoch(&mut self, key: usize) {
+        let Self { rooms, codecs: Some(codecs), clients, .. } = self else { return };
+        let Some(room) = rooms.get(key) else { return };
+        if room.waiting == 0 || !room.logs.may_reset_context(codecs.deflate()) {
+            return;
+        }
+        let members = room.members.iter().map(|&member| &clients[member]);
+        let ready = members.filter(|client| client.waits_at_end(&room.logs.plain));
+        let ready: Vec<_> = ready.map(|client| client.id).collect();
+        if ready.is_empty() || !self.make_place_for_context(key) {
+            return;
+        }
+        let Self { rooms, codecs: Some(codecs), now, .. } = self else { return };
+        if let Some(room) = rooms.get_mut(key) {
+            room.logs.reset_context(codecs.deflate(), *now);
+        }
+        for id in ready {
+            self.change_encoding(id, Encoding::Shared);
+        }
+    }
+
+    /// Takes a member out of the shared log, to hop in again later.
+    pub(super) fn retreat(&mut self, id: ClientId) {
+        if self.get(id).is_some_and(|client| client.reads(Encoding::Shared)) {
+            self.change_encoding(id, Encoding::Plain);
+            // What it had not got of the shared log has become its own.
+            self.dirty_clients.push(id);
+        }
+    }
+
+    /// Moves a member from one log of its room to the end of another.
+    fn change_encoding(&mut self, id: ClientId, encoding: Encoding) {
+        let Self { clients, rooms, pool, .. } = self;
+        let client = &mut clients[id.key()];
+        let Some(mut seat) = client.seat else { return };
+        let Some(room) = rooms.get_mut(seat.room) else { return };
+        client.leave(room.logs.get_mut(seat.encoding), pool, Keep::All);
+        seat.encoding = encoding;
+        client.enter(seat, room.logs.get_mut(encoding));
+        match encoding {
+            Encoding::Shared => room.waiting -= 1,
+            _ => room.waiting += 1,
+        }
+    }
+
+    /// Whether the room has a context, or may have one: one more, or that of an idle room.
+    fn make_place_for_context(&mut self, key: usize) -> bool {
+        if self.rooms.get(key).is_some_and(|room| room.logs.shared.is_some()) {
+            return true;
+        }
+        if self.contexts.len() >= MAX_CONTEXTS {
+            for key in std::mem::take(&mut self.contexts) {
+                self.retire_if_idle(key);
+            }
+        }
+        let place = self.contexts.len() < MAX_CONTEXTS;
+        if place {
+            self.contexts.push(key);
+        }
+        place
+    }
+
+    fn retire_if_idle(&mut self, key: usize) {
+        let Some(room) = self.rooms.get(key) else { return };
+        let Some(shared) = &room.logs.shared else { return };
+        if self.now.saturating_duration_since(shared.used) < IDLE {
+            return self.contexts.push(key);
+        }
+        let members: Vec<_> = room.members.iter().map(|&member| self.clients[member].id).collect();
+        for id in members {
+            self.retreat(id);
+        }
+        if let Some(room) = self.rooms.get_mut(key) {
+            room.logs.shared = None;
+        }
+    }
+}

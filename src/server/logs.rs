@@ -1,0 +1,194 @@
+//! A room's logs: one for every wire encoding that its members need.
+
+use std::time::Instant;
+
+use super::log::{Log, Pool};
+use crate::protocol::{Deflate, DeflateTerms, Deflater, Message};
+
+/// What a member's frames look like.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Encoding {
+    /// As they are.
+    Plain,
+    /// Compressed in a context that all members of the room share.
+    Shared,
+    /// Each compressed for itself, for members that keep no context or a smaller window.
+    Independent {
+        /// The window in bits, 9 to 15.
+        window_bits: u8,
+    },
+}
+
+impl Encoding {
+    /// The best encoding that the terms allow.
+    pub(super) fn of(terms: Option<DeflateTerms>) -> Self {
+        match terms {
+            None => Self::Plain,
+            Some(terms) if terms.server_context_takeover => Self::Shared,
+            Some(terms) => Self::Independent { window_bits: terms.server_window_bits() },
+        }
+    }
+}
+
+/// The compressors that all rooms use, each message for itself.
+#[derive(Debug)]
+pub(super) struct Codecs {
+    deflate: Deflate,
+    independent: Vec<(u8, Deflater)>,
+    /// A compressed frame, before it is appended.
+    frame: Vec<u8>,
+}
+
+impl Codecs {
+    pub(super) fn new(deflate: Deflate) -> Self {
+        Self { deflate, independent: Vec::new(), frame: Vec::new() }
+    }
+
+    pub(super) fn deflate(&self) -> &Deflate {
+        &self.deflate
+    }
+
+    /// Whether there is anything to gain.
+    fn is_worth_it(&self, message: Message<'_>) -> bool {
+        message.payload().len() >= self.deflate.threshold_bytes.max(1)
+    }
+
+    /// The message as a frame, compressed without context if that makes it shorter.
+    fn encode_independent(&mut self, message: Message<'_>, window_bits: u8) -> &[u8] {
+        self.frame.clear();
+        if self.is_worth_it(message) {
+            let known = self.independent.iter().position(|(bits, _)| *bits == window_bits);
+            let at = known.unwrap_or_else(|| {
+                let deflater = Deflater::new(self.deflate.level, window_bits);
+                self.independent.push((window_bits, deflater));
+                self.independent.len() - 1
+            });
+            let deflater = &mut self.independent[at].1;
+            deflater.reset();
+            message.encode_compressed(deflater, &mut self.frame);
+        }
+        if self.frame.is_empty() || self.frame.len() > message.frame_size() {
+            self.frame.clear();
+            message.encode(&mut self.frame);
+        }
+        &self.frame
+    }
+
+    /// The message as a frame in the shared context. What passed through the compressor is in its
+    /// window, and must be in the members' windows too, even where it did not get shorter.
+    fn encode_shared(&mut self, message: Message<'_>, deflater: &mut Deflater) -> &[u8] {
+        self.frame.clear();
+        if self.is_worth_it(message) {
+            message.encode_compressed(deflater, &mut self.frame);
+        } else {
+            message.encode(&mut self.frame);
+        }
+        &self.frame
+    }
+}
+
+/// The log of the shared context, whose members must see every compressed frame in order.
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub(super) log: Log,
+    deflater: Deflater,
+    /// How many bytes the room said since the context was reset.
+    carried: usize,
+    pub(super) used: Instant,
+}
+
+/// The logs of a room.
+#[derive(Debug, Default)]
+pub(super) struct Logs {
+    pub(super) plain: Log,
+    pub(super) shared: Option<Box<Shared>>,
+    independent: Vec<(u8, Log)>,
+}
+
+impl Logs {
+    /// The log of an encoding, made if there is none. The shared one is made by
+    /// [`reset_context`](Self::reset_context) alone.
+    pub(super) fn get_mut(&mut self, encoding: Encoding) -> &mut Log {
+        match encoding {
+            Encoding::Independent { window_bits } => self.independent_mut(window_bits),
+            Encoding::Shared if let Some(shared) = &mut self.shared => &mut shared.log,
+            Encoding::Plain | Encoding::Shared => &mut self.plain,
+        }
+    }
+
+    fn independent_mut(&mut self, window_bits: u8) -> &mut Log {
+        let known = self.independent.iter().position(|(bits, _)| *bits == window_bits);
+        let at = known.unwrap_or_else(|| {
+            self.independent.push((window_bits, Log::default()));
+            self.independent.len() - 1
+        });
+        &mut self.independent[at].1
+    }
+
+    /// The offset behind the last byte of an encoding's log.
+    pub(super) fn end(&self, encoding: Encoding) -> u64 {
+        let log = match (encoding, &self.shared) {
+            (Encoding::Shared, Some(shared)) => Some(&shared.log),
+            (Encoding::Independent { window_bits }, _) => {
+                let mut logs = self.independent.iter();
+                logs.find(|(bits, _)| *bits == window_bits).map(|(_, log)| log)
+            }
+            (Encoding::Plain | Encoding::Shared, _) => Some(&self.plain),
+        };
+        log.map_or(0, Log::end)
+    }
+
+    /// Forgets the logs without readers of those who keep no context.
+    pub(super) fn forget_unread(&mut self) {
+        self.independent.retain(|(_, log)| log.has_readers());
+    }
+
+    /// Appends a message to every log that somebody reads, encoded once for each.
+    pub(super) fn append(
+        &mut self,
+        message: Message<'_>,
+        codecs: &mut Option<Codecs>,
+        pool: &mut Pool,
+        now: Instant,
+    ) {
+        self.plain.append(message.frame_size(), |out| message.encode(out), pool);
+        let Some(codecs) = codecs else { return };
+        for (window_bits, log) in &mut self.independent {
+            append_frame(log, codecs.encode_independent(message, *window_bits), pool);
+        }
+        if let Some(shared) = &mut self.shared {
+            shared.carried += message.payload().len();
+            if shared.log.has_readers() {
+                shared.used = now;
+                let frame = codecs.encode_shared(message, &mut shared.deflater);
+                append_frame(&mut shared.log, frame, pool);
+            }
+        }
+    }
+
+    /// Whether newcomers may have the shared context reset: it has carried about a window's worth
+    /// since the last time, so that they cannot keep the others' messages long.
+    pub(super) fn may_reset_context(&self, deflate: &Deflate) -> bool {
+        let window = 1 << deflate.window_bits;
+        self.shared.as_ref().is_none_or(|shared| shared.carried >= window)
+    }
+
+    /// Begins an epoch: what is appended to the shared log from now on refers to nothing before.
+    pub(super) fn reset_context(&mut self, deflate: &Deflate, now: Instant) {
+        match &mut self.shared {
+            Some(shared) => {
+                shared.deflater.reset();
+                shared.carried = 0;
+            }
+            None => {
+                let deflater = Deflater::new(deflate.level, deflate.window_bits);
+                let log = Log::default();
+                self.shared = Some(Box::new(Shared { log, deflater, carried: 0, used: now }));
+            }
+        }
+    }
+}
+
+fn append_frame(log: &mut Log, frame: &[u8], pool: &mut Pool) {
+    log.append(frame.len(), |out| out.extend_from_slice(frame), pool);
+}

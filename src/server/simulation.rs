@@ -1,0 +1,342 @@
+//! A hub over memory instead of sockets, and peers that know what they must receive.
+//!
+//! The property test below and the fuzz target `room` drive it with the same steps.
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, VecDeque};
+use std::io::{self, ErrorKind, IoSlice};
+use std::rc::Rc;
+
+use super::hub::Hub;
+use super::id::ClientId;
+use super::transport::Transport;
+use crate::config::Config;
+use crate::protocol::{CloseCode, Deflate, Inflater, Request, Terms, frame};
+
+/// One end of a connection in memory: what was written, and how much more is taken.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Pipe(Rc<RefCell<(VecDeque<u8>, usize)>>);
+
+impl Pipe {
+    pub(super) fn write(&self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
+        let (bytes, room) = &mut *self.0.borrow_mut();
+        let before = *room;
+        for piece in pieces {
+            let size = piece.len().min(*room);
+            bytes.extend(&piece[..size]);
+            *room -= size;
+        }
+        if before == 0 { Err(ErrorKind::WouldBlock.into()) } else { Ok(before - *room) }
+    }
+
+    fn allow(&self, size: usize) {
+        let room = &mut self.0.borrow_mut().1;
+        *room = room.saturating_add(size);
+    }
+}
+
+/// What a client offers in its handshake.
+const OFFERS: [&str; 5] = [
+    "x-none",
+    "permessage-deflate",
+    "permessage-deflate; server_no_context_takeover",
+    "permessage-deflate; server_max_window_bits=9",
+    "permessage-deflate; server_max_window_bits=10; server_no_context_takeover",
+];
+
+/// A thing that happens. Peers and rooms are numbers, taken modulo how many there are.
+#[derive(Debug, Clone)]
+pub enum Step {
+    /// A peer comes, with one of the offers, and joins a room.
+    Connect {
+        /// What it offers.
+        offer: usize,
+        /// Where it goes.
+        room: usize,
+    },
+    /// The tick ends.
+    Flush,
+    /// A peer that is there does something, or something is done to it.
+    Peer(usize, Action),
+}
+
+/// What a peer does, or what is done to it. Lengths are in bytes.
+#[derive(Debug, Clone)]
+pub enum Action {
+    /// It goes to a room.
+    Join(usize),
+    /// It leaves its room.
+    Leave,
+    /// It says a message to its room.
+    Say(usize),
+    /// It says a message to the others in its room.
+    SayToOthers(usize),
+    /// It alone is sent a message.
+    Send(usize),
+    /// Its connection is closed.
+    Close,
+    /// Its connection breaks.
+    Break,
+    /// It takes so many bytes more.
+    Read(usize),
+}
+
+/// A hub and its peers.
+#[derive(Debug)]
+pub struct Simulation {
+    hub: Hub,
+    peers: BTreeMap<ClientId, Peer>,
+    /// The words that messages are made of, and how many were said.
+    said: usize,
+}
+
+/// What a peer knows.
+#[derive(Debug)]
+struct Peer {
+    pipe: Pipe,
+    terms: Terms,
+    inflater: Inflater,
+    room: Option<usize>,
+    expected: VecDeque<Vec<u8>>,
+    closed: bool,
+}
+
+impl Default for Simulation {
+    fn default() -> Self {
+        let deflate = Deflate { window_bits: 11, threshold_bytes: 8, ..Deflate::default() };
+        let mut config =
+            Config { deflate: Some(deflate), max_backlog_bytes: 20_000, ..Config::default() };
+        config.limits.max_message_bytes = 10_000;
+        Self { hub: Hub::new(config), peers: BTreeMap::new(), said: 0 }
+    }
+}
+
+impl Simulation {
+    /// Lets a thing happen.
+    pub fn step(&mut self, step: &Step) {
+        match *step {
+            Step::Connect { offer, room } => self.connect(OFFERS[offer % OFFERS.len()], room % 3),
+            Step::Flush => self.flush(),
+            Step::Peer(peer, ref action) => {
+                let peers = self.peers.len().max(1);
+                if let Some(id) = self.peers.keys().nth(peer % peers).copied() {
+                    self.act(id, action);
+                }
+            }
+        }
+    }
+
+    /// Everybody reads everything, and has received what it must have.
+    ///
+    /// # Panics
+    /// Where somebody has not.
+    pub fn finish(mut self) {
+        for peer in self.peers.values() {
+            peer.pipe.allow(usize::MAX);
+        }
+        let ids: Vec<_> = self.peers.keys().copied().collect();
+        for id in ids {
+            self.hub.unblock(id);
+        }
+        self.flush();
+        self.flush();
+        for (id, peer) in &self.peers {
+            assert!(peer.closed || peer.expected.is_empty(), "{id} misses {:?}", peer.expected);
+        }
+    }
+
+    fn act(&mut self, id: ClientId, action: &Action) {
+        match *action {
+            Action::Join(room) => self.join(id, room % 3),
+            Action::Leave => {
+                self.hub.leave(id);
+                self.edit(id, |peer| peer.room = None);
+            }
+            Action::Say(length) => self.say(id, length, true),
+            Action::SayToOthers(length) => self.say(id, length, false),
+            Action::Send(length) => {
+                let message = self.message(length);
+                self.hub.send(id, &message[..]);
+                self.edit(id, |peer| peer.expected.push_back(message));
+            }
+            Action::Close => self.hub.close(id, CloseCode::NORMAL, "enough"),
+            Action::Break => {
+                self.hub.lose(id);
+                self.hub.remove(id);
+                self.peers.remove(&id);
+            }
+            Action::Read(size) => {
+                self.edit(id, |peer| peer.pipe.allow(size));
+                self.hub.unblock(id);
+            }
+        }
+    }
+
+    fn is_open(&self, id: ClientId) -> bool {
+        self.hub.get(id).is_some_and(|client| client.connection.is_open())
+    }
+
+    fn edit(&mut self, id: ClientId, edit: impl FnOnce(&mut Peer)) {
+        let open = self.is_open(id);
+        self.peers.get_mut(&id).filter(|_| open).map(edit);
+    }
+
+    fn connect(&mut self, offer: &str, room: usize) {
+        let head = format!(
+            "GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+             Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\
+             Sec-WebSocket-Extensions: {offer}\r\n\r\n"
+        );
+        let request = Request::parse(head.as_bytes(), 10).expect("a correct head");
+        let deflate = self.hub.config.deflate.as_ref();
+        let terms = Terms::negotiate(&request, &[], deflate).expect("a correct request");
+        let (id, pipe) = (self.hub.next_id(), Pipe::default());
+        self.hub.insert(id, Transport::Pipe(pipe.clone()));
+        self.hub.open(id, &terms);
+        // The answer to the handshake is not looked at.
+        pipe.allow(usize::MAX);
+        self.hub.flush();
+        *pipe.0.borrow_mut() = (VecDeque::new(), 0);
+        let (inflater, expected) = (Inflater::default(), VecDeque::new());
+        let peer = Peer { pipe, terms, inflater, room: None, expected, closed: false };
+        self.peers.insert(id, peer);
+        self.join(id, room);
+    }
+
+    fn join(&mut self, id: ClientId, room: usize) {
+        self.hub.join(id, &room.to_string());
+        self.edit(id, |peer| peer.room = Some(room));
+    }
+
+    fn say(&mut self, id: ClientId, length: usize, reflect: bool) {
+        if !self.is_open(id) {
+            return;
+        }
+        let message = self.message(length);
+        if reflect {
+            self.hub.say(id, &message[..]);
+        } else {
+            self.hub.say_to_others(id, &message[..]);
+        }
+        let Some(room) = self.peers[&id].room else { return };
+        let ids: Vec<_> =
+            self.peers.keys().copied().filter(|&peer| reflect || peer != id).collect();
+        for member in ids {
+            self.edit(member, |peer| {
+                if peer.room == Some(room) {
+                    peer.expected.push_back(message.clone());
+                }
+            });
+        }
+    }
+
+    /// A message that no other equals, and that shares something with some.
+    fn message(&mut self, length: usize) -> Vec<u8> {
+        self.said += 1;
+        let noise = |at: usize| (self.said * 31 + at).wrapping_mul(2_654_435_761) >> 16;
+        let words = format!("{} says something, and {} ", self.said, self.said % 7);
+        let bytes = words.bytes().chain(words.bytes().cycle().take(length % 3_000));
+        let noisy = length.is_multiple_of(3);
+        bytes.enumerate().map(|(at, byte)| if noisy { noise(at) as u8 } else { byte }).collect()
+    }
+
+    fn flush(&mut self) {
+        while self.hub.is_dirty() {
+            self.hub.flush();
+        }
+        for peer in self.peers.values_mut() {
+            peer.receive();
+        }
+        for id in std::mem::take(&mut self.hub.gone) {
+            self.hub.remove(id);
+            self.peers.remove(&id);
+        }
+    }
+}
+
+impl Peer {
+    /// Reads the frames that have arrived whole, and compares their messages.
+    fn receive(&mut self) {
+        let bytes = self.pipe.0.borrow_mut().0.make_contiguous().to_vec();
+        let mut at = 0;
+        while let Some(size) = frame::frame_size(&bytes[at..]) {
+            let Some(frame) = bytes.get(at..at + size) else { break };
+            self.take(frame);
+            at += size;
+        }
+        self.pipe.0.borrow_mut().0.drain(..at);
+    }
+
+    fn take(&mut self, frame: &[u8]) {
+        assert!(!self.closed, "a frame after the close frame");
+        let payload = &frame[if frame.len() < 128 { 2 } else { 4 }..];
+        let message = match frame[0] {
+            0x88 => return self.take_close(payload),
+            0x82 => payload.to_vec(),
+            0xc2 => self.inflate(payload),
+            first => panic!("{first:x} is no frame that was sent"),
+        };
+        assert_eq!(Some(message), self.expected.pop_front());
+    }
+
+    /// Who is closed has received everything, unless it was too far behind.
+    fn take_close(&mut self, payload: &[u8]) {
+        self.closed = true;
+        let cut_off = payload[..2] == CloseCode::TRY_AGAIN_LATER.get().to_be_bytes();
+        assert!(cut_off || self.expected.is_empty(), "closed, and misses {:?}", self.expected);
+    }
+
+    fn inflate(&mut self, payload: &[u8]) -> Vec<u8> {
+        let terms = self.terms.deflate.expect("permessage-deflate was negotiated");
+        let inflated = if terms.server_context_takeover {
+            self.inflater.inflate_in_context(payload, 10_000)
+        } else {
+            self.inflater.inflate(payload, 10_000)
+        };
+        inflated.expect("what can be inflated")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn action() -> impl Strategy<Value = Action> {
+        let length = 0..3_000usize;
+        prop_oneof![
+            1 => (0..3usize).prop_map(Action::Join),
+            1 => Just(Action::Leave),
+            9 => length.clone().prop_map(Action::Say),
+            3 => length.clone().prop_map(Action::SayToOthers),
+            3 => length.clone().prop_map(Action::Send),
+            1 => Just(Action::Close),
+            1 => Just(Action::Break),
+            4 => length.prop_map(Action::Read),
+            4 => Just(Action::Read(1_000_000)),
+        ]
+    }
+
+    fn step() -> impl Strategy<Value = Step> {
+        prop_oneof![
+            1 => (0..5usize, 0..3usize).prop_map(|(offer, room)| Step::Connect { offer, room }),
+            10 => (0..20usize, action()).prop_map(|(peer, action)| Step::Peer(peer, action)),
+            2 => Just(Step::Flush),
+        ]
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(100))]
+
+        #[test]
+        fn everybody_receives_exactly_what_it_must(steps in vec(step(), 1..400)) {
+            let mut simulation = Simulation::default();
+            for step in &steps {
+                simulation.step(step);
+            }
+            simulation.finish();
+        }
+    }
+}

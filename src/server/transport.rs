@@ -1,0 +1,49 @@
+//! What carries a client's bytes.
+
+use std::io::{self, IoSlice, Read, Write};
+use std::net::Shutdown;
+
+use mio::net::TcpStream;
+
+#[cfg(any(test, fuzzing))]
+use super::simulation::Pipe;
+
+/// A connection below the WebSocket protocol.
+#[derive(Debug)]
+pub(super) enum Transport {
+    /// TCP as it is.
+    Tcp(TcpStream),
+    /// Memory, for tests.
+    #[cfg(any(test, fuzzing))]
+    Pipe(Pipe),
+}
+
+impl Transport {
+    pub(super) fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::Tcp(stream) => stream.read(buffer),
+            #[cfg(any(test, fuzzing))]
+            Self::Pipe(_) => Err(io::ErrorKind::WouldBlock.into()),
+        }
+    }
+
+    /// Writes the pieces, in one system call, as far as they are taken.
+    pub(super) fn write(&mut self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
+        match (self, pieces) {
+            (_, []) => Ok(0),
+            (Self::Tcp(stream), [piece]) => stream.write(piece),
+            (Self::Tcp(stream), pieces) => stream.write_vectored(pieces),
+            #[cfg(any(test, fuzzing))]
+            (Self::Pipe(pipe), pieces) => pipe.write(pieces),
+        }
+    }
+
+    /// Ends our side.
+    pub(super) fn shutdown(&self) -> io::Result<()> {
+        match self {
+            Self::Tcp(stream) => stream.shutdown(Shutdown::Write),
+            #[cfg(any(test, fuzzing))]
+            Self::Pipe(_) => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,119 @@
+//! RFC 7692: what compressed messages may look like, and what is done about those that do not.
+
+use townhall::Limits;
+use townhall::protocol::Deflater;
+use townhall::protocol::Violation::{InvalidDeflate, InvalidUtf8, MessageTooBig, ReservedBits};
+
+use crate::peer::{BINARY, CLOSE, CONTINUATION, FIN, PING, Seen, Server, TEXT, frame, see, text};
+
+const RSV1: u8 = 0x40;
+
+/// "Hello", compressed (section 7.2.3.1).
+const HELLO: [u8; 7] = [0xf2, 0x48, 0xcd, 0xc9, 0xc9, 0x07, 0x00];
+
+fn deflate(message: &[u8]) -> Vec<u8> {
+    let mut out = Vec::new();
+    Deflater::new(9, 15).deflate(message, &mut out);
+    out
+}
+
+fn server(max_message_bytes: usize) -> Server {
+    Server::deflating(Limits { max_message_bytes, ..Limits::default() }, false)
+}
+
+/// What a server with a limit of 1,000 bytes sees in these frames.
+fn see_deflating(frames: &[Vec<u8>]) -> Vec<Seen> {
+    let mut server = server(1_000);
+    server.take(&frames.concat());
+    server.seen
+}
+
+#[test]
+fn compressed_and_plain_messages_follow_each_other() {
+    let frames = [
+        frame(FIN | RSV1 | TEXT, &HELLO),
+        frame(FIN | TEXT, b"plain"),
+        frame(FIN | RSV1 | BINARY, &HELLO),
+        frame(FIN | RSV1 | TEXT, &[0]),
+    ];
+    let hello = Seen::Binary(b"Hello".to_vec());
+    assert_eq!(see_deflating(&frames), [text("Hello"), text("plain"), hello, text("")]);
+}
+
+#[test]
+fn a_compressed_message_may_be_fragmented_anywhere_and_pinged_between() {
+    for at in 0..=HELLO.len() {
+        let frames = [
+            frame(RSV1 | TEXT, &HELLO[..at]),
+            frame(FIN | PING, b""),
+            frame(CONTINUATION, b""),
+            frame(FIN | CONTINUATION, &HELLO[at..]),
+        ];
+        assert_eq!(see_deflating(&frames), [Seen::Ping(Vec::new()), text("Hello")]);
+    }
+}
+
+#[test]
+fn rsv1_is_for_the_first_frame_of_a_message_and_after_negotiation_only() {
+    let failed = [Seen::Failed(ReservedBits)];
+    assert_eq!(see(&[frame(FIN | RSV1 | TEXT, &HELLO)]), failed);
+    for opcode in [CLOSE, PING, CONTINUATION] {
+        assert_eq!(see_deflating(&[frame(FIN | RSV1 | opcode, b"")]), failed);
+    }
+    let frames = [frame(RSV1 | TEXT, &HELLO), frame(FIN | RSV1 | CONTINUATION, b"")];
+    assert_eq!(see_deflating(&frames), failed);
+}
+
+#[test]
+fn broken_data_and_broken_text_are_1007() {
+    assert_eq!(
+        see_deflating(&[frame(FIN | RSV1 | TEXT, &[0xff; 9])]),
+        [Seen::Failed(InvalidDeflate)]
+    );
+    let latin1 = deflate(b"caf\xe9");
+    assert_eq!(see_deflating(&[frame(FIN | RSV1 | TEXT, &latin1)]), [Seen::Failed(InvalidUtf8)]);
+}
+
+#[test]
+fn a_context_that_was_not_agreed_on_is_not_there() {
+    let second = [0xf2, 0x00, 0x11, 0x00, 0x00];
+    let frames = [frame(FIN | RSV1 | TEXT, &HELLO), frame(FIN | RSV1 | TEXT, &second)];
+    assert_eq!(see_deflating(&frames), [text("Hello"), Seen::Failed(InvalidDeflate)]);
+    let mut own = Server::deflating(Limits::default(), true);
+    own.take(&frames.concat());
+    assert_eq!(own.seen, [text("Hello"), text("Hello")]);
+}
+
+#[test]
+fn a_message_of_exactly_the_limit_passes_however_well_it_compresses() {
+    // What does not compress is longer on the wire than the limit.
+    let noise: Vec<u8> =
+        (0..1_000u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
+    for message in [vec![0; 1_000], noise] {
+        let frames = [frame(FIN | RSV1 | BINARY, &deflate(&message))];
+        assert_eq!(see_deflating(&frames), [Seen::Binary(message)]);
+    }
+    let frames = [frame(FIN | RSV1 | BINARY, &deflate(&[0; 1_001]))];
+    assert_eq!(see_deflating(&frames), [Seen::Failed(MessageTooBig)]);
+}
+
+#[test]
+fn a_bomb_in_many_small_fragments_is_1009() {
+    let bomb = deflate(&vec![0; 10_000_000]);
+    let mut server = server(1 << 20);
+    server.take(&frame(RSV1 | BINARY, b""));
+    for piece in bomb.chunks(7) {
+        server.take(&frame(CONTINUATION, piece));
+    }
+    server.take(&frame(FIN | CONTINUATION, b""));
+    assert_eq!(server.seen, [Seen::Failed(MessageTooBig)]);
+}
+
+#[test]
+fn what_is_compressed_has_its_own_limit_before_it_is_inflated() {
+    let mut server = server(1_000);
+    server.take(&frame(RSV1 | BINARY, &[0; 2_000]));
+    assert_eq!(server.seen, []);
+    server.take(&frame(CONTINUATION, &[0; 1_000]));
+    assert_eq!(server.seen, [Seen::Failed(MessageTooBig)]);
+}
