@@ -163,6 +163,19 @@ impl Deflater {
     }
 }
 
+/// Bytes that do not compress, for tests.
+#[cfg(test)]
+pub(crate) fn noise(length: usize) -> Vec<u8> {
+    let mut state = 0x9e37_79b9_u32;
+    let mut next = || {
+        state ^= state << 13;
+        state ^= state >> 17;
+        state ^= state << 5;
+        state as u8
+    };
+    (0..length).map(|_| next()).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -173,18 +186,6 @@ mod tests {
         let mut out = Vec::new();
         deflater.deflate(message, &mut out);
         out
-    }
-
-    /// Bytes that do not compress.
-    fn noise(length: usize) -> Vec<u8> {
-        let mut state = 0x9e37_79b9_u32;
-        let mut next = || {
-            state ^= state << 13;
-            state ^= state >> 17;
-            state ^= state << 5;
-            state as u8
-        };
-        (0..length).map(|_| next()).collect()
     }
 
     #[test]

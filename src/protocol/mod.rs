@@ -42,6 +42,8 @@ mod violation;
 
 pub use close::{CloseCode, CloseFrame, encode_close};
 pub use connection::{Connection, Failure, Received};
+#[cfg(test)]
+pub(crate) use deflate::noise;
 pub use deflate::{Deflate, Deflater, Inflater};
 pub use extension::DeflateTerms;
 pub(crate) use extension::is_token_byte;

@@ -30,10 +30,18 @@ impl Encoding {
     }
 }
 
+/// The shortest message that is tried on a sample first, and the length of that, in bytes. An
+/// image or an archive would take long to compress, for nothing, and push everything useful out of
+/// the window.
+const LONG_BYTES: usize = 4 << 10;
+const SAMPLE_BYTES: usize = 1 << 10;
+
 /// The compressors that all rooms use, each message for itself.
 #[derive(Debug)]
 pub(super) struct Codecs {
     deflate: Deflate,
+    /// A fast one, for samples.
+    taster: Deflater,
     independent: Vec<(u8, Deflater)>,
     /// A compressed frame, before it is appended.
     frame: Vec<u8>,
@@ -41,7 +49,8 @@ pub(super) struct Codecs {
 
 impl Codecs {
     pub(super) fn new(deflate: Deflate) -> Self {
-        Self { deflate, independent: Vec::new(), frame: Vec::new() }
+        let taster = Deflater::new(1, deflate.window_bits);
+        Self { deflate, taster, independent: Vec::new(), frame: Vec::new() }
     }
 
     pub(super) fn deflate(&self) -> &Deflate {
@@ -49,8 +58,20 @@ impl Codecs {
     }
 
     /// Whether there is anything to gain.
-    fn is_worth_it(&self, message: Message<'_>) -> bool {
-        message.payload().len() >= self.deflate.threshold_bytes.max(1)
+    fn is_worth_it(&mut self, message: Message<'_>) -> bool {
+        let payload = message.payload();
+        let long_enough = payload.len() >= self.deflate.threshold_bytes.max(1);
+        long_enough && (payload.len() < LONG_BYTES || self.shrinks(&payload[..SAMPLE_BYTES]))
+    }
+
+    /// Whether a sample gets shorter by a tenth at least.
+    fn shrinks(&mut self, sample: &[u8]) -> bool {
+        self.frame.clear();
+        self.taster.reset();
+        self.taster.deflate(sample, &mut self.frame);
+        let shrinks = self.frame.len() < sample.len() * 9 / 10;
+        self.frame.clear();
+        shrinks
     }
 
     /// The message as a frame, compressed without context if that makes it shorter.
@@ -191,4 +212,57 @@ impl Logs {
 
 fn append_frame(log: &mut Log, frame: &[u8], pool: &mut Pool) {
     log.append(frame.len(), |out| out.extend_from_slice(frame), pool);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::noise;
+
+    const RSV1: u8 = 0x40;
+
+    fn is_compressed(frame: &[u8]) -> bool {
+        frame[0] & RSV1 != 0
+    }
+
+    #[test]
+    fn what_is_short_or_does_not_shrink_is_sent_plain_to_those_without_context() {
+        let mut codecs = Codecs::new(Deflate { threshold_bytes: 10, ..Deflate::default() });
+        let mut compressed =
+            |payload: &[u8]| is_compressed(codecs.encode_independent(Message::Binary(payload), 15));
+        assert!(!compressed(b""));
+        assert!(!compressed(b"aaaaaaaaa"));
+        assert!(compressed(b"aaaaaaaaaaaaaaaaaaaa"));
+        assert!(!compressed(&noise(200)));
+        assert!(!compressed(&noise(100_000)));
+        assert!(compressed(&[b'a'; 100_000]));
+    }
+
+    #[test]
+    fn what_does_not_enter_the_shared_window_does_not_push_anything_out_of_it() {
+        let mut codecs = Codecs::new(Deflate::default());
+        let mut deflater = Deflater::new(6, 15);
+        let known = noise(1_000);
+        let mut encode = |payload: &[u8]| {
+            let frame = codecs.encode_shared(Message::Binary(payload), &mut deflater);
+            (is_compressed(frame), frame.len())
+        };
+        assert!(encode(&known).1 > 1_000);
+        assert_eq!(encode(&noise(100_000)), (false, 100_010));
+        assert!(encode(&known).1 < 50);
+    }
+
+    #[test]
+    fn terms_lead_to_an_encoding() {
+        let encoding = |offer: &str| {
+            let values = [offer.as_bytes()].into_iter();
+            Encoding::of(DeflateTerms::negotiate(values, &Deflate::default()).unwrap())
+        };
+        let independent = |window_bits| Encoding::Independent { window_bits };
+        assert_eq!(encoding("x"), Encoding::Plain);
+        assert_eq!(encoding("permessage-deflate"), Encoding::Shared);
+        assert_eq!(encoding("permessage-deflate; server_max_window_bits=15"), Encoding::Shared);
+        assert_eq!(encoding("permessage-deflate; server_no_context_takeover"), independent(15));
+        assert_eq!(encoding("permessage-deflate; server_max_window_bits=11"), independent(11));
+    }
 }

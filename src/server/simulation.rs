@@ -105,7 +105,7 @@ impl Default for Simulation {
     fn default() -> Self {
         let deflate = Deflate { window_bits: 11, threshold_bytes: 8, ..Deflate::default() };
         let mut config =
-            Config { deflate: Some(deflate), max_backlog_bytes: 20_000, ..Config::default() };
+            Config { deflate: Some(deflate), max_backlog_bytes: 40_000, ..Config::default() };
         config.limits.max_message_bytes = 10_000;
         Self { hub: Hub::new(config), peers: BTreeMap::new(), said: 0 }
     }
@@ -235,7 +235,7 @@ impl Simulation {
         self.said += 1;
         let noise = |at: usize| (self.said * 31 + at).wrapping_mul(2_654_435_761) >> 16;
         let words = format!("{} says something, and {} ", self.said, self.said % 7);
-        let bytes = words.bytes().chain(words.bytes().cycle().take(length % 3_000));
+        let bytes = words.bytes().chain(words.bytes().cycle().take(length % 6_000));
         let noisy = length.is_multiple_of(3);
         bytes.enumerate().map(|(at, byte)| if noisy { noise(at) as u8 } else { byte }).collect()
     }
@@ -305,7 +305,7 @@ mod tests {
     use super::*;
 
     fn action() -> impl Strategy<Value = Action> {
-        let length = 0..3_000usize;
+        let length = 0..6_000usize;
         prop_oneof![
             1 => (0..3usize).prop_map(Action::Join),
             1 => Just(Action::Leave),
