@@ -6,9 +6,10 @@
 //! ```text
 //! readable ─► one shared read buffer ─► Connection (no sockets, no clock)
 //!               handshaking: head complete? parsed once ─► 101, or an HTTP answer
-//!               open: header ─► unmask ─► UTF-8 ─► message, borrowed where it arrived whole
+//!               open: header ─► unmask ─► [inflate, bounded] ─► UTF-8 ─► message, borrowed where
+//!               it arrived whole
 //! application(&mut Hub, ClientId, Event) ─► hub.say(client, message)
-//!               encoded once, appended to the room's log
+//!               encoded once per wire encoding in use, appended to the room's log
 //! end of tick: for every member of a room that grew, ONE write from its place to the log's end
 //! ```
 //!

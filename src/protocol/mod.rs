@@ -45,8 +45,8 @@ pub use connection::{Connection, Failure, Received};
 #[cfg(test)]
 pub(crate) use deflate::noise;
 pub use deflate::{Deflate, Deflater, Inflater};
-pub use extension::DeflateTerms;
 pub(crate) use extension::is_token_byte;
+pub use extension::{DeflateTerms, Malformed};
 pub use frame::{ClientHeader, Opcode};
 pub use handshake::{Request, Terms, accept_key};
 pub use limits::Limits;
