@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use crate::protocol::{Deflate, Limits, is_token_byte};
+use crate::protocol::{Deflate, Limits, Origins, is_token_byte};
 
 /// The configuration of a [`Server`](crate::Server).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,6 +14,8 @@ pub struct Config {
     /// The subprotocols that the server speaks; of those that a client offers, its first in this
     /// list is chosen (RFC 6455, section 4.2.2).
     pub subprotocols: Vec<String>,
+    /// Whose pages may connect; by default those of the host that they connect to.
+    pub origins: Origins,
     /// How messages are compressed with clients that offer permessage-deflate (RFC 7692); not at
     /// all where it is `None`.
     pub deflate: Option<Deflate>,
@@ -41,6 +43,7 @@ impl Default for Config {
         Self {
             listen: vec![SocketAddr::from(([127, 0, 0, 1], 8080))],
             subprotocols: Vec::new(),
+            origins: Origins::default(),
             deflate: Some(Deflate::default()),
             max_connections: 10_000,
             max_backlog_bytes: 2 * limits.max_message_bytes,

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser, ValueEnum};
 use log::LevelFilter;
-use townhall::{Config, Deflate, Limits};
+use townhall::{Config, Deflate, Limits, Origins};
 
 /// A WebSocket server in which everyone in a room hears everyone.
 ///
@@ -30,6 +30,11 @@ pub struct Flags {
     /// Do not say a message to the one who sent it
     #[arg(long, env = "TOWNHALL_NO_REFLECT")]
     pub no_reflect: bool,
+
+    /// Let pages of this origin connect too, such as https://example.com; * is every origin. By
+    /// default only pages of the server's own host may. May be given several times
+    #[arg(long, value_name = "ORIGIN", env = "TOWNHALL_ORIGIN", value_delimiter = ',')]
+    origin: Vec<String>,
 
     /// Speak this subprotocol, to clients that ask for it. May be given several times
     #[arg(long, value_name = "NAME", env = "TOWNHALL_SUBPROTOCOL", value_delimiter = ',')]
@@ -114,12 +119,18 @@ impl Flags {
         Config {
             listen: self.listen.clone(),
             subprotocols: self.subprotocol.clone(),
+            origins: self.origins(),
             deflate: (self.deflate == Switch::On).then(|| self.deflate()),
             max_connections: self.max_connections,
             max_backlog_bytes: self.max_backlog_bytes.unwrap_or(twice),
             limits,
             ..Config::default()
         }
+    }
+
+    fn origins(&self) -> Origins {
+        let is_any = |origin: &String| origin == "*";
+        Origins { any: self.origin.iter().any(is_any), also: self.origin.clone() }
     }
 
     fn deflate(&self) -> Deflate {

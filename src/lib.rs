@@ -22,7 +22,7 @@ mod config;
 mod server;
 
 pub use config::Config;
-pub use protocol::{CloseCode, Deflate, Limits, Message, Request, Response};
+pub use protocol::{CloseCode, Deflate, Limits, Message, Origins, Request, Response};
 #[cfg(fuzzing)]
 pub use server::simulation;
 pub use server::{Cause, ClientId, Departure, Event, Exchange, Hub, Server, Stopper, Upgrade};

@@ -164,6 +164,35 @@ fn the_page_is_served_with_a_policy_that_knows_its_parts() {
 }
 
 #[test]
+fn foreign_pages_may_connect_only_where_they_were_named() {
+    let handshake = |address: &str, origin: &str| {
+        let mut stream = TcpStream::connect(address).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        let request = format!(
+            "GET / HTTP/1.1\r\nHost: {address}\r\nOrigin: {origin}\r\nUpgrade: websocket\r\n\
+             Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n\
+             Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+        );
+        stream.write_all(request.as_bytes()).unwrap();
+        let mut status = [0; 12];
+        stream.read_exact(&mut status).unwrap();
+        String::from_utf8_lossy(&status[9..]).into_owned()
+    };
+    let (mut program, address) = Program::start(&["--origin", "https://app.example"]);
+    assert_eq!(handshake(&address, &format!("http://{address}")), "101");
+    assert_eq!(handshake(&address, "https://app.example"), "101");
+    assert_eq!(handshake(&address, "http://app.example"), "403");
+    assert_eq!(handshake(&address, "null"), "403");
+    assert_eq!(handshake(&address, "a\r\nOrigin: b"), "403");
+    program.signal("TERM");
+    let log = program.wait().1;
+    let line = format!("has the origin \"http://app.example\"; {address:?} or an --origin would");
+    assert!(log.contains(&line), "{log}");
+    let (_program, address) = Program::start(&["--origin", "*"]);
+    assert_eq!(handshake(&address, "http://evil.example"), "101");
+}
+
+#[test]
 fn the_log_tells_reasons_and_no_payloads() {
     let (mut program, address) = Program::start(&["--log-level", "debug"]);
     let mut client = connect(&address, "/");
@@ -204,11 +233,19 @@ fn what_cannot_be_done_is_one_clear_line_and_a_status() {
 #[test]
 fn the_help_names_every_flag_and_its_variable() {
     let help = String::from_utf8(run(&["--help"]).stdout).unwrap();
-    for flag in
-        ["listen", "mode", "truncate", "no-reflect", "subprotocol", "deflate", "deflate-level"]
-            .into_iter()
-            .chain(["deflate-window-bits", "deflate-threshold-bytes", "max-message-bytes"])
-            .chain(["max-connections", "max-backlog-bytes", "log-level"])
+    for flag in [
+        "listen",
+        "mode",
+        "truncate",
+        "no-reflect",
+        "origin",
+        "subprotocol",
+        "deflate",
+        "deflate-level",
+    ]
+    .into_iter()
+    .chain(["deflate-window-bits", "deflate-threshold-bytes", "max-message-bytes"])
+    .chain(["max-connections", "max-backlog-bytes", "log-level"])
     {
         let variable = format!("TOWNHALL_{}", flag.replace('-', "_").to_uppercase());
         assert!(help.contains(&format!("--{flag}")) && help.contains(&variable), "{flag}: {help}");

@@ -100,6 +100,8 @@ pub enum Refusal {
     Method,
     /// The request does not ask for an upgrade to WebSocket.
     NoUpgrade,
+    /// The page that asks is of another origin than may (RFC 6455, section 10.2).
+    Origin,
     /// The WebSocket version is not 13 (RFC 6455, section 4.4).
     WebSocketVersion,
     /// The head did not arrive in time (RFC 9110, section 15.5.9).
@@ -113,6 +115,7 @@ impl Refusal {
     pub fn status(self) -> u16 {
         match self {
             Self::Malformed(_) => 400,
+            Self::Origin => 403,
             Self::Method => 405,
             Self::Timeout => 408,
             Self::NoUpgrade | Self::WebSocketVersion => 426,
@@ -143,6 +146,7 @@ impl fmt::Display for Refusal {
             Self::HttpVersion => "only HTTP/1.1 is spoken here",
             Self::Method => "the method must be GET",
             Self::NoUpgrade => "this is a WebSocket room: connect with a WebSocket client",
+            Self::Origin => "pages of this origin may not connect here",
             Self::WebSocketVersion => "only WebSocket version 13 is spoken here",
             Self::Timeout => "the request's head did not arrive in time",
             Self::Full => "the server is full, try again later",

@@ -179,9 +179,7 @@ fn handshake(hub: &mut Hub, id: ClientId, head: &[u8], app: &mut App<'_>) {
 }
 
 fn upgrade(hub: &mut Hub, id: ClientId, request: &Request<'_>, app: &mut App<'_>) {
-    let Config { subprotocols, deflate, .. } = &hub.config;
-    let terms = match Terms::negotiate(request, subprotocols, deflate.as_ref()) {
-        Ok(_) if hub.is_full() => return refuse(hub, id, Refusal::Full),
+    let terms = match negotiate(hub, id, request) {
         Ok(terms) => terms,
         Err(refusal) => return refuse(hub, id, refusal),
     };
@@ -195,6 +193,17 @@ fn upgrade(hub: &mut Hub, id: ClientId, request: &Request<'_>, app: &mut App<'_>
             app(hub, id, Event::Open { room: &room });
         }
     }
+}
+
+fn negotiate(hub: &Hub, id: ClientId, request: &Request<'_>) -> Result<Terms, Refusal> {
+    let Config { subprotocols, deflate, origins, .. } = &hub.config;
+    let terms = Terms::negotiate(request, subprotocols, deflate.as_ref())?;
+    origins.check(request).inspect_err(|_| {
+        let host = request.header("Host").unwrap_or_default();
+        let origin = request.header("Origin").unwrap_or_default();
+        info!("{id} has the origin {origin:?}; {host:?} or an --origin would have passed");
+    })?;
+    if hub.is_full() { Err(Refusal::Full) } else { Ok(terms) }
 }
 
 /// Answers a request that does not ask for an upgrade.
