@@ -30,6 +30,13 @@ pub struct Config {
     pub max_backlog_bytes: usize,
     /// How long a client may take for the request's head, from the first byte to the last.
     pub handshake_timeout: Duration,
+    /// How long a peer may be silent before it is sent a ping. Any whole frame counts as life.
+    /// Thirty seconds are below what home routers and most proxies wait.
+    pub ping_interval: Duration,
+    /// How long a peer may be silent after the ping, before it is given up.
+    pub pong_timeout: Duration,
+    /// How long a peer may take nothing while there is something for it to take.
+    pub write_timeout: Duration,
     /// How long a peer may take to answer a close frame, and to end its side of the connection.
     pub close_timeout: Duration,
     /// How long the server goes on after it was told to stop, so that clients can answer its
@@ -49,6 +56,9 @@ impl Default for Config {
             max_backlog_bytes: 2 * limits.max_message_bytes,
             limits,
             handshake_timeout: Duration::from_secs(10),
+            ping_interval: Duration::from_secs(30),
+            pong_timeout: Duration::from_secs(20),
+            write_timeout: Duration::from_secs(60),
             close_timeout: Duration::from_secs(5),
             drain_timeout: Duration::from_secs(5),
         }

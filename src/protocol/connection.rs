@@ -121,6 +121,13 @@ impl Connection {
         }
     }
 
+    /// Asks whether the peer is there (RFC 6455, section 5.5.2), if messages may be sent.
+    pub fn ping(&self, payload: &[u8], out: &mut Vec<u8>) {
+        if self.is_open() {
+            encode_frame(Opcode::Ping, payload, out);
+        }
+    }
+
     /// Begins the close handshake; after it, nothing else is sent (RFC 6455, section 7.1.2).
     pub fn close(&mut self, code: CloseCode, reason: &str, out: &mut Vec<u8>) {
         self.state = match mem::replace(&mut self.state, State::Closed { clean: false }) {

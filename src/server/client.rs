@@ -41,8 +41,13 @@ pub(super) struct Client {
     pub(super) deadline: Option<Tick>,
     /// Why the server closes the connection, if it does.
     pub(super) cause: Option<Cause>,
-    /// The socket took less than it was given, and has not asked for more.
-    pub(super) blocked: bool,
+    /// Since when the socket takes nothing: it took less than it was given, and has not asked for
+    /// more.
+    pub(super) blocked: Option<Tick>,
+    /// When the last whole frame came.
+    pub(super) heard: Tick,
+    /// When a ping was sent, if nothing came since.
+    pub(super) pinged: Option<Tick>,
     /// The peer has ended its side, behind what may still be read.
     pub(super) hangup: bool,
     /// All that the peer sent is read.
@@ -71,7 +76,9 @@ impl Client {
             outbox: None,
             deadline: None,
             cause: None,
-            blocked: false,
+            blocked: None,
+            heard: Tick::default(),
+            pinged: None,
             hangup: false,
             read_closed: false,
             write_closed: false,
@@ -131,7 +138,7 @@ impl Client {
         if !self.connection.is_open() {
             return;
         }
-        if self.blocked {
+        if self.blocked.is_some() {
             self.outbox.get_or_insert_default().pong = Some(payload.into());
         } else {
             let (connection, out) = self.speak(at);
@@ -178,20 +185,25 @@ impl Client {
     ///
     /// # Errors
     /// The socket's, when the connection is lost.
-    pub(super) fn flush(&mut self, log: &mut Log, pool: &mut Pool) -> io::Result<Progress> {
+    pub(super) fn flush(
+        &mut self,
+        log: &mut Log,
+        pool: &mut Pool,
+        now: Tick,
+    ) -> io::Result<Progress> {
         if self.is_drained() {
             return Ok(Progress::Finished);
         }
-        while !self.blocked {
+        while self.blocked.is_none() {
             self.wake_pong(log.end());
-            let (count, outcome) = self.write(log);
+            let (count, outcome) = self.write(log, now);
             match outcome {
                 Ok(written) => {
                     if self.consume(written, log, pool) == NOWHERE {
                         return Ok(Progress::Finished);
                     }
                 }
-                Err(error) if error.kind() == ErrorKind::WouldBlock => self.blocked = true,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => self.blocked = Some(now),
                 Err(error) if error.kind() == ErrorKind::Interrupted => continue,
                 Err(error) => return Err(error),
             }
@@ -199,11 +211,11 @@ impl Client {
                 break;
             }
         }
-        Ok(if self.blocked { Progress::Blocked } else { Progress::Written })
+        Ok(if self.blocked.is_some() { Progress::Blocked } else { Progress::Written })
     }
 
     /// One write of what comes next, in how many pieces, and what became of it.
-    fn write(&mut self, log: &Log) -> (usize, io::Result<usize>) {
+    fn write(&mut self, log: &Log, now: Tick) -> (usize, io::Result<usize>) {
         let mut pieces = [IoSlice::new(&[]); MAX_PIECES];
         let count = match &self.outbox {
             None => fill(&mut pieces, log.pieces(self.cursor.offset(), log.end())),
@@ -213,7 +225,8 @@ impl Client {
         let outcome = self.transport.write(pieces);
         if let Ok(written) = outcome {
             // Less than it was given: the socket is full, and will ask for more.
-            self.blocked = written < pieces.iter().map(|piece| piece.len()).sum();
+            let size = pieces.iter().map(|piece| piece.len()).sum();
+            self.blocked = (written < size).then_some(now);
         }
         (count, outcome)
     }

@@ -8,11 +8,19 @@ use super::id::ClientId;
 const GRAIN: Duration = Duration::from_millis(100);
 
 /// The number of slots; a deadline beyond the last one is looked at on the way.
-const SLOTS: usize = 128;
+const SLOTS: usize = 512;
 
 /// A moment, in grains since the server's start.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Tick(u32);
+
+impl Tick {
+    /// The first tick that is at least so much later.
+    pub(super) fn after(self, delay: Duration) -> Self {
+        let grains = delay.as_millis().div_ceil(GRAIN.as_millis());
+        Self(self.0.saturating_add(u32::try_from(grains).unwrap_or(u32::MAX)).saturating_add(1))
+    }
+}
 
 /// The wheel. Its owner keeps the true deadline of each client, and asks the wheel only to be
 /// reminded: moving a deadline back costs nothing.
@@ -30,11 +38,6 @@ impl Deadlines {
         Self { start, now: Tick(0), slots: vec![Vec::new(); SLOTS], waiting: 0 }
     }
 
-    /// The tick after `delay`.
-    pub(super) fn after(&self, now: Instant, delay: Duration) -> Tick {
-        Tick(self.tick(now + delay).0 + 1)
-    }
-
     /// Wants `id` to be returned by [`due`](Self::due) at `tick`, or before it if it is far away.
     pub(super) fn remind(&mut self, id: ClientId, tick: Tick) {
         let ahead = tick.0.saturating_sub(self.now.0).clamp(1, SLOTS as u32 - 1);
@@ -43,9 +46,8 @@ impl Deadlines {
         self.waiting += 1;
     }
 
-    /// The clients to look at, and the tick that it is.
-    pub(super) fn due(&mut self, now: Instant) -> (Vec<ClientId>, Tick) {
-        let end = self.tick(now);
+    /// The clients to look at.
+    pub(super) fn due(&mut self, end: Tick) -> Vec<ClientId> {
         let mut due = Vec::new();
         while self.now < end {
             // After a long sleep each slot is emptied once.
@@ -53,7 +55,7 @@ impl Deadlines {
             due.append(&mut self.slots[self.now.0 as usize % SLOTS]);
         }
         self.waiting -= due.len();
-        (due, end)
+        due
     }
 
     /// How long the server may sleep; for ever where nobody waits.
@@ -62,7 +64,8 @@ impl Deadlines {
         (self.waiting > 0).then(|| next.saturating_duration_since(now))
     }
 
-    fn tick(&self, at: Instant) -> Tick {
+    /// The tick that it is.
+    pub(super) fn tick(&self, at: Instant) -> Tick {
         let grains = at.saturating_duration_since(self.start).as_millis() / GRAIN.as_millis();
         Tick(u32::try_from(grains).unwrap_or(u32::MAX - 1))
     }
@@ -74,48 +77,50 @@ mod tests {
 
     const ID: fn(usize) -> ClientId = |key| ClientId::new(key, 1);
 
+    /// A wheel, and the tick that it is so many milliseconds after its start.
+    fn begin() -> (Deadlines, impl Fn(&Deadlines, u64) -> Tick) {
+        let start = Instant::now();
+        (Deadlines::new(start), move |wheel, ms| wheel.tick(start + Duration::from_millis(ms)))
+    }
+
     #[test]
     fn a_reminder_comes_when_it_is_due_and_not_before() {
-        let start = Instant::now();
-        let mut deadlines = Deadlines::new(start);
-        let tick = deadlines.after(start, Duration::from_secs(5));
-        deadlines.remind(ID(1), tick);
-        assert!(deadlines.due(start + Duration::from_millis(4_999)).0.is_empty());
-        let (due, now) = deadlines.due(start + Duration::from_millis(5_200));
-        assert_eq!(due, [ID(1)]);
+        let (mut wheel, at) = begin();
+        let tick = at(&wheel, 50).after(Duration::from_secs(5));
+        wheel.remind(ID(1), tick);
+        assert!(wheel.due(at(&wheel, 5_049)).is_empty());
+        let now = at(&wheel, 5_200);
+        assert_eq!(wheel.due(now), [ID(1)]);
         assert!(now >= tick);
-        assert_eq!(deadlines.timeout(start), None);
+        assert_eq!(wheel.timeout(Instant::now()), None);
     }
 
     #[test]
     fn a_far_deadline_is_looked_at_on_the_way() {
-        let start = Instant::now();
-        let mut deadlines = Deadlines::new(start);
-        let tick = deadlines.after(start, Duration::from_secs(60));
-        deadlines.remind(ID(1), tick);
-        let (due, now) = deadlines.due(start + Duration::from_secs(20));
-        assert_eq!(due, [ID(1)]);
+        let (mut wheel, at) = begin();
+        let tick = at(&wheel, 0).after(Duration::from_secs(600));
+        wheel.remind(ID(1), tick);
+        let now = at(&wheel, 60_000);
+        assert_eq!(wheel.due(now), [ID(1)]);
         assert!(now < tick);
     }
 
     #[test]
     fn after_a_long_sleep_everybody_is_looked_at_once() {
-        let start = Instant::now();
-        let mut deadlines = Deadlines::new(start);
-        for key in 0..300 {
-            let delay = Duration::from_millis(50 * key as u64);
-            deadlines.remind(ID(key), deadlines.after(start, delay));
+        let (mut wheel, at) = begin();
+        for key in 0..1_000 {
+            wheel.remind(ID(key), at(&wheel, 50 * key as u64));
         }
-        let mut due = deadlines.due(start + Duration::from_secs(3600)).0;
+        let mut due = wheel.due(at(&wheel, 3_600_000));
         due.sort();
-        assert_eq!(due, (0..300).map(ID).collect::<Vec<_>>());
+        assert_eq!(due, (0..1_000).map(ID).collect::<Vec<_>>());
     }
 
     #[test]
     fn the_server_sleeps_until_the_next_slot() {
-        let start = Instant::now();
-        let mut deadlines = Deadlines::new(start);
-        deadlines.remind(ID(1), deadlines.after(start, Duration::ZERO));
-        assert_eq!(deadlines.timeout(start), Some(GRAIN));
+        let (mut wheel, at) = begin();
+        wheel.remind(ID(1), at(&wheel, 0));
+        let timeout = wheel.timeout(wheel.start);
+        assert_eq!(timeout, Some(GRAIN));
     }
 }

@@ -46,6 +46,10 @@ pub enum Cause {
     Violation(Violation),
     /// The peer fell further behind than the backlog limit.
     TooSlow,
+    /// The peer did not answer a ping.
+    Silent,
+    /// The peer took nothing of what there was for it.
+    Stalled,
     /// The server stops.
     Shutdown,
 }
@@ -58,6 +62,8 @@ impl fmt::Display for Cause {
             Self::Application => f.write_str("the application closed"),
             Self::Violation(violation) => violation.fmt(f),
             Self::TooSlow => f.write_str("the peer fell too far behind"),
+            Self::Silent => f.write_str("the peer did not answer a ping"),
+            Self::Stalled => f.write_str("the peer took nothing for too long"),
             Self::Shutdown => f.write_str("the server stops"),
         }
     }

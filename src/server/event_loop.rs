@@ -72,6 +72,7 @@ impl EventLoop {
             return Err(error);
         }
         self.hub.now = Instant::now();
+        self.hub.tick = self.hub.deadlines.tick(self.hub.now);
         Ok(())
     }
 
@@ -156,14 +157,15 @@ impl EventLoop {
 
     /// Looks at those whose time may have come.
     fn expire(&mut self) {
-        let (due, now) = self.hub.deadlines.due(self.hub.now);
-        for id in due {
+        let now = self.hub.tick;
+        for id in self.hub.deadlines.due(now) {
             let Some(client) = self.hub.get(id) else { continue };
             match client.deadline {
                 Some(deadline) if deadline > now => self.hub.deadlines.remind(id, deadline),
                 Some(_) if client.connection.is_handshaking() => {
                     refuse(&mut self.hub, id, Refusal::Timeout);
                 }
+                Some(_) if client.connection.is_open() => self.hub.check_life(id),
                 Some(_) => self.hub.lose(id),
                 None => {}
             }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use slab::Slab;
 
 use super::client::{Client, Keep, Seat};
-use super::deadlines::Deadlines;
+use super::deadlines::{Deadlines, Tick};
 use super::departure::{Cause, Departure};
 use super::id::ClientId;
 use super::log::{Log, Pool};
@@ -34,8 +34,10 @@ pub struct Hub {
     /// The rooms that have a shared context, in no order.
     pub(super) contexts: Vec<usize>,
     pub(super) deadlines: Deadlines,
-    /// The time of this tick.
+    /// The time of this tick of the event loop.
     pub(super) now: Instant,
+    /// The same, as deadlines count it.
+    pub(super) tick: Tick,
     /// Rooms that grew in this tick.
     pub(super) dirty_rooms: Vec<usize>,
     /// Clients that have something of their own to write.
@@ -63,6 +65,7 @@ impl Hub {
             pool: Pool::default(),
             deadlines: Deadlines::new(now),
             now,
+            tick: Tick::default(),
             dirty_rooms: Vec::new(),
             dirty_clients: Vec::new(),
             departures: Vec::new(),
@@ -204,8 +207,8 @@ impl Hub {
 
     /// Notes that a client's socket takes more.
     pub(super) fn unblock(&mut self, id: ClientId) {
-        if let Some(client) = self.get_mut(id).filter(|client| client.blocked) {
-            client.blocked = false;
+        if let Some(client) = self.get_mut(id).filter(|client| client.blocked.is_some()) {
+            client.blocked = None;
             self.dirty_clients.push(id);
         }
     }
@@ -222,9 +225,10 @@ impl Hub {
         connection.accept(terms, out);
         client.encoding = Encoding::of(terms.deflate);
         client.opened = true;
-        client.deadline = None;
         self.open += 1;
         self.dirty_clients.push(id);
+        self.note_life(id);
+        self.check_life(id);
     }
 
     /// The end of the log that the client reads.
@@ -263,7 +267,10 @@ impl Hub {
 
     /// Sets the client's deadline.
     pub(super) fn expect_within(&mut self, id: ClientId, delay: Duration) {
-        let deadline = self.deadlines.after(self.now, delay);
+        self.expect_by(id, self.tick.after(delay));
+    }
+
+    pub(super) fn expect_by(&mut self, id: ClientId, deadline: Tick) {
         if let Some(client) = self.get_mut(id) {
             client.deadline = Some(deadline);
             self.deadlines.remind(id, deadline);

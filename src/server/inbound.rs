@@ -130,7 +130,10 @@ fn receive(
         match client.connection.receive(&mut input, inflater) {
             Ok(None) => return,
             Ok(Some(Received::Head(head))) => handshake(hub, id, &head, app),
-            Ok(Some(Received::Frames(incoming))) => dispatch(hub, id, &incoming, app),
+            Ok(Some(Received::Frames(incoming))) => {
+                hub.note_life(id);
+                dispatch(hub, id, &incoming, app);
+            }
             Err(Failure::Handshake(refusal)) => refuse(hub, id, refusal),
             Err(Failure::Protocol(violation)) => fail(hub, id, violation),
         }

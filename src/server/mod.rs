@@ -9,6 +9,7 @@ mod event_loop;
 mod hub;
 mod id;
 mod inbound;
+mod life;
 mod listeners;
 mod log;
 mod logs;

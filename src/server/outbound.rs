@@ -36,14 +36,14 @@ impl Hub {
     }
 
     fn flush_room(&mut self, key: usize, exceptions: &mut Vec<Exception>) {
-        let Self { clients, rooms, pool, config, .. } = self;
+        let Self { clients, rooms, pool, config, tick, .. } = self;
         let Some(room) = rooms.get_mut(key) else { return };
         room.dirty = false;
         for &member in &room.members {
             let client = &mut clients[member];
             let Some(seat) = client.seat else { continue };
             let log = room.logs.get_mut(seat.encoding);
-            let outcome = client.flush(log, pool);
+            let outcome = client.flush(log, pool, *tick);
             if !is_usual(&outcome, client, log, config.max_backlog_bytes) {
                 exceptions.push((client.id, outcome));
             }
@@ -51,12 +51,12 @@ impl Hub {
     }
 
     fn flush_client(&mut self, id: ClientId, exceptions: &mut Vec<Exception>) {
-        let Self { clients, rooms, pool, nowhere, config, .. } = self;
+        let Self { clients, rooms, pool, nowhere, config, tick, .. } = self;
         let client = clients.get_mut(id.key()).filter(|client| client.id == id);
         let Some(client) = client else { return };
         let room = client.seat.and_then(|seat| Some((seat, rooms.get_mut(seat.room)?)));
         let log = room.map_or(nowhere, |(seat, room)| room.logs.get_mut(seat.encoding));
-        let outcome = client.flush(log, pool);
+        let outcome = client.flush(log, pool, *tick);
         if !is_usual(&outcome, client, log, config.max_backlog_bytes) {
             exceptions.push((id, outcome));
         }

@@ -3,6 +3,7 @@
 mod callbacks;
 mod departures;
 mod http;
+mod life;
 mod rooms;
 mod slow;
 mod support;

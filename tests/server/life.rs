@@ -1,0 +1,80 @@
+//! Peers that say nothing, and those that are there.
+
+use std::io::{Read, Write};
+use std::time::{Duration, Instant};
+
+use townhall::{Cause, Config};
+
+use crate::support::{Running, chat, config, frame, read_all};
+
+fn impatient() -> Config {
+    let ping_interval = Duration::from_millis(300);
+    Config { ping_interval, pong_timeout: Duration::from_millis(300), ..config() }
+}
+
+#[test]
+fn a_silent_peer_is_pinged_and_then_given_up() {
+    let server = Running::start(impatient(), chat);
+    let mut silent = server.raw("/");
+    server.opened();
+    let begin = Instant::now();
+    assert_eq!(read_all(&mut silent), b"\x89\x00");
+    let left = server.departed().1;
+    assert_eq!((left.code, left.was_clean, left.cause), (1006, false, Cause::Silent));
+    assert!(begin.elapsed() >= Duration::from_millis(500));
+}
+
+#[test]
+fn bytes_of_a_frame_that_does_not_end_are_no_life() {
+    let server = Running::start(impatient(), chat);
+    let mut trickler = server.raw("/");
+    server.opened();
+    let long = frame(0x82, &[0; 60_000]);
+    // Each byte waits for nothing but the server's patience.
+    let mut bytes = long.chunks(1).take_while(|byte| {
+        std::thread::sleep(Duration::from_millis(10));
+        trickler.write_all(byte).is_ok()
+    });
+    let taken = bytes.by_ref().count();
+    assert!(taken < 1_000, "{taken} bytes were taken");
+    assert_eq!(server.departed().1.cause, Cause::Silent);
+}
+
+#[test]
+fn a_peer_that_answers_pings_stays() {
+    let server = Running::start(impatient(), chat);
+    let mut quiet = server.raw("/");
+    server.opened();
+    for _ in 0..5 {
+        let mut ping = [0; 2];
+        quiet.read_exact(&mut ping).unwrap();
+        assert_eq!(ping, *b"\x89\x00");
+        quiet.write_all(&frame(0x8a, b"")).unwrap();
+    }
+    quiet.write_all(&frame(0x81, b"still here")).unwrap();
+    let mut echo = [0; 12];
+    quiet.read_exact(&mut echo).unwrap();
+    assert_eq!(echo, *b"\x81\x0astill here");
+}
+
+#[test]
+fn a_peer_that_takes_nothing_is_given_up_however_much_it_says() {
+    let config = Config { write_timeout: Duration::from_millis(500), ..config() };
+    let server = Running::start(config, chat);
+    let mut deaf = server.raw("/");
+    let id = server.opened();
+    let mut talker = server.connect("/");
+    server.opened();
+    let text = "x".repeat(1 << 20);
+    for _ in 0..24 {
+        talker.say(&text);
+        assert_eq!(talker.hear().len(), text.len());
+        server.told();
+    }
+    // It goes on to ping; what ends it is that it does not read.
+    while deaf.write_all(&frame(0x89, b"")).is_ok() {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let (left, departure) = server.departed();
+    assert_eq!((left, departure.cause), (id, Cause::Stalled));
+}
