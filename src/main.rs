@@ -1,6 +1,7 @@
 //! The townhall program: flags, a page, and a chat.
 
 mod flags;
+mod logger;
 mod page;
 
 use std::error::Error;
@@ -23,7 +24,7 @@ fn main() -> ExitCode {
 }
 
 fn run(flags: &Flags) -> Result<(), Box<dyn Error>> {
-    simple_logger::SimpleLogger::new().with_level(flags.log_level).init()?;
+    logger::init(flags.log_level)?;
     let mut server = Server::bind(flags.config())?;
     server.stop_on_signals()?;
     for address in server.addresses() {

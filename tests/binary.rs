@@ -152,6 +152,16 @@ fn a_flag_can_be_an_environment_variable() {
 }
 
 #[test]
+fn a_log_that_cannot_be_written_stops_nothing() {
+    let mut command = townhall(&["--listen", "127.0.0.1:0", "--log-level", "debug"]);
+    command.stderr(std::fs::File::create("/dev/full").unwrap());
+    let (_program, address) = Program::start_with(command);
+    let mut client = connect(&address, "/");
+    say(&mut client, "hello");
+    assert_eq!(hear(&mut client), "hello");
+}
+
+#[test]
 fn the_page_is_served_with_a_policy_that_knows_its_parts() {
     let (_program, address) = Program::start(&[]);
     let mut stream = TcpStream::connect(&address).unwrap();

@@ -215,10 +215,10 @@ impl Head {
         // What was searched before is not searched again, but for an end that was cut.
         self.0.extend_from_slice(&bytes[..bytes.len().min(max_bytes - before)]);
         let Some(end) = head_end(&self.0, before.saturating_sub(3)) else {
-            return if before + bytes.len() < max_bytes {
-                Ok(None)
-            } else {
-                Err(Refusal::HeadTooLong)
+            return match before + bytes.len() < max_bytes {
+                true => Ok(None),
+                false if self.0.contains(&b'\n') => Err(Refusal::HeadTooLong),
+                false => Err(Refusal::TargetTooLong),
             };
         };
         self.0.truncate(end);

@@ -101,7 +101,7 @@ fn feed(
     loop {
         if out.len() == out.capacity() {
             let wanted = out.len().max(4 * input.len()).max(64);
-            out.reserve_exact(wanted.min(max_bytes + 1 - out.len()));
+            out.reserve_exact(wanted.min(max_bytes.saturating_add(1) - out.len()));
         }
         let (read, written) = (stream.total_in(), out.len());
         let status = stream.decompress_vec(input, out, FlushDecompress::Sync);

@@ -39,6 +39,7 @@ impl<'h> Request<'h> {
         let count = parsed.headers.len();
         headers.truncate(count);
         let request = Self { method, target, headers };
+        request.check_target()?;
         request.check_host()?;
         Ok(request)
     }
@@ -56,7 +57,11 @@ impl<'h> Request<'h> {
     /// The path as it was sent, percent-encoding and all, without the query.
     pub fn path(&self) -> &'h str {
         let target = self.origin_form();
-        target.split_once('?').map_or(target, |(path, _)| path)
+        match target.split_once('?') {
+            Some(("", _)) => "/",
+            Some((path, _)) => path,
+            None => target,
+        }
     }
 
     /// What follows the first `?` of the target.
@@ -98,13 +103,22 @@ impl<'h> Request<'h> {
     /// The target without the scheme and authority that a proxy's request has
     /// (RFC 9112, section 3.2.2).
     fn origin_form(&self) -> &'h str {
-        let Some((_, rest)) = self.target.split_once("://") else {
-            return self.target;
-        };
-        match rest.find('/') {
-            Some(slash) if !self.target.starts_with('/') => &rest[slash..],
-            None if !self.target.starts_with('/') => "/",
+        match self.target.split_once("://") {
+            Some((_, rest)) if !self.target.starts_with('/') => {
+                rest.find(['/', '?']).map_or("/", |end| &rest[end..])
+            }
             _ => self.target,
+        }
+    }
+
+    /// A path, or a proxy's absolute form; a fragment is never sent (RFC 9112, section 3.2).
+    fn check_target(&self) -> Result<(), Refusal> {
+        let known = ["/", "http://", "https://"].iter().any(|form| self.target.starts_with(form));
+        // Methods with other forms are answered for their method.
+        if (known || self.method != "GET") && !self.target.contains('#') {
+            Ok(())
+        } else {
+            Err(Refusal::Malformed("the request's target is malformed"))
         }
     }
 
@@ -112,12 +126,29 @@ impl<'h> Request<'h> {
     /// HTTP/1.1 request message that lacks a Host header field and to any request message that
     /// contains more than one Host header field line".
     fn check_host(&self) -> Result<(), Refusal> {
-        match self.header_values("Host").count() {
-            1 => Ok(()),
-            0 => Err(Refusal::Malformed("the Host field is missing")),
-            _ => Err(Refusal::Malformed("there is more than one Host field")),
+        let mut hosts = self.header_values("Host");
+        match (hosts.next(), hosts.next()) {
+            (Some(host), None) if host.iter().all(|&byte| is_authority_byte(byte)) => Ok(()),
+            (Some(_), None) => Err(Refusal::Malformed("the Host field is malformed")),
+            (None, _) => Err(Refusal::Malformed("the Host field is missing")),
+            (Some(_), Some(_)) => Err(Refusal::Malformed("there is more than one Host field")),
         }
     }
+
+    /// What followed the head of an upgrade as its body would be taken for frames.
+    fn check_no_body(&self) -> Result<(), Refusal> {
+        let lengths = self.header_values("Content-Length").all(|length| length == b"0");
+        if lengths && self.header_values("Transfer-Encoding").next().is_none() {
+            Ok(())
+        } else {
+            Err(Refusal::Malformed("a request for an upgrade has no body"))
+        }
+    }
+}
+
+/// Whether a byte may be in `uri-host [ ":" port ]` (RFC 9110, section 7.2; RFC 3986, section 3.2).
+fn is_authority_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=%:[]".contains(&byte)
 }
 
 fn refusal(error: httparse::Error) -> Refusal {
@@ -160,6 +191,7 @@ impl Terms {
         if !request.lists_token("Connection", "upgrade") {
             return Err(Refusal::Malformed("the Connection field does not list Upgrade"));
         }
+        request.check_no_body()?;
         check_version(request)?;
         let mut offered = request.list("Sec-WebSocket-Protocol");
         let subprotocol = offered.find(|offer| subprotocols.iter().any(|ours| ours == offer));
@@ -297,6 +329,14 @@ mod tests {
         assert_eq!(status("Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n", ""), 400);
         assert_eq!(status("Host: ", &"A: b\r\n".repeat(20)), 431);
         assert_eq!(status("Host", "Ho st"), 400);
+        assert_eq!(status("Host: server", "Host: a b, server"), 400);
+        assert_eq!(status("Host: server", "Host: user@server"), 400);
+        assert_eq!(status("Host:", "Content-Length: 5\r\nHost:"), 400);
+        assert_eq!(status("Host:", "Content-Length: 0\r\nHost:"), 101);
+        assert_eq!(status("Host:", "Transfer-Encoding: chunked\r\nHost:"), 400);
+        assert_eq!(status("GET /chat", "GET chat"), 400);
+        assert_eq!(status("GET /chat", "GET *"), 400);
+        assert_eq!(status("GET /chat", "GET /chat#there"), 400);
     }
 
     #[test]
@@ -306,6 +346,7 @@ mod tests {
             ("/a", "/a", None),
             ("http://example.com/a?u=ws://x/y", "/a", Some("u=ws://x/y")),
             ("http://example.com", "/", None),
+            ("http://example.com?a=/b", "/", Some("a=/b")),
             ("/a?u=ws://x/y", "/a", Some("u=ws://x/y")),
         ] {
             let head = format!("GET {target} HTTP/1.1\r\nHost: example.com\r\n\r\n");

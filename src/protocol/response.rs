@@ -30,10 +30,8 @@ impl Response {
     /// The answer that a refused request gets, with the reason as its body.
     pub fn refusal(refusal: Refusal) -> Self {
         let response = Self::text(refusal.status(), refusal.to_string());
-        match refusal.header() {
-            Some((name, value)) => response.header(name, value),
-            None => response,
-        }
+        let headers = refusal.headers().iter();
+        headers.fold(response, |response, &(name, value)| response.header(name, value))
     }
 
     /// Adds a field. `Content-Length` and `Connection: close` are there already. A value stops
@@ -67,8 +65,14 @@ impl Response {
         // RFC 9110, section 7.8: who sends Upgrade must send the connection option too.
         let upgrade = self.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("upgrade"));
         push_line(if upgrade { "Connection: close, Upgrade" } else { "Connection: close" }, out);
-        push_line(&format!("Content-Length: {}\r\n", self.body.len()), out);
-        if !head_only {
+        // RFC 9110, section 8.6: "A server MUST NOT send a Content-Length header field in any
+        // response with a status code of 1xx (Informational) or 204 (No Content)."
+        let has_body = self.status >= 200 && self.status != 204;
+        if has_body {
+            push_line(&format!("Content-Length: {}", self.body.len()), out);
+        }
+        push_line("", out);
+        if has_body && !head_only {
             out.extend_from_slice(&self.body);
         }
     }
@@ -92,6 +96,7 @@ fn phrase(status: u16) -> &'static str {
         404 => "Not Found",
         405 => "Method Not Allowed",
         408 => "Request Timeout",
+        414 => "URI Too Long",
         410 => "Gone",
         426 => "Upgrade Required",
         429 => "Too Many Requests",
@@ -125,6 +130,14 @@ mod tests {
     fn a_head_request_gets_the_length_but_not_the_body() {
         let answer = encoded(&Response::text(200, "abc"), true);
         assert!(answer.ends_with("Content-Length: 4\r\n\r\n"), "{answer}");
+    }
+
+    #[test]
+    fn no_content_has_no_length() {
+        assert_eq!(
+            encoded(&Response::new(204), false),
+            "HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n"
+        );
     }
 
     #[test]

@@ -90,6 +90,8 @@ impl std::error::Error for Violation {}
 pub enum Refusal {
     /// The head is not HTTP, or breaks one of its rules.
     Malformed(&'static str),
+    /// The request line is longer than the limit of the whole head (RFC 9112, section 3).
+    TargetTooLong,
     /// The head is longer than the configured limit (RFC 6585, section 5).
     HeadTooLong,
     /// The head has more fields than the configured limit (RFC 6585, section 5).
@@ -118,6 +120,7 @@ impl Refusal {
             Self::Origin => 403,
             Self::Method => 405,
             Self::Timeout => 408,
+            Self::TargetTooLong => 414,
             Self::NoUpgrade | Self::WebSocketVersion => 426,
             Self::HeadTooLong | Self::TooManyHeaders => 431,
             Self::Full => 503,
@@ -125,14 +128,14 @@ impl Refusal {
         }
     }
 
-    /// The field, name and value, that the status wants beside it.
-    pub fn header(self) -> Option<(&'static str, &'static str)> {
+    /// The fields, name and value, that the status wants beside it.
+    pub fn headers(self) -> &'static [(&'static str, &'static str)] {
         match self {
-            Self::Method => Some(("Allow", "GET, HEAD")),
-            Self::NoUpgrade => Some(("Upgrade", "websocket")),
-            Self::WebSocketVersion => Some(("Sec-WebSocket-Version", "13")),
-            Self::Full => Some(("Retry-After", "5")),
-            _ => None,
+            Self::Method => &[("Allow", "GET, HEAD")],
+            Self::NoUpgrade => &[("Upgrade", "websocket")],
+            Self::WebSocketVersion => &[("Sec-WebSocket-Version", "13"), ("Upgrade", "websocket")],
+            Self::Full => &[("Retry-After", "5")],
+            _ => &[],
         }
     }
 }
@@ -141,6 +144,7 @@ impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Malformed(what) => what,
+            Self::TargetTooLong => "the request line is longer than the limit",
             Self::HeadTooLong => "the request's head is longer than the limit",
             Self::TooManyHeaders => "the request has more header fields than the limit",
             Self::HttpVersion => "only HTTP/1.1 is spoken here",

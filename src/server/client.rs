@@ -39,8 +39,8 @@ pub(super) struct Client {
     outbox: Option<Box<Outbox>>,
     /// When something must have happened.
     pub(super) deadline: Option<Tick>,
-    /// Why the server closes the connection, if it does.
-    pub(super) cause: Option<Cause>,
+    /// What is known about its departure before it has left.
+    pub(super) parting: Option<Box<Parting>>,
     /// Since when the socket takes nothing: it took less than it was given, and has not asked for
     /// more.
     pub(super) blocked: Option<Tick>,
@@ -60,8 +60,10 @@ pub(super) struct Client {
     pub(super) opened: bool,
     /// The application was told, or is about to be, that it is gone.
     pub(super) departed: bool,
-    /// It waits in the event loop's queue of readable clients.
+    /// It waits to be read.
     pub(super) queued: bool,
+    /// It waits to be flushed.
+    pub(super) dirty: bool,
 }
 
 impl Client {
@@ -75,7 +77,7 @@ impl Client {
             cursor: Cursor::default(),
             outbox: None,
             deadline: None,
-            cause: None,
+            parting: None,
             blocked: None,
             heard: Tick::default(),
             pinged: None,
@@ -86,6 +88,7 @@ impl Client {
             opened: false,
             departed: false,
             queued: false,
+            dirty: false,
         }
     }
 
@@ -127,10 +130,10 @@ impl Client {
         self.cursor = Cursor::default();
     }
 
-    /// The connection, and the buffer for what is to be sent when the log is written up to `at`,
-    /// its end.
-    pub(super) fn speak(&mut self, at: u64) -> (&mut Connection, &mut Vec<u8>) {
-        (&mut self.connection, self.outbox.get_or_insert_default().buffer(at))
+    /// Lets `speak` append what is to be sent when the log is written up to `at`, its end.
+    pub(super) fn speak(&mut self, at: u64, speak: impl FnOnce(&mut Connection, &mut Vec<u8>)) {
+        let outbox = self.outbox.get_or_insert_default();
+        outbox.append(at, |out| speak(&mut self.connection, out));
     }
 
     /// Queues the answer to a ping. A peer that does not read gets only the latest.
@@ -141,8 +144,7 @@ impl Client {
         if self.blocked.is_some() {
             self.outbox.get_or_insert_default().pong = Some(payload.into());
         } else {
-            let (connection, out) = self.speak(at);
-            connection.pong(payload, out);
+            self.speak(at, |connection, out| connection.pong(payload, out));
         }
     }
 
@@ -163,17 +165,17 @@ impl Client {
         if self.finishing {
             return speak(&mut self.connection, &mut Vec::new());
         }
-        let (connection, out) = self.speak(at);
-        speak(connection, out);
+        self.speak(at, speak);
         self.finishing = true;
         self.outbox.get_or_insert_default().finish(at);
     }
 
-    /// How many bytes are kept because this client has not taken them, and may become more.
+    /// How many bytes are kept because this client has not taken them, and may become more. What
+    /// the log has grown by in this tick does not count: nobody had the time to take it.
     pub(super) fn backlog(&self, log: &Log) -> u64 {
         let outbox = self.outbox.as_ref().filter(|_| !self.finishing);
-        let private = outbox.map_or(0, |outbox| outbox.len());
-        log.end() - self.cursor.offset() + private as u64
+        let private = outbox.map_or(0, |outbox| outbox.size());
+        log.offered().saturating_sub(self.cursor.offset()) + private as u64
     }
 
     /// Whether all that was to be sent is written.
@@ -233,8 +235,7 @@ impl Client {
 
     fn wake_pong(&mut self, at: u64) {
         if let Some(pong) = self.outbox.as_mut().and_then(|outbox| outbox.pong.take()) {
-            let (connection, out) = self.speak(at);
-            connection.pong(&pong, out);
+            self.speak(at, |connection, out| connection.pong(&pong, out));
         }
     }
 
@@ -266,6 +267,15 @@ impl Client {
     pub(super) fn is_over(&self) -> bool {
         self.write_closed && (self.read_closed || self.connection.was_clean())
     }
+}
+
+/// What is known about a departure before it is complete.
+#[derive(Debug, Default)]
+pub(super) struct Parting {
+    /// Why the server closes the connection, if it does.
+    pub(super) cause: Option<Cause>,
+    /// The room that the client was in.
+    pub(super) room: Option<Box<str>>,
 }
 
 /// What of the log a client still gets when it leaves.

@@ -16,12 +16,14 @@ pub struct Departure {
     pub was_clean: bool,
     /// What began it.
     pub cause: Cause,
+    /// The room that the client was in; it is no member of it any more.
+    pub room: Option<Box<str>>,
 }
 
 impl Departure {
     /// 1006: no close frame came.
     pub(super) fn abnormal(cause: Cause) -> Self {
-        Self { code: 1006, reason: String::new(), was_clean: false, cause }
+        Self { code: 1006, reason: String::new(), was_clean: false, cause, room: None }
     }
 }
 

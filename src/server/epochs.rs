@@ -43,12 +43,13 @@ impl Hub {
         }
     }
 
-    /// Takes a member out of the shared log, to hop in again later.
+    /// Takes a member that is open out of the shared log, to hop in again later.
     pub(super) fn retreat(&mut self, id: ClientId) {
-        if self.get(id).is_some_and(|client| client.reads(Encoding::Shared)) {
+        let open = self.get(id).filter(|client| client.connection.is_open());
+        if open.is_some_and(|client| client.reads(Encoding::Shared)) {
             self.change_encoding(id, Encoding::Plain);
             // What it had not got of the shared log has become its own.
-            self.dirty_clients.push(id);
+            self.mark_dirty(id);
         }
     }
 
@@ -94,7 +95,11 @@ impl Hub {
         for id in members {
             self.retreat(id);
         }
-        if let Some(room) = self.rooms.get_mut(key) {
+        let Some(room) = self.rooms.get_mut(key) else { return };
+        // Who is closing still reads its last frames.
+        if room.logs.shared.as_ref().is_some_and(|shared| shared.log.has_readers()) {
+            self.contexts.push(key);
+        } else {
             room.logs.shared = None;
         }
     }

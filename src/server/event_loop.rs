@@ -28,8 +28,11 @@ pub(super) const STOP: Token = Token(u32::MAX as usize);
 /// The most events taken from the system at once.
 const MAX_EVENTS: usize = 1024;
 
-/// How many connections may be in their handshake or their last moments beside those that are
-/// open; the next are dropped without an answer.
+/// In place of a time that is too far away to be told.
+const FOREVER: Duration = Duration::from_secs(1 << 32);
+
+/// How many connections there may be beside the most that may be open, for their handshakes, their
+/// refusals and their last moments; the next are dropped without an answer.
 const SPARE_CONNECTIONS: usize = 256;
 
 /// Everything that a running server owns.
@@ -110,24 +113,27 @@ impl EventLoop {
             info!("signal {signal}");
             self.stopper.ask();
         }
-        match self.drain_deadline {
-            None if self.stopper.is_asked() => self.drain(),
-            // Who asks twice does not want to wait.
-            Some(_) => self.drain_deadline = Some(self.hub.now),
-            None => {}
+        if self.stopper.asked() > 0 && self.drain_deadline.is_none() {
+            self.drain();
+        }
+        // Who asks twice does not want to wait.
+        if self.stopper.asked() > 1 {
+            self.drain_deadline = Some(self.hub.now);
         }
     }
 
-    /// Closes everybody's connection with 1001, and listens no more.
+    /// Closes everybody's connection with 1001, drops those who have not asked for anything yet, and
+    /// listens no more.
     fn drain(&mut self) {
         info!("stopping, {} connections open", self.hub.client_count());
         self.listeners.close();
-        self.drain_deadline = Some(self.hub.now + self.hub.config.drain_timeout);
+        let deadline = self.hub.now.checked_add(self.hub.config.drain_timeout);
+        self.drain_deadline = Some(deadline.unwrap_or(self.hub.now + FOREVER));
         for id in self.hub.ids() {
             let reason = "the server stops";
             self.hub.close_because(id, CloseCode::GOING_AWAY, reason, Cause::Shutdown);
             if self.hub.get(id).is_some_and(|client| client.connection.is_handshaking()) {
-                refuse(&mut self.hub, id, Refusal::Full);
+                self.hub.lose(id);
             }
         }
     }
@@ -163,10 +169,10 @@ impl EventLoop {
             match client.deadline {
                 Some(deadline) if deadline > now => self.hub.deadlines.remind(id, deadline),
                 Some(_) if client.connection.is_handshaking() => {
-                    refuse(&mut self.hub, id, Refusal::Timeout);
+                    refuse(&mut self.hub, id, Refusal::Timeout, false);
                 }
                 Some(_) if client.connection.is_open() => self.hub.check_life(id),
-                Some(_) => self.hub.lose(id),
+                Some(_) => self.hub.check_end(id),
                 None => {}
             }
         }

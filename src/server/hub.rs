@@ -38,6 +38,8 @@ pub struct Hub {
     pub(super) now: Instant,
     /// The same, as deadlines count it.
     pub(super) tick: Tick,
+    /// How many bytes were queued since the last flush.
+    pub(super) grown: usize,
     /// Rooms that grew in this tick.
     pub(super) dirty_rooms: Vec<usize>,
     /// Clients that have something of their own to write.
@@ -66,6 +68,7 @@ impl Hub {
             deadlines: Deadlines::new(now),
             now,
             tick: Tick::default(),
+            grown: 0,
             dirty_rooms: Vec::new(),
             dirty_clients: Vec::new(),
             departures: Vec::new(),
@@ -80,8 +83,9 @@ impl Hub {
         let message = message.into();
         let at = self.log_end(client);
         if let Some(open) = self.get_mut(client).filter(|client| client.connection.is_open()) {
-            message.encode(open.speak(at).1);
-            self.dirty_clients.push(client);
+            open.speak(at, |_, out| message.encode(out));
+            self.grown += message.frame_size();
+            self.mark_dirty(client);
         }
     }
 
@@ -95,7 +99,7 @@ impl Hub {
 
     /// Says a message to every member of the client's room, itself included.
     pub fn say<'m>(&mut self, client: ClientId, message: impl Into<Message<'m>>) {
-        if let Some(seat) = self.get(client).and_then(|client| client.seat) {
+        if let Some(seat) = self.seat_of(client) {
             self.prepare(seat.room);
             self.append(seat.room, message.into());
         }
@@ -103,9 +107,7 @@ impl Hub {
 
     /// Says a message to every other member of the client's room.
     pub fn say_to_others<'m>(&mut self, client: ClientId, message: impl Into<Message<'m>>) {
-        let Some(Seat { room, .. }) = self.get(client).and_then(|client| client.seat) else {
-            return;
-        };
+        let Some(Seat { room, .. }) = self.seat_of(client) else { return };
         self.prepare(room);
         // Who shares a context must see every frame of it.
         self.retreat(client);
@@ -143,9 +145,8 @@ impl Hub {
 
     /// Makes the client a member of no room. What was said before still reaches it.
     pub fn leave(&mut self, client: ClientId) {
-        let open = self.get(client).is_some_and(|client| client.connection.is_open());
-        if open && self.unseat(client, Keep::All) {
-            self.dirty_clients.push(client);
+        if self.seat_of(client).is_some() && self.unseat(client, Keep::All) {
+            self.mark_dirty(client);
         }
     }
 
@@ -156,9 +157,9 @@ impl Hub {
         self.close_because(client, code, reason, Cause::Application);
     }
 
-    /// The room that the client is in.
+    /// The room that the client is in, if something can be said to it.
     pub fn room_of(&self, client: ClientId) -> Option<&str> {
-        let seat = self.get(client)?.seat?;
+        let seat = self.seat_of(client)?;
         self.rooms.get(seat.room).map(|room| &*room.name)
     }
 
@@ -188,6 +189,17 @@ impl Hub {
         self.clients.get_mut(id.key()).filter(|client| client.id == id)
     }
 
+    /// The name of the room that the client sits in, open or not.
+    fn seated_in(&self, client: ClientId) -> Option<Box<str>> {
+        let seat = self.get(client)?.seat?;
+        self.rooms.get(seat.room).map(|room| room.name.clone())
+    }
+
+    /// Where the client sits, if it is open.
+    fn seat_of(&self, client: ClientId) -> Option<Seat> {
+        self.get(client).filter(|client| client.connection.is_open())?.seat
+    }
+
     pub(super) fn ids(&self) -> Vec<ClientId> {
         self.clients.iter().map(|(_, client)| client.id).collect()
     }
@@ -209,7 +221,7 @@ impl Hub {
     pub(super) fn unblock(&mut self, id: ClientId) {
         if let Some(client) = self.get_mut(id).filter(|client| client.blocked.is_some()) {
             client.blocked = None;
-            self.dirty_clients.push(id);
+            self.mark_dirty(id);
         }
     }
 
@@ -221,12 +233,11 @@ impl Hub {
     /// Upgrades a client's connection.
     pub(super) fn open(&mut self, id: ClientId, terms: &Terms) {
         let Some(client) = self.get_mut(id) else { return };
-        let (connection, out) = client.speak(0);
-        connection.accept(terms, out);
+        client.speak(0, |connection, out| connection.accept(terms, out));
         client.encoding = Encoding::of(terms.deflate);
         client.opened = true;
         self.open += 1;
-        self.dirty_clients.push(id);
+        self.mark_dirty(id);
         self.note_life(id);
         self.check_life(id);
     }
@@ -244,10 +255,13 @@ impl Hub {
         id: ClientId,
         speak: impl FnOnce(&mut Connection, &mut Vec<u8>),
     ) {
-        let at = self.log_end(id);
+        let (at, room) = (self.log_end(id), self.seated_in(id));
         if let Some(client) = self.get_mut(id) {
             client.finish(at, speak);
-            self.dirty_clients.push(id);
+            if room.is_some() {
+                client.parting.get_or_insert_default().room = room;
+            }
+            self.mark_dirty(id);
             self.expect_within(id, self.config.close_timeout);
         }
     }
@@ -260,7 +274,7 @@ impl Hub {
         cause: Cause,
     ) {
         if let Some(client) = self.get_mut(id).filter(|client| client.connection.is_open()) {
-            client.cause = Some(cause);
+            client.parting.get_or_insert_default().cause = Some(cause);
             self.finish(id, |connection, out| connection.close(code, reason, out));
         }
     }
@@ -279,10 +293,13 @@ impl Hub {
 
     /// Notes that a client left, for the application to be told. The first cause counts.
     pub(super) fn depart(&mut self, id: ClientId, departure: Departure) {
+        let room = self.seated_in(id);
         if let Some(client) = self.get_mut(id).filter(|client| client.opened && !client.departed) {
             client.departed = true;
-            let cause = client.cause.unwrap_or(departure.cause);
-            self.departures.push((id, Departure { cause, ..departure }));
+            let parting = client.parting.take().unwrap_or_default();
+            let cause = parting.cause.unwrap_or(departure.cause);
+            let room = parting.room.or(room);
+            self.departures.push((id, Departure { cause, room, ..departure }));
         }
     }
 
@@ -337,6 +354,7 @@ impl Hub {
     fn append(&mut self, key: usize, message: Message<'_>) {
         let Some(room) = self.rooms.get_mut(key) else { return };
         room.logs.append(message, &mut self.codecs, &mut self.pool, self.now);
+        self.grown += message.frame_size();
         if !room.dirty {
             room.dirty = true;
             self.dirty_rooms.push(key);

@@ -4,6 +4,9 @@ use std::fmt;
 
 use mio::Token;
 
+// A token holds a key and its generation.
+const _: () = assert!(usize::BITS >= 64, "townhall needs a 64-bit system");
+
 /// A client of a server, from its TCP connection's begin to its end. Ids are not used again: one
 /// that is kept too long names nobody.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::io::ErrorKind;
+use std::time::SystemTime;
 
 use log::{debug, info};
 
@@ -25,6 +26,10 @@ const MAX_CLIENT_BYTES: usize = 256 << 10;
 
 /// The most that is read in a tick before what came of it is written.
 const MAX_TICK_BYTES: usize = 1 << 20;
+
+/// The most that is queued before it is written, be it in the middle of a tick. A few bytes can
+/// inflate to many.
+const MAX_GROWTH_BYTES: usize = 4 << 20;
 
 /// The clients that have something to be read, in their order.
 #[derive(Debug)]
@@ -90,8 +95,10 @@ impl Inbound {
                     // A read that did not fill the buffer has drained the socket, but it has not
                     // seen an end that was announced together with the data.
                     let drained = size < self.buffer.len() && !client.hangup;
-                    total += size;
-                    receive(hub, id, &mut self.buffer[..size], &mut self.inflater, app);
+                    let input = &mut self.buffer[..size];
+                    let messages = receive(hub, id, input, &mut self.inflater, app);
+                    // What was inflated counts too.
+                    total += size.max(messages);
                     if drained {
                         return (total, true);
                     }
@@ -118,26 +125,33 @@ fn end(hub: &mut Hub, id: ClientId) {
     }
 }
 
-/// Hands what was read to the client's connection, and what comes of it to the application.
+/// Hands what was read to the client's connection, and what comes of it to the application. Tells
+/// how many bytes of messages that was.
 fn receive(
     hub: &mut Hub,
     id: ClientId,
     mut input: &mut [u8],
     inflater: &mut Inflater,
     app: &mut App<'_>,
-) {
+) -> usize {
+    let mut bytes = 0;
     while let Some(client) = hub.get_mut(id) {
         match client.connection.receive(&mut input, inflater) {
-            Ok(None) => return,
+            Ok(None) => break,
             Ok(Some(Received::Head(head))) => handshake(hub, id, &head, app),
             Ok(Some(Received::Frames(incoming))) => {
                 hub.note_life(id);
+                bytes += incoming.message().map_or(0, |message| message.payload().len());
                 dispatch(hub, id, &incoming, app);
             }
-            Err(Failure::Handshake(refusal)) => refuse(hub, id, refusal),
+            Err(Failure::Handshake(refusal)) => refuse(hub, id, refusal, false),
             Err(Failure::Protocol(violation)) => fail(hub, id, violation),
         }
+        if hub.grown > MAX_GROWTH_BYTES {
+            hub.flush();
+        }
     }
+    bytes
 }
 
 fn dispatch(hub: &mut Hub, id: ClientId, incoming: &Incoming<'_>, app: &mut App<'_>) {
@@ -146,7 +160,7 @@ fn dispatch(hub: &mut Hub, id: ClientId, incoming: &Incoming<'_>, app: &mut App<
             let at = hub.log_end(id);
             if let Some(client) = hub.get_mut(id) {
                 client.pong(payload, at);
-                hub.dirty_clients.push(id);
+                hub.mark_dirty(id);
             }
         }
         Incoming::Pong(_) => {}
@@ -164,7 +178,7 @@ fn answer_close(hub: &mut Hub, id: ClientId, frame: Option<&CloseFrame>) {
     // RFC 6455, section 7.1.5: without a code it "is considered to be 1005".
     let (code, reason) = frame.map_or((1005, ""), |frame| (frame.code.get(), &frame.reason));
     let reason = reason.to_owned();
-    hub.depart(id, Departure { code, reason, was_clean: true, cause: Cause::Peer });
+    hub.depart(id, Departure { code, reason, was_clean: true, cause: Cause::Peer, room: None });
 }
 
 fn fail(hub: &mut Hub, id: ClientId, violation: Violation) {
@@ -175,8 +189,10 @@ fn fail(hub: &mut Hub, id: ClientId, violation: Violation) {
 
 fn handshake(hub: &mut Hub, id: ClientId, head: &[u8], app: &mut App<'_>) {
     match Request::parse(head, hub.config.limits.max_headers) {
-        Err(refusal) => refuse(hub, id, refusal),
-        Ok(request) if request.asks_for_upgrade() => upgrade(hub, id, &request, app),
+        Err(refusal) => refuse(hub, id, refusal, false),
+        Ok(request) if request.asks_for_upgrade() && request.method() != "HEAD" => {
+            upgrade(hub, id, &request, app);
+        }
         Ok(request) => answer(hub, id, &request, app),
     }
 }
@@ -184,7 +200,7 @@ fn handshake(hub: &mut Hub, id: ClientId, head: &[u8], app: &mut App<'_>) {
 fn upgrade(hub: &mut Hub, id: ClientId, request: &Request<'_>, app: &mut App<'_>) {
     let terms = match negotiate(hub, id, request) {
         Ok(terms) => terms,
-        Err(refusal) => return refuse(hub, id, refusal),
+        Err(refusal) => return refuse(hub, id, refusal, false),
     };
     let (mut room, mut refusal) = (request.path().to_owned(), None);
     let (chosen, refused) = (&mut room, &mut refusal);
@@ -212,21 +228,25 @@ fn negotiate(hub: &Hub, id: ClientId, request: &Request<'_>) -> Result<Terms, Re
 /// Answers a request that does not ask for an upgrade.
 fn answer(hub: &mut Hub, id: ClientId, request: &Request<'_>, app: &mut App<'_>) {
     if !matches!(request.method(), "GET" | "HEAD") {
-        return refuse(hub, id, Refusal::Method);
+        return refuse(hub, id, Refusal::Method, false);
     }
     let mut answer = None;
     app(hub, id, Event::Request(Exchange { request, answer: &mut answer }));
-    let answer = answer.unwrap_or_else(|| Response::refusal(Refusal::NoUpgrade));
-    respond(hub, id, &answer, request.method() == "HEAD");
+    let head_only = request.method() == "HEAD";
+    match answer {
+        Some(answer) => respond(hub, id, &answer, head_only),
+        None => refuse(hub, id, Refusal::NoUpgrade, head_only),
+    }
 }
 
 fn respond(hub: &mut Hub, id: ClientId, response: &Response, head_only: bool) {
     debug!("{id} answered with {}", response.status());
-    hub.finish(id, |connection, out| connection.respond(response, head_only, out));
+    let response = response.clone().header("Date", httpdate::fmt_http_date(SystemTime::now()));
+    hub.finish(id, |connection, out| connection.respond(&response, head_only, out));
 }
 
 /// Answers a request that is not served, and says why.
-pub(super) fn refuse(hub: &mut Hub, id: ClientId, refusal: Refusal) {
+pub(super) fn refuse(hub: &mut Hub, id: ClientId, refusal: Refusal, head_only: bool) {
     info!("{id} refused with {}: {refusal}", refusal.status());
-    respond(hub, id, &Response::refusal(refusal), false);
+    respond(hub, id, &Response::refusal(refusal), head_only);
 }

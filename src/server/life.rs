@@ -1,4 +1,4 @@
-//! Whether an open client is still there.
+//! Whether a client is still there.
 
 use super::departure::Cause;
 use super::hub::Hub;
@@ -34,19 +34,28 @@ impl Hub {
         }
     }
 
+    /// Gives up a client that was to be gone by now, unless it is still taking its last bytes.
+    pub(super) fn check_end(&mut self, id: ClientId) {
+        let (now, timeout) = (self.tick, self.config.close_timeout);
+        let blocked = self.get(id).and_then(|client| client.blocked);
+        match blocked.map(|since| since.after(timeout)) {
+            Some(deadline) if deadline > now => self.expect_by(id, deadline),
+            _ => self.lose(id),
+        }
+    }
+
     fn ping(&mut self, id: ClientId) {
         let (at, now) = (self.log_end(id), self.tick);
         if let Some(client) = self.get_mut(id) {
             client.pinged = Some(now);
-            let (connection, out) = client.speak(at);
-            connection.ping(b"", out);
-            self.dirty_clients.push(id);
+            client.speak(at, |connection, out| connection.ping(b"", out));
+            self.mark_dirty(id);
         }
     }
 
     fn give_up(&mut self, id: ClientId, cause: Cause) {
         if let Some(client) = self.get_mut(id) {
-            client.cause = Some(cause);
+            client.parting.get_or_insert_default().cause = Some(cause);
             self.lose(id);
         }
     }

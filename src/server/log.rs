@@ -66,6 +66,8 @@ pub(crate) struct Log {
     readers: usize,
     /// How many readers are not at the end.
     behind: usize,
+    /// The end when the readers were last given the chance to take everything.
+    offered: u64,
 }
 
 /// A reader's place: all bytes before it have been written to the reader's transport.
@@ -82,6 +84,17 @@ impl Log {
     /// The offset behind the last byte.
     pub(crate) fn end(&self) -> u64 {
         self.end
+    }
+
+    /// The offset up to which the readers were given the chance to take everything in an earlier
+    /// tick.
+    pub(crate) fn offered(&self) -> u64 {
+        self.offered
+    }
+
+    /// Notes that the readers have been given the chance to take everything.
+    pub(crate) fn offer(&mut self) {
+        self.offered = self.end;
     }
 
     pub(crate) fn has_readers(&self) -> bool {

@@ -164,6 +164,15 @@ impl Logs {
         self.independent.retain(|(_, log)| log.has_readers());
     }
 
+    /// Notes that the members have been given the chance to take everything.
+    pub(super) fn offer(&mut self) {
+        self.plain.offer();
+        self.independent.iter_mut().for_each(|(_, log)| log.offer());
+        if let Some(shared) = &mut self.shared {
+            shared.log.offer();
+        }
+    }
+
     /// Appends a message to every log that somebody reads, encoded once for each.
     pub(super) fn append(
         &mut self,

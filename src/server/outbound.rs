@@ -12,54 +12,63 @@ use super::id::ClientId;
 use super::log::Log;
 use crate::protocol::CloseCode;
 
-/// A client that a flush could not serve as usual, and how that went.
-type Exception = (ClientId, io::Result<Progress>);
-
 impl Hub {
     /// Whether something is queued that no event of a socket will fetch.
     pub(super) fn is_dirty(&self) -> bool {
         !self.dirty_rooms.is_empty() || !self.dirty_clients.is_empty()
     }
 
-    /// Writes what this tick queued.
-    pub(super) fn flush(&mut self) {
-        let mut exceptions = Vec::new();
-        for key in mem::take(&mut self.dirty_rooms) {
-            self.flush_room(key, &mut exceptions);
-        }
-        for id in mem::take(&mut self.dirty_clients) {
-            self.flush_client(id, &mut exceptions);
-        }
-        for (id, outcome) in exceptions {
-            self.settle(id, outcome);
+    /// Notes that a client has something of its own to write.
+    pub(super) fn mark_dirty(&mut self, id: ClientId) {
+        if let Some(client) = self.get_mut(id).filter(|client| !client.dirty) {
+            client.dirty = true;
+            self.dirty_clients.push(id);
         }
     }
 
-    fn flush_room(&mut self, key: usize, exceptions: &mut Vec<Exception>) {
+    /// Writes what was queued since the last time.
+    pub(super) fn flush(&mut self) {
+        self.grown = 0;
+        for key in mem::take(&mut self.dirty_rooms) {
+            for (id, outcome) in self.flush_room(key) {
+                self.settle(id, outcome);
+            }
+        }
+        for id in mem::take(&mut self.dirty_clients) {
+            if let Some(outcome) = self.flush_client(id) {
+                self.settle(id, outcome);
+            }
+        }
+    }
+
+    /// Writes to the members of a room, and tells about those who need more than that.
+    fn flush_room(&mut self, key: usize) -> Vec<(ClientId, io::Result<Progress>)> {
         let Self { clients, rooms, pool, config, tick, .. } = self;
-        let Some(room) = rooms.get_mut(key) else { return };
+        let Some(room) = rooms.get_mut(key).filter(|room| room.dirty) else { return Vec::new() };
         room.dirty = false;
+        let mut unusual = Vec::new();
         for &member in &room.members {
             let client = &mut clients[member];
             let Some(seat) = client.seat else { continue };
             let log = room.logs.get_mut(seat.encoding);
             let outcome = client.flush(log, pool, *tick);
             if !is_usual(&outcome, client, log, config.max_backlog_bytes) {
-                exceptions.push((client.id, outcome));
+                unusual.push((client.id, outcome));
             }
         }
+        room.logs.offer();
+        unusual
     }
 
-    fn flush_client(&mut self, id: ClientId, exceptions: &mut Vec<Exception>) {
+    /// Writes to a client, and tells where it needs more than that.
+    fn flush_client(&mut self, id: ClientId) -> Option<io::Result<Progress>> {
         let Self { clients, rooms, pool, nowhere, config, tick, .. } = self;
-        let client = clients.get_mut(id.key()).filter(|client| client.id == id);
-        let Some(client) = client else { return };
+        let client = clients.get_mut(id.key()).filter(|client| client.id == id)?;
+        client.dirty = false;
         let room = client.seat.and_then(|seat| Some((seat, rooms.get_mut(seat.room)?)));
         let log = room.map_or(nowhere, |(seat, room)| room.logs.get_mut(seat.encoding));
         let outcome = client.flush(log, pool, *tick);
-        if !is_usual(&outcome, client, log, config.max_backlog_bytes) {
-            exceptions.push((id, outcome));
-        }
+        (!is_usual(&outcome, client, log, config.max_backlog_bytes)).then_some(outcome)
     }
 
     fn settle(&mut self, id: ClientId, outcome: io::Result<Progress>) {
@@ -75,6 +84,8 @@ impl Hub {
 
     fn end_writing(&mut self, id: ClientId) {
         self.unseat(id, Keep::Nothing);
+        // The peer's time to answer begins when it has got everything.
+        self.expect_within(id, self.config.close_timeout);
         if let Some(client) = self.get_mut(id) {
             client.end_writing();
             if client.is_over() {

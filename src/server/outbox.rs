@@ -7,12 +7,19 @@ use super::log::{Cursor, Log};
 /// Where a member goes on that is to receive nothing more.
 pub(super) const NOWHERE: u64 = u64::MAX;
 
+/// How many written bytes of an insert are kept at most before they are given back, if they are
+/// half of it: an insert that is appended to all the time may never be written whole.
+const MAX_WRITTEN_BYTES: usize = 64 << 10;
+
 /// Private frames, each in its place in the log.
 #[derive(Debug, Default)]
 pub(super) struct Outbox {
     inserts: VecDeque<Insert>,
     /// How many bytes of the first insert are written.
     written: usize,
+    /// How many bytes of all inserts are not written, those that the inserts themselves take
+    /// included.
+    size: usize,
     /// The first insert begins with the rest of a frame that was half written from a log.
     begun: bool,
     /// The payload of the latest ping, while the peer does not take the pongs before it.
@@ -28,9 +35,13 @@ struct Insert {
 }
 
 impl Outbox {
-    /// The buffer for frames that come when the log is written up to `at`, its end.
-    pub(super) fn buffer(&mut self, at: u64) -> &mut Vec<u8> {
-        &mut self.insert(at).bytes
+    /// Lets `speak` append frames that come when the log is written up to `at`, its end.
+    pub(super) fn append(&mut self, at: u64, speak: impl FnOnce(&mut Vec<u8>)) {
+        let bytes = &mut self.insert(at).bytes;
+        let before = bytes.len();
+        speak(bytes);
+        let added = bytes.len() - before;
+        self.size += added;
     }
 
     /// Leaves out what is in the log between `from` and `to`, its end.
@@ -47,7 +58,10 @@ impl Outbox {
     fn insert(&mut self, at: u64) -> &mut Insert {
         match self.inserts.pop_back_if(|last| last.resume == at) {
             Some(last) => self.inserts.push_back_mut(last),
-            None => self.inserts.push_back_mut(Insert { at, resume: at, bytes: Vec::new() }),
+            None => {
+                self.size += size_of::<Insert>();
+                self.inserts.push_back_mut(Insert { at, resume: at, bytes: Vec::new() })
+            }
         }
     }
 
@@ -55,9 +69,9 @@ impl Outbox {
         self.inserts.is_empty() && self.pong.is_none()
     }
 
-    /// The private bytes that are not written.
-    pub(super) fn len(&self) -> usize {
-        self.inserts.iter().map(|insert| insert.bytes.len()).sum::<usize>() - self.written
+    /// How many bytes it holds.
+    pub(super) fn size(&self) -> usize {
+        self.size
     }
 
     /// What is to be written next, in order: log and private bytes.
@@ -91,15 +105,26 @@ impl Outbox {
             }
             let private = (insert.bytes.len() - self.written).min(size);
             self.written += private;
+            self.size -= private;
             size -= private;
             if self.written < insert.bytes.len() {
+                self.forget_written();
                 return offset;
             }
             offset = insert.resume;
             (self.written, self.begun) = (0, false);
+            self.size -= size_of::<Insert>();
             self.inserts.pop_front();
         }
         offset + size as u64
+    }
+
+    fn forget_written(&mut self) {
+        let Some(first) = self.inserts.front_mut() else { return };
+        if self.written > MAX_WRITTEN_BYTES && self.written > first.bytes.len() / 2 {
+            first.bytes.drain(..self.written);
+            (self.written, self.begun) = (0, true);
+        }
     }
 
     /// Makes everything that is to be written private, for a member that leaves the log.
@@ -126,9 +151,9 @@ impl Outbox {
     /// From now on `bytes` are all there is, and there is no log.
     fn replace(&mut self, bytes: Vec<u8>, begun: bool) {
         self.inserts.clear();
-        (self.written, self.begun) = (0, begun && !bytes.is_empty());
+        (self.written, self.size, self.begun) = (0, 0, begun && !bytes.is_empty());
         if !bytes.is_empty() {
-            self.inserts.push_back(Insert { at: 0, resume: 0, bytes });
+            self.append(0, |out| *out = bytes);
         }
     }
 
@@ -167,12 +192,12 @@ mod tests {
     fn private_bytes_stand_where_they_were_queued() {
         let (mut log, mut pool, cursor, mut outbox) = begin();
         say(&mut log, &mut pool, "a");
-        outbox.buffer(log.end()).extend_from_slice(b"P");
-        outbox.buffer(log.end()).extend_from_slice(b"Q");
+        outbox.append(log.end(), |out| out.extend_from_slice(b"P"));
+        outbox.append(log.end(), |out| out.extend_from_slice(b"Q"));
         say(&mut log, &mut pool, "b");
-        outbox.buffer(log.end()).extend_from_slice(b"R");
+        outbox.append(log.end(), |out| out.extend_from_slice(b"R"));
         assert_eq!(unwritten(&outbox, &log, cursor), "aPQbR");
-        assert_eq!(outbox.len(), 3);
+        assert_eq!(outbox.size(), 3 + 2 * size_of::<Insert>());
     }
 
     #[test]
@@ -182,7 +207,7 @@ mod tests {
         let from = log.end();
         say(&mut log, &mut pool, "b");
         outbox.skip(from, log.end());
-        outbox.buffer(log.end()).extend_from_slice(b"P");
+        outbox.append(log.end(), |out| out.extend_from_slice(b"P"));
         say(&mut log, &mut pool, "c");
         outbox.finish(log.end());
         say(&mut log, &mut pool, "d");
@@ -194,7 +219,7 @@ mod tests {
         for step in 1..12 {
             let (mut log, mut pool, mut cursor, mut outbox) = begin();
             say(&mut log, &mut pool, "ab");
-            outbox.buffer(log.end()).extend_from_slice(b"PQR");
+            outbox.append(log.end(), |out| out.extend_from_slice(b"PQR"));
             let from = log.end();
             say(&mut log, &mut pool, "skipped");
             outbox.skip(from, log.end());
@@ -210,6 +235,7 @@ mod tests {
             }
             assert_eq!(written, all, "in steps of {step}");
             assert!(outbox.is_empty() && cursor.offset() == log.end());
+            assert_eq!(outbox.size(), 0);
         }
     }
 
@@ -228,12 +254,24 @@ mod tests {
     }
 
     #[test]
+    fn what_is_written_is_not_kept_however_much_follows() {
+        let mut outbox = Outbox::default();
+        outbox.append(0, |out| out.extend_from_slice(&[0; 100_000]));
+        for _ in 0..100 {
+            outbox.append(0, |out| out.extend_from_slice(&[0; 100_000]));
+            outbox.consume(100_000, Cursor::default());
+        }
+        assert!(outbox.inserts[0].bytes.len() <= 300_000);
+        assert_eq!(outbox.size(), 100_000 + size_of::<Insert>());
+    }
+
+    #[test]
     fn a_member_that_is_cut_off_gets_the_rest_of_its_frame() {
         let (mut log, mut pool, mut cursor, mut outbox) = begin();
         say(&mut log, &mut pool, "abc");
         say(&mut log, &mut pool, "def");
         log.advance(&mut cursor, 3, &mut pool);
-        outbox.buffer(log.end()).extend_from_slice(b"P");
+        outbox.append(log.end(), |out| out.extend_from_slice(b"P"));
         outbox.cut(&log, cursor);
         assert_eq!(unwritten(&outbox, &Log::default(), Cursor::default()), "bc");
     }

@@ -209,14 +209,14 @@ impl Simulation {
     }
 
     fn say(&mut self, id: ClientId, length: usize, reflect: bool) {
-        if !self.is_open(id) {
-            return;
-        }
         let message = self.message(length);
         if reflect {
             self.hub.say(id, &message[..]);
         } else {
             self.hub.say_to_others(id, &message[..]);
+        }
+        if !self.is_open(id) {
+            return;
         }
         let Some(room) = self.peers[&id].room else { return };
         let ids: Vec<_> =

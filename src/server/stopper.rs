@@ -1,7 +1,7 @@
 //! Stopping a server from outside of its event loop.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use log::warn;
 use mio::Waker;
@@ -9,7 +9,8 @@ use mio::Waker;
 /// Tells a running server to stop. It can be cloned and sent to other threads.
 #[derive(Debug, Clone)]
 pub struct Stopper {
-    asked: Arc<AtomicBool>,
+    /// How often it was asked to stop.
+    asked: Arc<AtomicUsize>,
     waker: Arc<Waker>,
 }
 
@@ -27,10 +28,10 @@ impl Stopper {
     }
 
     pub(super) fn ask(&self) {
-        self.asked.store(true, Ordering::Relaxed);
+        self.asked.fetch_add(1, Ordering::Relaxed);
     }
 
-    pub(super) fn is_asked(&self) -> bool {
+    pub(super) fn asked(&self) -> usize {
         self.asked.load(Ordering::Relaxed)
     }
 }

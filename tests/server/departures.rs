@@ -1,6 +1,6 @@
 //! Every client that opened departs once, with the right code, reason and cause.
 
-use std::io::Write;
+use std::io::{Read, Write};
 use std::net::Shutdown;
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use tungstenite::protocol::CloseFrame;
 use crate::support::{Running, Told, chat, config, frame, read_all};
 
 fn departure(code: u16, reason: &str, was_clean: bool, cause: Cause) -> Departure {
-    Departure { code, reason: reason.to_owned(), was_clean, cause }
+    Departure { code, reason: reason.to_owned(), was_clean, cause, room: Some("/".into()) }
 }
 
 #[test]
@@ -79,12 +79,14 @@ fn a_violation_is_answered_and_told() {
 
 #[test]
 fn a_client_that_the_application_closes_answers() {
-    let server = Running::start(config(), |hub, client, event| {
-        if let Event::Message(_) = event {
+    let server = Running::start(config(), |hub, client, event| match event {
+        Event::Open { room } => hub.join(client, room),
+        Event::Message(_) => {
             hub.send(client, "Hello from server, John!");
             hub.close(client, CloseCode::NORMAL, "Bye!");
             hub.send(client, "never sent");
         }
+        _ => {}
     });
     let mut client = server.connect("/");
     let id = server.opened();
@@ -101,6 +103,7 @@ fn a_peer_that_does_not_answer_a_close_is_given_up() {
     let config = Config { close_timeout: Duration::from_millis(300), ..config() };
     let server = Running::start(config, |hub, client, event| {
         if let Event::Open { .. } = event {
+            hub.join(client, "/");
             hub.close(client, CloseCode::NORMAL, "");
         }
     });
@@ -129,14 +132,44 @@ fn a_stop_closes_everyone_with_1001() {
 }
 
 #[test]
+fn who_asks_twice_for_a_stop_does_not_wait() {
+    let server = Running::start(Config { drain_timeout: Duration::MAX, ..config() }, chat);
+    let _mute = server.raw("/");
+    server.opened();
+    server.stopper.stop();
+    server.stopper.stop();
+    assert_eq!(server.join().len(), 1);
+}
+
+#[test]
+fn a_slow_reader_gets_a_long_answer_and_its_close() {
+    let config = Config { close_timeout: Duration::from_millis(500), ..config() };
+    let server = Running::start(config, |hub, client, event| {
+        if let Event::Open { .. } = event {
+            hub.send(client, &vec![7; 16 << 20][..]);
+            hub.close(client, CloseCode::NORMAL, "Bye!");
+        }
+    });
+    let mut slow = server.raw("/");
+    let (mut bytes, mut piece) = (Vec::new(), vec![0; 512 << 10]);
+    while let Ok(size @ 1..) = slow.read(&mut piece) {
+        bytes.extend_from_slice(&piece[..size]);
+        std::thread::sleep(Duration::from_millis(30));
+    }
+    assert_eq!(bytes.len(), (16 << 20) + 10 + 8);
+    assert!(bytes.ends_with(b"\x88\x06\x03\xe8Bye!"));
+}
+
+#[test]
 fn a_stop_does_not_wait_for_ever() {
     let config = Config { drain_timeout: Duration::from_millis(300), ..config() };
     let server = Running::start(config, chat);
     let _mute = server.raw("/");
     server.opened();
-    let _silent = server.stream();
+    let mut silent = server.stream();
     server.stopper.stop();
     let told = server.join();
+    assert!(!matches!(silent.read(&mut [0]), Ok(1..)), "who has not asked is dropped");
     let [Told::Close(_, left)] = &told[..] else { panic!("{told:?}") };
     assert_eq!(*left, departure(1006, "", false, Cause::Shutdown));
 }

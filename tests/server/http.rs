@@ -33,7 +33,8 @@ fn each_kind_of_wrong_request_has_its_status() {
     let many = "A: b\r\n".repeat(100);
     assert_status(&server, &format!("GET / HTTP/1.1\r\nHost: a\r\n{many}\r\n"), "431");
     let long = "a".repeat(10_000);
-    assert_status(&server, &format!("GET /{long} HTTP/1.1\r\n"), "431");
+    assert_status(&server, &format!("GET /{long} HTTP/1.1\r\n"), "414");
+    assert_status(&server, &format!("GET / HTTP/1.1\r\nCookie: {long}\r\n"), "431");
 }
 
 #[test]
@@ -110,7 +111,10 @@ fn the_application_answers_refuses_and_chooses() {
     let about = "GET /about HTTP/1.1\r\nHost: a\r\nUser-Agent: curl\r\n\r\n";
     assert!(answer(&server, about).ends_with("\r\n\r\nfor curl\n"));
     let head = answer(&server, &about.replace("GET", "HEAD"));
-    assert!(head.contains("Content-Length: 9\r\n") && head.ends_with("\r\n\r\n"), "{head}");
+    assert!(head.contains("\r\nDate: ") && head.contains("Content-Length: 9\r\n"), "{head}");
+    assert!(head.ends_with("\r\n\r\n"), "{head}");
+    let nothing = answer(&server, "HEAD /nothing HTTP/1.1\r\nHost: a\r\n\r\n");
+    assert!(nothing.starts_with("HTTP/1.1 426 ") && nothing.ends_with("\r\n\r\n"), "{nothing}");
     assert_status(&server, &request("/"), "403");
     server.raw("/?secret");
     assert!(matches!(server.told(), Told::Open(_, room) if room == "/vault"));
@@ -130,7 +134,7 @@ fn a_long_answer_arrives_whole() {
 fn the_limits_of_the_head_are_the_configured_ones() {
     let limits = Limits { max_head_bytes: 200, max_headers: 3, ..Limits::default() };
     let server = Running::start(Config { limits, ..config() }, chat);
-    assert_status(&server, &format!("GET /{} HTTP/1.1\r\nHost: a\r\n\r\n", "a".repeat(200)), "431");
+    assert_status(&server, &format!("GET /{} HTTP/1.1\r\nHost: a\r\n\r\n", "a".repeat(200)), "414");
     assert_status(&server, "GET / HTTP/1.1\r\nHost: a\r\nA: b\r\nC: d\r\nE: f\r\n\r\n", "431");
     assert_status(&server, "GET / HTTP/1.1\r\nHost: a\r\nA: b\r\nC: d\r\n\r\n", "426");
 }

@@ -1,8 +1,10 @@
 //! Members that do not read, and those beside them.
 
 use std::io::{Read, Write};
+use std::thread;
+use std::time::{Duration, Instant};
 
-use townhall::{Cause, Config, Event};
+use townhall::{Cause, ClientId, Config, Event, Hub};
 
 use crate::support::{Running, Told, chat, config, frame, read_all};
 
@@ -32,6 +34,43 @@ fn a_member_that_does_not_read_is_closed_and_the_others_miss_nothing() {
     assert_eq!(left.next().map(|(id, left)| (id, left.cause)), Some((deaf_id, Cause::TooSlow)));
     talker.say("still here");
     assert_eq!(listener.hear(), "still here");
+}
+
+#[test]
+fn a_client_that_takes_no_echo_is_closed_in_order() {
+    let app = |hub: &mut Hub, client: ClientId, event: Event<'_>| {
+        if let Event::Message(message) = event {
+            hub.send(client, message);
+        }
+    };
+    let server = Running::start(Config { max_backlog_bytes: 16 << 20, ..config() }, app);
+    let mut greedy = server.raw("/");
+    server.opened();
+    let shout = [frame(0x82, &[1; 60_000]), frame(0x89, b"")].concat();
+    (0..2_000).for_each(|_| greedy.write_all(&shout).unwrap());
+    let bytes = read_all(&mut greedy);
+    assert!(bytes.ends_with(b"\x88\x18\x03\xf5you are too far behind"));
+}
+
+#[test]
+fn pings_between_messages_do_not_stall_the_others() {
+    let server = Running::start(config(), chat);
+    let (mut deaf, mut quiet) = (server.raw("/deaf"), server.connect("/quiet"));
+    let flood = [frame(0x89, b""), frame(0x82, b"")].concat().repeat(5_000);
+    thread::scope(|scope| {
+        let flooding = scope.spawn(move || {
+            deaf.set_write_timeout(Some(Duration::from_secs(2))).unwrap();
+            (0..100).take_while(|_| deaf.write_all(&flood).is_ok()).count()
+        });
+        let mut slowest = Duration::ZERO;
+        while !flooding.is_finished() {
+            let begin = Instant::now();
+            quiet.say("hello");
+            assert_eq!(quiet.hear(), "hello");
+            slowest = slowest.max(begin.elapsed());
+        }
+        assert!(slowest < Duration::from_secs(5), "an answer took {slowest:?}");
+    });
 }
 
 #[test]
