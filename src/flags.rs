@@ -1,6 +1,7 @@
 //! The command line.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser, ValueEnum};
@@ -74,6 +75,36 @@ pub struct Flags {
     #[arg(long, value_name = "BYTES", env = "TOWNHALL_MAX_BACKLOG_BYTES")]
     max_backlog_bytes: Option<usize>,
 
+    /// How long a client may take for the head of its request, in seconds
+    #[arg(long, value_name = "SECONDS", env = "TOWNHALL_HANDSHAKE_TIMEOUT_SECONDS")]
+    #[arg(default_value_t = Config::default().handshake_timeout.as_secs())]
+    handshake_timeout_seconds: u64,
+
+    /// How long a client may be silent before it is sent a ping, in seconds
+    #[arg(long, value_name = "SECONDS", env = "TOWNHALL_PING_INTERVAL_SECONDS")]
+    #[arg(default_value_t = Config::default().ping_interval.as_secs())]
+    ping_interval_seconds: u64,
+
+    /// How long it may stay silent after that, in seconds
+    #[arg(long, value_name = "SECONDS", env = "TOWNHALL_PONG_TIMEOUT_SECONDS")]
+    #[arg(default_value_t = Config::default().pong_timeout.as_secs())]
+    pong_timeout_seconds: u64,
+
+    /// How long a client may take nothing of what there is for it, in seconds
+    #[arg(long, value_name = "SECONDS", env = "TOWNHALL_WRITE_TIMEOUT_SECONDS")]
+    #[arg(default_value_t = Config::default().write_timeout.as_secs())]
+    write_timeout_seconds: u64,
+
+    /// How long a client may take to answer a close frame, in seconds
+    #[arg(long, value_name = "SECONDS", env = "TOWNHALL_CLOSE_TIMEOUT_SECONDS")]
+    #[arg(default_value_t = Config::default().close_timeout.as_secs())]
+    close_timeout_seconds: u64,
+
+    /// How long to wait for clients after a signal to stop, in seconds
+    #[arg(long, value_name = "SECONDS", env = "TOWNHALL_DRAIN_TIMEOUT_SECONDS")]
+    #[arg(default_value_t = Config::default().drain_timeout.as_secs())]
+    drain_timeout_seconds: u64,
+
     /// What to log: connections at debug, refusals and their reasons at info, never what is said
     #[arg(long, value_name = "LEVEL", env = "TOWNHALL_LOG_LEVEL", default_value_t = LevelFilter::Info)]
     #[arg(value_parser = clap::value_parser!(LevelFilter))]
@@ -124,7 +155,12 @@ impl Flags {
             max_connections: self.max_connections,
             max_backlog_bytes: self.max_backlog_bytes.unwrap_or(twice),
             limits,
-            ..Config::default()
+            handshake_timeout: Duration::from_secs(self.handshake_timeout_seconds),
+            ping_interval: Duration::from_secs(self.ping_interval_seconds),
+            pong_timeout: Duration::from_secs(self.pong_timeout_seconds),
+            write_timeout: Duration::from_secs(self.write_timeout_seconds),
+            close_timeout: Duration::from_secs(self.close_timeout_seconds),
+            drain_timeout: Duration::from_secs(self.drain_timeout_seconds),
         }
     }
 

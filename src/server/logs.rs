@@ -57,6 +57,12 @@ impl Codecs {
         &self.deflate
     }
 
+    /// An empty buffer, which does not keep the size of the longest message for ever.
+    fn clear_frame(&mut self) {
+        self.frame.clear();
+        self.frame.shrink_to(LONG_BYTES);
+    }
+
     /// Whether there is anything to gain.
     fn is_worth_it(&mut self, message: Message<'_>) -> bool {
         let payload = message.payload();
@@ -76,7 +82,7 @@ impl Codecs {
 
     /// The message as a frame, compressed without context if that makes it shorter.
     fn encode_independent(&mut self, message: Message<'_>, window_bits: u8) -> &[u8] {
-        self.frame.clear();
+        self.clear_frame();
         if self.is_worth_it(message) {
             let known = self.independent.iter().position(|(bits, _)| *bits == window_bits);
             let at = known.unwrap_or_else(|| {
@@ -98,7 +104,7 @@ impl Codecs {
     /// The message as a frame in the shared context. What passed through the compressor is in its
     /// window, and must be in the members' windows too, even where it did not get shorter.
     fn encode_shared(&mut self, message: Message<'_>, deflater: &mut Deflater) -> &[u8] {
-        self.frame.clear();
+        self.clear_frame();
         if self.is_worth_it(message) {
             message.encode_compressed(deflater, &mut self.frame);
         } else {
