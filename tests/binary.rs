@@ -243,20 +243,11 @@ fn what_cannot_be_done_is_one_clear_line_and_a_status() {
 #[test]
 fn the_help_names_every_flag_and_its_variable() {
     let help = String::from_utf8(run(&["--help"]).stdout).unwrap();
-    for flag in [
-        "listen",
-        "mode",
-        "truncate",
-        "no-reflect",
-        "origin",
-        "subprotocol",
-        "deflate",
-        "deflate-level",
-    ]
-    .into_iter()
-    .chain(["deflate-window-bits", "deflate-threshold-bytes", "max-message-bytes"])
-    .chain(["max-connections", "max-backlog-bytes", "log-level"])
-    {
+    let flags = "listen mode truncate no-reflect origin subprotocol deflate deflate-level \
+        deflate-window-bits deflate-threshold-bytes max-message-bytes max-connections \
+        max-backlog-bytes handshake-timeout-seconds ping-interval-seconds pong-timeout-seconds \
+        write-timeout-seconds close-timeout-seconds drain-timeout-seconds log-level";
+    for flag in flags.split_whitespace() {
         let variable = format!("TOWNHALL_{}", flag.replace('-', "_").to_uppercase());
         assert!(help.contains(&format!("--{flag}")) && help.contains(&variable), "{flag}: {help}");
     }
