@@ -1,0 +1,447 @@
+//! A room in which compressed JSON is said.
+//!
+//! A server may compress for every member on its own, so what members receive can't be compared
+//! byte by byte. A sample of them inflates all of it and compares the messages; the others count.
+
+use std::collections::VecDeque;
+use std::time::Instant;
+
+use mio::event::Event;
+use mio::{Events, Poll};
+use serde_json::{Value, json};
+
+use crate::Failure;
+use crate::chatter::{self, Chatter};
+use crate::connect;
+use crate::deflate::{Deflater, Inflater, OFFER_NONE, OFFER_TAKEOVER, Terms};
+use crate::flags::{Context, Deflate, Target};
+use crate::frame::{self, Frames, Mask, Piece};
+use crate::latency::Latency;
+use crate::line::{BUFFER, Line};
+use crate::meter::Meter;
+
+/// How many members inflate what they hear, at least: those who speak, one who only listens, and
+/// later one who joins in the midst of it.
+const SAMPLE: u32 = 5;
+
+#[derive(Debug)]
+struct Chat<'a> {
+    target: &'a Target,
+    load: &'a Deflate,
+    poll: Poll,
+    members: Vec<Member>,
+    buffer: Vec<u8>,
+    talk: Talk,
+    /// How many messages each sender says.
+    quota: u32,
+    latency: Latency,
+}
+
+/// All that is said, and in which order it was heard.
+#[derive(Debug)]
+struct Talk {
+    chatter: Chatter,
+    bytes: usize,
+    /// What was said by each sender.
+    said: Vec<Vec<Vec<u8>>>,
+    /// The senders and numbers of the messages, as whoever is furthest heard them.
+    order: Vec<(u32, u32)>,
+    /// How many of each sender's messages that one has heard.
+    heard: Vec<u32>,
+}
+
+#[derive(Debug)]
+struct Member {
+    line: Line,
+    listener: Listener,
+    voice: Option<Voice>,
+}
+
+#[derive(Debug)]
+struct Listener {
+    frames: Frames,
+    /// How many messages it has heard.
+    messages: u64,
+    /// How many bytes they took on the wire.
+    bytes: u64,
+    ear: Option<Ear>,
+    /// Its number, if it speaks.
+    sender: Option<u32>,
+}
+
+/// What a member needs that inflates.
+#[derive(Debug)]
+struct Ear {
+    inflater: Option<Inflater>,
+    /// The first byte of the message that has begun, and its payload.
+    first: Option<u8>,
+    payload: Vec<u8>,
+    place: Place,
+    /// How many of its messages were compressed.
+    deflated: u64,
+}
+
+/// What a member has heard of all that was said.
+#[derive(Debug)]
+enum Place {
+    /// So many messages from the first.
+    FromTheFirst(usize),
+    /// These. Where they belong is seen at the end: a late member may well be the first to hear a
+    /// message, and what it did not hear may still be on the way to the others.
+    Late(Vec<(u32, u32)>),
+}
+
+/// What a member needs that speaks.
+#[derive(Debug)]
+struct Voice {
+    sender: u32,
+    said: u32,
+    deflater: Option<Deflater>,
+    /// When it said what it has not heard yet.
+    waiting: VecDeque<Instant>,
+}
+
+/// A few members speak, and all hear, in compressed JSON.
+pub fn deflate(target: &Target, load: &Deflate) -> Result<Value, Failure> {
+    let mut chat = Chat::open(target, load)?;
+    let warm_up = load.warm_up.div_ceil(load.senders);
+    chat.run(warm_up.div_ceil(2), false)?;
+    chat.run(warm_up.div_ceil(2), true)?;
+    let mut report = chat.measure(load.messages.div_ceil(load.senders))?;
+    report["load"] = json!({
+        "name": "deflate", "members": load.members, "senders": load.senders,
+        "in_flight": load.in_flight, "bytes": load.bytes, "messages": load.messages,
+        "context": format!("{:?}", load.context), "send_deflate": load.send_deflate,
+        "draw": format!("{:?}", load.draw), "seed": load.seed,
+    });
+    Ok(report)
+}
+
+impl<'a> Chat<'a> {
+    fn open(target: &'a Target, load: &'a Deflate) -> Result<Self, Failure> {
+        if load.senders > load.members {
+            return Err("there are fewer members than senders".into());
+        }
+        let mut chat = Self {
+            target,
+            load,
+            poll: Poll::new()?,
+            members: Vec::new(),
+            buffer: vec![0; BUFFER],
+            talk: Talk::new(load),
+            quota: 0,
+            latency: Latency::default(),
+        };
+        (0..load.members).try_for_each(|_| chat.enter())?;
+        Ok(chat)
+    }
+
+    /// Opens a member's connection. The first ones speak, and some more inflate; so does whoever
+    /// comes late.
+    fn enter(&mut self) -> Result<(), Failure> {
+        let (load, index) = (self.load, self.members.len() as u32);
+        let offer = match load.context {
+            Context::Takeover => Some(OFFER_TAKEOVER),
+            Context::None => Some(OFFER_NONE),
+            Context::Off => None,
+        };
+        let mut opened = connect::open(self.target, offer)?;
+        let heard = std::mem::take(&mut opened.heard);
+        let terms = Terms::parse(opened.extensions.as_deref())?;
+        if offer.is_some() && terms.is_none() {
+            return Err("the server does not compress".into());
+        }
+        let late = index >= load.members;
+        let samples = late || index < SAMPLE.max(load.senders + 1);
+        let ear = samples.then(|| Ear::new(terms.as_ref(), late));
+        let sender = (index < load.senders).then_some(index);
+        let mut listener = Listener::new(ear, sender);
+        listener.hear(&heard, &mut self.talk)?;
+        let voice = sender.map(|sender| Voice::new(sender, load, terms.as_ref())).transpose()?;
+        let line = Line::new(opened, &self.poll, index as usize)?;
+        self.members.push(Member { line, listener, voice });
+        Ok(())
+    }
+
+    /// Lets every sender say `messages` more, and reports what that cost.
+    fn measure(&mut self, messages: u32) -> Result<Value, Failure> {
+        self.latency = Latency::default();
+        let before = self.sums();
+        let meter = Meter::start(&self.target.process)?;
+        self.run(messages, false)?;
+        self.verify_late()?;
+        let after = self.sums();
+        let deliveries = after.messages - before.messages;
+        let mut report = meter.stop(&self.target.process, deliveries)?;
+        let sampled = (after.sampled - before.sampled) as f64;
+        report["wire_bytes_per_unit"] =
+            json!((after.bytes - before.bytes) as f64 / deliveries as f64);
+        report["deflated_share"] = json!((after.deflated - before.deflated) as f64 / sampled);
+        report["latency"] = std::mem::take(&mut self.latency).report();
+        Ok(report)
+    }
+
+    /// Lets every sender say `messages` more, until everybody has heard them all. With `joins`,
+    /// one more member comes when about half is heard.
+    fn run(&mut self, messages: u32, mut joins: bool) -> Result<(), Failure> {
+        let start = self.talk.order.len();
+        self.quota += messages;
+        let goal = (self.quota * self.load.senders) as usize;
+        for member in &mut self.members {
+            member.say(self.load.in_flight, self.quota, &mut self.talk)?;
+        }
+        let mut events = Events::with_capacity(self.members.len().clamp(64, 4_096));
+        while !self.is_at(goal) {
+            self.poll.poll(&mut events, Some(self.target.time_left()?))?;
+            events.iter().try_for_each(|event| self.deal_with(event))?;
+            if joins && self.talk.order.len() > usize::midpoint(start, goal) {
+                self.enter()?;
+                joins = false;
+            }
+        }
+        Ok(())
+    }
+
+    fn is_at(&self, goal: usize) -> bool {
+        let order = &self.talk.order;
+        order.len() == goal && self.members.iter().all(|member| member.listener.is_at(order))
+    }
+
+    /// Verifies that whoever came late missed nothing from then on.
+    fn verify_late(&self) -> Result<(), Failure> {
+        let ears = self.members.iter().filter_map(|member| member.listener.ear.as_ref());
+        let late = ears.filter_map(|ear| match &ear.place {
+            Place::Late(heard) => Some(heard),
+            Place::FromTheFirst(_) => None,
+        });
+        if late.into_iter().all(|heard| self.talk.order.ends_with(heard)) {
+            Ok(())
+        } else {
+            Err("a late member heard the messages in another order, or not all".into())
+        }
+    }
+
+    fn deal_with(&mut self, event: &Event) -> Result<(), Failure> {
+        let member = &mut self.members[event.token().0];
+        if event.is_readable() {
+            let own = member.hear(&mut self.buffer, &mut self.talk)?;
+            let now = Instant::now();
+            let waiting = member.voice.iter_mut().flat_map(|voice| voice.waiting.drain(..own));
+            waiting.for_each(|said| self.latency.add(now - said));
+            member.say(own as u32, self.quota, &mut self.talk)?;
+        }
+        member.line.flush()
+    }
+
+    fn sums(&self) -> Sums {
+        let mut sums = Sums::default();
+        for member in &self.members {
+            let listener = &member.listener;
+            sums.messages += listener.messages;
+            sums.bytes += listener.bytes;
+            sums.sampled += listener.ear.as_ref().map_or(0, |_| listener.messages);
+            sums.deflated += listener.ear.as_ref().map_or(0, |ear| ear.deflated);
+        }
+        sums
+    }
+}
+
+/// What was heard by all members together.
+#[derive(Debug, Default)]
+struct Sums {
+    messages: u64,
+    bytes: u64,
+    /// By those who inflate.
+    sampled: u64,
+    /// Of these, compressed ones.
+    deflated: u64,
+}
+
+impl Talk {
+    fn new(load: &Deflate) -> Self {
+        Self {
+            chatter: Chatter::new(load.seed, load.draw),
+            bytes: load.bytes as usize,
+            said: vec![Vec::new(); load.senders as usize],
+            order: Vec::new(),
+            heard: vec![0; load.senders as usize],
+        }
+    }
+
+    /// A sender's next message.
+    fn say(&mut self, sender: u32) -> &[u8] {
+        let said = &mut self.said[sender as usize];
+        said.push(self.chatter.message(sender, said.len() as u32, self.bytes));
+        said.last().expect("it was just said")
+    }
+
+    /// Verifies a message; returns its sender and number.
+    fn verify(&self, message: &[u8]) -> Result<(u32, u32), Failure> {
+        let numbers = chatter::parse(message).ok_or("heard something else than a message")?;
+        let said = self.said.get(numbers.0 as usize).and_then(|said| said.get(numbers.1 as usize));
+        if said.is_some_and(|said| said == message) {
+            Ok(numbers)
+        } else {
+            Err("heard a message that nobody said".into())
+        }
+    }
+
+    /// Verifies that the message at `index` of the order is this one.
+    fn place(&mut self, index: usize, (sender, sequence): (u32, u32)) -> Result<(), Failure> {
+        match self.order.get(index) {
+            Some(&known) if known == (sender, sequence) => Ok(()),
+            None if self.heard[sender as usize] == sequence => {
+                self.heard[sender as usize] += 1;
+                self.order.push((sender, sequence));
+                Ok(())
+            }
+            _ => Err(format!("heard message {sequence} of {sender} out of order").into()),
+        }
+    }
+}
+
+impl Member {
+    /// Reads what there is; returns how many of its own messages it heard.
+    fn hear(&mut self, buffer: &mut [u8], talk: &mut Talk) -> Result<usize, Failure> {
+        let mut own = 0;
+        self.line.hear(buffer, |bytes| {
+            own += self.listener.hear(bytes, talk)?;
+            Ok(())
+        })?;
+        Ok(own)
+    }
+
+    /// Says up to `messages` more, as far as the quota allows.
+    fn say(&mut self, messages: u32, quota: u32, talk: &mut Talk) -> Result<(), Failure> {
+        let Some(voice) = &mut self.voice else { return Ok(()) };
+        for _ in 0..messages.min(quota - voice.said) {
+            voice.say(talk.say(voice.sender), &mut self.line.unsent)?;
+        }
+        self.line.flush()
+    }
+}
+
+impl Listener {
+    fn new(ear: Option<Ear>, sender: Option<u32>) -> Self {
+        Self { frames: Frames::default(), messages: 0, bytes: 0, ear, sender }
+    }
+
+    /// Takes what was received; returns how many of its own messages were in it.
+    fn hear(&mut self, mut bytes: &[u8], talk: &mut Talk) -> Result<usize, Failure> {
+        let mut own = 0;
+        self.bytes += bytes.len() as u64;
+        while let Some(piece) = self.frames.next(&mut bytes) {
+            let sender = self.ear.as_mut().map(|ear| ear.hear(piece, talk)).transpose()?.flatten();
+            own += usize::from(sender.is_some() && sender == self.sender);
+            self.messages += u64::from(piece.ends_message());
+        }
+        Ok(own)
+    }
+
+    /// Whether it has heard all messages up to the end of the order.
+    fn is_at(&self, order: &[(u32, u32)]) -> bool {
+        match self.ear.as_ref().map(|ear| &ear.place) {
+            Some(Place::Late(heard)) => heard.last() == order.last(),
+            Some(Place::FromTheFirst(_)) | None => self.messages == order.len() as u64,
+        }
+    }
+}
+
+impl Ear {
+    fn new(terms: Option<&Terms>, late: bool) -> Self {
+        Self {
+            inflater: terms.map(Inflater::new),
+            first: None,
+            payload: Vec::new(),
+            place: if late { Place::Late(Vec::new()) } else { Place::FromTheFirst(0) },
+            deflated: 0,
+        }
+    }
+
+    /// Takes a piece of a frame; returns the sender of the message that it ends.
+    fn hear(&mut self, piece: Piece, talk: &mut Talk) -> Result<Option<u32>, Failure> {
+        if piece.is_control() {
+            return Ok(None);
+        }
+        let first = *self.first.get_or_insert(piece.first);
+        self.payload.extend_from_slice(piece.payload);
+        if !piece.ends_message() {
+            return Ok(None);
+        }
+        self.first = None;
+        let mut message = std::mem::take(&mut self.payload);
+        if first & frame::RSV1 != 0 {
+            self.deflated += 1;
+            let inflater = self.inflater.as_mut().ok_or("heard a compressed message")?;
+            message = inflater.inflate(&message)?;
+        }
+        let numbers = talk.verify(&message)?;
+        match &mut self.place {
+            Place::Late(heard) => heard.push(numbers),
+            Place::FromTheFirst(index) => {
+                talk.place(*index, numbers)?;
+                *index += 1;
+            }
+        }
+        Ok(Some(numbers.0))
+    }
+}
+
+impl Voice {
+    fn new(sender: u32, load: &Deflate, terms: Option<&Terms>) -> Result<Self, Failure> {
+        let terms = terms.filter(|_| load.send_deflate);
+        let deflater = terms.map(Deflater::new).transpose()?;
+        Ok(Self { sender, said: 0, deflater, waiting: VecDeque::new() })
+    }
+
+    fn say(&mut self, message: &[u8], out: &mut Vec<u8>) -> Result<(), Failure> {
+        out.extend(match &mut self.deflater {
+            Some(deflater) => frame::from_client(
+                Mask::SOME,
+                frame::TEXT | frame::RSV1,
+                &deflater.deflate(message)?,
+            ),
+            None => frame::from_client(Mask::SOME, frame::TEXT, message),
+        });
+        self.said += 1;
+        self.waiting.push_back(Instant::now());
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::chatter::Draw;
+
+    fn talk() -> Talk {
+        Talk::new(&Deflate {
+            members: 3,
+            senders: 2,
+            in_flight: 1,
+            bytes: 150,
+            messages: 1,
+            warm_up: 0,
+            context: Context::Takeover,
+            send_deflate: false,
+            draw: Draw::Zipf,
+            seed: 1,
+        })
+    }
+
+    #[test]
+    fn all_hear_what_was_said_in_one_order() {
+        let mut talk = talk();
+        let said = [0, 1, 0].map(|sender| talk.say(sender).to_vec());
+        let [first, second, third] = said.each_ref().map(|message| talk.verify(message).unwrap());
+        assert_eq!([first, second, third], [(0, 0), (1, 0), (0, 1)]);
+        talk.place(0, first).unwrap();
+        talk.place(1, second).unwrap();
+        talk.place(0, first).unwrap();
+        assert!(talk.place(1, third).is_err());
+        assert!(talk.place(2, first).is_err());
+        talk.place(2, third).unwrap();
+        assert!(talk.verify(b"{}").is_err());
+        assert!(talk.verify(&said[0].to_ascii_uppercase()).is_err());
+    }
+}

@@ -1,0 +1,106 @@
+//! Opening connections (RFC 6455, section 4.1).
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+
+use crate::Failure;
+use crate::flags::Target;
+
+/// The key and the answer to it of the RFC's example.
+const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
+const ACCEPT: &str = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
+
+/// The most bytes of an answer.
+const LONGEST_ANSWER: usize = 4_096;
+
+/// An open WebSocket connection.
+#[derive(Debug)]
+pub struct Opened {
+    pub stream: TcpStream,
+    /// The extensions that are in use.
+    pub extensions: Option<String>,
+    /// What the server sent behind its answer.
+    pub heard: Vec<u8>,
+}
+
+/// Opens a connection to the server's room, and waits until it is open: where connections are not
+/// what is measured, one after the other will do.
+pub fn open(target: &Target, offer: Option<&str>) -> Result<Opened, Failure> {
+    let mut stream = TcpStream::connect_timeout(&target.address, target.time_left()?)?;
+    stream.set_nodelay(true)?;
+    stream.set_read_timeout(Some(target.time_left()?))?;
+    stream.write_all(request(target, offer).as_bytes())?;
+    let mut heard = Vec::new();
+    let mut buffer = [0; 1_024];
+    loop {
+        let count = stream.read(&mut buffer)?;
+        heard.extend_from_slice(&buffer[..count]);
+        if let Some(answer) = Answer::parse(&heard)? {
+            let heard = heard.split_off(answer.size);
+            return Ok(Opened { stream, extensions: answer.extensions, heard });
+        }
+        if count == 0 || heard.len() > LONGEST_ANSWER {
+            return Err("the server did not answer to the end".into());
+        }
+    }
+}
+
+/// The request for an upgrade, with an offer of extensions.
+pub fn request(target: &Target, offer: Option<&str>) -> String {
+    let offer = offer.map_or(String::new(), |o| format!("Sec-WebSocket-Extensions: {o}\r\n"));
+    format!(
+        "GET /room HTTP/1.1\r\nHost: {}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+         Sec-WebSocket-Key: {KEY}\r\nSec-WebSocket-Version: 13\r\n{offer}\r\n",
+        target.address
+    )
+}
+
+/// A complete answer that opens the connection.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Answer {
+    size: usize,
+    extensions: Option<String>,
+}
+
+impl Answer {
+    /// The answer that `bytes` begin with, once it is complete.
+    pub fn parse(bytes: &[u8]) -> Result<Option<Self>, Failure> {
+        let mut headers = [httparse::EMPTY_HEADER; 32];
+        let mut answer = httparse::Response::new(&mut headers);
+        let httparse::Status::Complete(size) = answer.parse(bytes)? else { return Ok(None) };
+        let value = |name: &str| {
+            let header = answer.headers.iter().find(|h| h.name.eq_ignore_ascii_case(name));
+            header.map(|header| String::from_utf8_lossy(header.value).into_owned())
+        };
+        let accepted = value("sec-websocket-accept").is_some_and(|accept| accept == ACCEPT);
+        match answer.code {
+            Some(101) if accepted => {
+                Ok(Some(Self { size, extensions: value("sec-websocket-extensions") }))
+            }
+            code => Err(format!("the server answered with {}", code.unwrap_or(0)).into()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_is_parsed_once_it_is_complete() {
+        let answer = format!(
+            "HTTP/1.1 101 Switching Protocols\r\nsec-websocket-accept: {ACCEPT}\r\n\
+             Sec-WebSocket-Extensions: permessage-deflate\r\n\r\n"
+        );
+        let parsed = Answer::parse(answer.as_bytes()).unwrap().unwrap();
+        assert_eq!(parsed.size, answer.len());
+        assert_eq!(parsed.extensions.as_deref(), Some("permessage-deflate"));
+        assert_eq!(Answer::parse(&answer.as_bytes()[..answer.len() - 1]).unwrap(), None);
+    }
+
+    #[test]
+    fn anything_but_an_upgrade_is_a_failure() {
+        assert!(Answer::parse(b"HTTP/1.1 503 Service Unavailable\r\n\r\n").is_err());
+        assert!(Answer::parse(b"HTTP/1.1 101 X\r\nSec-WebSocket-Accept: x\r\n\r\n").is_err());
+    }
+}

@@ -1,0 +1,215 @@
+//! The command line.
+
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::chatter::Draw;
+use crate::frame::Mask;
+use crate::process::Process;
+use crate::speech::SHORTEST;
+
+/// Loads one WebSocket server, verifies what it answers, and prints what that cost as JSON.
+#[derive(Debug, Parser)]
+#[command(version)]
+pub struct Flags {
+    /// The server's address
+    #[arg(long)]
+    server: SocketAddr,
+    /// The server's process, whose CPU time and memory are measured
+    #[arg(long)]
+    pid: u32,
+    /// Fail when the run takes longer
+    #[arg(long, value_name = "SECONDS", default_value_t = 60)]
+    deadline: u64,
+    /// Mask with zeros, for a server that does not unmask
+    #[arg(long)]
+    zero_mask: bool,
+    #[command(subcommand)]
+    pub load: Load,
+}
+
+/// What to do to the server.
+#[derive(Debug, Subcommand)]
+pub enum Load {
+    /// Every member says a message, waits until it has heard one from each, and so on
+    Everyone(Everyone),
+    /// A few members speak, each with some messages in flight, and all hear
+    Broadcast(Broadcast),
+    /// As broadcast, in compressed JSON
+    Deflate(Deflate),
+    /// Every client hears what it said
+    Echo(Echo),
+    /// New connections, each ended as soon as it is open
+    Handshakes(Handshakes),
+    /// Connections on which nothing happens
+    Idle(Idle),
+}
+
+#[derive(Debug, Args)]
+pub struct Everyone {
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=15_000))]
+    pub members: u32,
+    /// The length of a message
+    #[arg(long, value_parser = message_bytes, default_value = "20")]
+    pub bytes: usize,
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub rounds: u32,
+    /// Rounds that are not measured, before those that are
+    #[arg(long, value_parser = clap::value_parser!(u32).range(0..=1_000_000), default_value_t = 0)]
+    pub warm_up: u32,
+}
+
+#[derive(Debug, Args)]
+pub struct Broadcast {
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=15_000))]
+    pub members: u32,
+    /// How many of the members speak
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=15_000), default_value_t = 4)]
+    pub senders: u32,
+    /// How many messages of its own a sender may still have to hear
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1_024), default_value_t = 1)]
+    pub in_flight: u32,
+    /// The length of a message
+    #[arg(long, value_parser = message_bytes, default_value = "50")]
+    pub bytes: usize,
+    /// The messages of all senders
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=100_000_000))]
+    pub messages: u32,
+    /// Messages that are not measured, before those that are
+    #[arg(long, value_parser = clap::value_parser!(u32).range(0..), default_value_t = 0)]
+    pub warm_up: u32,
+}
+
+#[derive(Debug, Args)]
+pub struct Deflate {
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=15_000))]
+    pub members: u32,
+    /// How many of the members speak
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1_000), default_value_t = 4)]
+    pub senders: u32,
+    /// How many messages of its own a sender may still have to hear
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1_024), default_value_t = 1)]
+    pub in_flight: u32,
+    /// The length of a message
+    #[arg(long, value_parser = clap::value_parser!(u32).range(100..=100_000), default_value_t = 150)]
+    pub bytes: u32,
+    /// The messages of all senders
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=200_000))]
+    pub messages: u32,
+    /// Messages that are not measured, before those that are; a member joins in the midst of them
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=200_000), default_value_t = 100)]
+    pub warm_up: u32,
+    /// What the members offer
+    #[arg(long, value_enum, default_value_t = Context::Takeover)]
+    pub context: Context,
+    /// Compress what is said, too
+    #[arg(long)]
+    pub send_deflate: bool,
+    /// How often each word is used
+    #[arg(long, value_enum, default_value_t = Draw::Zipf)]
+    pub draw: Draw,
+    /// What is said depends on this number only
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+}
+
+/// What becomes of the window between messages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Context {
+    /// It may be kept, as browsers offer
+    Takeover,
+    /// It is not kept in either direction
+    None,
+    /// Nothing is compressed: the same messages, to compare with
+    Off,
+}
+
+#[derive(Debug, Args)]
+pub struct Echo {
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=15_000))]
+    pub connections: u32,
+    /// How many messages a client may still have to hear
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1_024), default_value_t = 1)]
+    pub in_flight: u32,
+    /// The length of a message
+    #[arg(long, value_parser = message_bytes, default_value = "20")]
+    pub bytes: usize,
+    /// The messages of all clients
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=100_000_000))]
+    pub messages: u32,
+    /// Messages that are not measured, before those that are
+    #[arg(long, default_value_t = 0)]
+    pub warm_up: u32,
+    /// Binary messages instead of text
+    #[arg(long)]
+    pub binary: bool,
+    /// In how many frames a message is said
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1_024), default_value_t = 1)]
+    pub fragments: u32,
+}
+
+#[derive(Debug, Args)]
+pub struct Handshakes {
+    /// Fewer than there are ports
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=20_000))]
+    pub count: u32,
+    /// How many at a time
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=256), default_value_t = 16)]
+    pub in_flight: u32,
+    /// Handshakes that are not measured, before those that are
+    #[arg(long, value_parser = clap::value_parser!(u32).range(0..=5_000), default_value_t = 0)]
+    pub warm_up: u32,
+}
+
+#[derive(Debug, Args)]
+pub struct Idle {
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=19_000))]
+    pub connections: u32,
+    /// Negotiate permessage-deflate
+    #[arg(long)]
+    pub deflate: bool,
+    /// Let each connection say a message, and hear it (of a server that echoes)
+    #[arg(long)]
+    pub spoken: bool,
+}
+
+/// The server, and how long there is to deal with it.
+#[derive(Debug)]
+pub struct Target {
+    pub address: SocketAddr,
+    pub process: Process,
+    pub deadline: Instant,
+    /// What to mask frames with.
+    pub mask: Mask,
+}
+
+impl Flags {
+    pub fn target(&self) -> Target {
+        Target {
+            address: self.server,
+            process: Process::new(&self.pid.to_string()),
+            deadline: Instant::now() + Duration::from_secs(self.deadline.min(3_600)),
+            mask: if self.zero_mask { Mask::ZERO } else { Mask::SOME },
+        }
+    }
+}
+
+impl Target {
+    /// The time that is left, or an error where none is.
+    pub fn time_left(&self) -> Result<Duration, String> {
+        let left = self.deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() { Err("the deadline has passed".into()) } else { Ok(left) }
+    }
+}
+
+/// A length that holds a sender's number and its message's, and that any server takes.
+fn message_bytes(argument: &str) -> Result<usize, String> {
+    let bytes: usize = argument.parse().map_err(|error| format!("{error}"))?;
+    if (SHORTEST..=1 << 20).contains(&bytes) {
+        Ok(bytes)
+    } else {
+        Err(format!("a message has {SHORTEST} bytes to 1 MiB"))
+    }
+}

@@ -1,0 +1,213 @@
+//! The one sequence of messages that all members of a room hear.
+
+use std::collections::VecDeque;
+
+use crate::frame::{self, Head};
+use crate::speech::{self, SHORTEST};
+
+/// The most bytes by which the slowest member may be behind the first one.
+const MOST: usize = 256 << 20;
+
+/// Bytes that every member has heard are forgotten when there are so many.
+const TRIM: usize = 1 << 20;
+
+/// The bytes that the member who is furthest has heard.
+///
+/// Only what that member adds is parsed; what the others hear is compared to it, which costs no
+/// more than memcmp, so that a generator on one core can check thousands of members.
+#[derive(Debug)]
+pub struct Reference {
+    bytes: Vec<u8>,
+    /// The offset of the first of `bytes`.
+    start: u64,
+    /// The offset up to which frames were parsed.
+    parsed: u64,
+    /// What every frame looks like, but for its numbers.
+    frame: Vec<u8>,
+    messages: u64,
+    senders: Vec<Sender>,
+    /// Where each round ended: as many messages as there are senders.
+    rounds: Vec<u64>,
+}
+
+/// What was heard of a sender.
+#[derive(Debug, Default)]
+struct Sender {
+    /// The number of its next message.
+    next: u32,
+    /// Where its messages ended that it has not heard itself.
+    ends: VecDeque<u64>,
+}
+
+impl Reference {
+    /// Expects messages of `bytes` bytes from each of `senders`.
+    pub fn new(senders: u32, bytes: usize) -> Self {
+        Self {
+            bytes: Vec::new(),
+            start: 0,
+            parsed: 0,
+            frame: frame::from_server(frame::TEXT, &speech::message(0, 0, bytes)),
+            messages: 0,
+            senders: (0..senders).map(|_| Sender::default()).collect(),
+            rounds: Vec::new(),
+        }
+    }
+
+    /// How many messages were heard by whoever is furthest.
+    pub fn messages(&self) -> u64 {
+        self.messages
+    }
+
+    /// Where they end.
+    pub fn end(&self) -> u64 {
+        self.start + self.bytes.len() as u64
+    }
+
+    /// Where round number `index` ended, if it did.
+    pub fn round_end(&self, index: usize) -> Option<u64> {
+        self.rounds.get(index).copied()
+    }
+
+    /// How many of its own messages a sender heard that has now heard everything up to `position`.
+    pub fn own_heard(&mut self, sender: u32, position: u64) -> usize {
+        let ends = &mut self.senders[sender as usize].ends;
+        let heard = ends.iter().take_while(|&&end| end <= position).count();
+        ends.drain(..heard);
+        heard
+    }
+
+    /// Verifies what a member heard at `position`.
+    pub fn hear(&mut self, position: u64, heard: &[u8]) -> Result<(), String> {
+        let known = &self.bytes[(position - self.start) as usize..];
+        let (old, new) = heard.split_at(heard.len().min(known.len()));
+        if old != &known[..old.len()] {
+            return Err("two members heard different messages".into());
+        }
+        if new.is_empty() { Ok(()) } else { self.extend(new) }
+    }
+
+    fn extend(&mut self, new: &[u8]) -> Result<(), String> {
+        self.bytes.extend_from_slice(new);
+        if self.bytes.len() > MOST {
+            return Err(format!("a member is {MOST} bytes behind the first one"));
+        }
+        let mut at = (self.parsed - self.start) as usize;
+        while let Some(frame) = self.bytes.get(at..at + self.frame.len()) {
+            let (sender, sequence) = verify(frame, &self.frame)?;
+            at += self.frame.len();
+            self.note(sender, sequence, self.start + at as u64)?;
+        }
+        self.parsed = self.start + at as u64;
+        Ok(())
+    }
+
+    fn note(&mut self, sender: u32, sequence: u32, end: u64) -> Result<(), String> {
+        let known = self.senders.get_mut(sender as usize);
+        let known = known.ok_or_else(|| format!("heard sender {sender}, which there is not"))?;
+        if sequence != known.next {
+            let next = known.next;
+            return Err(format!("heard message {sequence} of sender {sender} instead of {next}"));
+        }
+        known.next += 1;
+        known.ends.push_back(end);
+        self.messages += 1;
+        if self.messages.is_multiple_of(self.senders.len() as u64) {
+            self.rounds.push(end);
+        }
+        Ok(())
+    }
+
+    /// Whether it is worth while to find out who is slowest.
+    pub fn is_long(&self) -> bool {
+        self.bytes.len() > TRIM
+    }
+
+    /// Forgets what everybody has heard: the bytes before `slowest`.
+    pub fn trim(&mut self, slowest: u64) {
+        let slowest = slowest.min(self.parsed);
+        // Moving the rest to the front is worth while when it is the smaller part.
+        let heard = (slowest - self.start) as usize;
+        if heard > self.bytes.len() / 2 {
+            self.bytes.drain(..heard);
+            self.start = slowest;
+        }
+    }
+}
+
+/// The numbers in a frame that must be like `expected` in all else.
+fn verify(frame: &[u8], expected: &[u8]) -> Result<(u32, u32), String> {
+    let head = Head::parse(expected).map_or(0, |head| head.size);
+    let digits = head..head + SHORTEST;
+    if frame[..head] != expected[..head] {
+        return Err(format!("heard a frame that begins {:02x?}", &frame[..head]));
+    }
+    if frame[digits.end..] != expected[digits.end..] {
+        return Err("heard a message that nobody said".into());
+    }
+    speech::parse(&frame[head..]).ok_or_else(|| "heard a message without its numbers".into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BYTES: usize = 20;
+    const FRAME: u64 = 22;
+
+    fn frames(numbers: &[(u32, u32)]) -> Vec<u8> {
+        let frame = |&(sender, sequence): &(u32, u32)| {
+            let payload = format!("{sender:08x}{sequence:08x}abcd");
+            frame::from_server(frame::TEXT, payload.as_bytes())
+        };
+        numbers.iter().flat_map(frame).collect()
+    }
+
+    #[test]
+    fn members_may_hear_in_pieces_of_any_size() {
+        let heard = frames(&[(0, 0), (1, 0), (1, 1), (0, 1)]);
+        for size in 1..heard.len() {
+            let mut reference = Reference::new(2, BYTES);
+            let mut position = 0;
+            for piece in heard.chunks(size) {
+                reference.hear(position, piece).unwrap();
+                position += piece.len() as u64;
+            }
+            for piece in heard.chunks(size + 1) {
+                reference.hear(position - heard.len() as u64, piece).unwrap();
+                position += piece.len() as u64;
+            }
+            assert_eq!((reference.messages(), reference.end()), (4, 4 * FRAME));
+            assert_eq!(reference.round_end(1), Some(4 * FRAME));
+            assert_eq!(reference.own_heard(1, 3 * FRAME - 1), 1);
+            assert_eq!(reference.own_heard(1, 3 * FRAME), 1);
+        }
+    }
+
+    #[test]
+    fn what_is_not_as_it_was_said_is_refused() {
+        let refusal = |heard: &[u8]| Reference::new(2, BYTES).hear(0, heard).unwrap_err();
+        assert!(refusal(&frames(&[(0, 1)])).contains("instead of 0"));
+        assert!(refusal(&frames(&[(2, 0)])).contains("which there is not"));
+        let mut heard = frames(&[(0, 0)]);
+        heard[21] = b'x';
+        assert!(refusal(&heard).contains("nobody said"));
+        heard[0] = 0x88;
+        assert!(refusal(&heard).contains("88"));
+    }
+
+    #[test]
+    fn members_must_hear_the_same() {
+        let mut reference = Reference::new(2, BYTES);
+        reference.hear(0, &frames(&[(0, 0), (1, 0)])).unwrap();
+        assert!(reference.hear(0, &frames(&[(1, 0)])).is_err());
+    }
+
+    #[test]
+    fn what_was_heard_by_all_is_forgotten() {
+        let mut reference = Reference::new(1, BYTES);
+        reference.hear(0, &frames(&[(0, 0), (0, 1), (0, 2)])).unwrap();
+        reference.trim(2 * FRAME);
+        reference.hear(2 * FRAME, &frames(&[(0, 2), (0, 3)])).unwrap();
+        assert_eq!((reference.messages(), reference.end()), (4, 4 * FRAME));
+    }
+}

@@ -1,0 +1,231 @@
+//! Members of one room, in which everyone hears everyone who speaks.
+
+use std::collections::VecDeque;
+use std::time::Instant;
+
+use mio::event::Event;
+use mio::{Events, Poll};
+use serde_json::{Value, json};
+
+use crate::Failure;
+use crate::connect;
+use crate::flags::{Broadcast, Everyone, Target};
+use crate::latency::Latency;
+use crate::line::{BUFFER, Line};
+use crate::meter::Meter;
+use crate::reference::Reference;
+use crate::speech::Speech;
+
+/// When a sender says its next message.
+#[derive(Debug, Clone, Copy)]
+enum Pace {
+    /// When it has heard one of everybody.
+    Rounds,
+    /// When it has heard its own, of which so many may be on the way.
+    InFlight(u32),
+}
+
+#[derive(Debug)]
+struct Room<'a> {
+    target: &'a Target,
+    poll: Poll,
+    members: Vec<Member>,
+    reference: Reference,
+    buffer: Vec<u8>,
+    voices: Voices,
+}
+
+/// What is the same for all who speak.
+#[derive(Debug)]
+struct Voices {
+    count: u32,
+    pace: Pace,
+    speech: Speech,
+    /// How many messages each says.
+    quota: u32,
+    latency: Latency,
+}
+
+#[derive(Debug)]
+struct Member {
+    line: Line,
+    /// How many bytes it has heard.
+    position: u64,
+    voice: Option<Voice>,
+}
+
+/// What a member needs that speaks.
+#[derive(Debug)]
+struct Voice {
+    sender: u32,
+    said: u32,
+    /// When it said what it has not heard yet.
+    waiting: VecDeque<Instant>,
+}
+
+/// Each of the members says a message, waits until it has heard one of each, and so on.
+pub fn everyone(target: &Target, load: &Everyone) -> Result<Value, Failure> {
+    let voices = Voices::new(target, load.members, load.bytes, Pace::Rounds);
+    let mut room = Room::open(target, load.members, load.bytes, voices)?;
+    room.run(load.warm_up)?;
+    let mut report = room.measure(load.rounds)?;
+    report["load"] = json!({
+        "name": "everyone", "members": load.members, "bytes": load.bytes, "rounds": load.rounds,
+    });
+    Ok(report)
+}
+
+/// A few members speak, and all hear.
+pub fn broadcast(target: &Target, load: &Broadcast) -> Result<Value, Failure> {
+    if load.senders > load.members {
+        return Err("there are fewer members than senders".into());
+    }
+    let voices = Voices::new(target, load.senders, load.bytes, Pace::InFlight(load.in_flight));
+    let mut room = Room::open(target, load.members, load.bytes, voices)?;
+    room.run(load.warm_up.div_ceil(load.senders))?;
+    let mut report = room.measure(load.messages.div_ceil(load.senders))?;
+    report["load"] = json!({
+        "name": "broadcast", "members": load.members, "senders": load.senders,
+        "in_flight": load.in_flight, "bytes": load.bytes, "messages": load.messages,
+    });
+    Ok(report)
+}
+
+impl<'a> Room<'a> {
+    fn open(
+        target: &'a Target,
+        members: u32,
+        bytes: usize,
+        voices: Voices,
+    ) -> Result<Self, Failure> {
+        let mut room = Self {
+            target,
+            poll: Poll::new()?,
+            members: Vec::new(),
+            reference: Reference::new(voices.count, bytes),
+            buffer: vec![0; BUFFER],
+            voices,
+        };
+        (0..members).try_for_each(|index| room.enter(index, members))?;
+        Ok(room)
+    }
+
+    /// Opens a member's connection. Those who speak are evenly spread among those who listen.
+    fn enter(&mut self, index: u32, members: u32) -> Result<(), Failure> {
+        let opened = connect::open(self.target, None)?;
+        if !opened.heard.is_empty() {
+            return Err("a member heard something before anybody spoke".into());
+        }
+        let every = members / self.voices.count;
+        let sender = index / every;
+        let speaks = index.is_multiple_of(every) && sender < self.voices.count;
+        let voice = speaks.then(|| Voice { sender, said: 0, waiting: VecDeque::new() });
+        let line = Line::new(opened, &self.poll, index as usize)?;
+        self.members.push(Member { line, position: 0, voice });
+        Ok(())
+    }
+
+    /// Lets every sender say `messages` more, and reports what that cost.
+    fn measure(&mut self, messages: u32) -> Result<Value, Failure> {
+        self.voices.latency = Latency::default();
+        let before = self.reference.messages();
+        let meter = Meter::start(&self.target.process)?;
+        self.run(messages)?;
+        let heard = self.reference.messages() - before;
+        let mut report = meter.stop(&self.target.process, heard * self.members.len() as u64)?;
+        report["latency"] = std::mem::take(&mut self.voices.latency).report();
+        Ok(report)
+    }
+
+    /// Lets every sender say `messages` more, until everybody has heard them all.
+    fn run(&mut self, messages: u32) -> Result<(), Failure> {
+        self.voices.quota += messages;
+        let goal = u64::from(self.voices.quota) * u64::from(self.voices.count);
+        self.members.iter_mut().try_for_each(|member| member.start(&self.voices))?;
+        let mut events = Events::with_capacity(self.members.len().clamp(64, 4_096));
+        while !self.is_at(goal) {
+            self.poll.poll(&mut events, Some(self.target.time_left()?))?;
+            events.iter().try_for_each(|event| self.deal_with(event))?;
+            self.trim();
+        }
+        Ok(())
+    }
+
+    fn is_at(&self, goal: u64) -> bool {
+        let end = self.reference.end();
+        self.reference.messages() >= goal && self.members.iter().all(|m| m.position == end)
+    }
+
+    fn trim(&mut self) {
+        if self.reference.is_long() {
+            let slowest = self.members.iter().map(|member| member.position).min();
+            self.reference.trim(slowest.unwrap_or(0));
+        }
+    }
+
+    fn deal_with(&mut self, event: &Event) -> Result<(), Failure> {
+        let member = &mut self.members[event.token().0];
+        if event.is_readable() {
+            member.hear(&mut self.buffer, &mut self.reference)?;
+            member.answer(&mut self.reference, &mut self.voices);
+        }
+        member.line.flush()
+    }
+}
+
+impl Voices {
+    fn new(target: &Target, count: u32, bytes: usize, pace: Pace) -> Self {
+        let speech = Speech::new(target.mask, bytes);
+        Self { count, pace, speech, quota: 0, latency: Latency::default() }
+    }
+}
+
+impl Member {
+    /// Says its first messages.
+    fn start(&mut self, voices: &Voices) -> Result<(), Failure> {
+        let first = if let Pace::InFlight(messages) = voices.pace { messages } else { 1 };
+        if let Some(voice) = &mut self.voice {
+            voice.say(first, voices, Instant::now(), &mut self.line.unsent);
+        }
+        self.line.flush()
+    }
+
+    /// Reads what there is, and verifies it.
+    fn hear(&mut self, buffer: &mut [u8], reference: &mut Reference) -> Result<(), Failure> {
+        self.line.hear(buffer, |bytes| {
+            reference.hear(self.position, bytes)?;
+            self.position += bytes.len() as u64;
+            Ok(())
+        })
+    }
+
+    /// Says what the pace asks for after hearing.
+    fn answer(&mut self, reference: &mut Reference, voices: &mut Voices) {
+        let Some(voice) = &mut self.voice else { return };
+        let own = reference.own_heard(voice.sender, self.position);
+        let now = Instant::now();
+        voice.waiting.drain(..own).for_each(|said| voices.latency.add(now - said));
+        let due = match voices.pace {
+            Pace::InFlight(_) => own as u32,
+            Pace::Rounds => u32::from(voice.has_heard_round(self.position, reference)),
+        };
+        voice.say(due, voices, now, &mut self.line.unsent);
+    }
+}
+
+impl Voice {
+    /// Says up to `messages` more, as far as the quota allows.
+    fn say(&mut self, messages: u32, voices: &Voices, now: Instant, out: &mut Vec<u8>) {
+        for _ in 0..messages.min(voices.quota - self.said) {
+            voices.speech.say(self.sender, self.said, out);
+            self.said += 1;
+            self.waiting.push_back(now);
+        }
+    }
+
+    /// Whether a member at `position` has heard the round in which it spoke last.
+    fn has_heard_round(&self, position: u64, reference: &Reference) -> bool {
+        let round = self.said.checked_sub(1).and_then(|round| reference.round_end(round as usize));
+        round.is_some_and(|end| end <= position)
+    }
+}

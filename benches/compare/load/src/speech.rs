@@ -1,0 +1,73 @@
+//! What senders say: their number, the message's number, and some letters.
+
+use crate::frame::{self, Mask};
+
+/// The two numbers, eight hexadecimal digits each.
+pub const SHORTEST: usize = 16;
+
+/// Says messages of one length.
+#[derive(Debug, Clone)]
+pub struct Speech {
+    mask: Mask,
+    /// A client's frame with any numbers.
+    frame: Vec<u8>,
+    /// Where in the frame the numbers go.
+    digits: usize,
+}
+
+impl Speech {
+    pub fn new(mask: Mask, bytes: usize) -> Self {
+        let message = message(0, 0, bytes);
+        let frame = frame::from_client(mask, frame::TEXT, &message);
+        let digits = frame.len() - message.len();
+        Self { mask, frame, digits }
+    }
+
+    /// Appends the masked frame of a sender's message to `out`.
+    pub fn say(&self, sender: u32, sequence: u32, out: &mut Vec<u8>) {
+        let start = out.len() + self.digits;
+        out.extend_from_slice(&self.frame);
+        let digits = &mut out[start..start + SHORTEST];
+        digits.copy_from_slice(&numbers(sender, sequence));
+        self.mask.apply(digits);
+    }
+}
+
+/// A sender's message of `bytes` bytes.
+pub fn message(sender: u32, sequence: u32, bytes: usize) -> Vec<u8> {
+    let letters = (b'a'..=b'z').cycle().take(bytes - SHORTEST);
+    numbers(sender, sequence).into_iter().chain(letters).collect()
+}
+
+fn numbers(sender: u32, sequence: u32) -> [u8; SHORTEST] {
+    let mut number = u64::from(sender) << 32 | u64::from(sequence);
+    let mut digits = [0; SHORTEST];
+    for digit in digits.iter_mut().rev() {
+        *digit = b"0123456789abcdef"[(number & 0xf) as usize];
+        number >>= 4;
+    }
+    digits
+}
+
+/// The sender and the message's number that a message begins with.
+pub fn parse(message: &[u8]) -> Option<(u32, u32)> {
+    let digits = std::str::from_utf8(message.get(..SHORTEST)?).ok()?;
+    let number = u64::from_str_radix(digits, 16).ok()?;
+    Some(((number >> 32) as u32, number as u32))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_said_can_be_parsed() {
+        let mut out = Vec::new();
+        Speech::new(Mask::SOME, 20).say(0x1f, 0xdead_beef, &mut out);
+        assert_eq!(&out[..6], [0x81, 0x94, 0x37, 0xfa, 0x21, 0x3d]);
+        let mut message = out.split_off(6);
+        Mask::SOME.apply(&mut message);
+        assert_eq!(message, b"0000001fdeadbeefabcd");
+        assert_eq!(parse(&message), Some((0x1f, 0xdead_beef)));
+    }
+}

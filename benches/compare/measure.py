@@ -1,0 +1,119 @@
+"""One run of one server under one load: started, measured, ended."""
+
+import json
+import os
+import re
+import select
+import socket
+import subprocess
+import time
+from contextlib import contextmanager
+
+from peers import GENERATOR, SERVERS, Setting
+from rows import deflate_of, server_of
+
+# How long a server may take to start and to end, and a load to finish.
+START_SECONDS = 20
+END_SECONDS = 10
+LOAD_SECONDS = 120
+
+# townhall prints an address, the others a port.
+LISTENING = re.compile(rb"listening on (?:http://127\.0\.0\.1:)?(\d+)")
+
+
+class Failure(Exception):
+    """A run that did not work."""
+
+
+def measure(row, runs):
+    """Measure the contestants of a row in turn, `runs` times; return the reports of each."""
+    reports = {name: [] for name in row.contestants}
+    for _ in range(runs):
+        for name in row.contestants:
+            reports[name].append(measure_once(row, name))
+    return reports
+
+
+def measure_once(row, name):
+    """Start a server, load it, end it; return the generator's report."""
+    server = SERVERS[server_of(name)]
+    setting = Setting(row.mode, deflate_of(name), row.connections + 16, row.flags.get("bytes", 0))
+    with running(server, setting) as (process, port):
+        load = [GENERATOR, "--server", f"127.0.0.1:{port}", "--pid", process.pid,
+                "--deadline", LOAD_SECONDS, *server.load_flags, *row.arguments(name)]
+        try:
+            done = subprocess.run(pinned(1, load), capture_output=True, text=True,
+                                  timeout=LOAD_SECONDS + END_SECONDS, check=False)
+        except subprocess.TimeoutExpired as error:
+            raise Failure(f"{row.title}: {name}: the load generator did not end") from error
+        if done.returncode:
+            raise Failure(f"{row.title}: {name}: {done.stderr.strip()}")
+    return json.loads(done.stdout)
+
+
+def pinned(core, command):
+    """Return the command line on one of two cores; taskset becomes the program it starts."""
+    words = [str(word) for word in command]
+    return words if os.cpu_count() < 2 else ["taskset", "--cpu-list", str(core), *words]
+
+
+@contextmanager
+def running(server, setting):
+    """Start a server for the time of the block; yield its process and port."""
+    command = server.command(setting)
+    port = free_port() if server.is_told_its_port else None
+    if port:
+        command = [*command, f"127.0.0.1:{port}"]
+    output = subprocess.DEVNULL if port else subprocess.PIPE
+    process = subprocess.Popen(pinned(0, command), stdout=output)
+    try:
+        if port:
+            wait_for(port)
+        yield process, port or read_port(process)
+    finally:
+        end(process)
+
+
+def free_port():
+    """Return a port that nothing listens on."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return listener.getsockname()[1]
+
+
+def wait_for(port):
+    """Wait until something listens on a port."""
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline:
+        try:
+            socket.create_connection(("127.0.0.1", port), timeout=1).close()
+            return
+        except ConnectionRefusedError:
+            time.sleep(0.05)
+    raise Failure(f"nothing listens on port {port}")
+
+
+def read_port(process):
+    """Read what the server prints until it tells its port."""
+    deadline = time.monotonic() + START_SECONDS
+    printed = b""
+    while found := select.select([process.stdout], [], [], deadline - time.monotonic())[0]:
+        piece = os.read(found[0].fileno(), 4096)
+        printed += piece
+        match = LISTENING.search(printed)
+        if match and printed.endswith(b"\n"):
+            return int(match[1])
+        if not piece:
+            break
+    raise Failure(f"{process.args} did not start: {printed.decode(errors='replace')}")
+
+
+def end(process):
+    """End a server by its process id, and wait until it is gone."""
+    process.terminate()
+    try:
+        process.wait(END_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+    if process.stdout:
+        process.stdout.close()

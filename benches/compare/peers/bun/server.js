@@ -1,0 +1,35 @@
+// A chat on Bun, as its documentation writes one: a topic that everyone subscribes to.
+
+import { parseArgs } from "node:util";
+
+const { values: flags } = parseArgs({
+  options: {
+    port: { type: "string", default: "0" },
+    mode: { type: "string", default: "broadcast" },
+    deflate: { type: "string", default: "off" },
+  },
+});
+
+const ROOM = "room";
+const compress = flags.deflate !== "off";
+
+const server = Bun.serve({
+  hostname: "127.0.0.1",
+  port: Number(flags.port),
+  fetch(request, server) {
+    if (server.upgrade(request)) return undefined;
+    return new Response("This is a chat for WebSocket clients.\n", { status: 426 });
+  },
+  websocket: {
+    perMessageDeflate: compress,
+    open(client) {
+      if (flags.mode === "broadcast") client.subscribe(ROOM);
+    },
+    message(client, message) {
+      if (flags.mode === "echo") client.send(message, compress);
+      else server.publish(ROOM, message, compress);
+    },
+  },
+});
+
+console.log(`listening on ${server.port}`);

@@ -1,0 +1,117 @@
+"""Tables in Markdown."""
+
+from statistics import median
+
+from peers import SERVERS
+from rows import deflate_of, server_of
+
+DEFLATE_TITLES = {"off": "", "takeover": ", deflate", "none": ", deflate without context"}
+
+
+def table(row, reports):
+    """Return the table of a row."""
+    columns = columns_of(row)
+    lines = [
+        f"\n### {row.title}\n",
+        line(["server", *columns]),
+        line(["---", *["---:" for _ in columns]]),
+    ]
+    base = next((reports[name] for name in row.contestants if server_of(name) == "townhall"), None)
+    for name in row.contestants:
+        lines.append(line([title(name), *(cell(reports[name], base) for cell in columns.values())]))
+    return "\n".join(lines)
+
+
+def line(cells):
+    """Return a line of a table."""
+    return f"| {' | '.join(cells)} |"
+
+
+def title(contestant):
+    """Return a contestant's title."""
+    return SERVERS[server_of(contestant)].title + DEFLATE_TITLES[deflate_of(contestant)]
+
+
+def columns_of(row):
+    """Return the columns of a row's table: from the reports, and townhall's, to what is shown."""
+    if row.name == "idle":
+        return {
+            **cost_columns(f"memory per {row.unit}", "bytes_per_unit", size),
+            "Pss": shown("pss_bytes_per_unit", size),
+        }
+    columns = cost_columns(f"CPU per {row.unit}", "server_cpu_ns_per_unit", duration)
+    if row.name == "deflate":
+        columns["on the wire"] = shown("wire_bytes_per_unit", size)
+    return {
+        **columns,
+        "per CPU second": shown("units_per_server_cpu_second", count),
+        "per second": shown("units_per_second", count),
+        **{name: shown(f"latency.{field}", microseconds)
+           for name, field in (("p50", "p50_us"), ("p99", "p99_us"), ("p99.9", "p99_9_us"))},
+        "server's CPU": shown("server_cpu_share", percent),
+        "generator's CPU": shown("generator_cpu_share", percent),
+    }
+
+
+def cost_columns(name, field, form):
+    """Return the columns of what is compared: the median, all runs, and beside townhall's."""
+    def spread(reports, _base):
+        costs = values(reports, field)
+        return f"{form(min(costs))} – {form(max(costs))}"
+
+    def ratio(reports, base):
+        if not base or (own := median(values(base, field))) <= 0:
+            return ""
+        return f"{digits(median(values(reports, field)) / own)}×"
+
+    return {name: shown(field, form), "least – most": spread, "beside townhall": ratio}
+
+
+def shown(field, form):
+    """Return the column of a field's median."""
+    def cell(reports, _base):
+        known = [value for value in values(reports, field) if value is not None]
+        return form(median(known)) if known else ""
+    return cell
+
+
+def values(reports, field):
+    """Return the values of a field, which may be a field of a field."""
+    outer, _, inner = field.partition(".")
+    return [report[outer][inner] if inner else report[outer] for report in reports]
+
+
+def duration(nanoseconds):
+    """Return a time in a unit that fits it."""
+    for limit, unit_size, unit in ((1e3, 1, "ns"), (1e6, 1e3, "µs"), (1e9, 1e6, "ms")):
+        if nanoseconds < limit:
+            return f"{digits(nanoseconds / unit_size)} {unit}"
+    return f"{digits(nanoseconds / 1e9)} s"
+
+
+def microseconds(value):
+    """Return a time that is given in microseconds."""
+    return duration(1_000 * value)
+
+
+def count(value):
+    """Return a number of things in a unit that fits it."""
+    for unit_size, unit in ((1e6, "M"), (1e3, "k")):
+        if value >= unit_size:
+            return f"{digits(value / unit_size)} {unit}"
+    return digits(value)
+
+
+def size(value):
+    """Return a number of bytes."""
+    return f"{value:,.0f} B"
+
+
+def percent(share):
+    """Return a share as a percentage."""
+    return f"{100 * share:.0f}%"
+
+
+def digits(value):
+    """Return a number with three digits."""
+    return f"{value:.0f}" if value >= 100 else f"{value:.3g}"

@@ -1,0 +1,195 @@
+"""The rows of the table: which load meets which servers."""
+
+from dataclasses import dataclass, replace
+
+# A contestant is a server, or a server and how it compresses: "ws:takeover".
+RUST = ("tungstenite", "tokio-websockets", "fastwebsockets")
+PEERS = ("bun", "ws", *RUST)
+FLOORS = ("floor-message", "floor-round")
+BROADCAST = ("townhall", *PEERS, "wsbroad", *FLOORS)
+DEFLATE = ("townhall:takeover", "townhall:none", "bun:takeover", "ws:takeover", "ws:none")
+
+# How much less work the slowest servers get, so that a run takes seconds and not minutes. All
+# figures are per unit of work, and a warm-up comes first.
+LESS_WORK = {"ws": 20}
+
+
+@dataclass(frozen=True)
+class Row:
+    """One load, and who meets it."""
+
+    # What --rows selects; the load generator's subcommand.
+    name: str
+    title: str
+    # The generator's flags. Those of `work` are an amount.
+    flags: dict
+    work: dict
+    contestants: tuple
+    # The unit of work.
+    unit: str = "delivery"
+    mode: str = "broadcast"
+    connections: int = 0
+    # The least work that shows something, for slow servers and for a quick run.
+    least: int = 1
+
+    def only(self, servers):
+        """Return the row for the contestants that are one of these servers."""
+        chosen = (name for name in self.contestants if server_of(name) in servers)
+        return replace(self, contestants=tuple(chosen))
+
+    def quick(self):
+        """Return the row with as little work as shows that it works."""
+        flags = {**self.flags, "connections": 100} if self.name == "idle" else self.flags
+        return replace(self, flags=flags, work={flag: self.least for flag in self.work})
+
+    def arguments(self, contestant):
+        """Return the load generator's arguments for a contestant."""
+        less = LESS_WORK.get(server_of(contestant), 1)
+        work = {flag: max(amount // less, self.least) for flag, amount in self.work.items()}
+        words = [self.name]
+        for flag, value in {**self.flags, **work}.items():
+            words += [f"--{flag}"] if value is True else [f"--{flag}", str(value)]
+        if self.name == "deflate":
+            words += ["--context", deflate_of(contestant)]
+        return words
+
+
+def server_of(contestant):
+    """Return the name of a contestant's server."""
+    return contestant.partition(":")[0]
+
+
+def deflate_of(contestant):
+    """Return how a contestant compresses."""
+    return contestant.partition(":")[2] or "off"
+
+
+def everyone(members, rounds):
+    """Each of the members speaks and waits until it has heard everybody."""
+    return Row(
+        name="everyone",
+        title=f"everyone talks: {members:,} members, 20 B",
+        flags={"members": members, "bytes": 20},
+        work={"rounds": rounds, "warm-up": rounds // 10},
+        # A round of 2,000 members takes `ws` half a minute.
+        contestants=tuple(name for name in BROADCAST if name != "ws" or members < 2_000),
+        connections=members,
+    )
+
+
+def broadcast(members, senders, in_flight, size, deliveries):
+    """A few members speak, and all hear."""
+    who = "1 sender" if senders == 1 else f"{senders} senders"
+    messages = deliveries // members
+    return Row(
+        name="broadcast",
+        title=f"broadcast: {members:,} members, {who}, {in_flight} in flight, {size} B",
+        flags={"members": members, "senders": senders, "in-flight": in_flight, "bytes": size},
+        work={"messages": messages, "warm-up": messages // 10},
+        contestants=BROADCAST,
+        connections=members,
+        least=2 * senders * in_flight,
+    )
+
+
+def deflate(members, size, in_flight, messages):
+    """The same in compressed JSON. The warm-up fills a window of 32 KiB."""
+    return Row(
+        name="deflate",
+        title=f"broadcast, compressed: {members:,} members, 4 senders, {in_flight} in flight, "
+              f"{size} B of JSON",
+        flags={"members": members, "senders": 4, "in-flight": in_flight, "bytes": size},
+        work={"messages": messages, "warm-up": messages // 3},
+        contestants=DEFLATE,
+        connections=members + 1,
+        least=300,
+    )
+
+
+def echo(connections, in_flight, size, messages, **flags):
+    """Each client hears what it said."""
+    kind = "binary" if flags.get("binary") else "text"
+    if "fragments" in flags:
+        kind += f" in {flags['fragments']} fragments"
+    plural = "connection" if connections == 1 else "connections"
+    return Row(
+        name="echo",
+        title=f"echo: {connections:,} {plural}, {in_flight} in flight, {amount(size)}, {kind}",
+        flags={"connections": connections, "in-flight": in_flight, "bytes": size, **flags},
+        work={"messages": messages, "warm-up": messages // 10},
+        contestants=("townhall", *PEERS, *(() if "fragments" in flags else FLOORS)),
+        unit="message",
+        mode="echo",
+        connections=connections,
+        least=2 * connections * in_flight,
+    )
+
+
+def idle(connections, *, compressed=False, spoken=False):
+    """Connections on which nothing happens."""
+    details = (", deflate" if compressed else "") + (", after a message each" if spoken else "")
+    suffix = ":takeover" if compressed else ""
+    names = ("townhall", "bun", "ws") if compressed else ("townhall", *PEERS)
+    flags = {"deflate": True} if compressed else {}
+    return Row(
+        name="idle",
+        title=f"idle: {connections:,} connections{details}",
+        flags={"connections": connections, **flags, **({"spoken": True} if spoken else {})},
+        work={},
+        contestants=tuple(name + suffix for name in names),
+        unit="connection",
+        mode="echo" if spoken else "broadcast",
+        connections=connections,
+    )
+
+
+def handshakes(count):
+    """New connections, each ended as soon as it is open."""
+    return Row(
+        name="handshakes",
+        title="handshakes: 16 at a time",
+        flags={"in-flight": 16},
+        work={"count": count, "warm-up": count // 10},
+        contestants=("townhall", *PEERS),
+        unit="handshake",
+        connections=1_000,
+        least=50,
+    )
+
+
+def amount(size):
+    """Return a number of bytes in a unit that fits it."""
+    for shift, unit in ((20, "MiB"), (10, "KiB")):
+        if size >= 1 << shift:
+            return f"{size >> shift} {unit}"
+    return f"{size} B"
+
+
+ROWS = [
+    everyone(10, 10_000),
+    everyone(100, 1_000),
+    everyone(500, 100),
+    everyone(2_000, 10),
+    *(broadcast(members, 4, in_flight, 50, deliveries)
+      for members in (10, 100, 1_000)
+      for in_flight, deliveries in ((1, 600_000), (4, 1_500_000), (32, 4_000_000))),
+    broadcast(1_000, 1, 1, 100, 600_000),
+    broadcast(10_000, 1, 1, 100, 600_000),
+    *(deflate(members, size, 4, messages)
+      for members, messages in ((100, 6_000), (500, 2_000))
+      for size in (150, 600)),
+    deflate(100, 150, 1, 3_000),
+    *(echo(connections, 1, size, messages)
+      for size, messages in ((20, 100_000), (1 << 10, 100_000), (16 << 10, 40_000))
+      for connections in (1, 64, 1_000)),
+    *(echo(connections, 1, 1 << 20, 1_000) for connections in (1, 64)),
+    *(echo(64, in_flight, size, messages, **({"binary": True} if binary else {}))
+      for in_flight, size, messages in ((16, 20, 1_000_000), (64, 20, 3_000_000),
+                                        (16, 1 << 10, 500_000), (64, 1 << 10, 500_000))
+      for binary in (False, True)),
+    echo(64, 4, 1 << 10, 100_000, fragments=64),
+    handshakes(10_000),
+    *(idle(connections, compressed=compressed)
+      for connections in (2_000, 15_000) for compressed in (False, True)),
+    *(idle(2_000, compressed=compressed, spoken=True) for compressed in (False, True)),
+]

@@ -1,0 +1,131 @@
+//! Property: however a conversation is cut into pieces, the same is received, the same failure
+//! ends it, and the same bytes answer it, whatever was inflated before for others. After an upgrade
+//! these are whole frames, and nothing follows a close frame.
+//!
+//! Input: four sizes of pieces, see `pieces.rs`; what a client sends, from its request on.
+
+#![no_main]
+
+mod pieces;
+
+use std::sync::Arc;
+
+use libfuzzer_sys::fuzz_target;
+use townhall::protocol::frame::frame_size;
+use townhall::protocol::{
+    CloseCode, Connection, Deflate, Failure, Incoming, Inflater, Limits, Opcode, Received, Refusal,
+    Request, Response, Terms,
+};
+
+/// Small, so that inputs reach them.
+const LIMITS: Limits = Limits {
+    max_head_bytes: 1024,
+    max_headers: 20,
+    max_message_bytes: 600,
+    max_empty_fragments: 3,
+};
+
+/// What a conversation came to.
+#[derive(Debug, Default, PartialEq)]
+struct Outcome<'a> {
+    received: Vec<Received<'a>>,
+    failure: Option<Failure>,
+    sent: Vec<u8>,
+}
+
+fuzz_target!(|data: &[u8]| {
+    let Some((sizes, conversation)) = data.split_first_chunk::<4>() else { return };
+    let (mut whole, mut pieces) = (conversation.to_vec(), conversation.to_vec());
+    let mut inflater = Inflater::default();
+    let outcome = converse(std::iter::once(&mut whole[..]), &mut inflater);
+    assert_eq!(converse(split(&mut pieces, sizes), &mut inflater), outcome);
+    check_sent(&outcome.sent);
+});
+
+fn split<'a>(mut bytes: &'a mut [u8], sizes: &[u8; 4]) -> impl Iterator<Item = &'a mut [u8]> {
+    pieces::piece_lengths(bytes.len(), sizes).map(move |length| {
+        let (piece, rest) = std::mem::take(&mut bytes).split_at_mut(length);
+        bytes = rest;
+        piece
+    })
+}
+
+/// Plays the server, to which the pieces arrive one by one.
+fn converse<'a>(
+    pieces: impl Iterator<Item = &'a mut [u8]>,
+    inflater: &mut Inflater,
+) -> Outcome<'a> {
+    let mut connection = Connection::new(Arc::new(LIMITS));
+    let mut outcome = Outcome::default();
+    for mut piece in pieces {
+        // Once it has failed, a connection is closed, and takes whatever comes without a word.
+        while let Some(result) = connection.receive(&mut piece, inflater).transpose() {
+            match result {
+                Ok(received) => {
+                    answer(&mut connection, &received, &mut outcome.sent);
+                    outcome.received.push(received);
+                }
+                Err(failure) => {
+                    answer_failure(&mut connection, failure, &mut outcome.sent);
+                    assert_eq!(outcome.failure.replace(failure), None, "failed twice");
+                }
+            }
+        }
+        assert!(piece.is_empty(), "receive stopped before the end");
+    }
+    outcome
+}
+
+fn answer(connection: &mut Connection, received: &Received<'_>, out: &mut Vec<u8>) {
+    match received {
+        Received::Head(head) => match negotiate(head) {
+            Ok(terms) => connection.accept(&terms, out),
+            Err(refusal) => connection.respond(&Response::refusal(refusal), false, out),
+        },
+        Received::Frames(Incoming::Ping(payload)) => connection.pong(payload, out),
+        Received::Frames(Incoming::Close(frame)) => connection.answer_close(frame.as_ref(), out),
+        Received::Frames(incoming) => match incoming.message() {
+            // An empty message stands for a server that wants to close.
+            Some(message) if message.payload().is_empty() => {
+                connection.close(CloseCode::GOING_AWAY, "empty", out);
+            }
+            // Whatever else is said is echoed.
+            Some(message) => message.encode(out),
+            None => {}
+        },
+    }
+}
+
+/// The client decides whether it keeps its context, so that both ways of inflating are met.
+fn negotiate(head: &[u8]) -> Result<Terms, Refusal> {
+    let deflate = Deflate { client_context_takeover: true, ..Deflate::default() };
+    let request = Request::parse(head, LIMITS.max_headers)?;
+    Terms::negotiate(&request, &["chat".to_owned()], Some(&deflate))
+}
+
+fn answer_failure(connection: &mut Connection, failure: Failure, out: &mut Vec<u8>) {
+    match failure {
+        Failure::Handshake(refusal) => {
+            connection.respond(&Response::refusal(refusal), false, out);
+        }
+        Failure::Protocol(violation) => connection.fail(violation, out),
+    }
+    assert!(connection.is_closed());
+}
+
+/// RFC 6455, section 5.5.1: "The application MUST NOT send any more data frames after sending a
+/// Close frame."
+fn check_sent(sent: &[u8]) {
+    if !sent.starts_with(b"HTTP/1.1 101 ") {
+        return;
+    }
+    let head = sent.windows(4).position(|bytes| bytes == b"\r\n\r\n").expect("an empty line");
+    let mut frames = &sent[head + 4..];
+    while !frames.is_empty() {
+        let size = frame_size(frames).expect("a whole header");
+        let (frame, rest) = frames.split_at(size);
+        let is_close = frame[0] & 0x0f == Opcode::Close as u8;
+        assert!(!is_close || rest.is_empty(), "something follows the close frame");
+        frames = rest;
+    }
+}

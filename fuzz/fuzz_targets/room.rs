@@ -1,0 +1,39 @@
+//! Property: whoever comes, goes, talks, reads or does not, every member receives exactly what was
+//! said to it, in order, and can inflate it with the context that it negotiated; whoever is closed
+//! receives a close frame, and nothing after it.
+//!
+//! Input: steps of three bytes: what happens, to whom, how much.
+
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use townhall::simulation::{Action, Simulation, Step};
+
+/// Each step costs memory and time; more of them show nothing new.
+const MAX_STEPS: usize = 600;
+
+fuzz_target!(|data: &[u8]| {
+    let mut simulation = Simulation::default();
+    for &[what, whom, amount] in data.as_chunks::<3>().0.iter().take(MAX_STEPS) {
+        simulation.step(&step(what, whom.into(), amount.into()));
+    }
+    simulation.finish();
+});
+
+fn step(what: u8, whom: usize, amount: usize) -> Step {
+    let length = amount * 24;
+    let action = match what % 16 {
+        0 => return Step::Connect { offer: whom, room: amount },
+        1 | 2 => return Step::Flush,
+        3 => Action::Join(amount),
+        4 => Action::Leave,
+        5 => Action::Close,
+        6 => Action::Break,
+        7 => Action::Send(length),
+        8 | 9 => Action::SayToOthers(length),
+        10 => Action::Read(1_000_000),
+        11 => Action::Read(length),
+        _ => Action::Say(length),
+    };
+    Step::Peer(whom, action)
+}

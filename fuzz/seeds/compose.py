@@ -1,0 +1,78 @@
+#!/usr/bin/env python3
+"""Makes the seeds of the targets `deflate` and `room`, which no client can be recorded for."""
+
+import random
+import zlib
+from pathlib import Path
+
+CORPUS = Path(__file__).resolve().parents[1] / "corpus"
+
+NEGOTIATE, INFLATE, DEFLATE = 0, 1, 2
+CONNECT, FLUSH, JOIN, LEAVE, CLOSE, BREAK, SEND, SAY_TO_OTHERS, READ, READ_SOME, SAY = (
+    0, 1, 3, 4, 5, 6, 7, 8, 10, 11, 12)
+
+OFFERS = {
+    "chromium": "permessage-deflate; client_max_window_bits",
+    "list": 'permessage-deflate; server_max_window_bits=10; client_max_window_bits="12", '
+            "permessage-deflate; server_no_context_takeover, permessage-deflate",
+    "eight": "permessage-deflate; server_max_window_bits=8",
+    "quoted": 'x; a="b\\"c, d", permessage-deflate; client_no_context_takeover',
+    "twice": "permessage-deflate; server_no_context_takeover; server_no_context_takeover",
+}
+
+
+def compressed(message):
+    """Return the message as RFC 7692, section 7.2.1, has it."""
+    stream = zlib.compressobj(9, zlib.DEFLATED, -15)
+    return (stream.compress(message) + stream.flush(zlib.Z_SYNC_FLUSH))[:-4]
+
+
+def deflate_seeds():
+    """Yield names and inputs of `deflate`."""
+    for number, (name, offer) in enumerate(OFFERS.items()):
+        yield f"offer-{name}", bytes([NEGOTIATE, 6 + number]) + offer.encode()
+    # The examples of RFC 7692, section 7.2.3.
+    yield "hello", bytes([INFLATE, 5]) + bytes.fromhex("f248cdc9c90700")
+    yield "stored", bytes([INFLATE, 5]) + bytes.fromhex("000500faff48656c6c6f00")
+    yield "last-block", bytes([INFLATE, 5]) + bytes.fromhex("f348cdc9c9070000")
+    yield "cut-short", bytes([INFLATE, 5]) + bytes.fromhex("f248cdc9c9")
+    yield "bomb", bytes([INFLATE, 255]) + compressed(b"\0" * 1_000_000)
+    chat = b'{"user":"ann","text":"hello, everyone"}{"user":"bob","text":"hello, ann"}'
+    yield "json", bytes([DEFLATE, 100]) + chat * 4
+    yield "noise", bytes([DEFLATE, 200]) + random.Random(1).randbytes(600)
+
+
+def come(*offers):
+    """Return the steps of members with these offers, who come to one room and read at once."""
+    connects = [(CONNECT, offer, 0) for offer in offers]
+    return connects + [(READ, member, 0) for member in range(len(offers))]
+
+
+def room_seeds():
+    """Yield names and steps of `room`."""
+    talk = [(SAY, number % 5, 5 + number % 7) for number in range(60)]
+    yield "lobby", come(1, 1, 2, 3, 0) + [step for said in talk for step in (said, (FLUSH, 0, 0))]
+    yield "one-tick", come(1, 1) + talk + [(FLUSH, 0, 0)]
+    yield "deaf", come(1, 1) + [(SAY, 0, 200), (FLUSH, 0, 0)] * 180
+    yield "late", come(1) + [step for member in range(12) for step in (
+        (SAY, 0, 90), (FLUSH, 0, 0), (CONNECT, 1, 0), (READ, member, 0))]
+    yield "movers", come(1, 2, 3) + [step for turn in range(20) for step in (
+        (SAY, turn, 40), (JOIN, turn, turn), (SAY_TO_OTHERS, turn + 1, 30), (SEND, turn, 9),
+        (FLUSH, 0, 0), (READ_SOME, turn, 2))]
+    yield "leavers", come(1, 1, 1) + [
+        (SAY, 0, 9), (LEAVE, 1, 0), (CLOSE, 2, 0), (SAY, 0, 9), (BREAK, 0, 0), (FLUSH, 0, 0)]
+
+
+def write(target, seeds):
+    """Make the corpus of a target anew."""
+    folder = CORPUS / target
+    folder.mkdir(parents=True, exist_ok=True)
+    for old in folder.glob("*.bin"):
+        old.unlink()
+    for name, seed in seeds:
+        (folder / f"{name}.bin").write_bytes(seed)
+
+
+if __name__ == "__main__":
+    write("deflate", deflate_seeds())
+    write("room", ((name, bytes(sum(steps, ()))) for name, steps in room_seeds()))
