@@ -10,7 +10,7 @@ use libfuzzer_sys::fuzz_target;
 use townhall::simulation::{Action, Simulation, Step};
 
 /// Each step costs memory and time; more of them show nothing new.
-const MAX_STEPS: usize = 600;
+const MAX_STEPS: usize = 200;
 
 fuzz_target!(|data: &[u8]| {
     let mut simulation = Simulation::default();
