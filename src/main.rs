@@ -9,6 +9,7 @@ use std::io::{Write, stdout};
 use std::process::ExitCode;
 
 use flags::{Flags, Mode};
+use log::{info, warn};
 use page::Page;
 use townhall::{ClientId, Event, Hub, Message, Server};
 
@@ -26,6 +27,7 @@ fn main() -> ExitCode {
 fn run(flags: &Flags) -> Result<(), Box<dyn Error>> {
     logger::init(flags.log_level)?;
     let mut server = Server::bind(flags.config())?;
+    raise_descriptor_limit(flags.config().max_connections);
     server.stop_on_signals()?;
     for address in server.addresses() {
         writeln!(stdout(), "townhall is listening on http://{address}/")?;
@@ -40,6 +42,18 @@ fn run(flags: &Flags) -> Result<(), Box<dyn Error>> {
         _ => {}
     })?;
     Ok(())
+}
+
+/// Raises the soft limit of file descriptors to the hard one, since each connection takes one, and
+/// tells what was got.
+fn raise_descriptor_limit(max_connections: usize) {
+    match rlimit::increase_nofile_limit(u64::MAX) {
+        Ok(limit) if limit > max_connections as u64 => info!("up to {limit} file descriptors"),
+        Ok(limit) => {
+            warn!("{limit} file descriptors are too few for {max_connections} connections")
+        }
+        Err(error) => warn!("the limit of file descriptors stays as it is: {error}"),
+    }
 }
 
 /// Says to the room, or to whom the flags choose, what one of its members said.

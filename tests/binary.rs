@@ -184,6 +184,23 @@ fn compression_is_agreed_on_unless_it_is_off() {
     assert_eq!(offer(&address), None);
 }
 
+#[test]
+fn the_limit_of_file_descriptors_is_raised_as_far_as_it_goes() {
+    let log = |limits: &str| {
+        let mut command = Command::new("sh");
+        let program = env!("CARGO_BIN_EXE_townhall");
+        let script = format!("{limits}; exec {program} --listen 127.0.0.1:0 --max-connections 50");
+        command.args(["-c", &script]).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut program = Program::start_with(command).0;
+        program.signal("TERM");
+        program.wait().1
+    };
+    let raised = log("ulimit -Sn 20; ulimit -Hn 100");
+    assert!(raised.contains("INFO  up to 100 file descriptors"), "{raised}");
+    let low = log("ulimit -Sn 20; ulimit -Hn 40");
+    assert!(low.contains("WARN  40 file descriptors are too few for 50 connections"), "{low}");
+}
+
 /// The time that a process spent on CPUs, in ticks of 10 ms (proc(5), utime and stime).
 fn cpu_ticks(pid: u32) -> u64 {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
