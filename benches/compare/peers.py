@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Callable
 
@@ -44,6 +45,7 @@ def show(*command, cwd=REPOSITORY):
     subprocess.run(command, cwd=cwd, check=True)
 
 
+@cache
 def build(manifest):
     """Build a crate of the comparison."""
     show("cargo", "build", "--release", "--quiet", "--manifest-path", str(manifest),
@@ -133,7 +135,9 @@ SERVERS = {
     "wsbroad": Server(
         title="wsbroad",
         install=install_wsbroad,
-        command=lambda _setting: [HOME / "wsbroad" / "bin" / "wsbroad", "--reflexive", "--nodelay"],
+        # Without backpressure a message may stay in its buffers until the next one comes.
+        command=lambda _setting: [HOME / "wsbroad" / "bin" / "wsbroad", "--reflexive", "--nodelay",
+                                  "--backpressure"],
         is_told_its_port=True,
     ),
     "floor-message": floor("message", "*floor, a send per message*"),

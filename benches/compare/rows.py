@@ -9,9 +9,10 @@ FLOORS = ("floor-message", "floor-round")
 BROADCAST = ("townhall", *PEERS, "wsbroad", *FLOORS)
 DEFLATE = ("townhall:takeover", "townhall:none", "bun:takeover", "ws:takeover", "ws:none")
 
-# How much less work the slowest servers get, so that a run takes seconds and not minutes. All
-# figures are per unit of work, and a warm-up comes first.
-LESS_WORK = {"ws": 20}
+# How much less work slower servers get, so that a run takes seconds and not minutes. All figures
+# are per unit of work, and a warm-up comes first.
+LESS_WORK = {"ws": 20, "wsbroad": 10, "fastwebsockets": 4, "floor-message": 4,
+             "tungstenite": 2, "tokio-websockets": 2}
 
 
 @dataclass(frozen=True)
@@ -71,8 +72,9 @@ def everyone(members, rounds):
         title=f"everyone talks: {members:,} members, 20 B",
         flags={"members": members, "bytes": 20},
         work={"rounds": rounds, "warm-up": rounds // 10},
-        # A round of 2,000 members takes `ws` half a minute.
-        contestants=tuple(name for name in BROADCAST if name != "ws" or members < 2_000),
+        # A round of 2,000 members takes the slowest half a minute.
+        contestants=tuple(name for name in BROADCAST
+                          if members < 2_000 or name not in ("ws", "wsbroad")),
         connections=members,
     )
 
@@ -168,8 +170,8 @@ def amount(size):
 ROWS = [
     everyone(10, 10_000),
     everyone(100, 1_000),
-    everyone(500, 100),
-    everyone(2_000, 10),
+    everyone(500, 60),
+    everyone(2_000, 8),
     *(broadcast(members, 4, in_flight, 50, deliveries)
       for members in (10, 100, 1_000)
       for in_flight, deliveries in ((1, 600_000), (4, 1_500_000), (32, 4_000_000))),

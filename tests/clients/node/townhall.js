@@ -1,4 +1,5 @@
-// Starts the server on a port of its own choice, and ends it with the test.
+// Starts a server on a port of its own choice, and ends it with the test: the
+// binary, or the example `whisper`, which sends direct messages.
 
 import { spawn } from 'node:child_process';
 import { resolve } from 'node:path';
@@ -8,6 +9,7 @@ import { within } from './deadline.js';
 
 const REPOSITORY = fileURLToPath(new URL('../../../', import.meta.url));
 const BINARY = resolve(REPOSITORY, process.env.TOWNHALL || 'target/release/townhall');
+const WHISPER = resolve(REPOSITORY, process.env.WHISPER || 'target/release/examples/whisper');
 const LISTENING = /^townhall is listening on http:(\S+)\/$/;
 
 const running = new Set();
@@ -23,17 +25,28 @@ export class Townhall {
   #child;
   #log = '';
   #stopped = false;
+  #expected;
 
   /** Start the server for the length of test `t`, and check that it stops as it should. */
   static async start(t, ...options) {
+    return Townhall.#run(t, 0, BINARY, ['--listen', '127.0.0.1:0', ...options]);
+  }
+
+  /** Start the example `whisper` likewise. It knows nothing of signals: SIGTERM kills it. */
+  static async startWhisper(t) {
+    return Townhall.#run(t, 'SIGTERM', WHISPER, ['127.0.0.1:0']);
+  }
+
+  static async #run(t, expected, binary, options) {
     const server = new Townhall();
+    server.#expected = expected;
     t.after(() => server.stop());
-    await server.#spawn(['--listen', '127.0.0.1:0', ...options]);
+    await server.#spawn(binary, options);
     return server;
   }
 
-  async #spawn(options) {
-    this.#child = spawn(BINARY, options, { stdio: ['ignore', 'pipe', 'pipe'] });
+  async #spawn(binary, options) {
+    this.#child = spawn(binary, options, { stdio: ['ignore', 'pipe', 'pipe'] });
     running.add(this.#child);
     this.ended = new Promise((done, fail) => {
       this.#child.once('error', fail);
@@ -64,7 +77,7 @@ export class Townhall {
     try {
       const status = await within(this.ended, 'end of the server after SIGTERM');
       const how = alive ? 'after SIGTERM' : 'by itself';
-      if (status !== 0 || !alive) {
+      if (status !== this.#expected || !alive) {
         throw new Error(`the server ended ${how}: ${status}\n${this.#log}`);
       }
     } finally {

@@ -17,6 +17,7 @@ from websockets.protocol import State
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 BINARY = REPOSITORY / (os.environ.get("TOWNHALL") or "target/release/townhall")
+WHISPER = REPOSITORY / (os.environ.get("WHISPER") or "target/release/examples/whisper")
 LISTENING = re.compile(r"townhall is listening on http:(\S+)/\n")
 DEADLINE = 10
 
@@ -43,9 +44,10 @@ def within(awaitable):
 class Townhall:
     """A running server."""
 
-    def __init__(self, process):
+    def __init__(self, process, expected):
         """Take charge of the process, whose log is read lest it blocks on a full pipe."""
         self.process = process
+        self.expected = expected
         running.add(process.pid)
         self.log = asyncio.create_task(process.stderr.read())
         self.url = None
@@ -74,7 +76,7 @@ class Townhall:
                 self.process.kill()
                 await self.process.wait()
             running.discard(self.process.pid)
-        if status != 0 or not alive:
+        if status != self.expected or not alive:
             log = (await within(self.log)).decode(errors="replace")
             how = "after SIGTERM" if alive else "by itself"
             raise AssertionError(f"the server ended {how}: {status}\n{log}")
@@ -89,11 +91,18 @@ class TownhallTest(unittest.IsolatedAsyncioTestCase):
 
     async def serve(self, *options):
         """Start the server with `options`."""
-        command = [BINARY, "--listen", "127.0.0.1:0", *options]
+        return await self.run_server(0, BINARY, "--listen", "127.0.0.1:0", *options)
+
+    async def serve_whisper(self):
+        """Start the example `whisper`, which sends direct messages. SIGTERM kills it."""
+        return await self.run_server(-signal.SIGTERM, WHISPER, "127.0.0.1:0")
+
+    async def run_server(self, expected, *command):
+        """Start a server that ends with the `expected` status after SIGTERM."""
         process = await asyncio.create_subprocess_exec(
             *command, stdin=DEVNULL, stdout=PIPE, stderr=PIPE
         )
-        server = Townhall(process)
+        server = Townhall(process, expected)
         self.addAsyncCleanup(server.stop)
         await server.listen()
         return server

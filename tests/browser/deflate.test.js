@@ -1,0 +1,174 @@
+// permessage-deflate as a browser speaks it: pages in a room that is flooded
+// with JSON hear exactly what is said, in a context that all members share.
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { get } from 'node:http';
+import { connect, createServer } from 'node:net';
+import { after, before, test } from 'node:test';
+import { Random, Talker } from '../clients/node/talk.js';
+import { openPage, startBrowser, startServer, within } from './helper.js';
+
+const LINES = 2_000;
+const BURST = 50;
+const AHEAD = 200;
+
+let browser;
+before(async () => { browser = await startBrowser(); });
+after(() => browser?.close());
+
+/** Passes connections on to the server, and counts what goes to the browser. */
+async function startTap(t, server) {
+  const lines = [];
+  const tap = createServer((client) => {
+    const line = { path: undefined, bytes: 0 };
+    const upstream = connect({ host: '127.0.0.1', port: new URL(server.url).port });
+    client.once('data', (head) => { line.path = head.toString('latin1').split(' ')[1]; });
+    upstream.on('data', (data) => { line.bytes += data.length; });
+    client.pipe(upstream).pipe(client);
+    for (const [one, other] of [[client, upstream], [upstream, client]]) {
+      one.on('error', () => {}).on('close', () => other.destroy());
+    }
+    lines.push(line);
+  });
+  tap.listen(0, '127.0.0.1');
+  await within(once(tap, 'listening'), 'the tap listens');
+  t.after(() => tap.close());
+  const bytes = (path) => lines.filter((line) => line.path === path).map((line) => line.bytes);
+  return { url: `http://127.0.0.1:${tap.address().port}/`, bytes };
+}
+
+/** A member without a library, which sends no compressed frames, and inflates nothing. */
+async function joinPlainly(t, server, path, offer) {
+  const headers = {
+    Connection: 'Upgrade', Upgrade: 'websocket', 'Sec-WebSocket-Version': '13',
+    'Sec-WebSocket-Key': 'dGhlIHNhbXBsZSBub25jZQ==', ...(offer && { 'Sec-WebSocket-Extensions': offer }),
+  };
+  const request = get(new URL(path, server.url), { headers });
+  const [response, socket, head] = await within(once(request, 'upgrade'), 'the upgrade');
+  t.after(() => socket.destroy());
+  const member = { extensions: response.headers['sec-websocket-extensions'], bytes: head.length };
+  socket.on('error', () => {}).on('data', (data) => { member.bytes += data.length; });
+  const frame = (data) => {
+    const payload = Buffer.from(data);
+    const size = Buffer.alloc(8);
+    size.writeBigUInt64BE(BigInt(payload.length));
+    // The masking key is 0, so that the payload stays as it is.
+    return [Buffer.from([typeof data === 'string' ? 0x81 : 0x82, 0xff]), size, Buffer.alloc(4), payload];
+  };
+  member.say = (messages) => socket.write(Buffer.concat(messages.flatMap(frame)));
+  return member;
+}
+
+// Runs in the page: opens a socket as `ws`, which collects what it hears in
+// `heard`, bytes as a list of numbers. `until(n)` waits for the n-th, and
+// `last(text)` for this.
+async function open(path) {
+  const heard = [];
+  let wake = () => {};
+  const ws = new WebSocket(`ws://${location.host}${path}`);
+  ws.binaryType = 'arraybuffer';
+  ws.onmessage = ({ data }) => {
+    heard.push(typeof data === 'string' ? data : [...new Uint8Array(data)]);
+    wake();
+  };
+  const ended = new Promise((_, reject) => {
+    ws.onclose = ({ code }) => reject(new Error(`closed with ${code} after ${heard.length} messages`));
+  });
+  ended.catch(() => {});
+  const when = async (condition) => {
+    while (!condition()) await Promise.race([ended, new Promise((resolve) => { wake = resolve; })]);
+  };
+  Object.assign(window, {
+    ws,
+    heard,
+    until: (count) => when(() => heard.length >= count),
+    last: (text) => when(() => heard.at(-1) === text),
+  });
+  await Promise.race([ended, new Promise((resolve) => { ws.onopen = resolve; })]);
+  return ws.extensions;
+}
+
+/** Chat, and now and then something else. */
+function* speech() {
+  const random = new Random(7);
+  const talker = new Talker('flood', 7);
+  for (let number = 0; number < LINES; number += 1) {
+    yield talker.line();
+    if (number % 100 === 20) yield* ['', 'ok', [...random.bytes(3_000)], talker.line(20_000), []];
+    if (number % 1_000 === 500) yield talker.line(2 ** 20);
+  }
+}
+
+const asSent = (message) => (Array.isArray(message) ? Buffer.from(message) : message);
+
+test('two pages in a flood of JSON hear exactly what is said', async (t) => {
+  const server = await startServer(t);
+  const [near, far] = [await startTap(t, server), await startTap(t, server)];
+  const ann = await openPage(t, browser, near.url);
+  const bob = await openPage(t, browser, far.url);
+  const speaker = await joinPlainly(t, server, '/flood');
+  const alone = await joinPlainly(t, server, '/flood', 'permessage-deflate; server_no_context_takeover');
+  assert.match(alone.extensions, /server_no_context_takeover/);
+  const join = async (page) => {
+    assert.match(await within(page.evaluate(open, '/flood'), 'the socket opens'), /^permessage-deflate/);
+  };
+  await join(ann);
+
+  const said = [];
+  const words = speech();
+  const flood = async (count) => {
+    for (const end = said.length + count; said.length < end;) {
+      const messages = [...take(words, BURST)];
+      if (messages.length === 0) return;
+      said.push(...messages);
+      speaker.say(messages.map(asSent));
+      // Not to be too far ahead: it is the server that is tested.
+      await within(ann.evaluate((count) => until(count), said.length - AHEAD), 'the flood');
+    }
+  };
+  await flood(600);
+  await Promise.all([join(bob), flood(500)]);
+  // Pages speak, too, and their browser compresses what they say.
+  const own = (name) => Array.from({ length: 50 }, (_, number) => `${name} says ${name.repeat(40)} ${number}`);
+  const speak = (page, name) => page.evaluate((lines) => lines.forEach((line) => ws.send(line)), own(name));
+  await Promise.all([flood(300), speak(ann, 'ann'), speak(bob, 'bob')]);
+  const first = await bob.evaluate(() => { ws.onclose = null; ws.close(); return heard; });
+  await Promise.all([join(bob), flood(Infinity)]);
+  speaker.say(['the end']);
+  await Promise.all([ann, bob].map((page) => within(page.evaluate(() => last('the end')), 'the end')));
+  const all = await ann.evaluate(() => heard);
+  const second = await bob.evaluate(() => heard);
+
+  const pages = new Set([...own('ann'), ...own('bob')]);
+  same(all.filter((message) => !pages.has(message)), [...said, 'the end'], 'the flood');
+  for (const name of ['ann', 'bob']) {
+    same(all.filter((message) => own(name).includes(message)), own(name), name);
+  }
+  const start = all.indexOf(first.find((message) => message.length > 100)) - first.findIndex((message) => message.length > 100);
+  assert.ok(start > 0 && first.length > 300, `bob came after ${start} messages, and heard ${first.length}`);
+  same(first, all.slice(start, start + first.length), 'before it left, bob');
+  assert.ok(second.length < all.length - start - first.length);
+  same(second, all.slice(-second.length), 'after it came back, bob');
+
+  const payload = all.reduce((sum, message) => sum + Buffer.byteLength(asSent(message)), 0);
+  const [wire] = near.bytes('/flood');
+  t.diagnostic(`${all.length} messages; of ${payload} bytes, there were on the wire: ` +
+    `to the page ${(wire / payload).toFixed(3)}, without context ${(alone.bytes / payload).toFixed(3)}`);
+  assert.ok(wire < 0.85 * alone.bytes && alone.bytes < 0.9 * payload);
+  assert.equal(far.bytes('/flood').length, 2);
+});
+
+function* take(iterator, count) {
+  for (; count > 0; count -= 1) {
+    const { value, done } = iterator.next();
+    if (done) return;
+    yield value;
+  }
+}
+
+/** Compares without showing all of it. */
+function same(actual, expected, what) {
+  const differs = (message, index) => JSON.stringify(message) !== JSON.stringify(expected[index]);
+  assert.equal(actual.findIndex(differs), -1, `${what}: the index of the first difference`);
+  assert.equal(actual.length, expected.length, what);
+}

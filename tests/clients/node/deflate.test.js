@@ -1,0 +1,189 @@
+// permessage-deflate, with a context that all members of a room share: what
+// each of them inflates is compared to what was said.
+//
+// SEED repeats a run, as far as the network does.
+
+import assert from 'node:assert/strict';
+import { randomInt } from 'node:crypto';
+import { test } from 'node:test';
+import { Crowd } from './crowd.js';
+import { within } from './deadline.js';
+import { ALONE, PLAIN, Room, SHARED, sizes, window } from './room.js';
+import { Talker } from './talk.js';
+import { Townhall } from './townhall.js';
+
+const SEED = Number(process.env.SEED ?? randomInt(2 ** 31));
+console.log(`SEED=${SEED}`);
+const WINDOW = 32_768;
+const ratio = (one, other) => (one / other).toFixed(3);
+
+/** Say some lines of chat, and wait until they are heard. */
+async function talk(room, speaker, talker, count, size) {
+  let said;
+  for (let number = 0; number < count; number += 1) said = speaker.say(talker.line(size), { line: true });
+  await room.hears(said);
+}
+
+test('a shared context takes clearly fewer bytes than none', async (t) => {
+  const talker = new Talker('Ann', SEED);
+  const room = await Room.open(t, (await Townhall.start(t)).url);
+  const first = await room.join(SHARED, 'first');
+  const alone = await room.join(ALONE, 'alone');
+  const small = await room.join(window(9), 'small');
+  await talk(room, first, talker, 40);
+  const late = await Promise.all([1, 2, 3, 4, 5].map((number) => room.join(SHARED, `late ${number}`)));
+  for (let turn = 0; turn < 60; turn += 1) await talk(room, [first, alone, ...late][turn % 7], talker, 7);
+  await room.settle();
+  room.check();
+
+  const heard = room.wire(first);
+  const wires = (messages) => messages.map(({ wire }) => wire);
+  assert.ok(heard.find(({ line }) => line).wire.compressed, 'who is alone has nobody to wait for');
+  for (const member of late) {
+    const own = room.wire(member);
+    const hop = member.tap.firstCompressed;
+    const place = heard.length - own.length + hop;
+    const { payload } = sizes(heard.slice(0, place));
+    assert.ok(hop > 0 && payload >= WINDOW, `${member.name} waits until the context is reset`);
+    assert.ok(payload < 1.5 * WINDOW, `${member.name} waits for ${payload} bytes`);
+    assert.deepEqual(wires(own.slice(hop)), wires(heard.slice(place)), 'then they all read one log');
+  }
+
+  const [shared, none, small9] = [first, alone, small].map((member) => sizes(room.wire(member)));
+  t.diagnostic(`of the payload, there were on the wire: shared ${ratio(shared.wire, shared.payload)}, ` +
+    `alone ${ratio(none.wire, none.payload)}, with 9 bits ${ratio(small9.wire, small9.payload)}; ` +
+    `shared of alone ${ratio(shared.wire, none.wire)}`);
+  assert.ok(shared.wire < 0.7 * none.wire, `${shared.wire} bytes shared, ${none.wire} alone`);
+  assert.ok(none.wire < 0.9 * none.payload);
+  const { payload: said } = sizes(heard.filter(({ member }) => member === first));
+  assert.ok(first.socket._socket.bytesWritten < 0.9 * said, 'what it says is compressed, too');
+  // Not the tap's word alone: what the sockets read.
+  const bytesRead = (member) => member.socket._socket.bytesRead;
+  assert.ok(bytesRead(first) < 0.7 * bytesRead(alone));
+  assert.ok(bytesRead(alone) < 0.9 * bytesRead(room.reference));
+});
+
+/** Check a crowd, and that it was one. */
+function check(t, { room, speakers }) {
+  room.check();
+  const { members, reference } = room;
+  const hopped = members.filter((member) => member.isShared && member.tap.firstCompressed > 0);
+  const there = members.filter(({ left }) => !left);
+  const [, shared, alone] = speakers.map((member) => sizes(room.wire(member).filter(({ line }) => line)));
+  t.diagnostic(`${members.length} connections heard parts of ${reference.heard.length} messages, ` +
+    `${there.length} the end; ${hopped.length} hopped in the middle; ` +
+    `shared of alone ${ratio(shared.wire, alone.wire)}`);
+  assert.ok(there.length > 100 && members.length > there.length && hopped.length > 30);
+  return { shared, alone };
+}
+
+test('a hundred members come and go in the middle of traffic', async (t) => {
+  const { shared, alone } = check(t, await Crowd.meet(t, (await Townhall.start(t)).url, SEED));
+  assert.ok(shared.wire < 0.85 * alone.wire);
+});
+
+test('the same where nobody hears itself', async (t) => {
+  const { url } = await Townhall.start(t, '--no-reflect');
+  check(t, await Crowd.meet(t, url, SEED, { reflects: false }));
+});
+
+test('the same, and some are whispered to', async (t) => {
+  const { url } = await Townhall.startWhisper(t);
+  const talker = new Talker('Ann', SEED);
+  const whispered = new Map();
+  const whisper = (speaker, member) => {
+    if (member.whispers.length === 0) return; // It does not know its number.
+    const number = /^you are number (\d+)$/.exec(member.whispers[0].text)[1];
+    const text = `psst ${talker.line(whispered.size % 10 === 5 ? 50_000 : undefined)}`;
+    const told = { text, after: speaker.said.length };
+    whispered.set(member, [...whispered.get(member) ?? [], told]);
+    speaker.socket.send(`@${number} ${text}`);
+  };
+  const isWhisper = (text) => /^(psst |you are number \d+$|nobody has that number$)/.test(text);
+  const crowd = await Crowd.meet(t, url, SEED, { isWhisper, whisper });
+  check(t, crowd);
+  checkWhispers(crowd, whispered);
+});
+
+/** Each got what was for it alone, in its place among what the whisperer said to all. */
+function checkWhispers({ room, speakers: [whisperer] }, whispered) {
+  const own = new Set(whisperer.said);
+  const places = [...room.reference.heard.entries()].filter(([, print]) => own.has(print)).map(([place]) => place);
+  let count = 0;
+  for (const member of room.members) {
+    const [first, ...heard] = member.whispers.filter(({ text }) => !text.startsWith('nobody'));
+    const told = whispered.get(member) ?? [];
+    if (first) assert.deepEqual([first.text.replace(/\d+$/, ''), first.place], ['you are number ', 0]);
+    assert.deepEqual(heard.map(({ text }) => text), told.slice(0, heard.length).map(({ text }) => text));
+    if (!member.left) assert.equal(heard.length, told.length, `${member.name} missed a whisper`);
+    for (const [index, { place }] of heard.entries()) {
+      const { after } = told[index];
+      assert.ok(places[after - 1] < member.start + place, `${member.name}: a whisper came early`);
+      assert.ok(!(places[after] < member.start + place), `${member.name}: a whisper came late`);
+    }
+    count += heard.length;
+  }
+  assert.ok(count > 20, `only ${count} whispers`);
+}
+
+test('a hundred members vanish while compressed data is pending', async (t) => {
+  const talker = new Talker('Ann', SEED);
+  const { url } = await Townhall.start(t);
+  const room = await Room.open(t, url);
+  const speaker = await room.join(SHARED, 'speaker');
+  const offers = [SHARED, SHARED, ALONE, SHARED, PLAIN, window(9), SHARED, SHARED, window(12), SHARED];
+  const crowd = await Promise.all(Array.from({ length: 100 }, (_, index) => room.join(offers[index % 10], `member ${index}`)));
+  const isWaiting = (member) => member.isShared && member.tap.firstCompressed < 0;
+  for (let turn = 0; crowd.some(isWaiting); turn += 1) {
+    assert.ok(turn < 20, 'everybody hops');
+    await talk(room, speaker, talker, 20);
+    await Promise.all(crowd.map((member) => member.catchUp()));
+  }
+  for (const { socket } of crowd) socket.pause();
+  await talk(room, speaker, talker, 450, 40_000);
+  await speaker.catchUp();
+  const [survivor, ...others] = crowd;
+  const read = survivor.socket._socket.bytesRead;
+
+  const aside = await Room.open(t, `${url}/aside`);
+  const [one, other] = [await aside.join(SHARED, 'one'), await aside.join(ALONE, 'other')];
+  for (const member of others) member.vanish();
+  let longest = 0;
+  for (let turn = 0; turn < 50; turn += 1) {
+    const start = performance.now();
+    await talk(aside, turn % 2 ? one : other, talker, 1);
+    longest = Math.max(longest, performance.now() - start);
+  }
+  await aside.settle();
+  aside.check();
+
+  survivor.socket.resume();
+  const newcomer = await room.join(SHARED, 'newcomer');
+  await talk(room, newcomer, talker, 20);
+  await room.settle();
+  room.check();
+  const pending = survivor.socket._socket.bytesRead - read;
+  t.diagnostic(`${pending} bytes were pending for a member; the longest answer took ${longest.toFixed(0)} ms`);
+  assert.ok(pending > 5_000_000, 'more than fits into the buffers of the sockets');
+});
+
+test('more rooms than contexts, and rooms that begin anew', async (t) => {
+  const { url } = await Townhall.start(t);
+  const talker = new Talker('Ann', SEED);
+  const open = async (number) => {
+    const room = await Room.open(t, `${url}/${number}`);
+    const members = await Promise.all([SHARED, ALONE, SHARED].map((offer, index) => room.join(offer, `${number}.${index}`)));
+    await talk(room, members[0], talker, 10);
+    await room.settle();
+    room.check();
+    return room;
+  };
+  const rooms = await Promise.all(Array.from({ length: 80 }, (_, number) => open(number)));
+  const isCompressed = ({ members }) => members[1].tap.firstCompressed >= 0;
+  t.diagnostic(`${rooms.filter(isCompressed).length} of ${rooms.length} rooms have a context`);
+  await Promise.all(rooms.slice(0, 40).flatMap(({ members }) => members.map(async (member) => {
+    member.close(`good-bye says ${member.name}`);
+    await within(member.closed, 'end');
+  })));
+  for (const again of await Promise.all([0, 1, 2, 3].map(open))) assert.ok(isCompressed(again));
+});
