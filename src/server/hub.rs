@@ -1,7 +1,7 @@
 //! Who is connected, who is where, and what is said to whom.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use slab::Slab;
 
@@ -12,9 +12,8 @@ use super::id::ClientId;
 use super::log::{Log, Pool};
 use super::logs::{Codecs, Encoding};
 use super::room::Rooms;
-use super::transport::Transport;
 use crate::config::Config;
-use crate::protocol::{CloseCode, Connection, Limits, Message, Terms};
+use crate::protocol::{CloseCode, Limits, Message};
 
 /// The clients of a server and the rooms that they are in.
 ///
@@ -23,7 +22,7 @@ use crate::protocol::{CloseCode, Connection, Limits, Message, Terms};
 #[derive(Debug)]
 pub struct Hub {
     pub(super) config: Config,
-    limits: Arc<Limits>,
+    pub(super) limits: Arc<Limits>,
     pub(super) clients: Slab<Client>,
     pub(super) rooms: Rooms,
     /// The log of those who are in no room: always empty.
@@ -50,7 +49,8 @@ pub struct Hub {
     pub(super) gone: Vec<ClientId>,
     /// How many clients have been told of and are not removed.
     pub(super) open: usize,
-    generation: u32,
+    /// The generation of the client that was inserted last.
+    pub(super) generation: u32,
 }
 
 impl Hub {
@@ -190,7 +190,7 @@ impl Hub {
     }
 
     /// The name of the room that the client sits in, open or not.
-    fn seated_in(&self, client: ClientId) -> Option<Box<str>> {
+    pub(super) fn seated_in(&self, client: ClientId) -> Option<Box<str>> {
         let seat = self.get(client)?.seat?;
         self.rooms.get(seat.room).map(|room| room.name.clone())
     }
@@ -200,148 +200,11 @@ impl Hub {
         self.get(client).filter(|client| client.connection.is_open())?.seat
     }
 
-    pub(super) fn ids(&self) -> Vec<ClientId> {
-        self.clients.iter().map(|(_, client)| client.id).collect()
-    }
-
-    /// The id of the client that is inserted next.
-    pub(super) fn next_id(&mut self) -> ClientId {
-        self.generation = self.generation.wrapping_add(1).max(1);
-        ClientId::new(self.clients.vacant_key(), self.generation)
-    }
-
-    /// Takes a new connection in, with a deadline for its handshake.
-    pub(super) fn insert(&mut self, id: ClientId, transport: Transport) {
-        let connection = Connection::new(self.limits.clone());
-        self.clients.insert(Client::new(id, transport, connection));
-        self.expect_within(id, self.config.handshake_timeout);
-    }
-
-    /// Notes that a client's socket takes more.
-    pub(super) fn unblock(&mut self, id: ClientId) {
-        if let Some(client) = self.get_mut(id).filter(|client| client.blocked.is_some()) {
-            client.blocked = None;
-            self.mark_dirty(id);
-        }
-    }
-
-    /// Whether no further WebSocket connection may open.
-    pub(super) fn is_full(&self) -> bool {
-        self.open >= self.config.max_connections
-    }
-
-    /// Upgrades a client's connection.
-    pub(super) fn open(&mut self, id: ClientId, terms: &Terms) {
-        let Some(client) = self.get_mut(id) else { return };
-        client.speak(0, |connection, out| connection.accept(terms, out));
-        client.encoding = Encoding::of(terms.deflate);
-        client.opened = true;
-        self.open += 1;
-        self.mark_dirty(id);
-        self.note_life(id);
-        self.check_life(id);
-    }
-
     /// The end of the log that the client reads.
     pub(super) fn log_end(&self, client: ClientId) -> u64 {
         let seat = self.get(client).and_then(|client| client.seat);
         let room = seat.and_then(|seat| Some((seat, self.rooms.get(seat.room)?)));
         room.map_or(0, |(seat, room)| room.logs.end(seat.encoding))
-    }
-
-    /// Lets `speak` queue what ends the client's output.
-    pub(super) fn finish(
-        &mut self,
-        id: ClientId,
-        speak: impl FnOnce(&mut Connection, &mut Vec<u8>),
-    ) {
-        let (at, room) = (self.log_end(id), self.seated_in(id));
-        if let Some(client) = self.get_mut(id) {
-            client.finish(at, speak);
-            if room.is_some() {
-                client.parting.get_or_insert_default().room = room;
-            }
-            self.mark_dirty(id);
-            self.expect_within(id, self.config.close_timeout);
-        }
-    }
-
-    pub(super) fn close_because(
-        &mut self,
-        id: ClientId,
-        code: CloseCode,
-        reason: &str,
-        cause: Cause,
-    ) {
-        if let Some(client) = self.get_mut(id).filter(|client| client.connection.is_open()) {
-            client.parting.get_or_insert_default().cause = Some(cause);
-            self.finish(id, |connection, out| connection.close(code, reason, out));
-        }
-    }
-
-    /// Sets the client's deadline.
-    pub(super) fn expect_within(&mut self, id: ClientId, delay: Duration) {
-        self.expect_by(id, self.tick.after(delay));
-    }
-
-    pub(super) fn expect_by(&mut self, id: ClientId, deadline: Tick) {
-        if let Some(client) = self.get_mut(id) {
-            client.deadline = Some(deadline);
-            self.deadlines.remind(id, deadline);
-        }
-    }
-
-    /// Notes that a client left, for the application to be told. The first cause counts.
-    pub(super) fn depart(&mut self, id: ClientId, departure: Departure) {
-        let room = self.seated_in(id);
-        if let Some(client) = self.get_mut(id).filter(|client| client.opened && !client.departed) {
-            client.departed = true;
-            let parting = client.parting.take().unwrap_or_default();
-            let cause = parting.cause.unwrap_or(departure.cause);
-            let room = parting.room.or(room);
-            self.departures.push((id, Departure { cause, room, ..departure }));
-        }
-    }
-
-    /// Gives a client up whose connection is lost or whose time is over.
-    pub(super) fn lose(&mut self, id: ClientId) {
-        if let Some(client) = self.get_mut(id) {
-            client.connection.abandon();
-            self.depart(id, Departure::abnormal(Cause::Lost));
-            self.gone.push(id);
-        }
-    }
-
-    /// Frees what a client held.
-    pub(super) fn remove(&mut self, id: ClientId) {
-        self.unseat(id, Keep::Nothing);
-        if self.get(id).is_some() {
-            let client = self.clients.remove(id.key());
-            self.open -= usize::from(client.opened);
-        }
-    }
-
-    /// Takes the client out of its room, and tells whether it was in one.
-    pub(super) fn unseat(&mut self, id: ClientId, keep: Keep) -> bool {
-        let Some(seat) = self.get(id).and_then(|client| client.seat) else {
-            return false;
-        };
-        let Self { clients, rooms, pool, contexts, .. } = self;
-        if let Some(room) = rooms.get_mut(seat.room) {
-            room.waiting -= usize::from(clients[id.key()].waits());
-            clients[id.key()].leave(room.logs.get_mut(seat.encoding), pool, keep);
-            room.logs.forget_unread();
-            room.members.swap_remove(seat.index);
-            let moved = room.members.get(seat.index).and_then(|&moved| clients.get_mut(moved));
-            if let Some(moved) = moved.and_then(|moved| moved.seat.as_mut()) {
-                moved.index = seat.index;
-            }
-            if room.members.is_empty() {
-                contexts.retain(|&context| context != seat.room);
-            }
-        }
-        rooms.remove_if_empty(seat.room);
-        true
     }
 
     /// Readies a room for a message.

@@ -10,6 +10,7 @@ mod hub;
 mod id;
 mod inbound;
 mod life;
+mod lifecycle;
 mod listeners;
 mod log;
 mod logs;

@@ -11,7 +11,8 @@ const KIBIBYTE = 1024;
 /** What members offer, by the number of their place. */
 function offer(index) {
   const windows = window(9 + Math.floor(index / 10) % 7);
-  return [SHARED, SHARED, SHARED, ALONE, PLAIN, SHARED, SHARED, SHARED, windows, SHARED][index % 10];
+  const offers = [SHARED, SHARED, ALONE, SHARED, PLAIN, SHARED, SHARED, windows, SHARED, SHARED];
+  return offers[index % offers.length];
 }
 
 export class Crowd {
@@ -30,9 +31,10 @@ export class Crowd {
   static async meet(t, url, seed, { whisper, ...options } = {}) {
     const crowd = new Crowd(seed);
     crowd.room = await Room.open(t, url, options);
-    const offers = [PLAIN, SHARED, ALONE, window(10)];
-    const names = ['Ann', 'Bob', 'Cleo', 'Dan'];
-    crowd.speakers = await Promise.all(offers.map((terms, index) => crowd.room.join(terms, names[index])));
+    const speakers = { Ann: PLAIN, Bob: SHARED, Cleo: ALONE, Dan: window(10) };
+    crowd.speakers = await Promise.all(
+      Object.entries(speakers).map(([name, terms]) => crowd.room.join(terms, name)),
+    );
     for (let number = 1; number <= ROUNDS; number += 1) await crowd.#round(number, whisper);
     await Promise.all(crowd.#places.map(({ arrival }) => arrival));
     await crowd.room.settle();
@@ -91,7 +93,8 @@ export class Crowd {
     const speaker = random.pick(this.speakers);
     const kind = random.below(20);
     if (kind > 3) return speaker.say(this.#talker.line(), { line: true });
-    if (kind === 3) return speaker.say(this.#talker.line(4 * KIBIBYTE + random.below(20 * KIBIBYTE)));
+    const long = 4 * KIBIBYTE + random.below(20 * KIBIBYTE);
+    if (kind === 3) return speaker.say(this.#talker.line(long));
     if (kind === 2) return speaker.say(random.bytes(100 + random.below(10 * KIBIBYTE)));
     const odd = ['', 'ok', 'x'.repeat(random.below(130)), Buffer.alloc(0), random.bytes(5)];
     return this.speakers[1].say(random.pick(odd));

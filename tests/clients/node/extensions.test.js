@@ -67,7 +67,7 @@ test('the answer to every offer', async (t) => {
   }
 });
 
-test('an offer that is none is refused, as it does not conform (RFC 6455, section 9.1)', async (t) => {
+test('what does not conform to the grammar is refused (RFC 6455, section 9.1)', async (t) => {
   const { url } = await Townhall.start(t);
   for (const offer of MALFORMED) {
     assert.equal((await shakeHands(url, [offer])).status, 400, offer);

@@ -67,10 +67,16 @@ export class Talker {
   line(size = 150 + this.#random.below(450)) {
     this.#said += 1;
     const words = [];
-    for (let length = 90; length < size; length += words.at(-1).length + 1) words.push(this.#word());
-    const { name: from } = this;
-    const at = 1_700_000_000_000 + this.#random.below(1e9);
-    return JSON.stringify({ type: 'message', id: `${from}-${this.#said}`, from, at, text: words.join(' ') });
+    for (let length = 90; length < size; length += words.at(-1).length + 1) {
+      words.push(this.#word());
+    }
+    return JSON.stringify({
+      type: 'message',
+      id: `${this.name}-${this.#said}`,
+      from: this.name,
+      at: 1_700_000_000_000 + this.#random.below(1e9),
+      text: words.join(' '),
+    });
   }
 
   /** The first words are said most, as in any language. */
