@@ -42,7 +42,8 @@ fn bytes_of_a_frame_that_does_not_end_are_no_life() {
 
 #[test]
 fn a_peer_that_answers_pings_stays() {
-    let server = Running::start(impatient(), chat);
+    let patient = Config { pong_timeout: Duration::from_secs(5), ..impatient() };
+    let server = Running::start(patient, chat);
     let mut quiet = server.raw("/");
     server.opened();
     for _ in 0..5 {
