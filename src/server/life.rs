@@ -28,7 +28,8 @@ impl Hub {
             self.give_up(id, Cause::Silent);
         } else if answer.is_none() && silence <= now {
             self.ping(id);
-            self.expect_by(id, stall.min(now.after(self.config.pong_timeout)));
+            let (next, out) = (self.config.ping_interval, self.config.pong_timeout);
+            self.expect_by(id, stall.min(now.after(next.min(out))));
         } else {
             self.expect_by(id, stall.min(answer.unwrap_or(silence)));
         }
