@@ -25,8 +25,9 @@ use crate::protocol::{CloseCode, Refusal};
 /// from 2^32 on.
 pub(super) const STOP: Token = Token(u32::MAX as usize);
 
-/// The most events taken from the system at once.
-const MAX_EVENTS: usize = 1024;
+/// The most events taken from the system at once. Rooms in which more members than this talk at the
+/// same time need a second tick, and so a second write to each of them.
+const MAX_EVENTS: usize = 4096;
 
 /// In place of a time that is too far away to be told.
 const FOREVER: Duration = Duration::from_secs(1 << 32);
