@@ -49,7 +49,8 @@ pub(super) struct Codecs {
 
 impl Codecs {
     pub(super) fn new(deflate: Deflate) -> Self {
-        let taster = Deflater::new(1, deflate.window_bits);
+        // Level 1 would not adapt its codes to the sample.
+        let taster = Deflater::new(2, deflate.window_bits);
         Self { deflate, taster, independent: Vec::new(), frame: Vec::new() }
     }
 
@@ -251,6 +252,8 @@ mod tests {
         assert!(!compressed(&noise(200)));
         assert!(!compressed(&noise(100_000)));
         assert!(compressed(&[b'a'; 100_000]));
+        let digits: Vec<u8> = noise(100_000).iter().map(|byte| b'0' + byte % 10).collect();
+        assert!(compressed(&digits), "without a repetition, but of few letters");
     }
 
     #[test]
