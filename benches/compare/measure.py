@@ -15,7 +15,7 @@ from rows import deflate_of, server_of
 # How long a server may take to start and to end, and a load to finish.
 START_SECONDS = 20
 END_SECONDS = 10
-LOAD_SECONDS = 120
+LOAD_SECONDS = 240
 
 # townhall prints an address, the others a port.
 LISTENING = re.compile(rb"listening on (?:http://127\.0\.0\.1:)?(\d+)")

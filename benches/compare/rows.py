@@ -11,15 +11,15 @@ DEFLATE = ("townhall:takeover", "townhall:none", "bun:takeover", "ws:takeover", 
 
 # How much less work slower servers get, so that a run takes seconds and not minutes. All figures
 # are per unit of work, and a warm-up comes first.
-LESS_WORK = {"ws": 20, "wsbroad": 10, "fastwebsockets": 4, "floor-message": 4,
-             "tungstenite": 2, "tokio-websockets": 2}
+LESS_WORK = {"ws": 30, "wsbroad": 20, "fastwebsockets": 10, "floor-message": 10,
+             "tungstenite": 3, "tokio-websockets": 3}
 
 
 @dataclass(frozen=True)
 class Row:
     """One load, and who meets it."""
 
-    # What --rows selects; the load generator's subcommand.
+    # What --rows selects, and the load generator's subcommand where that has no other name.
     name: str
     title: str
     # The generator's flags. Those of `work` are an amount.
@@ -28,6 +28,7 @@ class Row:
     contestants: tuple
     # The unit of work.
     unit: str = "delivery"
+    load: str = ""
     mode: str = "broadcast"
     connections: int = 0
     # The least work that shows something, for slow servers and for a quick run.
@@ -49,7 +50,7 @@ class Row:
         """Return the load generator's arguments for a contestant."""
         less = LESS_WORK.get(server_of(contestant), 1)
         work = {flag: max(amount // less, self.least) for flag, amount in self.work.items()}
-        words = [self.name]
+        words = [self.load or self.name]
         for flag, value in {**self.flags, **work}.items():
             words += [f"--{flag}"] if value is True else [f"--{flag}", str(value)]
         if self.name == "deflate":
@@ -93,6 +94,20 @@ def broadcast(members, senders, in_flight, size, deliveries):
         contestants=BROADCAST,
         connections=members,
         least=2 * senders * in_flight,
+    )
+
+
+def latency(members, rate):
+    """As broadcast, but at a rate that the servers can keep."""
+    return Row(
+        name="latency",
+        load="broadcast",
+        title=f"latency: {members:,} members, 4 senders, {rate:,} messages a second, 50 B",
+        flags={"members": members, "senders": 4, "bytes": 50, "rate": rate},
+        work={"messages": 3 * rate, "warm-up": rate},
+        contestants=("townhall", "bun", "floor-round"),
+        connections=members,
+        least=8,
     )
 
 
@@ -179,6 +194,8 @@ ROWS = [
       for in_flight, deliveries in ((1, 600_000), (4, 1_500_000), (32, 4_000_000))),
     broadcast(1_000, 1, 1, 100, 600_000),
     broadcast(10_000, 1, 1, 100, 600_000),
+    # On the machine that this was made on, 100 members are 50% and 80% of what Bun can carry.
+    *(latency(100, rate) for rate in (16_000, 25_000)),
     *(deflate(members, size, 4, messages)
       for members, messages in ((100, 6_000), (500, 2_000))
       for size in (150, 600)),

@@ -71,6 +71,9 @@ pub struct Broadcast {
     /// How many messages of its own a sender may still have to hear
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1_024), default_value_t = 1)]
     pub in_flight: u32,
+    /// Instead, say so many messages a second, all senders together, whatever is heard
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub rate: Option<u32>,
     /// The length of a message
     #[arg(long, value_parser = message_bytes, default_value = "50")]
     pub bytes: usize,

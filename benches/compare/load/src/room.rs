@@ -1,7 +1,7 @@
 //! Members of one room, in which everyone hears everyone who speaks.
 
 use std::collections::VecDeque;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use mio::event::Event;
 use mio::{Events, Poll};
@@ -23,6 +23,8 @@ enum Pace {
     Rounds,
     /// When it has heard its own, of which so many may be on the way.
     InFlight(u32),
+    /// When its time has come: one message, of each in turn, in every such interval.
+    Interval(Duration),
 }
 
 #[derive(Debug)]
@@ -33,6 +35,14 @@ struct Room<'a> {
     reference: Reference,
     buffer: Vec<u8>,
     voices: Voices,
+    schedule: Schedule,
+}
+
+/// Who says the next message when, at the pace of an interval.
+#[derive(Debug)]
+struct Schedule {
+    time: Instant,
+    sender: u32,
 }
 
 /// What is the same for all who speak.
@@ -80,13 +90,17 @@ pub fn broadcast(target: &Target, load: &Broadcast) -> Result<Value, Failure> {
     if load.senders > load.members {
         return Err("there are fewer members than senders".into());
     }
-    let voices = Voices::new(target, load.senders, load.bytes, Pace::InFlight(load.in_flight));
+    let pace = match load.rate {
+        Some(rate) => Pace::Interval(Duration::from_secs(1) / rate),
+        None => Pace::InFlight(load.in_flight),
+    };
+    let voices = Voices::new(target, load.senders, load.bytes, pace);
     let mut room = Room::open(target, load.members, load.bytes, voices)?;
     room.run(load.warm_up.div_ceil(load.senders))?;
     let mut report = room.measure(load.messages.div_ceil(load.senders))?;
     report["load"] = json!({
         "name": "broadcast", "members": load.members, "senders": load.senders,
-        "in_flight": load.in_flight, "bytes": load.bytes, "messages": load.messages,
+        "in_flight": load.in_flight, "rate": load.rate, "bytes": load.bytes, "messages": load.messages,
     });
     Ok(report)
 }
@@ -105,6 +119,7 @@ impl<'a> Room<'a> {
             reference: Reference::new(voices.count, bytes),
             buffer: vec![0; BUFFER],
             voices,
+            schedule: Schedule { time: Instant::now(), sender: 0 },
         };
         (0..members).try_for_each(|index| room.enter(index, members))?;
         Ok(room)
@@ -141,14 +156,39 @@ impl<'a> Room<'a> {
     fn run(&mut self, messages: u32) -> Result<(), Failure> {
         self.voices.quota += messages;
         let goal = u64::from(self.voices.quota) * u64::from(self.voices.count);
+        self.schedule.time = Instant::now();
         self.members.iter_mut().try_for_each(|member| member.start(&self.voices))?;
         let mut events = Events::with_capacity(self.members.len().clamp(64, 4_096));
         while !self.is_at(goal) {
-            self.poll.poll(&mut events, Some(self.target.time_left()?))?;
+            let timeout = self.target.time_left()?.min(self.keep_schedule()?);
+            self.poll.poll(&mut events, Some(timeout))?;
             events.iter().try_for_each(|event| self.deal_with(event))?;
             self.trim();
         }
         Ok(())
+    }
+
+    /// Says what is due by now, and returns how long there is until the next message. Who is late
+    /// catches up, and the time of a message is when it was due: a server that stalls cannot
+    /// shorten the list of those who wait for it.
+    fn keep_schedule(&mut self) -> Result<Duration, Failure> {
+        let Pace::Interval(interval) = self.voices.pace else { return Ok(Duration::MAX) };
+        let every = self.members.len() / self.voices.count as usize;
+        let now = Instant::now();
+        while self.schedule.time <= now {
+            let member = &mut self.members[self.schedule.sender as usize * every];
+            let Some(voice) = &mut member.voice else { break };
+            if voice.said == self.voices.quota {
+                return Ok(Duration::MAX);
+            }
+            voice.say(1, &self.voices, self.schedule.time, &mut member.line.unsent);
+            member.line.flush()?;
+            self.schedule.time += interval;
+            self.schedule.sender = (self.schedule.sender + 1) % self.voices.count;
+        }
+        // Polling sleeps for whole milliseconds: the last one is spent awake.
+        let rest = self.schedule.time.saturating_duration_since(now);
+        Ok(rest.saturating_sub(Duration::from_millis(1)))
     }
 
     fn is_at(&self, goal: u64) -> bool {
@@ -183,7 +223,11 @@ impl Voices {
 impl Member {
     /// Says its first messages.
     fn start(&mut self, voices: &Voices) -> Result<(), Failure> {
-        let first = if let Pace::InFlight(messages) = voices.pace { messages } else { 1 };
+        let first = match voices.pace {
+            Pace::Rounds => 1,
+            Pace::InFlight(messages) => messages,
+            Pace::Interval(_) => 0,
+        };
         if let Some(voice) = &mut self.voice {
             voice.say(first, voices, Instant::now(), &mut self.line.unsent);
         }
@@ -208,6 +252,7 @@ impl Member {
         let due = match voices.pace {
             Pace::InFlight(_) => own as u32,
             Pace::Rounds => u32::from(voice.has_heard_round(self.position, reference)),
+            Pace::Interval(_) => 0,
         };
         voice.say(due, voices, now, &mut self.line.unsent);
     }
