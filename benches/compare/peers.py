@@ -118,7 +118,7 @@ WSBROAD = "0.3.0"
 
 
 def install_wsbroad():
-    """Install a program from crates.io, unless it is there."""
+    """Install the published program, unless it is there."""
     show("cargo", "install", "wsbroad", "--quiet", "--locked", "--version", WSBROAD,
          "--root", str(HOME / "wsbroad"), "--target-dir", str(CARGO_TARGET))
 

@@ -9,10 +9,11 @@ FLOORS = ("floor-message", "floor-round")
 BROADCAST = ("townhall", *PEERS, "wsbroad", *FLOORS)
 DEFLATE = ("townhall:takeover", "townhall:none", "bun:takeover", "ws:takeover", "ws:none")
 
-# How much less work slower servers get, so that a run takes seconds and not minutes. All figures
-# are per unit of work, and a warm-up comes first.
+# How much less work slower servers get, so that a run takes seconds and not minutes: where others
+# gather messages, and where nobody can. All figures are per unit of work, and a warm-up comes first.
 LESS_WORK = {"ws": 30, "wsbroad": 20, "fastwebsockets": 10, "floor-message": 10,
              "tungstenite": 3, "tokio-websockets": 3}
+LESS_WORK_ALONE = {"ws": 4}
 
 
 @dataclass(frozen=True)
@@ -22,15 +23,17 @@ class Row:
     # What --rows selects, and the load generator's subcommand where that has no other name.
     name: str
     title: str
-    # The generator's flags. Those of `work` are an amount.
+    # The generator's flags, and the one that is the amount of work.
     flags: dict
-    work: dict
+    work: tuple
     contestants: tuple
     # The unit of work.
     unit: str = "delivery"
     load: str = ""
     mode: str = "broadcast"
     connections: int = 0
+    # Whether there are messages to be gathered.
+    gathers: bool = True
     # The least work that shows something, for slow servers and for a quick run.
     least: int = 1
 
@@ -44,18 +47,26 @@ class Row:
         few = {flag: min(self.flags[flag], 20) for flag in ("members", "connections")
                if flag in self.flags}
         return replace(self, title=f"{self.title} (quick: at most 20 clients)",
-                       flags={**self.flags, **few}, work={flag: self.least for flag in self.work})
+                       flags={**self.flags, **few}, work=(*self.work[:1], self.least))
 
     def arguments(self, contestant):
         """Return the load generator's arguments for a contestant."""
-        less = LESS_WORK.get(server_of(contestant), 1)
-        work = {flag: max(amount // less, self.least) for flag, amount in self.work.items()}
         words = [self.load or self.name]
-        for flag, value in {**self.flags, **work}.items():
+        for flag, value in {**self.flags, **self.amounts(contestant)}.items():
             words += [f"--{flag}"] if value is True else [f"--{flag}", str(value)]
         if self.name == "deflate":
             words += ["--context", deflate_of(contestant)]
         return words
+
+    def amounts(self, contestant):
+        """Return the flags for the amount of work and of warm-up: a tenth, or more of less work."""
+        if not self.work:
+            return {}
+        flag, amount = self.work
+        less_work = LESS_WORK if self.gathers else LESS_WORK_ALONE
+        less = less_work.get(server_of(contestant), 1)
+        amount = max(amount // less, self.least)
+        return {flag: amount, "warm-up": max(amount // max(10 // less, 2), self.least)}
 
 
 def server_of(contestant):
@@ -74,7 +85,7 @@ def everyone(members, rounds):
         name="everyone",
         title=f"everyone talks: {members:,} members, 20 B",
         flags={"members": members, "bytes": 20},
-        work={"rounds": rounds, "warm-up": rounds // 10},
+        work=("rounds", rounds),
         # A round of 2,000 members takes the slowest half a minute.
         contestants=tuple(name for name in BROADCAST
                           if members < 2_000 or name not in ("ws", "wsbroad")),
@@ -85,14 +96,14 @@ def everyone(members, rounds):
 def broadcast(members, senders, in_flight, size, deliveries):
     """A few members speak, and all hear."""
     who = "1 sender" if senders == 1 else f"{senders} senders"
-    messages = deliveries // members
     return Row(
         name="broadcast",
         title=f"broadcast: {members:,} members, {who}, {in_flight} in flight, {size} B",
         flags={"members": members, "senders": senders, "in-flight": in_flight, "bytes": size},
-        work={"messages": messages, "warm-up": messages // 10},
+        work=("messages", deliveries // members),
         contestants=BROADCAST,
         connections=members,
+        gathers=in_flight > 1,
         least=2 * senders * in_flight,
     )
 
@@ -104,7 +115,7 @@ def latency(members, rate):
         load="broadcast",
         title=f"latency: {members:,} members, 4 senders, {rate:,} messages a second, 50 B",
         flags={"members": members, "senders": 4, "bytes": 50, "rate": rate},
-        work={"messages": 3 * rate, "warm-up": rate},
+        work=("messages", 3 * rate),
         contestants=("townhall", "bun", "floor-round"),
         connections=members,
         least=8,
@@ -118,7 +129,7 @@ def deflate(members, size, in_flight, messages):
         title=f"broadcast, compressed: {members:,} members, 4 senders, {in_flight} in flight, "
               f"{size} B of JSON",
         flags={"members": members, "senders": 4, "in-flight": in_flight, "bytes": size},
-        work={"messages": messages, "warm-up": messages // 3},
+        work=("messages", messages),
         contestants=DEFLATE,
         connections=members + 1,
         least=300,
@@ -135,11 +146,12 @@ def echo(connections, in_flight, size, messages, **flags):
         name="echo",
         title=f"echo: {connections:,} {plural}, {in_flight} in flight, {amount(size)}, {kind}",
         flags={"connections": connections, "in-flight": in_flight, "bytes": size, **flags},
-        work={"messages": messages, "warm-up": messages // 10},
+        work=("messages", messages),
         contestants=("townhall", *PEERS, *(() if "fragments" in flags else FLOORS)),
         unit="message",
         mode="echo",
         connections=connections,
+        gathers=in_flight > 1,
         least=2 * connections * in_flight,
     )
 
@@ -154,7 +166,7 @@ def idle(connections, *, compressed=False, spoken=False):
         name="idle",
         title=f"idle: {connections:,} connections{details}",
         flags={"connections": connections, **flags, **({"spoken": True} if spoken else {})},
-        work={},
+        work=(),
         contestants=tuple(name + suffix for name in names),
         unit="connection",
         mode="echo" if spoken else "broadcast",
@@ -168,10 +180,11 @@ def handshakes(count):
         name="handshakes",
         title="handshakes: 16 at a time",
         flags={"in-flight": 16},
-        work={"count": count, "warm-up": count // 10},
+        work=("count", count),
         contestants=("townhall", *PEERS),
         unit="handshake",
         connections=1_000,
+        gathers=False,
         least=50,
     )
 

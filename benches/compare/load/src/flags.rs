@@ -81,7 +81,7 @@ pub struct Broadcast {
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=100_000_000))]
     pub messages: u32,
     /// Messages that are not measured, before those that are
-    #[arg(long, value_parser = clap::value_parser!(u32).range(0..), default_value_t = 0)]
+    #[arg(long, value_parser = clap::value_parser!(u32).range(..=100_000_000), default_value_t = 0)]
     pub warm_up: u32,
 }
 
@@ -143,7 +143,7 @@ pub struct Echo {
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=100_000_000))]
     pub messages: u32,
     /// Messages that are not measured, before those that are
-    #[arg(long, default_value_t = 0)]
+    #[arg(long, value_parser = clap::value_parser!(u32).range(..=100_000_000), default_value_t = 0)]
     pub warm_up: u32,
     /// Binary messages instead of text
     #[arg(long)]
