@@ -47,7 +47,7 @@ class Row:
         few = {flag: min(self.flags[flag], 20) for flag in ("members", "connections")
                if flag in self.flags}
         return replace(self, title=f"{self.title} (quick: at most 20 clients)",
-                       flags={**self.flags, **few}, work=(*self.work[:1], self.least))
+                       flags={**self.flags, **few}, work=self.work and (self.work[0], self.least))
 
     def arguments(self, contestant):
         """Return the load generator's arguments for a contestant."""
