@@ -164,6 +164,15 @@ impl Connection {
         self.state = State::Closed { clean: false };
     }
 
+    /// The memory in bytes that what has not arrived whole takes: a head, or a message.
+    pub fn held_bytes(&self) -> usize {
+        match &self.state {
+            State::Handshaking(head) => head.0.capacity(),
+            State::Open(receiver) | State::Closing(receiver) => receiver.held_bytes(),
+            State::Closed { .. } => 0,
+        }
+    }
+
     /// Whether the request's head is awaited.
     pub fn is_handshaking(&self) -> bool {
         matches!(self.state, State::Handshaking(_))

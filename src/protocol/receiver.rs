@@ -75,6 +75,11 @@ impl Progress {
     fn is_idle(&self) -> bool {
         self.header.is_empty() && self.frame.is_none() && self.message.is_none()
     }
+
+    fn held_bytes(&self) -> usize {
+        let message = self.message.as_ref().map_or(0, Assembly::capacity);
+        size_of::<Self>() + self.header.capacity() + self.control.capacity() + message
+    }
 }
 
 /// A frame whose header has arrived.
@@ -93,7 +98,7 @@ struct Frame {
 #[derive(Debug)]
 struct Assembly {
     content: Content,
-    empty_fragments: u32,
+    fragments: u32,
 }
 
 #[derive(Debug)]
@@ -112,13 +117,20 @@ impl Assembly {
             Opcode::Text => Content::Text(TextAssembly::default()),
             _ => Content::Binary(Vec::new()),
         };
-        Self { content, empty_fragments: 0 }
+        Self { content, fragments: 1 }
     }
 
     fn len(&self) -> usize {
         match &self.content {
             Content::Text(text) => text.len(),
             Content::Binary(bytes) | Content::Compressed(_, bytes) => bytes.len(),
+        }
+    }
+
+    fn capacity(&self) -> usize {
+        match &self.content {
+            Content::Text(text) => text.capacity(),
+            Content::Binary(bytes) | Content::Compressed(_, bytes) => bytes.capacity(),
         }
     }
 
@@ -141,6 +153,11 @@ impl Receiver {
 
     pub(super) fn with(limits: Arc<Limits>, inflation: Inflation) -> Self {
         Self { limits, inflation, progress: None }
+    }
+
+    /// The memory in bytes that what has not arrived whole takes.
+    pub fn held_bytes(&self) -> usize {
+        self.progress.as_ref().map_or(0, |progress| progress.held_bytes())
     }
 
     /// Takes frames off the front of `input`, unmasking them in place, until something is whole;
@@ -214,9 +231,9 @@ impl Receiver {
             (opcode, _) if opcode.is_control() => return Ok(()),
             (Opcode::Continuation, None) => return Err(Violation::UnexpectedContinuation),
             (Opcode::Continuation, Some(message)) => {
-                message.empty_fragments += u32::from(header.length == 0);
-                if message.empty_fragments > self.limits.max_empty_fragments {
-                    return Err(Violation::TooManyEmptyFragments);
+                message.fragments += 1;
+                if message.fragments > self.limits.max_fragments {
+                    return Err(Violation::TooManyFragments);
                 }
                 (message.len(), matches!(message.content, Content::Compressed(..)))
             }

@@ -34,8 +34,8 @@ pub enum Violation {
     InvalidDeflate,
     /// A message longer than the configured limit (RFC 6455, section 10.4).
     MessageTooBig,
-    /// More empty fragments in one message than the configured limit.
-    TooManyEmptyFragments,
+    /// More fragments in one message than the configured limit (RFC 6455, section 10.4).
+    TooManyFragments,
     /// A close frame whose payload is a single byte (RFC 6455, section 5.5.1).
     TruncatedCloseCode,
     /// A close code that must not be sent (RFC 6455, section 7.4).
@@ -52,7 +52,7 @@ impl Violation {
                 CloseCode::INVALID_PAYLOAD
             }
             Self::MessageTooBig => CloseCode::MESSAGE_TOO_BIG,
-            Self::TooManyEmptyFragments => CloseCode::POLICY_VIOLATION,
+            Self::TooManyFragments => CloseCode::POLICY_VIOLATION,
             _ => CloseCode::PROTOCOL_ERROR,
         }
     }
@@ -73,7 +73,7 @@ impl fmt::Display for Violation {
             Self::InvalidUtf8 => f.write_str("a text is not UTF-8"),
             Self::InvalidDeflate => f.write_str("a compressed message is not DEFLATE"),
             Self::MessageTooBig => f.write_str("a message is longer than the limit"),
-            Self::TooManyEmptyFragments => f.write_str("a message has too many empty fragments"),
+            Self::TooManyFragments => f.write_str("a message has too many fragments"),
             Self::TruncatedCloseCode => f.write_str("a close code is cut short"),
             Self::InvalidCloseCode(code) => write!(f, "close code {code} must not be sent"),
             Self::InvalidCloseReason => f.write_str("a close reason is not UTF-8"),
