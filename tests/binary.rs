@@ -319,10 +319,14 @@ fn what_cannot_be_done_is_one_clear_line_and_a_status() {
 #[test]
 fn the_help_names_every_flag_and_its_variable() {
     let help = String::from_utf8(run(&["--help"]).stdout).unwrap();
-    let flags = "listen mode truncate no-reflect origin subprotocol deflate deflate-level \
-        deflate-window-bits deflate-threshold-bytes max-message-bytes max-connections \
-        max-backlog-bytes handshake-timeout-seconds ping-interval-seconds pong-timeout-seconds \
-        write-timeout-seconds close-timeout-seconds drain-timeout-seconds log-level";
+    let flags = "listen mode truncate no-reflect origin subprotocol trusted-proxy slow deflate \
+        deflate-level deflate-window-bits deflate-threshold-bytes max-head-bytes max-headers \
+        max-message-bytes max-fragments max-incomplete-bytes max-connections \
+        max-connections-per-address max-new-connections-per-second max-messages-per-second \
+        max-bytes-per-second max-rooms max-room-name-bytes max-backlog-bytes \
+        max-total-backlog-bytes handshake-timeout-seconds ping-interval-seconds \
+        pong-timeout-seconds write-timeout-seconds throttle-timeout-seconds \
+        close-timeout-seconds drain-timeout-seconds drain-spread-seconds drain-code log-level";
     for flag in flags.split_whitespace() {
         let variable = format!("TOWNHALL_{}", flag.replace('-', "_").to_uppercase());
         assert!(help.contains(&format!("--{flag}")) && help.contains(&variable), "{flag}: {help}");
