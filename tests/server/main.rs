@@ -4,6 +4,8 @@ mod callbacks;
 mod departures;
 mod http;
 mod life;
+mod limits;
+mod policies;
 mod rooms;
 mod slow;
 mod support;
