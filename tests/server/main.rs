@@ -2,6 +2,7 @@
 
 mod callbacks;
 mod departures;
+mod drain;
 mod http;
 mod life;
 mod limits;

@@ -43,11 +43,14 @@ pub fn chat(hub: &mut Hub, client: ClientId, event: Event<'_>) {
     }
 }
 
-/// The chat, and a page that tells what happened.
+/// The chat, and pages that tell what happened and whether the server stops.
 pub fn counting_chat(hub: &mut Hub, client: ClientId, event: Event<'_>) {
     match event {
         Event::Request(exchange) => {
-            exchange.respond(Response::text(200, hub.counts().to_string()));
+            let stopping = hub.is_stopping().to_string();
+            let counts = hub.counts().to_string();
+            let asked = exchange.request().path() == "/stopping";
+            exchange.respond(Response::text(200, if asked { stopping } else { counts }));
         }
         event => chat(hub, client, event),
     }
