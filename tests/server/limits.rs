@@ -167,7 +167,7 @@ fn unfinished_messages_have_a_limit_over_all_connections() {
     strict.max_backlog_bytes = 100_000;
     let server = Running::start(strict, chat);
     let mut holders: Vec<_> = (0..3).map(|_| server.raw("/")).collect();
-    (0..3).for_each(|_| drop(server.opened()));
+    (0..3).for_each(|_| _ = server.opened());
     let mut small = server.connect("/");
     server.opened();
     for holder in &mut holders {
@@ -179,7 +179,7 @@ fn unfinished_messages_have_a_limit_over_all_connections() {
     small.0.get_mut().write_all(&frame(0x80, b"llo")).unwrap();
     assert_eq!(small.hear(), "hello");
     drop(holders);
-    (0..2).for_each(|_| drop(server.told()));
+    (0..2).for_each(|_| _ = server.told());
 }
 
 #[test]
@@ -191,7 +191,7 @@ fn what_is_kept_for_all_has_a_limit_and_the_furthest_behind_go_first() {
     // Each is alone in its room, so that nobody shares a log.
     let mut deaf: Vec<_> = (0..4).map(|number| server.raw(&format!("/{number}"))).collect();
     let mut well = server.connect("/well");
-    (0..5).for_each(|_| drop(server.opened()));
+    (0..5).for_each(|_| _ = server.opened());
     let block = frame(0x82, &[0; 60_000]);
     let deadline = Instant::now() + PATIENCE;
     let departure = 'talk: loop {
