@@ -76,7 +76,7 @@ impl EventLoop {
             return Err(error);
         }
         self.hub.now = Instant::now();
-        self.hub.tick = self.hub.deadlines.tick(self.hub.now);
+        self.hub.tick = self.hub.clock.tick(self.hub.now);
         Ok(())
     }
 
@@ -84,10 +84,11 @@ impl EventLoop {
         if self.inbound.is_waiting() || self.hub.is_dirty() || !self.hub.resumed.is_empty() {
             return Some(Duration::ZERO);
         }
-        let now = Instant::now();
+        // The time of the tick that has just been: a little late is early enough.
+        let (hub, now) = (&self.hub, self.hub.now);
+        let waiting = hub.deadlines.is_waiting() || hub.resumptions.is_waiting();
         let timeouts = [
-            self.hub.deadlines.timeout(now),
-            self.hub.resumptions.timeout(now),
+            waiting.then(|| hub.clock.rest(now)),
             self.listeners.timeout(now),
             self.drain.as_ref().map(|drain| drain.timeout(now)),
         ];

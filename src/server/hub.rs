@@ -8,7 +8,7 @@ use slab::Slab;
 use super::addresses::Addresses;
 use super::client::{Client, Keep, Seat};
 use super::counts::Counts;
-use super::deadlines::{Deadlines, Tick};
+use super::deadlines::{Clock, Deadlines, Tick};
 use super::departure::{Cause, Departure};
 use super::id::ClientId;
 use super::log::Log;
@@ -44,7 +44,8 @@ pub struct Hub {
     pub(super) counts: Counts,
     /// The time of this tick of the event loop.
     pub(super) now: Instant,
-    /// The same, as deadlines count it.
+    pub(super) clock: Clock,
+    /// The time as deadlines count it.
     pub(super) tick: Tick,
     /// How many bytes were queued since the last flush.
     pub(super) grown: usize,
@@ -80,8 +81,9 @@ impl Hub {
             rooms: Rooms::default(),
             nowhere: Log::default(),
             pool: Pool::default(),
-            deadlines: Deadlines::new(now),
-            resumptions: Deadlines::new(now),
+            deadlines: Deadlines::new(),
+            resumptions: Deadlines::new(),
+            clock: Clock::new(now),
             resumed: Vec::new(),
             addresses: Addresses::default(),
             counts: Counts::default(),

@@ -110,6 +110,9 @@ impl Inbound {
                 let drained = size < self.buffer.len() && !client.hangup;
                 let input = &mut self.buffer[..size];
                 let said = receive(hub, id, input, &mut self.inflater, app);
+                if said.messages > 0 {
+                    hub.note_life(id);
+                }
                 // What was inflated counts too.
                 let size = size.max(said.bytes);
                 let left = if drained { Left::Nothing } else { Left::Something };
@@ -164,12 +167,11 @@ fn receive(
     app: &mut App<'_>,
 ) -> Said {
     let mut said = Said::default();
-    while let Some(client) = hub.get_mut(id) {
+    while let Some(client) = hub.get_mut(id).filter(|_| !input.is_empty()) {
         match client.connection.receive(&mut input, inflater) {
             Ok(None) => break,
             Ok(Some(Received::Head(head))) => handshake(hub, id, &head, app),
             Ok(Some(Received::Frames(incoming))) => {
-                hub.note_life(id);
                 said.messages += 1;
                 said.bytes += incoming.message().map_or(0, |message| message.payload().len());
                 dispatch(hub, id, &incoming, app);
