@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use super::id::ClientId;
 
-/// The time that a slot covers. A deadline is met at most two slots late, never early.
-const GRAIN: Duration = Duration::from_millis(100);
+/// The time that a slot covers. A deadline is met at most three slots late, never early.
+pub(super) const GRAIN: Duration = Duration::from_millis(100);
 
 /// The number of slots; a deadline beyond the last one is looked at on the way.
 const SLOTS: usize = 512;
@@ -111,11 +111,6 @@ impl Clock {
         }
         self.tick
     }
-
-    /// How long it is to the next tick.
-    pub(super) fn rest(&self, now: Instant) -> Duration {
-        self.next.saturating_duration_since(now)
-    }
 }
 
 #[cfg(test)]
@@ -163,12 +158,13 @@ mod tests {
     }
 
     #[test]
-    fn the_clock_tells_when_the_next_tick_begins() {
+    fn the_clock_goes_on_with_every_grain() {
         let start = Instant::now();
         let mut clock = Clock::new(start);
         let after = |milliseconds| start + Duration::from_millis(milliseconds);
-        assert_eq!((clock.tick(after(99)), clock.rest(start)), (Tick::default(), GRAIN));
+        assert_eq!(clock.tick(after(99)), Tick::default());
         assert_eq!(clock.tick(after(1_250)), Tick::default().plus(12));
-        assert_eq!(clock.rest(after(1_250)), GRAIN / 2);
+        assert_eq!(clock.tick(after(1_299)), Tick::default().plus(12));
+        assert_eq!(clock.tick(after(1_300)), Tick::default().plus(13));
     }
 }

@@ -49,6 +49,8 @@ pub struct Hub {
     pub(super) tick: Tick,
     /// How many bytes were queued since the last flush.
     pub(super) grown: usize,
+    /// How many members are too far behind, and waited for.
+    pub(super) laggards: usize,
     /// How many bytes are private and not written, over all clients.
     pub(super) unsent: usize,
     /// How many bytes are held of what has not arrived whole, over all clients.
@@ -90,6 +92,7 @@ impl Hub {
             now,
             tick: Tick::default(),
             grown: 0,
+            laggards: 0,
             unsent: 0,
             incomplete: 0,
             dirty_rooms: Vec::new(),

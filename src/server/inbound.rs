@@ -87,7 +87,7 @@ impl Inbound {
     fn read_client(&mut self, hub: &mut Hub, id: ClientId, app: &mut App<'_>) -> (usize, Left) {
         let mut total = 0;
         while total < MAX_CLIENT_BYTES {
-            if hub.park_while_held(id) {
+            if hub.is_held_up() && hub.park_while_held(id) {
                 return (total, Left::ForLater);
             }
             let (size, left) = self.read_once(hub, id, app);
@@ -110,13 +110,9 @@ impl Inbound {
                 let drained = size < self.buffer.len() && !client.hangup;
                 let input = &mut self.buffer[..size];
                 let said = receive(hub, id, input, &mut self.inflater, app);
-                if said.messages > 0 {
-                    hub.note_life(id);
-                }
                 // What was inflated counts too.
                 let size = size.max(said.bytes);
                 let left = if drained { Left::Nothing } else { Left::Something };
-                hub.count_incomplete(id);
                 let too_much = hub.count_said(id, said.messages, size, drained);
                 return (size, if too_much { Left::ForLater } else { left });
             }
