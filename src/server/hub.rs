@@ -161,6 +161,8 @@ impl Hub {
             let reason = "there are too many rooms";
             return self.close_because(client, CloseCode::TRY_AGAIN_LATER, reason, Cause::Overload);
         }
+        // What it has not got of its own does not hold up a room.
+        self.release(client);
         let key = self.rooms.find_or_make(room);
         if let Some(room) = self.rooms.get_mut(key) {
             let member = &mut self.clients[client.key()];
