@@ -27,7 +27,9 @@ struct Soak {
 pub fn run(flags: &Flags) -> Result<String, Failure> {
     let mut soak = Soak::new(flags)?;
     soak.run(flags.duration()).map_err(|failure| match soak.server.exit_status() {
-        Ok(Some(status)) => format!("{failure}; the server has ended: {status}").into(),
+        Ok(Some(status)) if !status.success() => {
+            format!("{failure}; the server has ended: {status}").into()
+        }
         _ => failure,
     })
 }
