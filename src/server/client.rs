@@ -69,7 +69,7 @@ pub(super) struct Client {
     write_closed: bool,
     /// The last bytes are queued; what follows is not for this client.
     finishing: bool,
-    /// The application was told that the client is there.
+    /// The application was told that the client is there, and its connection has not closed.
     pub(super) opened: bool,
     /// The application was told, or is about to be, that it is gone.
     pub(super) departed: bool,
@@ -367,11 +367,10 @@ impl Client {
         }
     }
 
-    /// Whether both sides have ended. After the close handshake, "the server MUST close the
-    /// connection immediately" (RFC 6455, section 7.1.1); otherwise the peer's side is drained
-    /// until its end, so that a reset does not lose our last words.
+    /// Whether both sides have ended. The peer's side is drained until its end, so that a reset
+    /// does not lose our last words; RFC 6455, section 7.1.1, tells it so.
     pub(super) fn is_over(&self) -> bool {
-        self.write_closed && (self.read_closed || self.connection.was_clean())
+        self.write_closed && self.read_closed
     }
 }
 

@@ -27,19 +27,14 @@ pub(super) struct Drain {
 }
 
 impl Drain {
-    /// Begins: those who have not asked for anything yet are dropped.
+    /// Begins. Requests are answered until it ends, but it does not wait for any.
     pub(super) fn begin(hub: &mut Hub) -> Self {
         hub.stopping = true;
-        let (opened, others): (Vec<_>, Vec<_>) =
-            hub.ids().into_iter().partition(|&id| hub.get(id).is_some_and(|client| client.opened));
-        for id in others {
-            if hub.get(id).is_some_and(|client| client.connection.is_handshaking()) {
-                hub.lose(id);
-            }
-        }
+        let mut clients = hub.ids();
+        clients.retain(|&id| hub.get(id).is_some_and(|client| client.opened));
         let deadline = hub.now.checked_add(hub.config.drain_timeout);
         let deadline = deadline.unwrap_or(hub.now + FOREVER);
-        Self { begin: hub.now, deadline, clients: opened, closed: 0 }
+        Self { begin: hub.now, deadline, clients, closed: 0 }
     }
 
     /// Ends it now.

@@ -63,7 +63,7 @@ pub struct Hub {
     pub(super) departures: Vec<(ClientId, Departure)>,
     /// Clients whose connection is over, to be removed at the end of the tick.
     pub(super) gone: Vec<ClientId>,
-    /// How many clients have been told of and are not removed.
+    /// How many connections have opened and not closed.
     pub(super) open: usize,
     /// The generation of the client that was inserted last.
     pub(super) generation: u32,

@@ -98,9 +98,12 @@ impl Hub {
         self.expect_within(id, self.config.close_timeout);
         if let Some(client) = self.get_mut(id) {
             client.end_writing();
+            // What is left is the end of TCP, which needs no place.
+            let left = client.connection.was_clean() && mem::take(&mut client.opened);
             if client.is_over() {
                 self.gone.push(id);
             }
+            self.open -= usize::from(left);
         }
     }
 
