@@ -20,6 +20,7 @@ pub(crate) struct Pool {
     /// The bytes of the segments that some log has.
     held: usize,
     /// Empty ones.
+    #[expect(clippy::vec_box, reason = "clients have them in boxes, which are what is used again")]
     outboxes: Vec<Box<Outbox>>,
 }
 
