@@ -1,0 +1,67 @@
+//! Floods of control frames.
+
+use crate::peer::frame;
+use crate::support::{Bounds, MIB, Siege};
+
+/// A flood of pings, each with its number and as long as it may be.
+fn pings(numbers: std::ops::Range<u32>) -> Vec<u8> {
+    let ping = |number: u32| frame(0x89, &[&number.to_be_bytes()[..], &[b'x'; 121]].concat());
+    numbers.flat_map(ping).collect()
+}
+
+/// RFC 6455, section 5.5.3: an endpoint "MAY elect to send a Pong frame for only the most recently
+/// processed Ping frame."
+#[test]
+fn pongs_for_a_peer_that_does_not_read_do_not_pile_up() {
+    const PINGS: u32 = 300_000;
+    let siege = Siege::begin(&[]);
+    let mut peer = siege.join("/");
+    for number in (0..PINGS).step_by(1_000) {
+        peer.send(&pings(number..number + 1_000));
+    }
+    peer.send(&frame(0x81, b"all of them are read"));
+    let mut pongs = Vec::new();
+    let last = loop {
+        match peer.hear() {
+            (0x8a, payload) => pongs.push(u32::from_be_bytes(*payload.first_chunk().unwrap())),
+            other => break other,
+        }
+    };
+    assert_eq!(last, (0x81, b"all of them are read".to_vec()));
+    assert!(pongs.is_sorted_by(|a, b| a < b), "each pong answers a later ping");
+    assert!(pongs.len() < PINGS as usize, "some were left out");
+    siege.end(Bounds { memory: 8 * MIB, cpu: 20, time: 60 });
+}
+
+#[test]
+fn many_peers_that_flood_at_once_silence_nobody() {
+    let siege = Siege::begin(&[]);
+    let flood = pings(0..10_000);
+    std::thread::scope(|scope| {
+        for _ in 0..10 {
+            let mut peer = siege.join("/");
+            let flood = &flood;
+            scope.spawn(move || {
+                peer.send(flood);
+                peer.send(&frame(0x8a, b"a pong that nobody asked for").repeat(10_000));
+                peer.send(&frame(0x88, b"\x03\xe8enough"));
+                assert_eq!(peer.hear_close(), (1000, "enough".into()));
+            });
+        }
+    });
+    siege.end(Bounds { memory: 16 * MIB, cpu: 20, time: 60 });
+}
+
+#[test]
+fn a_control_frame_longer_than_125_bytes_is_refused_before_it_comes() {
+    let siege = Siege::begin(&[]);
+    for first in [0x88, 0x89, 0x8a] {
+        for second in [0xfe, 0xff] {
+            let mut peer = siege.join("/");
+            peer.send(&[first, second]);
+            let reason = "a control frame is longer than 125 bytes";
+            assert_eq!(peer.hear_close(), (1002, reason.into()));
+        }
+    }
+    siege.end(Bounds { memory: 4 * MIB, cpu: 2, time: 20 });
+}
