@@ -49,7 +49,12 @@ impl Peer {
     /// with unread data.
     pub fn reset(self) {
         assert!(self.0.buffer().is_empty());
-        assert_eq!(self.0.get_ref().peek(&mut [0]).unwrap(), 1, "there is something unread");
+        self.wait_for_something();
+    }
+
+    /// Waits until there is something to be read.
+    pub fn wait_for_something(&self) {
+        assert_eq!(self.0.get_ref().peek(&mut [0]).unwrap(), 1);
     }
 
     pub fn hear_upgrade(&mut self) {
