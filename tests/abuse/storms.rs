@@ -51,17 +51,16 @@ fn connections_that_came_and_went_unseen_leave_nothing_behind() {
     siege.end(Bounds { memory: 16 * MIB, cpu: 10, time: 60 });
 }
 
-/// A pair in its own room, which hears what is said there once, and nothing of the others.
+/// Two members who are alone in their room, and hear their own words once and no others.
 struct Pair {
-    room: String,
+    words: String,
     members: [Peer; 2],
 }
 
 impl Pair {
-    /// Asks to come in and says a message at once.
-    fn ask(siege: &Siege, room: String) -> Self {
-        let members = [siege.ask(&room), siege.ask(&room)];
-        Self { room, members }
+    fn ask(siege: &Siege, room: usize, words: &str) -> Self {
+        let words = format!("{words} in {room}");
+        Self { words, members: [(); 2].map(|()| siege.ask(&format!("/{room}"))) }
     }
 
     fn hear_upgrade(&mut self) {
@@ -69,11 +68,11 @@ impl Pair {
     }
 
     fn say(&self) {
-        self.members[0].send(&frame(0x81, self.room.as_bytes()));
+        self.members[0].send(&frame(0x81, self.words.as_bytes()));
     }
 
     fn hear(&mut self) {
-        self.members.iter_mut().for_each(|member| assert_eq!(member.hear_text(), self.room));
+        self.members.iter_mut().for_each(|member| assert_eq!(member.hear_text(), self.words));
     }
 
     /// The one that has something unread leaves with a reset, the other with a close frame.
@@ -84,37 +83,35 @@ impl Pair {
     }
 }
 
-/// Places of those who leave are taken by others while events for them are under way: while the
-/// program stands still, half of the pairs talk, leave, and are replaced, and the rest talk.
+/// While the program stands still, half of the pairs leave and others take their rooms, so that
+/// events for the old and the new ones of a place come together.
 #[test]
 fn places_are_used_again_within_one_batch_of_events_and_nobody_hears_anothers_words() {
-    const PAIRS: usize = 80;
+    const HALF: usize = 40;
     let siege = Siege::begin(&[]);
     let before = siege.program.sockets();
-    let mut pairs: Vec<_> = (0..PAIRS).map(|n| Pair::ask(&siege, format!("/first/{n}"))).collect();
-    pairs.iter_mut().for_each(Pair::hear_upgrade);
-    for round in 0..10 {
-        pairs.iter().for_each(Pair::say);
-        pairs[..PAIRS / 2].iter().for_each(|pair| pair.members[0].wait_for_something());
-        pairs[PAIRS / 2..].iter_mut().for_each(Pair::hear);
+    let mut stay: Vec<_> = (0..HALF).map(|n| Pair::ask(&siege, n, "stay")).collect();
+    stay.iter_mut().for_each(Pair::hear_upgrade);
+    let mut come: Vec<Pair> = Vec::new();
+    for round in 0..12 {
+        come.iter().for_each(Pair::say);
+        come.iter().for_each(|pair| pair.members[0].wait_for_something());
         siege.program.at_once(|| {
-            for (n, pair) in pairs.drain(..PAIRS / 2).enumerate() {
-                pair.say();
+            stay.iter().for_each(Pair::say);
+            for (n, pair) in come.drain(..).enumerate() {
                 pair.leave();
-                // Some are replaced by nobody but a visitor that is gone again.
-                drop(siege.ask(&format!("/visit/{round}/{n}")));
+                // A visitor that is gone again takes a place too.
+                drop(siege.ask(&format!("/visit/{n}")));
             }
-            pairs.iter().for_each(Pair::say);
-            let newcomers = (0..PAIRS / 2).map(|n| Pair::ask(&siege, format!("/{round}/{n}")));
-            pairs.extend(newcomers);
+            let rooms = HALF..2 * HALF;
+            come.extend(rooms.map(|n| Pair::ask(&siege, n, &format!("come {round}"))));
         });
-        let (stayed, came) = pairs.split_at_mut(PAIRS / 2);
-        stayed.iter_mut().for_each(Pair::hear);
-        came.iter_mut().for_each(Pair::hear_upgrade);
+        stay.iter_mut().for_each(Pair::hear);
+        come.iter_mut().for_each(Pair::hear_upgrade);
     }
-    pairs.iter().for_each(Pair::say);
-    pairs.iter_mut().for_each(Pair::hear);
-    drop(pairs);
+    come.iter().for_each(Pair::say);
+    come.iter_mut().for_each(Pair::hear);
+    drop((stay, come));
     siege.program.wait_for_sockets(before);
     siege.end(Bounds { memory: 8 * MIB, cpu: 10, time: 60 });
 }
