@@ -1,5 +1,6 @@
 //! Ends of connections that do not come, or come in the middle of something.
 
+use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::peer::{Peer, frame, long_header};
@@ -117,19 +118,16 @@ fn what_is_before_a_close_frame_is_said_and_what_is_behind_it_is_not() {
 fn a_close_frame_behind_much_data_is_answered_behind_all_of_it() {
     const MESSAGES: usize = 64;
     let siege = Siege::begin(&[]);
-    let mut peer = siege.join("/");
-    let mut listener = siege.join("/");
-    let sender = std::thread::scope(|scope| {
-        let sending = scope.spawn(|| {
-            (0..MESSAGES).for_each(|_| peer.send(&frame(0x82, &vec![1; 100_000])));
-            peer.send(&frame(0x88, b"\x03\xe8bye"));
-            peer
+    let (mut peer, mut listener) = (siege.join("/"), siege.join("/"));
+    thread::scope(|scope| {
+        let hearing = scope.spawn(|| {
+            (0..MESSAGES).for_each(|_| assert_eq!(listener.hear().1.len(), 100_000));
         });
-        (0..MESSAGES).for_each(|_| assert_eq!(listener.hear().1.len(), 100_000));
-        sending.join().unwrap()
+        (0..MESSAGES).for_each(|_| peer.send(&frame(0x82, &[1; 100_000])));
+        peer.send(&frame(0x88, b"\x03\xe8bye"));
+        hearing.join().unwrap();
     });
-    let mut sender = sender;
-    (0..MESSAGES).for_each(|_| assert_eq!(sender.hear().1.len(), 100_000));
-    assert_eq!(sender.hear_close(), (1000, "bye".into()));
+    (0..MESSAGES).for_each(|_| assert_eq!(peer.hear().1.len(), 100_000));
+    assert_eq!(peer.hear_close(), (1000, "bye".into()));
     siege.end(Bounds { memory: 32 * MIB, cpu: 5, time: 30 });
 }

@@ -137,7 +137,10 @@ fn a_head_that_trickles_is_answered_with_408_in_time() {
             scope.spawn(move || {
                 let answer = String::from_utf8(peer.trickle(bytes.bytes(), pause)).unwrap();
                 assert!(answer.starts_with("HTTP/1.1 408 Request Timeout\r\n"), "{answer}");
-                assert!(answer.ends_with("the request's head did not arrive in time\n"), "{answer}");
+                assert!(
+                    answer.ends_with("the request's head did not arrive in time\n"),
+                    "{answer}"
+                );
             });
         }
     });

@@ -1,6 +1,7 @@
 //! Attacks on the program, each with its answer, what it may cost, and neighbours who must not
 //! notice.
 
+mod bombs;
 mod closing;
 mod control;
 mod descriptors;

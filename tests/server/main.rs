@@ -4,6 +4,7 @@ mod callbacks;
 mod departures;
 mod http;
 mod life;
+mod places;
 mod rooms;
 mod slow;
 mod support;
