@@ -108,8 +108,16 @@ pub enum Refusal {
     WebSocketVersion,
     /// The head did not arrive in time (RFC 9110, section 15.5.9).
     Timeout,
+    /// The name of the room is longer than the configured limit (RFC 9110, section 15.5.15).
+    RoomNameTooLong,
+    /// Too many connections come from one address (RFC 6585, section 4).
+    TooManyFromAddress,
     /// The server holds as many connections as it may.
     Full,
+    /// The server has as many rooms as it may.
+    TooManyRooms,
+    /// The server stops.
+    Stopping,
 }
 
 impl Refusal {
@@ -120,10 +128,11 @@ impl Refusal {
             Self::Origin => 403,
             Self::Method => 405,
             Self::Timeout => 408,
-            Self::TargetTooLong => 414,
+            Self::TargetTooLong | Self::RoomNameTooLong => 414,
             Self::NoUpgrade | Self::WebSocketVersion => 426,
+            Self::TooManyFromAddress => 429,
             Self::HeadTooLong | Self::TooManyHeaders => 431,
-            Self::Full => 503,
+            Self::Full | Self::TooManyRooms | Self::Stopping => 503,
             Self::HttpVersion => 505,
         }
     }
@@ -134,7 +143,9 @@ impl Refusal {
             Self::Method => &[("Allow", "GET, HEAD")],
             Self::NoUpgrade => &[("Upgrade", "websocket")],
             Self::WebSocketVersion => &[("Sec-WebSocket-Version", "13"), ("Upgrade", "websocket")],
-            Self::Full => &[("Retry-After", "5")],
+            Self::TooManyFromAddress | Self::Full | Self::TooManyRooms | Self::Stopping => {
+                &[("Retry-After", "5")]
+            }
             _ => &[],
         }
     }
@@ -153,7 +164,11 @@ impl fmt::Display for Refusal {
             Self::Origin => "pages of this origin may not connect here",
             Self::WebSocketVersion => "only WebSocket version 13 is spoken here",
             Self::Timeout => "the request's head did not arrive in time",
+            Self::RoomNameTooLong => "the name of the room is longer than the limit",
+            Self::TooManyFromAddress => "too many connections come from your address",
             Self::Full => "the server is full, try again later",
+            Self::TooManyRooms => "there are too many rooms, try again later",
+            Self::Stopping => "the server stops, try again later",
         })
     }
 }

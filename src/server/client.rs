@@ -2,12 +2,14 @@
 
 use std::io::{self, ErrorKind, IoSlice};
 
+use super::addresses::Place;
 use super::deadlines::Tick;
 use super::departure::Cause;
 use super::id::ClientId;
 use super::log::{Cursor, Log, Pool};
 use super::logs::Encoding;
 use super::outbox::{NOWHERE, Outbox};
+use super::pace::Pace;
 use super::transport::Transport;
 use crate::protocol::Connection;
 
@@ -32,6 +34,8 @@ pub(super) struct Client {
     pub(super) id: ClientId,
     pub(super) transport: Transport,
     pub(super) connection: Connection,
+    /// Where it comes from, if the limits of a single address bind it.
+    pub(super) place: Option<Place>,
     pub(super) seat: Option<Seat>,
     /// The encoding that it is to have in its rooms.
     pub(super) encoding: Encoding,
@@ -48,6 +52,14 @@ pub(super) struct Client {
     pub(super) heard: Tick,
     /// When a ping was sent, if nothing came since.
     pub(super) pinged: Option<Tick>,
+    /// How fast it speaks.
+    pub(super) pace: Pace,
+    /// Since when it has said too much without a break.
+    pub(super) throttled: Option<Tick>,
+    /// How many bytes it holds of what has not arrived whole, and of what is private and not
+    /// written, as they are counted for all.
+    pub(super) incomplete: u32,
+    pub(super) unsent: u32,
     /// The peer has ended its side, behind what may still be read.
     pub(super) hangup: bool,
     /// All that the peer sent is read.
@@ -62,16 +74,26 @@ pub(super) struct Client {
     pub(super) departed: bool,
     /// It waits to be read.
     pub(super) queued: bool,
+    /// It waits for leave to be read.
+    pub(super) parked: bool,
+    /// Its room waits for it.
+    pub(super) lagging: bool,
     /// It waits to be flushed.
     pub(super) dirty: bool,
 }
 
 impl Client {
-    pub(super) fn new(id: ClientId, transport: Transport, connection: Connection) -> Self {
+    pub(super) fn new(
+        id: ClientId,
+        transport: Transport,
+        connection: Connection,
+        place: Option<Place>,
+    ) -> Self {
         Self {
             id,
             transport,
             connection,
+            place,
             seat: None,
             encoding: Encoding::Plain,
             cursor: Cursor::default(),
@@ -81,6 +103,10 @@ impl Client {
             blocked: None,
             heard: Tick::default(),
             pinged: None,
+            pace: Pace::default(),
+            throttled: None,
+            incomplete: 0,
+            unsent: 0,
             hangup: false,
             read_closed: false,
             write_closed: false,
@@ -88,6 +114,8 @@ impl Client {
             opened: false,
             departed: false,
             queued: false,
+            parked: false,
+            lagging: false,
             dirty: false,
         }
     }
@@ -117,17 +145,33 @@ impl Client {
     }
 
     /// Ends that. What it has not got of the log becomes private, unless it is not to get it.
-    pub(super) fn leave(&mut self, log: &mut Log, pool: &mut Pool, keep: Keep) {
+    /// Tells how many messages it misses, where it goes on.
+    pub(super) fn leave(&mut self, log: &mut Log, pool: &mut Pool, keep: Keep) -> u64 {
         self.seat = None;
         let outbox = self.outbox.get_or_insert_default();
+        let mut skipped = 0;
         match keep {
             Keep::All => outbox.detach(log, self.cursor),
+            Keep::ControlFrames => skipped = outbox.cut_messages(log, self.cursor),
             Keep::UnfinishedFrame => outbox.cut(log, self.cursor),
             Keep::Nothing => **outbox = Outbox::default(),
         }
         self.outbox.take_if(|outbox| outbox.is_empty());
         log.leave(self.cursor, pool);
         self.cursor = Cursor::default();
+        skipped
+    }
+
+    /// Leaves out the private messages that are not written, where there is no log, and tells how
+    /// many those are.
+    pub(super) fn cut_messages(&mut self, log: &Log) -> u64 {
+        self.outbox.as_mut().map_or(0, |outbox| outbox.cut_messages(log, self.cursor))
+    }
+
+    /// Answers the handshake with what `speak` appends.
+    pub(super) fn answer(&mut self, speak: impl FnOnce(&mut Connection, &mut Vec<u8>)) {
+        self.speak(0, speak);
+        self.outbox.get_or_insert_default().begin_frames();
     }
 
     /// Lets `speak` append what is to be sent when the log is written up to `at`, its end.
@@ -176,6 +220,22 @@ impl Client {
         let outbox = self.outbox.as_ref().filter(|_| !self.finishing);
         let private = outbox.map_or(0, |outbox| outbox.size());
         log.offered().saturating_sub(self.cursor.offset()) + private as u64
+    }
+
+    /// How many bytes it has not got of what was queued for it, `end` being its log's.
+    pub(super) fn unread(&self, end: u64) -> u64 {
+        end - self.cursor.offset() + u64::from(self.unsent)
+    }
+
+    /// Counts anew what is private and not written, and tells by how much that has changed.
+    pub(super) fn recount_unsent(&mut self) -> isize {
+        let size = self.outbox.as_ref().map_or(0, |outbox| outbox.size());
+        change(&mut self.unsent, size)
+    }
+
+    /// Counts anew what has not arrived whole, and tells by how much that has changed.
+    pub(super) fn recount_incomplete(&mut self) -> isize {
+        change(&mut self.incomplete, self.connection.held_bytes())
     }
 
     /// Whether all that was to be sent is written.
@@ -283,6 +343,8 @@ pub(super) struct Parting {
 pub(super) enum Keep {
     /// Everything that was said while it was there.
     All,
+    /// The rest of the frame that is half written, and control frames.
+    ControlFrames,
     /// The rest of the frame that is half written.
     UnfinishedFrame,
     /// Nothing: it has got everything, or it is lost.
@@ -298,6 +360,13 @@ pub(super) enum Progress {
     Blocked,
     /// Everything was written, and there will be nothing else.
     Finished,
+}
+
+/// Sets a count, and tells by how much it has changed.
+fn change(count: &mut u32, size: usize) -> isize {
+    let before = *count;
+    *count = u32::try_from(size).unwrap_or(u32::MAX);
+    *count as isize - before as isize
 }
 
 fn fill<'a>(

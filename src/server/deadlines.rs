@@ -1,5 +1,6 @@
 //! Deadlines, coarse and cheap: a wheel of slots that are looked at when their time has come.
 
+use std::num::NonZeroU32;
 use std::time::{Duration, Instant};
 
 use super::id::ClientId;
@@ -10,15 +11,38 @@ const GRAIN: Duration = Duration::from_millis(100);
 /// The number of slots; a deadline beyond the last one is looked at on the way.
 const SLOTS: usize = 512;
 
-/// A moment, in grains since the server's start.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Tick(u32);
+/// A moment, in grains since the server's start, which is 1: so an optional one takes no more memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Tick(NonZeroU32);
+
+impl Default for Tick {
+    fn default() -> Self {
+        Self(NonZeroU32::MIN)
+    }
+}
 
 impl Tick {
     /// The first tick that is at least so much later.
     pub(super) fn after(self, delay: Duration) -> Self {
         let grains = delay.as_millis().div_ceil(GRAIN.as_millis());
-        Self(self.0.saturating_add(u32::try_from(grains).unwrap_or(u32::MAX)).saturating_add(1))
+        self.plus(u32::try_from(grains).unwrap_or(u32::MAX)).plus(1)
+    }
+
+    /// The seconds that have passed since an earlier tick.
+    pub(super) fn seconds_since(self, earlier: Self) -> f32 {
+        self.grains_since(earlier) as f32 * GRAIN.as_secs_f32()
+    }
+
+    fn plus(self, grains: u32) -> Self {
+        Self(self.0.saturating_add(grains))
+    }
+
+    fn grains_since(self, earlier: Self) -> u32 {
+        self.0.get().saturating_sub(earlier.0.get())
+    }
+
+    fn slot(self) -> usize {
+        self.0.get() as usize % SLOTS
     }
 }
 
@@ -35,14 +59,13 @@ pub(super) struct Deadlines {
 
 impl Deadlines {
     pub(super) fn new(start: Instant) -> Self {
-        Self { start, now: Tick(0), slots: vec![Vec::new(); SLOTS], waiting: 0 }
+        Self { start, now: Tick::default(), slots: vec![Vec::new(); SLOTS], waiting: 0 }
     }
 
     /// Wants `id` to be returned by [`due`](Self::due) at `tick`, or before it if it is far away.
     pub(super) fn remind(&mut self, id: ClientId, tick: Tick) {
-        let ahead = tick.0.saturating_sub(self.now.0).clamp(1, SLOTS as u32 - 1);
-        let slot = (self.now.0 + ahead) as usize % SLOTS;
-        self.slots[slot].push(id);
+        let ahead = tick.grains_since(self.now).clamp(1, SLOTS as u32 - 1);
+        self.slots[self.now.plus(ahead).slot()].push(id);
         self.waiting += 1;
     }
 
@@ -51,8 +74,9 @@ impl Deadlines {
         let mut due = Vec::new();
         while self.now < end {
             // After a long sleep each slot is emptied once.
-            self.now.0 = (self.now.0 + 1).max(end.0.saturating_sub(SLOTS as u32));
-            due.append(&mut self.slots[self.now.0 as usize % SLOTS]);
+            let skipped = end.grains_since(self.now).saturating_sub(SLOTS as u32);
+            self.now = self.now.plus(skipped.max(1));
+            due.append(&mut self.slots[self.now.slot()]);
         }
         self.waiting -= due.len();
         due
@@ -60,14 +84,14 @@ impl Deadlines {
 
     /// How long the server may sleep; for ever where nobody waits.
     pub(super) fn timeout(&self, now: Instant) -> Option<Duration> {
-        let next = self.start + GRAIN * (self.now.0 + 1);
+        let next = self.start + GRAIN * self.now.0.get();
         (self.waiting > 0).then(|| next.saturating_duration_since(now))
     }
 
     /// The tick that it is.
     pub(super) fn tick(&self, at: Instant) -> Tick {
         let grains = at.saturating_duration_since(self.start).as_millis() / GRAIN.as_millis();
-        Tick(u32::try_from(grains).unwrap_or(u32::MAX - 1))
+        Tick::default().plus(u32::try_from(grains).unwrap_or(u32::MAX))
     }
 }
 

@@ -5,7 +5,9 @@ use std::time::Instant;
 
 use slab::Slab;
 
+use super::addresses::Addresses;
 use super::client::{Client, Keep, Seat};
+use super::counts::Counts;
 use super::deadlines::{Deadlines, Tick};
 use super::departure::{Cause, Departure};
 use super::id::ClientId;
@@ -33,12 +35,22 @@ pub struct Hub {
     /// The rooms that have a shared context, in no order.
     pub(super) contexts: Vec<usize>,
     pub(super) deadlines: Deadlines,
+    /// When to read those again who said too much.
+    pub(super) resumptions: Deadlines,
+    /// Clients that may be read again.
+    pub(super) resumed: Vec<ClientId>,
+    pub(super) addresses: Addresses,
+    pub(super) counts: Counts,
     /// The time of this tick of the event loop.
     pub(super) now: Instant,
     /// The same, as deadlines count it.
     pub(super) tick: Tick,
     /// How many bytes were queued since the last flush.
     pub(super) grown: usize,
+    /// How many bytes are private and not written, over all clients.
+    pub(super) unsent: usize,
+    /// How many bytes are held of what has not arrived whole, over all clients.
+    pub(super) incomplete: usize,
     /// Rooms that grew in this tick.
     pub(super) dirty_rooms: Vec<usize>,
     /// Clients that have something of their own to write.
@@ -51,6 +63,8 @@ pub struct Hub {
     pub(super) open: usize,
     /// The generation of the client that was inserted last.
     pub(super) generation: u32,
+    /// The server was told to stop.
+    pub(super) stopping: bool,
 }
 
 impl Hub {
@@ -66,15 +80,22 @@ impl Hub {
             nowhere: Log::default(),
             pool: Pool::default(),
             deadlines: Deadlines::new(now),
+            resumptions: Deadlines::new(now),
+            resumed: Vec::new(),
+            addresses: Addresses::default(),
+            counts: Counts::default(),
             now,
             tick: Tick::default(),
             grown: 0,
+            unsent: 0,
+            incomplete: 0,
             dirty_rooms: Vec::new(),
             dirty_clients: Vec::new(),
             departures: Vec::new(),
             gone: Vec::new(),
             open: 0,
             generation: 0,
+            stopping: false,
         }
     }
 
@@ -124,11 +145,17 @@ impl Hub {
     }
 
     /// Makes the client a member of a room, and of no other. It hears what is said from now on.
+    /// Where there are [`Config::max_rooms`](crate::Config::max_rooms) already and the room is not
+    /// one of them, the client is closed with 1013.
     pub fn join(&mut self, client: ClientId, room: &str) {
         if self.get(client).is_none_or(|client| !client.connection.is_open()) {
             return;
         }
         self.leave(client);
+        if !self.has_place_for(room) {
+            let reason = "there are too many rooms";
+            return self.close_because(client, CloseCode::TRY_AGAIN_LATER, reason, Cause::Overload);
+        }
         let key = self.rooms.find_or_make(room);
         if let Some(room) = self.rooms.get_mut(key) {
             let member = &mut self.clients[client.key()];
@@ -179,6 +206,21 @@ impl Hub {
     /// The number of WebSocket connections, those that are closing included.
     pub fn client_count(&self) -> usize {
         self.open
+    }
+
+    /// Whether the server was told to stop: it answers requests, and opens no connections.
+    pub fn is_stopping(&self) -> bool {
+        self.stopping
+    }
+
+    /// What happened since the server's start.
+    pub fn counts(&self) -> &Counts {
+        &self.counts
+    }
+
+    /// Whether the room is there, or there may be one more.
+    pub(super) fn has_place_for(&self, room: &str) -> bool {
+        self.rooms.len() < self.config.max_rooms || self.rooms.find(room).is_some()
     }
 
     pub(super) fn get(&self, id: ClientId) -> Option<&Client> {

@@ -17,6 +17,10 @@ impl Hub {
     /// Asks a silent client whether it is there, gives up one that does not answer or that takes
     /// nothing, and sets the time to look again.
     pub(super) fn check_life(&mut self, id: ClientId) {
+        if self.get(id).is_some_and(|client| client.parked) {
+            // It may have said something that is not read.
+            self.note_life(id);
+        }
         let Some(client) = self.get(id) else { return };
         let (now, config) = (self.tick, &self.config);
         let stall = client.blocked.unwrap_or(now).after(config.write_timeout);

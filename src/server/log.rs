@@ -11,23 +11,34 @@ const SEGMENT_BYTES: usize = 64 << 10;
 /// The most segments that are kept for reuse, over all rooms.
 const MAX_SPARE: usize = 16;
 
-/// Segments that no log needs at the moment.
+/// Where all logs have their segments from.
 #[derive(Debug, Default)]
-pub(crate) struct Pool(Vec<Vec<u8>>);
+pub(crate) struct Pool {
+    /// Those that no log needs at the moment.
+    spare: Vec<Vec<u8>>,
+    /// The bytes of those that some log has.
+    held: usize,
+}
 
 impl Pool {
+    /// The memory in bytes that all logs take.
+    pub(crate) fn held(&self) -> usize {
+        self.held
+    }
+
     /// An empty buffer that holds `size` bytes without growing.
     fn take(&mut self, size: usize) -> Vec<u8> {
-        if size > SEGMENT_BYTES {
-            return Vec::with_capacity(size);
-        }
-        self.0.pop().unwrap_or_else(|| Vec::with_capacity(SEGMENT_BYTES))
+        let spare = self.spare.pop_if(|_| size <= SEGMENT_BYTES);
+        let bytes = spare.unwrap_or_else(|| Vec::with_capacity(size.max(SEGMENT_BYTES)));
+        self.held += bytes.capacity();
+        bytes
     }
 
     fn put(&mut self, mut bytes: Vec<u8>) {
-        if bytes.capacity() == SEGMENT_BYTES && self.0.len() < MAX_SPARE {
+        self.held -= bytes.capacity();
+        if bytes.capacity() == SEGMENT_BYTES && self.spare.len() < MAX_SPARE {
             bytes.clear();
-            self.0.push(bytes);
+            self.spare.push(bytes);
         }
     }
 }
@@ -38,6 +49,8 @@ struct Segment {
     /// The offset of its first byte in the log.
     start: u64,
     bytes: Vec<u8>,
+    /// How many frames it holds.
+    frames: u64,
     /// How many cursors stand in it, or at its end if it is the last one.
     readers: usize,
 }
@@ -52,6 +65,17 @@ impl Segment {
         let from = from.max(self.start) - self.start;
         let to = to.min(self.end()) - self.start;
         self.bytes.get(from as usize..to as usize).unwrap_or_default()
+    }
+
+    /// The first end of a frame at `offset` or behind it, and how many frames end there or before.
+    fn walk(&self, offset: u64) -> (u64, u64) {
+        let (mut boundary, mut passed) = (0, 0);
+        while self.start + (boundary as u64) < offset {
+            let rest = &self.bytes[boundary..];
+            boundary += frame::frame_size(rest).unwrap_or(rest.len());
+            passed += 1;
+        }
+        (self.start + boundary as u64, passed)
     }
 }
 
@@ -132,10 +156,12 @@ impl Log {
             return;
         }
         let fits = |segment: &&mut Segment| segment.bytes.capacity() - segment.bytes.len() >= size;
-        match self.segments.back_mut().filter(fits) {
-            Some(last) => encode(&mut last.bytes),
-            None => encode(&mut self.add_segment(size, pool).bytes),
-        }
+        let last = match self.segments.back_mut().filter(fits) {
+            Some(last) => last,
+            None => self.add_segment(size, pool),
+        };
+        encode(&mut last.bytes);
+        last.frames += 1;
         self.end += size as u64;
         self.behind = self.readers;
     }
@@ -146,7 +172,8 @@ impl Log {
         if let Some(last) = self.segments.back_mut() {
             last.readers -= readers;
         }
-        self.segments.push_back_mut(Segment { start: self.end, bytes: pool.take(size), readers })
+        let bytes = pool.take(size);
+        self.segments.push_back_mut(Segment { start: self.end, bytes, frames: 0, readers })
     }
 
     /// What lies between two offsets, in one piece for every segment.
@@ -176,17 +203,14 @@ impl Log {
     /// The offset at which the frame ends that the cursor stands in; its own where it stands
     /// between frames.
     pub(crate) fn frame_end(&self, cursor: Cursor) -> u64 {
-        let Some(segment) = self.segment_of(cursor.0).map(|at| &self.segments[at]) else {
-            return cursor.0;
-        };
-        let mut boundary = 0;
-        while segment.start + (boundary as u64) < cursor.0 {
-            match frame::frame_size(&segment.bytes[boundary..]) {
-                Some(size) => boundary += size,
-                None => return segment.end(),
-            }
-        }
-        segment.start + boundary as u64
+        self.segment_of(cursor.0).map_or(cursor.0, |at| self.segments[at].walk(cursor.0).0)
+    }
+
+    /// How many frames begin at the cursor or behind it.
+    pub(crate) fn frames_from(&self, cursor: Cursor) -> u64 {
+        let Some(at) = self.segment_of(cursor.0) else { return 0 };
+        let passed = self.segments[at].walk(cursor.0).1;
+        self.segments.range(at..).map(|segment| segment.frames).sum::<u64>() - passed
     }
 
     /// The segment that `offset` is in; the end belongs to the last one.
@@ -248,7 +272,7 @@ mod tests {
         assert_eq!(log.segments.len(), 1);
         let end = log.end();
         log.advance(&mut slow, end, &mut pool);
-        assert_eq!((log.segments.len(), pool.0.len()), (0, 2));
+        assert_eq!((log.segments.len(), pool.spare.len(), pool.held()), (0, 2, 0));
     }
 
     #[test]
@@ -276,5 +300,12 @@ mod tests {
         assert_eq!(log.frame_end(Cursor(1)), 12);
         assert_eq!(log.frame_end(Cursor(12)), 12);
         assert_eq!(log.frame_end(Cursor(13)), 216);
+        append(&mut log, &mut pool, 100_000);
+        append(&mut log, &mut pool, 10);
+        let left = |offset| log.frames_from(Cursor(offset));
+        assert_eq!(
+            [left(0), left(1), left(12), left(13), left(216), left(log.end())],
+            [4, 3, 3, 2, 2, 0]
+        );
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 
 use super::log::{Cursor, Log};
+use crate::protocol::frame;
 
 /// Where a member goes on that is to receive nothing more.
 pub(super) const NOWHERE: u64 = u64::MAX;
@@ -20,8 +21,9 @@ pub(super) struct Outbox {
     /// How many bytes of all inserts are not written, those that the inserts themselves take
     /// included.
     size: usize,
-    /// The first insert begins with the rest of a frame that was half written from a log.
-    begun: bool,
+    /// How many bytes of the first insert come before its first whole frame: the answer to the
+    /// handshake, or the rest of a frame that is half written.
+    rest: usize,
     /// The payload of the latest ping, while the peer does not take the pongs before it.
     pub(super) pong: Option<Box<[u8]>>,
 }
@@ -42,6 +44,11 @@ impl Outbox {
         speak(bytes);
         let added = bytes.len() - before;
         self.size += added;
+    }
+
+    /// Notes that what was queued first, the answer to the handshake, is not a frame.
+    pub(super) fn begin_frames(&mut self) {
+        self.rest = self.inserts.front().map_or(0, |first| first.bytes.len());
     }
 
     /// Leaves out what is in the log between `from` and `to`, its end.
@@ -112,7 +119,7 @@ impl Outbox {
                 return offset;
             }
             offset = insert.resume;
-            (self.written, self.begun) = (0, false);
+            (self.written, self.rest) = (0, 0);
             self.size -= size_of::<Insert>();
             self.inserts.pop_front();
         }
@@ -120,38 +127,81 @@ impl Outbox {
     }
 
     fn forget_written(&mut self) {
-        let Some(first) = self.inserts.front_mut() else { return };
-        if self.written > MAX_WRITTEN_BYTES && self.written > first.bytes.len() / 2 {
-            first.bytes.drain(..self.written);
-            (self.written, self.begun) = (0, true);
+        let size = self.inserts.front().map_or(0, |first| first.bytes.len());
+        if self.written > MAX_WRITTEN_BYTES && self.written > size / 2 {
+            let rest = self.boundary() - self.written;
+            if let Some(first) = self.inserts.front_mut() {
+                first.bytes.drain(..self.written);
+            }
+            (self.written, self.rest) = (0, rest);
         }
+    }
+
+    /// Where in the first insert the first whole frame begins of which nothing is written.
+    fn boundary(&self) -> usize {
+        let Some(first) = self.inserts.front() else { return 0 };
+        let mut boundary = self.rest;
+        while boundary < self.written {
+            let size = frame::frame_size(&first.bytes[boundary..]);
+            boundary = size.map_or(first.bytes.len(), |size| boundary + size);
+        }
+        boundary
+    }
+
+    /// What must be written before anything else can be: the rest of what is half written.
+    fn unfinished(&self, log: &Log, cursor: Cursor) -> Vec<u8> {
+        match self.inserts.front() {
+            Some(first) if self.is_begun() => first.bytes[self.written..self.boundary()].to_vec(),
+            _ => log.pieces(cursor.offset(), log.frame_end(cursor)).collect::<Vec<_>>().concat(),
+        }
+    }
+
+    /// The frames of all inserts of which nothing is written.
+    fn unwritten_frames(&self) -> impl Iterator<Item = &[u8]> {
+        let begins = std::iter::once(self.boundary()).chain(std::iter::repeat(0));
+        let bytes = self.inserts.iter().zip(begins).map(|(insert, begin)| &insert.bytes[begin..]);
+        bytes.flat_map(frames)
     }
 
     /// Makes everything that is to be written private, for a member that leaves the log.
     pub(super) fn detach(&mut self, log: &Log, cursor: Cursor) {
         let bytes = self.pieces(log, cursor).collect::<Vec<_>>().concat();
-        let begun = self.is_begun() || log.frame_end(cursor) != cursor.offset();
-        self.replace(bytes, begun);
+        let rest = self.unfinished(log, cursor).len();
+        self.replace(bytes, rest);
     }
 
     /// Keeps only what is half written, for a member that is too far behind.
     pub(super) fn cut(&mut self, log: &Log, cursor: Cursor) {
-        let bytes = match self.inserts.front() {
-            Some(first) if self.is_begun() => first.bytes[self.written..].to_vec(),
-            _ => log.pieces(cursor.offset(), log.frame_end(cursor)).collect::<Vec<_>>().concat(),
-        };
-        self.replace(bytes, true);
+        let bytes = self.unfinished(log, cursor);
+        let rest = bytes.len();
+        self.replace(bytes, rest);
     }
 
-    /// Whether part of the first insert, or of the frame that it completes, is written.
+    /// Keeps only what is half written, and control frames. Tells how many frames are not kept.
+    pub(super) fn cut_messages(&mut self, log: &Log, cursor: Cursor) -> u64 {
+        let mut bytes = self.unfinished(log, cursor);
+        let (rest, mut skipped) = (bytes.len(), log.frames_from(cursor));
+        for frame in self.unwritten_frames() {
+            if frame::is_control(frame) {
+                bytes.extend_from_slice(frame);
+            } else {
+                skipped += 1;
+            }
+        }
+        self.replace(bytes, rest);
+        skipped
+    }
+
+    /// Whether the first insert begins with the rest of what is half written.
     fn is_begun(&self) -> bool {
-        self.written > 0 || self.begun
+        self.written > 0 || self.rest > 0
     }
 
-    /// From now on `bytes` are all there is, and there is no log.
-    fn replace(&mut self, bytes: Vec<u8>, begun: bool) {
+    /// From now on `bytes` are all there is, the first `rest` of them no whole frame, and there is
+    /// no log.
+    fn replace(&mut self, bytes: Vec<u8>, rest: usize) {
         self.inserts.clear();
-        (self.written, self.size, self.begun) = (0, 0, begun && !bytes.is_empty());
+        (self.written, self.size, self.rest) = (0, 0, rest);
         if !bytes.is_empty() {
             self.append(0, |out| *out = bytes);
         }
@@ -163,6 +213,15 @@ impl Outbox {
             (insert.at, insert.resume) = (at, at);
         }
     }
+}
+
+/// The whole frames that `bytes` are made of.
+fn frames(mut bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
+    std::iter::from_fn(move || {
+        let (frame, rest) = bytes.split_at_checked(frame::frame_size(bytes)?)?;
+        bytes = rest;
+        Some(frame)
+    })
 }
 
 #[cfg(test)]
@@ -263,6 +322,26 @@ mod tests {
         }
         assert!(outbox.inserts[0].bytes.len() <= 300_000);
         assert_eq!(outbox.size(), 100_000 + size_of::<Insert>());
+    }
+
+    #[test]
+    fn control_frames_and_what_is_half_written_outlive_messages() {
+        let (mut log, mut pool, mut cursor, mut outbox) = begin();
+        outbox.append(0, |out| out.extend_from_slice(b"HTTP"));
+        outbox.begin_frames();
+        outbox.append(0, |out| Message::Text("half").encode(out));
+        let cursor_after = outbox.consume(7, cursor);
+        log.advance(&mut cursor, cursor_after, &mut pool);
+        outbox.append(0, |out| frame::encode_frame(frame::Opcode::Ping, b"ping", out));
+        say(&mut log, &mut pool, "logged");
+        outbox.append(log.end(), |out| Message::Text("private").encode(out));
+        outbox.append(log.end(), |out| frame::encode_frame(frame::Opcode::Pong, b"pong", out));
+        assert_eq!(outbox.cut_messages(&log, cursor), 2);
+        let left = |outbox: &Outbox| unwritten(outbox, &Log::default(), Cursor::default());
+        assert_eq!(left(&outbox), "alfpingpong");
+        outbox.append(0, |out| Message::Text("again").encode(out));
+        assert_eq!(outbox.cut_messages(&Log::default(), Cursor::default()), 1);
+        assert_eq!(left(&outbox), "alfpingpong");
     }
 
     #[test]

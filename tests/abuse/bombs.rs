@@ -61,7 +61,10 @@ fn an_unfinished_compressed_message_costs_what_was_sent() {
 /// who does not listen.
 #[test]
 fn bombs_for_everybody_cost_no_more_than_the_backlog() {
-    let siege = Siege::begin(&["--close-timeout-seconds", "1"]);
+    // It is not slowed down, and what it says is not compressed again.
+    let rate = ["--max-bytes-per-second", "1000000000"];
+    let plain = ["--deflate-threshold-bytes", "1000000000", "--close-timeout-seconds", "1"];
+    let siege = Siege::begin(&[&rate[..], &plain].concat());
     let bomb = frame(COMPRESSED, &deflated(16));
     let thrower = join(&siege);
     for _ in 0..32 {
@@ -69,4 +72,20 @@ fn bombs_for_everybody_cost_no_more_than_the_backlog() {
     }
     siege.program.log_line("the peer fell too far behind");
     siege.end(Bounds { memory: 160 * MIB, cpu: 20, time: 60 });
+}
+
+/// The same in a room that is compressed: each is inflated once and deflated once.
+#[test]
+fn bombs_that_are_thrown_on_cost_little_memory() {
+    let siege = Siege::begin(&["--max-bytes-per-second", "1000000000"]);
+    let bomb = frame(COMPRESSED, &deflated(16));
+    let mut thrower = join(&siege);
+    for _ in 0..16 {
+        thrower.send(&bomb);
+    }
+    for _ in 0..16 {
+        let (first, payload) = thrower.hear();
+        assert!(first == COMPRESSED && payload.len() < 64 << 10, "{} bytes", payload.len());
+    }
+    siege.end(Bounds { memory: 64 * MIB, cpu: 20, time: 60 });
 }

@@ -3,6 +3,10 @@
 use crate::peer::frame;
 use crate::support::{Bounds, MIB, Siege};
 
+/// Who pings this much is not read for a while, by default; here the flood itself is of interest.
+const UNTHROTTLED: [&str; 4] =
+    ["--max-messages-per-second", "1000000000", "--max-bytes-per-second", "1000000000"];
+
 /// A flood of pings, each with its number and as long as it may be.
 fn pings(numbers: std::ops::Range<u32>) -> Vec<u8> {
     let ping = |number: u32| frame(0x89, &[&number.to_be_bytes()[..], &[b'x'; 121]].concat());
@@ -14,7 +18,7 @@ fn pings(numbers: std::ops::Range<u32>) -> Vec<u8> {
 #[test]
 fn pongs_for_a_peer_that_does_not_read_do_not_pile_up() {
     const PINGS: u32 = 300_000;
-    let siege = Siege::begin(&[]);
+    let siege = Siege::begin(&UNTHROTTLED);
     let mut peer = siege.join("/");
     for number in (0..PINGS).step_by(1_000) {
         peer.send(&pings(number..number + 1_000));
@@ -35,7 +39,7 @@ fn pongs_for_a_peer_that_does_not_read_do_not_pile_up() {
 
 #[test]
 fn many_peers_that_flood_at_once_silence_nobody() {
-    let siege = Siege::begin(&[]);
+    let siege = Siege::begin(&UNTHROTTLED);
     let flood = pings(0..10_000);
     std::thread::scope(|scope| {
         for _ in 0..10 {

@@ -2,9 +2,12 @@
 
 mod callbacks;
 mod departures;
+mod drain;
 mod http;
 mod life;
+mod limits;
 mod places;
+mod policies;
 mod rooms;
 mod slow;
 mod support;
