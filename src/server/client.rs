@@ -6,10 +6,11 @@ use super::addresses::Place;
 use super::deadlines::Tick;
 use super::departure::Cause;
 use super::id::ClientId;
-use super::log::{Cursor, Log, Pool};
+use super::log::{Cursor, Log};
 use super::logs::Encoding;
 use super::outbox::{NOWHERE, Outbox};
 use super::pace::Pace;
+use super::pool::Pool;
 use super::transport::Transport;
 use crate::protocol::Connection;
 
@@ -148,7 +149,7 @@ impl Client {
     /// Tells how many messages it misses, where it goes on.
     pub(super) fn leave(&mut self, log: &mut Log, pool: &mut Pool, keep: Keep) -> u64 {
         self.seat = None;
-        let outbox = self.outbox.get_or_insert_default();
+        let outbox = self.outbox.get_or_insert_with(|| pool.take_outbox());
         let mut skipped = 0;
         match keep {
             Keep::All => outbox.detach(log, self.cursor),
@@ -156,7 +157,7 @@ impl Client {
             Keep::UnfinishedFrame => outbox.cut(log, self.cursor),
             Keep::Nothing => **outbox = Outbox::default(),
         }
-        self.outbox.take_if(|outbox| outbox.is_empty());
+        self.put_outbox(pool);
         log.leave(self.cursor, pool);
         self.cursor = Cursor::default();
         skipped
@@ -169,26 +170,46 @@ impl Client {
     }
 
     /// Answers the handshake with what `speak` appends.
-    pub(super) fn answer(&mut self, speak: impl FnOnce(&mut Connection, &mut Vec<u8>)) {
-        self.speak(0, speak);
-        self.outbox.get_or_insert_default().begin_frames();
+    pub(super) fn answer(
+        &mut self,
+        pool: &mut Pool,
+        speak: impl FnOnce(&mut Connection, &mut Vec<u8>),
+    ) {
+        self.speak(0, pool, speak);
+        self.outbox(pool).begin_frames();
     }
 
     /// Lets `speak` append what is to be sent when the log is written up to `at`, its end.
-    pub(super) fn speak(&mut self, at: u64, speak: impl FnOnce(&mut Connection, &mut Vec<u8>)) {
-        let outbox = self.outbox.get_or_insert_default();
+    pub(super) fn speak(
+        &mut self,
+        at: u64,
+        pool: &mut Pool,
+        speak: impl FnOnce(&mut Connection, &mut Vec<u8>),
+    ) {
+        let outbox = self.outbox.get_or_insert_with(|| pool.take_outbox());
         outbox.append(at, |out| speak(&mut self.connection, out));
     }
 
+    fn outbox(&mut self, pool: &mut Pool) -> &mut Outbox {
+        self.outbox.get_or_insert_with(|| pool.take_outbox())
+    }
+
+    /// Gives the outbox back if it is empty.
+    fn put_outbox(&mut self, pool: &mut Pool) {
+        if let Some(outbox) = self.outbox.take_if(|outbox| outbox.is_empty()) {
+            pool.put_outbox(outbox);
+        }
+    }
+
     /// Queues the answer to a ping. A peer that does not read gets only the latest.
-    pub(super) fn pong(&mut self, payload: &[u8], at: u64) {
+    pub(super) fn pong(&mut self, payload: &[u8], at: u64, pool: &mut Pool) {
         if !self.connection.is_open() {
             return;
         }
         if self.blocked.is_some() {
-            self.outbox.get_or_insert_default().pong = Some(payload.into());
+            self.outbox(pool).pong = Some(payload.into());
         } else {
-            self.speak(at, |connection, out| connection.pong(payload, out));
+            self.speak(at, pool, |connection, out| connection.pong(payload, out));
         }
     }
 
@@ -200,18 +221,23 @@ impl Client {
         if self.outbox.is_none() && self.cursor.offset() == from {
             log.advance(&mut self.cursor, to, pool);
         } else {
-            self.outbox.get_or_insert_default().skip(from, to);
+            self.outbox(pool).skip(from, to);
         }
     }
 
     /// Queues what `speak` says at `at`, the log's end, and nothing after it.
-    pub(super) fn finish(&mut self, at: u64, speak: impl FnOnce(&mut Connection, &mut Vec<u8>)) {
+    pub(super) fn finish(
+        &mut self,
+        at: u64,
+        pool: &mut Pool,
+        speak: impl FnOnce(&mut Connection, &mut Vec<u8>),
+    ) {
         if self.finishing {
             return speak(&mut self.connection, &mut Vec::new());
         }
-        self.speak(at, speak);
+        self.speak(at, pool, speak);
         self.finishing = true;
-        self.outbox.get_or_insert_default().finish(at);
+        self.outbox(pool).finish(at);
     }
 
     /// How many bytes are kept because this client has not taken them, and may become more. What
@@ -229,8 +255,10 @@ impl Client {
 
     /// Counts anew what is private and not written, and tells by how much that has changed.
     pub(super) fn recount_unsent(&mut self) -> isize {
-        let size = self.outbox.as_ref().map_or(0, |outbox| outbox.size());
-        change(&mut self.unsent, size)
+        match &self.outbox {
+            None if self.unsent == 0 => 0,
+            outbox => change(&mut self.unsent, outbox.as_ref().map_or(0, |outbox| outbox.size())),
+        }
     }
 
     /// Counts anew what has not arrived whole, and tells by how much that has changed.
@@ -257,7 +285,7 @@ impl Client {
             return Ok(Progress::Finished);
         }
         while self.blocked.is_none() {
-            self.wake_pong(log.end());
+            self.wake_pong(log.end(), pool);
             let (count, outcome) = self.write(log, now);
             match outcome {
                 Ok(written) => {
@@ -278,24 +306,36 @@ impl Client {
 
     /// One write of what comes next, in how many pieces, and what became of it.
     fn write(&mut self, log: &Log, now: Tick) -> (usize, io::Result<usize>) {
+        let only = match &self.outbox {
+            None => log.tail(self.cursor),
+            Some(outbox) => outbox.only(log, self.cursor),
+        };
+        let (count, size, outcome) = match only {
+            Some(piece) => (1, piece.len(), self.transport.write(piece)),
+            None => self.write_pieces(log),
+        };
+        if outcome.as_ref().is_ok_and(|&written| written < size) {
+            // The socket is full, and will ask for more.
+            self.blocked = Some(now);
+        }
+        (count, outcome)
+    }
+
+    /// One write of what comes next: how many pieces, of what size, and what became of it.
+    fn write_pieces(&mut self, log: &Log) -> (usize, usize, io::Result<usize>) {
         let mut pieces = [IoSlice::new(&[]); MAX_PIECES];
         let count = match &self.outbox {
             None => fill(&mut pieces, log.pieces(self.cursor.offset(), log.end())),
             Some(outbox) => fill(&mut pieces, outbox.pieces(log, self.cursor)),
         };
         let pieces = &pieces[..count];
-        let outcome = self.transport.write(pieces);
-        if let Ok(written) = outcome {
-            // Less than it was given: the socket is full, and will ask for more.
-            let size = pieces.iter().map(|piece| piece.len()).sum();
-            self.blocked = (written < size).then_some(now);
-        }
-        (count, outcome)
+        let size = pieces.iter().map(|piece| piece.len()).sum();
+        (count, size, self.transport.write_vectored(pieces))
     }
 
-    fn wake_pong(&mut self, at: u64) {
+    fn wake_pong(&mut self, at: u64, pool: &mut Pool) {
         if let Some(pong) = self.outbox.as_mut().and_then(|outbox| outbox.pong.take()) {
-            self.speak(at, |connection, out| connection.pong(&pong, out));
+            self.speak(at, pool, |connection, out| connection.pong(&pong, out));
         }
     }
 
@@ -305,7 +345,7 @@ impl Client {
             None => self.cursor.offset() + size as u64,
             Some(outbox) => outbox.consume(size, self.cursor),
         };
-        self.outbox.take_if(|outbox| outbox.is_empty());
+        self.put_outbox(pool);
         if offset != NOWHERE {
             log.advance(&mut self.cursor, offset, pool);
         }

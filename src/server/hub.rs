@@ -11,8 +11,9 @@ use super::counts::Counts;
 use super::deadlines::{Deadlines, Tick};
 use super::departure::{Cause, Departure};
 use super::id::ClientId;
-use super::log::{Log, Pool};
+use super::log::Log;
 use super::logs::{Codecs, Encoding};
+use super::pool::Pool;
 use super::room::Rooms;
 use crate::config::Config;
 use crate::protocol::{CloseCode, Limits, Message};
@@ -102,11 +103,10 @@ impl Hub {
     /// Sends a message to one client.
     pub fn send<'m>(&mut self, client: ClientId, message: impl Into<Message<'m>>) {
         let message = message.into();
-        let at = self.log_end(client);
-        if let Some(open) = self.get_mut(client).filter(|client| client.connection.is_open()) {
-            open.speak(at, |_, out| message.encode(out));
+        let Some((client, at, pool)) = self.reach(client) else { return };
+        if client.connection.is_open() {
+            client.speak(at, pool, |_, out| message.encode(out));
             self.grown += message.frame_size();
-            self.mark_dirty(client);
         }
     }
 
@@ -240,6 +240,20 @@ impl Hub {
     /// Where the client sits, if it is open.
     fn seat_of(&self, client: ClientId) -> Option<Seat> {
         self.get(client).filter(|client| client.connection.is_open())?.seat
+    }
+
+    /// A client that is to be sent something of its own, the end of its log, and the memory that
+    /// it takes. It will be flushed.
+    pub(super) fn reach(&mut self, id: ClientId) -> Option<(&mut Client, u64, &mut Pool)> {
+        let Self { clients, rooms, pool, dirty_clients, .. } = self;
+        let client = clients.get_mut(id.key()).filter(|client| client.id == id)?;
+        let room = client.seat.and_then(|seat| Some((seat, rooms.get(seat.room)?)));
+        let at = room.map_or(0, |(seat, room)| room.logs.end(seat.encoding));
+        if !client.dirty {
+            client.dirty = true;
+            dirty_clients.push(id);
+        }
+        Some((client, at, pool))
     }
 
     /// The end of the log that the client reads.

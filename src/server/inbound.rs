@@ -187,10 +187,8 @@ fn receive(
 fn dispatch(hub: &mut Hub, id: ClientId, incoming: &Incoming<'_>, app: &mut App<'_>) {
     match incoming {
         Incoming::Ping(payload) => {
-            let at = hub.log_end(id);
-            if let Some(client) = hub.get_mut(id) {
-                client.pong(payload, at);
-                hub.mark_dirty(id);
+            if let Some((client, at, pool)) = hub.reach(id) {
+                client.pong(payload, at, pool);
             }
         }
         Incoming::Pong(_) => {}

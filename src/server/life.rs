@@ -50,11 +50,10 @@ impl Hub {
     }
 
     fn ping(&mut self, id: ClientId) {
-        let (at, now) = (self.log_end(id), self.tick);
-        if let Some(client) = self.get_mut(id) {
+        let now = self.tick;
+        if let Some((client, at, pool)) = self.reach(id) {
             client.pinged = Some(now);
-            client.speak(at, |connection, out| connection.ping(b"", out));
-            self.mark_dirty(id);
+            client.speak(at, pool, |connection, out| connection.ping(b"", out));
         }
     }
 

@@ -47,13 +47,12 @@ impl Hub {
 
     /// Upgrades a client's connection.
     pub(super) fn open(&mut self, id: ClientId, terms: &Terms) {
-        let Some(client) = self.get_mut(id) else { return };
-        client.answer(|connection, out| connection.accept(terms, out));
+        let Some((client, _, pool)) = self.reach(id) else { return };
+        client.answer(pool, |connection, out| connection.accept(terms, out));
         client.encoding = Encoding::of(terms.deflate);
         client.opened = true;
         self.open += 1;
         self.counts.opened += 1;
-        self.mark_dirty(id);
         self.note_life(id);
         self.check_life(id);
     }
@@ -64,13 +63,12 @@ impl Hub {
         id: ClientId,
         speak: impl FnOnce(&mut Connection, &mut Vec<u8>),
     ) {
-        let (at, room) = (self.log_end(id), self.seated_in(id));
-        if let Some(client) = self.get_mut(id) {
-            client.finish(at, speak);
+        let room = self.seated_in(id);
+        if let Some((client, at, pool)) = self.reach(id) {
+            client.finish(at, pool, speak);
             if room.is_some() {
                 client.parting.get_or_insert_default().room = room;
             }
-            self.mark_dirty(id);
             self.expect_within(id, self.config.close_timeout);
         }
     }

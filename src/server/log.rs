@@ -2,46 +2,8 @@
 
 use std::collections::VecDeque;
 
+use super::pool::Pool;
 use crate::protocol::frame;
-
-/// The size of a segment in bytes. A busy room fills and frees segments all the time, so that two
-/// of them fit into a core's cache; a frame that is longer gets a segment of its own.
-const SEGMENT_BYTES: usize = 64 << 10;
-
-/// The most segments that are kept for reuse, over all rooms.
-const MAX_SPARE: usize = 16;
-
-/// Where all logs have their segments from.
-#[derive(Debug, Default)]
-pub(crate) struct Pool {
-    /// Those that no log needs at the moment.
-    spare: Vec<Vec<u8>>,
-    /// The bytes of those that some log has.
-    held: usize,
-}
-
-impl Pool {
-    /// The memory in bytes that all logs take.
-    pub(crate) fn held(&self) -> usize {
-        self.held
-    }
-
-    /// An empty buffer that holds `size` bytes without growing.
-    fn take(&mut self, size: usize) -> Vec<u8> {
-        let spare = self.spare.pop_if(|_| size <= SEGMENT_BYTES);
-        let bytes = spare.unwrap_or_else(|| Vec::with_capacity(size.max(SEGMENT_BYTES)));
-        self.held += bytes.capacity();
-        bytes
-    }
-
-    fn put(&mut self, mut bytes: Vec<u8>) {
-        self.held -= bytes.capacity();
-        if bytes.capacity() == SEGMENT_BYTES && self.spare.len() < MAX_SPARE {
-            bytes.clear();
-            self.spare.push(bytes);
-        }
-    }
-}
 
 /// Whole frames, one after the other. None reaches over the segment's edge.
 #[derive(Debug)]
@@ -172,7 +134,7 @@ impl Log {
         if let Some(last) = self.segments.back_mut() {
             last.readers -= readers;
         }
-        let bytes = pool.take(size);
+        let bytes = pool.take_segment(size);
         self.segments.push_back_mut(Segment { start: self.end, bytes, frames: 0, readers })
     }
 
@@ -188,16 +150,23 @@ impl Log {
         if cursor.0 == offset {
             return;
         }
-        let (from, to) = (self.segment_of(cursor.0), self.segment_of(offset));
+        let from = std::mem::replace(&mut cursor.0, offset);
         self.behind -= usize::from(offset == self.end);
-        cursor.0 = offset;
-        if from != to || self.behind == 0 {
-            if let (Some(from), Some(to)) = (from, to) {
-                self.segments[from].readers -= 1;
-                self.segments[to].readers += 1;
-            }
+        let is_last = self.segments.back().is_some_and(|last| last.start <= from);
+        if !is_last && let (Some(from), Some(to)) = (self.segment_of(from), self.segment_of(offset))
+        {
+            self.segments[from].readers -= 1;
+            self.segments[to].readers += 1;
+        }
+        if !is_last || self.behind == 0 {
             self.trim(pool);
         }
+    }
+
+    /// What lies between a cursor and the end, if it is in one piece.
+    pub(crate) fn tail(&self, cursor: Cursor) -> Option<&[u8]> {
+        let last = self.segments.back()?;
+        last.bytes.get(cursor.0.checked_sub(last.start)? as usize..)
     }
 
     /// The offset at which the frame ends that the cursor stands in; its own where it stands
@@ -227,7 +196,7 @@ impl Log {
         let all = self.behind == 0;
         let passed = |first: &mut Segment| all || first.readers == 0;
         while let Some(first) = self.segments.pop_front_if(passed) {
-            pool.put(first.bytes);
+            pool.put_segment(first.bytes);
         }
     }
 }
@@ -272,7 +241,7 @@ mod tests {
         assert_eq!(log.segments.len(), 1);
         let end = log.end();
         log.advance(&mut slow, end, &mut pool);
-        assert_eq!((log.segments.len(), pool.spare.len(), pool.held()), (0, 2, 0));
+        assert_eq!((log.segments.len(), pool.held()), (0, 0));
     }
 
     #[test]

@@ -22,6 +22,7 @@ mod outbound;
 mod outbox;
 mod pace;
 mod parking;
+mod pool;
 mod room;
 #[cfg(any(test, fuzzing))]
 pub mod simulation;

@@ -1,6 +1,7 @@
 //! What is for one member alone, between the frames of its room's log.
 
 use std::collections::VecDeque;
+use std::mem;
 
 use super::log::{Cursor, Log};
 use crate::protocol::frame;
@@ -11,6 +12,9 @@ pub(super) const NOWHERE: u64 = u64::MAX;
 /// How many written bytes of an insert are kept at most before they are given back, if they are
 /// half of it: an insert that is appended to all the time may never be written whole.
 const MAX_WRITTEN_BYTES: usize = 64 << 10;
+
+/// The largest buffer in bytes that an outbox keeps for its next insert.
+const MAX_SPARE_BYTES: usize = 4 << 10;
 
 /// Private frames, each in its place in the log.
 #[derive(Debug, Default)]
@@ -24,6 +28,8 @@ pub(super) struct Outbox {
     /// How many bytes of the first insert come before its first whole frame: the answer to the
     /// handshake, or the rest of a frame that is half written.
     rest: usize,
+    /// An empty buffer for the next insert.
+    spare: Vec<u8>,
     /// The payload of the latest ping, while the peer does not take the pongs before it.
     pub(super) pong: Option<Box<[u8]>>,
 }
@@ -63,13 +69,13 @@ impl Outbox {
     }
 
     fn insert(&mut self, at: u64) -> &mut Insert {
-        match self.inserts.pop_back_if(|last| last.resume == at) {
-            Some(last) => self.inserts.push_back_mut(last),
-            None => {
-                self.size += size_of::<Insert>();
-                self.inserts.push_back_mut(Insert { at, resume: at, bytes: Vec::new() })
-            }
+        if self.inserts.back().is_none_or(|last| last.resume != at) {
+            self.size += size_of::<Insert>();
+            let bytes = mem::take(&mut self.spare);
+            self.inserts.push_back(Insert { at, resume: at, bytes });
         }
+        let last = self.inserts.len() - 1;
+        &mut self.inserts[last]
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -79,6 +85,13 @@ impl Outbox {
     /// How many bytes it holds.
     pub(super) fn size(&self) -> usize {
         self.size
+    }
+
+    /// What is to be written next, if it is one insert and nothing of the log.
+    pub(super) fn only(&self, log: &Log, cursor: Cursor) -> Option<&[u8]> {
+        let first = self.inserts.front().filter(|_| self.inserts.len() == 1)?;
+        let alone = first.at == cursor.offset() && first.resume >= log.end();
+        alone.then(|| &first.bytes[self.written..])
     }
 
     /// What is to be written next, in order: log and private bytes.
@@ -121,9 +134,17 @@ impl Outbox {
             offset = insert.resume;
             (self.written, self.rest) = (0, 0);
             self.size -= size_of::<Insert>();
-            self.inserts.pop_front();
+            let first = self.inserts.pop_front();
+            self.keep_buffer(first.map(|first| first.bytes).unwrap_or_default());
         }
         offset + size as u64
+    }
+
+    fn keep_buffer(&mut self, mut bytes: Vec<u8>) {
+        if bytes.capacity() <= MAX_SPARE_BYTES {
+            bytes.clear();
+            self.spare = bytes;
+        }
     }
 
     fn forget_written(&mut self) {
@@ -228,7 +249,7 @@ fn frames(mut bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
 mod tests {
     use super::*;
     use crate::protocol::Message;
-    use crate::server::log::Pool;
+    use crate::server::pool::Pool;
 
     /// A log in which a reader waits at the start, and its outbox.
     fn begin() -> (Log, Pool, Cursor, Outbox) {
