@@ -62,10 +62,10 @@ impl Siege {
     pub fn end(self, bounds: Bounds) -> Program {
         let (time, program) = (self.begin.elapsed(), self.program);
         let cpu = program.cpu() - self.cpu;
-        self.neighbours.move_out();
+        let wait = self.neighbours.move_out();
         let memory = program.peak_memory().saturating_sub(self.memory);
         // --nocapture shows it.
-        println!("{} KiB of memory, {cpu:?} on CPUs, {time:?}", memory >> 10);
+        println!("{} KiB, {cpu:?} on CPUs, {time:?}; neighbours waited {wait:?}", memory >> 10);
         assert!(memory <= bounds.memory as u64, "{} KiB of memory", memory >> 10);
         assert!(cpu <= Duration::from_secs(bounds.cpu), "{cpu:?} on CPUs");
         assert!(time <= Duration::from_secs(bounds.time), "{time:?}");
