@@ -2,7 +2,7 @@
 
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::support::PATIENCE;
 
@@ -128,9 +128,11 @@ impl Peer {
     pub fn trickle(&mut self, bytes: impl IntoIterator<Item = u8>, pause: Duration) -> Vec<u8> {
         self.0.get_ref().set_read_timeout(Some(pause)).unwrap();
         let (mut bytes, mut heard) = (bytes.into_iter(), Vec::new());
+        let deadline = Instant::now() + PATIENCE;
         loop {
             match self.0.read_to_end(&mut heard) {
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    assert!(Instant::now() < deadline, "the connection does not end");
                     let byte = bytes.next().expect("the connection ends before the bytes do");
                     // It fails when it is too late, which reading shows.
                     let _ = self.try_send(&[byte]);

@@ -69,6 +69,11 @@ impl Program {
         }
     }
 
+    /// The lines of the log that were not looked at.
+    pub fn log_so_far(&self) -> impl Iterator<Item = String> {
+        self.log.try_iter()
+    }
+
     pub fn signal(&self, name: &str) {
         let pid = self.child.id().to_string();
         assert!(Command::new("kill").args(["-s", name, &pid]).status().unwrap().success());
