@@ -171,6 +171,11 @@ impl Receiver {
         input: &mut &'a mut [u8],
         inflater: &mut Inflater,
     ) -> Result<Option<Incoming<'a>>, Violation> {
+        if self.progress.is_none()
+            && let Some(message) = self.receive_whole(input)?
+        {
+            return Ok(Some(message));
+        }
         while let Some(frame) = self.next_frame(input)? {
             let incoming = if frame.opcode.is_control() {
                 self.take_control(frame, input)?
@@ -188,6 +193,33 @@ impl Receiver {
         Ok(None)
     }
 
+    /// The usual case, when nothing is under way: an uncompressed message in one frame, and all of
+    /// it is there. Anything else is left where it is.
+    fn receive_whole<'a>(
+        &self,
+        input: &mut &'a mut [u8],
+    ) -> Result<Option<Incoming<'a>>, Violation> {
+        let Some((header, size)) = ClientHeader::parse(input, self.deflates())? else {
+            return Ok(None);
+        };
+        let available = (input.len() - size).min(self.limits.max_message_bytes) as u64;
+        let usual = matches!(header.opcode, Opcode::Text | Opcode::Binary) && !header.compressed;
+        if !usual || !header.fin || header.length > available {
+            return Ok(None);
+        }
+        let payload = &mut take(input, size + header.length as usize)[size..];
+        apply_mask(payload, header.mask);
+        Ok(Some(match header.opcode {
+            Opcode::Text => Incoming::Text(utf8::validate(payload)?.into()),
+            _ => Incoming::Binary(Cow::Borrowed(payload)),
+        }))
+    }
+
+    /// Whether permessage-deflate was negotiated.
+    fn deflates(&self) -> bool {
+        !matches!(self.inflation, Inflation::Off)
+    }
+
     /// The frame that the input continues or begins; `None` where its header is not complete.
     fn next_frame(&mut self, input: &mut &mut [u8]) -> Result<Option<Frame>, Violation> {
         if let Some(frame) = self.progress.as_mut().and_then(|progress| progress.frame.take()) {
@@ -202,7 +234,7 @@ impl Receiver {
     }
 
     fn next_header(&mut self, input: &mut &mut [u8]) -> Result<Option<ClientHeader>, Violation> {
-        let deflate = !matches!(self.inflation, Inflation::Off);
+        let deflate = self.deflates();
         if self.progress.as_ref().is_none_or(|progress| progress.header.is_empty()) {
             if let Some((header, size)) = ClientHeader::parse(input, deflate)? {
                 take(input, size);

@@ -121,6 +121,12 @@ impl Client {
         }
     }
 
+    /// Notes that a whole frame came. Bytes alone do not count: they can be sent one at a time.
+    pub(super) fn note_life(&mut self, now: Tick) {
+        self.heard = now;
+        self.pinged = None;
+    }
+
     /// Whether it reads the log of this encoding.
     pub(super) fn reads(&self, encoding: Encoding) -> bool {
         self.seat.is_some_and(|seat| seat.encoding == encoding)

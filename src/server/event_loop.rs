@@ -13,6 +13,7 @@ use signal_hook::consts::SIGHUP;
 use signal_hook_mio::v1_0::Signals;
 
 use super::addresses::{Entrance, Place};
+use super::deadlines::{GRAIN, Tick};
 use super::drain::Drain;
 use super::event::Event;
 use super::hub::Hub;
@@ -43,6 +44,8 @@ pub(super) struct EventLoop {
     pub(super) inbound: Inbound,
     pub(super) signals: Option<Signals>,
     pub(super) stopper: Stopper,
+    /// The tick whose deadlines were looked at last.
+    pub(super) expired: Tick,
     /// Once the server was told to stop.
     pub(super) drain: Option<Drain>,
 }
@@ -76,7 +79,7 @@ impl EventLoop {
             return Err(error);
         }
         self.hub.now = Instant::now();
-        self.hub.tick = self.hub.deadlines.tick(self.hub.now);
+        self.hub.tick = self.hub.clock.tick(self.hub.now);
         Ok(())
     }
 
@@ -84,14 +87,12 @@ impl EventLoop {
         if self.inbound.is_waiting() || self.hub.is_dirty() || !self.hub.resumed.is_empty() {
             return Some(Duration::ZERO);
         }
-        let now = Instant::now();
-        let timeouts = [
-            self.hub.deadlines.timeout(now),
-            self.hub.resumptions.timeout(now),
-            self.listeners.timeout(now),
-            self.drain.as_ref().map(|drain| drain.timeout(now)),
-        ];
-        timeouts.into_iter().flatten().min()
+        let now = self.hub.now;
+        if let Some(drain) = &self.drain {
+            return Some(drain.timeout(now).min(GRAIN));
+        }
+        let waiting = self.hub.deadlines.is_waiting() || self.hub.resumptions.is_waiting();
+        self.listeners.timeout(now).or(waiting.then_some(GRAIN))
     }
 
     fn note(&mut self, events: &Events) {
@@ -185,8 +186,12 @@ impl EventLoop {
 
     /// Looks at those whose time may have come.
     fn expire(&mut self) {
-        self.hub.resume_due();
         let now = self.hub.tick;
+        if now == self.expired {
+            return;
+        }
+        self.expired = now;
+        self.hub.resume_due();
         for id in self.hub.deadlines.due(now) {
             let Some(client) = self.hub.get(id) else { continue };
             match client.deadline {
@@ -203,6 +208,9 @@ impl EventLoop {
 
     /// Tells the application who left, and frees what is over.
     fn announce(&mut self, app: &mut App<'_>) {
+        if self.hub.departures.is_empty() && self.hub.gone.is_empty() {
+            return;
+        }
         for (id, departure) in mem::take(&mut self.hub.departures) {
             debug!("{id} left: {departure}");
             app(&mut self.hub, id, Event::Close(&departure));

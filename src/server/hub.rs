@@ -8,7 +8,7 @@ use slab::Slab;
 use super::addresses::Addresses;
 use super::client::{Client, Keep, Seat};
 use super::counts::Counts;
-use super::deadlines::{Deadlines, Tick};
+use super::deadlines::{Clock, Deadlines, Tick};
 use super::departure::{Cause, Departure};
 use super::id::ClientId;
 use super::log::Log;
@@ -44,10 +44,13 @@ pub struct Hub {
     pub(super) counts: Counts,
     /// The time of this tick of the event loop.
     pub(super) now: Instant,
-    /// The same, as deadlines count it.
+    pub(super) clock: Clock,
+    /// The time as deadlines count it.
     pub(super) tick: Tick,
     /// How many bytes were queued since the last flush.
     pub(super) grown: usize,
+    /// How many members are too far behind, and waited for.
+    pub(super) laggards: usize,
     /// How many bytes are private and not written, over all clients.
     pub(super) unsent: usize,
     /// How many bytes are held of what has not arrived whole, over all clients.
@@ -80,14 +83,16 @@ impl Hub {
             rooms: Rooms::default(),
             nowhere: Log::default(),
             pool: Pool::default(),
-            deadlines: Deadlines::new(now),
-            resumptions: Deadlines::new(now),
+            deadlines: Deadlines::new(),
+            resumptions: Deadlines::new(),
+            clock: Clock::new(now),
             resumed: Vec::new(),
             addresses: Addresses::default(),
             counts: Counts::default(),
             now,
             tick: Tick::default(),
             grown: 0,
+            laggards: 0,
             unsent: 0,
             incomplete: 0,
             dirty_rooms: Vec::new(),
@@ -156,6 +161,8 @@ impl Hub {
             let reason = "there are too many rooms";
             return self.close_because(client, CloseCode::TRY_AGAIN_LATER, reason, Cause::Overload);
         }
+        // What it has not got of its own does not hold up a room.
+        self.release(client);
         let key = self.rooms.find_or_make(room);
         if let Some(room) = self.rooms.get_mut(key) {
             let member = &mut self.clients[client.key()];

@@ -87,7 +87,7 @@ impl Inbound {
     fn read_client(&mut self, hub: &mut Hub, id: ClientId, app: &mut App<'_>) -> (usize, Left) {
         let mut total = 0;
         while total < MAX_CLIENT_BYTES {
-            if hub.park_while_held(id) {
+            if hub.is_held_up() && hub.park_while_held(id) {
                 return (total, Left::ForLater);
             }
             let (size, left) = self.read_once(hub, id, app);
@@ -113,7 +113,6 @@ impl Inbound {
                 // What was inflated counts too.
                 let size = size.max(said.bytes);
                 let left = if drained { Left::Nothing } else { Left::Something };
-                hub.count_incomplete(id);
                 let too_much = hub.count_said(id, said.messages, size, drained);
                 return (size, if too_much { Left::ForLater } else { left });
             }
@@ -164,12 +163,11 @@ fn receive(
     app: &mut App<'_>,
 ) -> Said {
     let mut said = Said::default();
-    while let Some(client) = hub.get_mut(id) {
+    while let Some(client) = hub.get_mut(id).filter(|_| !input.is_empty()) {
         match client.connection.receive(&mut input, inflater) {
             Ok(None) => break,
             Ok(Some(Received::Head(head))) => handshake(hub, id, &head, app),
             Ok(Some(Received::Frames(incoming))) => {
-                hub.note_life(id);
                 said.messages += 1;
                 said.bytes += incoming.message().map_or(0, |message| message.payload().len());
                 dispatch(hub, id, &incoming, app);

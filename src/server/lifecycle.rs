@@ -32,11 +32,12 @@ impl Hub {
 
     /// Notes that a client's socket takes more.
     pub(super) fn unblock(&mut self, id: ClientId) {
+        let now = self.tick;
         if let Some(client) = self.get_mut(id).filter(|client| client.blocked.is_some()) {
             client.blocked = None;
-            self.mark_dirty(id);
             // Who takes something is there, and may have a ping still before it.
-            self.note_life(id);
+            client.note_life(now);
+            self.mark_dirty(id);
         }
     }
 
@@ -53,7 +54,10 @@ impl Hub {
         client.opened = true;
         self.open += 1;
         self.counts.opened += 1;
-        self.note_life(id);
+        let now = self.tick;
+        if let Some(client) = self.get_mut(id) {
+            client.note_life(now);
+        }
         self.check_life(id);
     }
 

@@ -7,13 +7,12 @@ use super::inbound::refuse;
 use crate::protocol::{CloseCode, Refusal};
 
 impl Hub {
-    /// Counts what has not arrived whole from a client, and ends its connection where that is too
-    /// much for all, unless it holds less than everybody may.
-    pub(super) fn count_incomplete(&mut self, id: ClientId) {
-        let Some(client) = self.get_mut(id) else { return };
-        let change = client.recount_incomplete();
-        let (held, handshaking) = (client.incomplete as usize, client.connection.is_handshaking());
+    /// Notes that what has not arrived whole from a client has changed, and ends its connection
+    /// where that is too much for all, unless it holds less than everybody may.
+    pub(super) fn count_incomplete(&mut self, id: ClientId, change: isize) {
         self.incomplete = self.incomplete.saturating_add_signed(change);
+        let Some(client) = self.get(id) else { return };
+        let (held, handshaking) = (client.incomplete as usize, client.connection.is_handshaking());
         let share = self.config.max_incomplete_bytes / self.config.max_connections.max(1);
         if change <= 0 || self.incomplete <= self.config.max_incomplete_bytes || held <= share {
             return;
@@ -24,7 +23,8 @@ impl Hub {
         let (code, reason) = (CloseCode::TRY_AGAIN_LATER, "the server holds too much unfinished");
         self.finish(id, |connection, out| connection.give_up(code, reason, out));
         self.depart(id, Departure::abnormal(Cause::Overload));
-        self.count_incomplete(id);
+        let change = self.get_mut(id).map_or(0, |client| client.recount_incomplete());
+        self.incomplete = self.incomplete.saturating_add_signed(change);
     }
 
     /// Closes those who are furthest behind, if more is kept for all than may be: until a quarter

@@ -44,6 +44,7 @@ pub use id::ClientId;
 pub use stopper::Stopper;
 
 use crate::config::Config;
+use deadlines::Tick;
 use event_loop::{EventLoop, STOP};
 use inbound::Inbound;
 use listeners::Listeners;
@@ -89,6 +90,7 @@ impl Server {
             inbound: Inbound::new(),
             signals: None,
             stopper,
+            expired: Tick::default(),
             drain: None,
         };
         Ok(Self { event_loop, addresses })

@@ -31,16 +31,20 @@ impl Hub {
     /// Writes what was queued since the last time.
     pub(super) fn flush(&mut self) {
         self.grown = 0;
-        for key in mem::take(&mut self.dirty_rooms) {
+        let mut rooms = mem::take(&mut self.dirty_rooms);
+        for key in rooms.drain(..) {
             for (id, outcome) in self.flush_room(key) {
                 self.settle(id, outcome);
             }
         }
-        for id in mem::take(&mut self.dirty_clients) {
+        use_again(&mut self.dirty_rooms, rooms);
+        let mut clients = mem::take(&mut self.dirty_clients);
+        for id in clients.drain(..) {
             if let Some(outcome) = self.flush_client(id) {
                 self.settle(id, outcome);
             }
         }
+        use_again(&mut self.dirty_clients, clients);
         self.relieve();
     }
 
@@ -138,6 +142,13 @@ impl Hub {
         };
         self.counts.skipped += skipped;
         debug!("{id} is too far behind and misses {skipped} messages");
+    }
+}
+
+/// Lets `list` grow in the memory of one that is done with, unless it has begun already.
+fn use_again<T>(list: &mut Vec<T>, done: Vec<T>) {
+    if list.is_empty() {
+        *list = done;
     }
 }
 

@@ -9,8 +9,8 @@ use super::id::ClientId;
 use crate::protocol::CloseCode;
 
 impl Hub {
-    /// Counts what a client said, and tells whether it is to be read later because it is too much.
-    /// `drained` tells that nothing is left to be read.
+    /// Counts what was read of a client, and tells whether the rest is to be read later because it
+    /// is too much. `drained` tells that there is no rest.
     pub(super) fn count_said(
         &mut self,
         id: ClientId,
@@ -18,23 +18,26 @@ impl Hub {
         bytes: usize,
         drained: bool,
     ) -> bool {
-        let now = self.tick;
-        let Some(client) = self.clients.get_mut(id.key()).filter(|client| client.id == id) else {
+        let Self { clients, config, tick, .. } = self;
+        let Some(client) = clients.get_mut(id.key()).filter(|client| client.id == id) else {
             return false;
         };
-        let pause = client.pace.count(messages, bytes, now, &self.config);
-        match pause.filter(|_| client.connection.is_open()) {
-            Some(pause) => self.throttle(id, pause),
-            None => {
-                client.throttled.take_if(|_| drained);
-                false
-            }
+        if messages > 0 {
+            client.note_life(*tick);
         }
+        let pause = client.pace.count(messages, bytes, *tick, config);
+        client.throttled.take_if(|_| drained && pause.is_none());
+        let change = client.recount_incomplete();
+        if change != 0 {
+            self.count_incomplete(id, change);
+        }
+        pause.is_some_and(|pause| self.throttle(id, pause))
     }
 
     fn throttle(&mut self, id: ClientId, pause: Duration) -> bool {
         let (now, timeout) = (self.tick, self.config.throttle_timeout);
-        let Some(client) = self.get_mut(id) else { return false };
+        let client = self.get_mut(id).filter(|client| client.connection.is_open());
+        let Some(client) = client else { return false };
         let first = client.throttled.is_none();
         let since = *client.throttled.get_or_insert(now);
         if !first && since.after(timeout) <= now {
@@ -60,6 +63,7 @@ impl Hub {
         let Some(client) = self.get_mut(id).filter(|client| !client.lagging) else { return };
         client.lagging = true;
         let seat = client.seat;
+        self.laggards += 1;
         self.counts.paused += 1;
         if let Some(room) = seat.and_then(|seat| self.rooms.get_mut(seat.room)) {
             room.laggards += 1;
@@ -71,6 +75,7 @@ impl Hub {
         let Some(client) = self.get_mut(id).filter(|client| client.lagging) else { return };
         client.lagging = false;
         let seat = client.seat;
+        self.laggards -= 1;
         self.resumed.push(id);
         if let Some(room) = seat.and_then(|seat| self.rooms.get_mut(seat.room)) {
             room.laggards -= 1;
@@ -78,6 +83,11 @@ impl Hub {
                 self.resumed.append(&mut room.parked);
             }
         }
+    }
+
+    /// Whether some room waits for a member.
+    pub(super) fn is_held_up(&self) -> bool {
+        self.laggards > 0
     }
 
     /// Whether a client is to be read later because its room waits.
