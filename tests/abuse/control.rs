@@ -1,16 +1,30 @@
 //! Floods of control frames.
 
-use crate::peer::frame;
+use crate::peer::{Peer, frame};
 use crate::support::{Bounds, MIB, Siege};
 
 /// Who pings this much is not read for a while, by default; here the flood itself is of interest.
 const UNTHROTTLED: [&str; 4] =
     ["--max-messages-per-second", "1000000000", "--max-bytes-per-second", "1000000000"];
 
-/// A flood of pings, each with its number and as long as it may be.
+/// What is said behind a flood.
+const END: &[u8] = b"all of them are read";
+
+/// Pings, each with its number and as long as it may be.
 fn pings(numbers: std::ops::Range<u32>) -> Vec<u8> {
     let ping = |number: u32| frame(0x89, &[&number.to_be_bytes()[..], &[b'x'; 121]].concat());
     numbers.flat_map(ping).collect()
+}
+
+/// The number of the next pong; `None` where what was said behind the flood comes instead.
+fn hear_pong(peer: &mut Peer) -> Option<u32> {
+    match peer.hear() {
+        (0x8a, payload) => Some(u32::from_be_bytes(*payload.first_chunk().unwrap())),
+        other => {
+            assert_eq!(other, (0x81, END.to_vec()));
+            None
+        }
+    }
 }
 
 /// RFC 6455, section 5.5.3: an endpoint "MAY elect to send a Pong frame for only the most recently
@@ -23,18 +37,36 @@ fn pongs_for_a_peer_that_does_not_read_do_not_pile_up() {
     for number in (0..PINGS).step_by(1_000) {
         peer.send(&pings(number..number + 1_000));
     }
-    peer.send(&frame(0x81, b"all of them are read"));
-    let mut pongs = Vec::new();
-    let last = loop {
-        match peer.hear() {
-            (0x8a, payload) => pongs.push(u32::from_be_bytes(*payload.first_chunk().unwrap())),
-            other => break other,
-        }
-    };
-    assert_eq!(last, (0x81, b"all of them are read".to_vec()));
+    peer.send(&frame(0x81, END));
+    let pongs: Vec<_> = std::iter::from_fn(|| hear_pong(&mut peer)).collect();
     assert!(pongs.is_sorted_by(|a, b| a < b), "each pong answers a later ping");
     assert!(pongs.len() < PINGS as usize, "some were left out");
     siege.end(Bounds { memory: 8 * MIB, cpu: 20, time: 60 });
+}
+
+/// The socket takes more again, and more pings come, in one batch of events: the pong that waited
+/// must not come behind those for later pings.
+#[test]
+fn pongs_stay_in_order_when_a_peer_reads_again() {
+    let siege = Siege::begin(&UNTHROTTLED);
+    let (mut peer, mut listener) = (siege.join("/"), siege.join("/"));
+    peer.send(&[pings(0..100_000), frame(0x81, END)].concat());
+    assert_eq!(hear_pong(&mut listener), None);
+    // What the system holds is read; what waits for the socket is not.
+    let mut pongs: Vec<_> = siege.program.at_once(|| {
+        let pongs = (0..20_000).map(|_| hear_pong(&mut peer).unwrap()).collect();
+        peer.send(&[pings(100_000..100_010), frame(0x81, END)].concat());
+        pongs
+    });
+    for _ in 0..2 {
+        pongs.extend(std::iter::from_fn(|| hear_pong(&mut peer)));
+    }
+    // Behind these pings nothing waits.
+    peer.send(&[pings(200_000..200_001), frame(0x81, END)].concat());
+    pongs.extend(std::iter::from_fn(|| hear_pong(&mut peer)));
+    let latest = &pongs[pongs.len() - 20..];
+    assert!(pongs.is_sorted_by(|a, b| a < b), "each pong answers a later ping: {latest:?}");
+    siege.end(Bounds { memory: 8 * MIB, cpu: 10, time: 60 });
 }
 
 #[test]
