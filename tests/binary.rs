@@ -243,42 +243,6 @@ fn the_limit_of_file_descriptors_is_raised_as_far_as_it_goes() {
     assert!(low.contains("WARN  40 file descriptors are too few for 50 connections"), "{low}");
 }
 
-/// The time that a process spent on CPUs, in ticks of 10 ms (proc(5), utime and stime).
-fn cpu_ticks(pid: u32) -> u64 {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
-    let (_, fields) = stat.rsplit_once(") ").unwrap();
-    let fields: Vec<_> = fields.split(' ').collect();
-    fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap()
-}
-
-#[test]
-fn without_file_descriptors_it_goes_on_serving_and_does_not_spin() {
-    let mut command = Command::new("sh");
-    let program = env!("CARGO_BIN_EXE_townhall");
-    let script = format!("ulimit -n 32; exec {program} --listen 127.0.0.1:0");
-    command.args(["-c", &script]).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let (program, address) = Program::start_with(command);
-    let mut first = connect(&address, "/");
-    let mut crowd: Vec<_> = (0..50).map(|_| TcpStream::connect(&address).unwrap()).collect();
-    let before = cpu_ticks(program.child.id());
-    let begin = Instant::now();
-    while begin.elapsed() < Duration::from_secs(1) {
-        say(&mut first, "still served");
-        assert_eq!(hear(&mut first), "still served");
-        std::thread::sleep(Duration::from_millis(50));
-    }
-    let spent = cpu_ticks(program.child.id()) - before;
-    assert!(spent < 30, "{spent} ticks of 100 in a second");
-    // Who waited is accepted when others have gone.
-    let mut last = crowd.pop().unwrap();
-    drop(crowd);
-    last.set_read_timeout(Some(PATIENCE)).unwrap();
-    last.write_all(b"GET /room HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
-    let mut status = [0; 12];
-    last.read_exact(&mut status).unwrap();
-    assert_eq!(&status, b"HTTP/1.1 426");
-}
-
 #[test]
 fn the_page_is_served_with_a_policy_that_knows_its_parts() {
     let (_program, address) = Program::start(&[]);

@@ -212,7 +212,9 @@ impl Client {
         if !self.connection.is_open() {
             return;
         }
-        if self.blocked.is_some() {
+        // What waits is written last, so that one for a later ping must take its place.
+        let waits = self.outbox.as_ref().is_some_and(|outbox| outbox.pong.is_some());
+        if waits || self.blocked.is_some() {
             self.outbox(pool).pong = Some(payload.into());
         } else {
             self.speak(at, pool, |connection, out| connection.pong(payload, out));

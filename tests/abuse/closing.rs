@@ -1,0 +1,133 @@
+//! Ends of connections that do not come, or come in the middle of something.
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::peer::{Peer, frame, long_header};
+use crate::support::{Bounds, MIB, Siege};
+
+/// A frame that no client may send.
+const UNMASKED: &[u8] = b"\x81\x01a";
+
+#[test]
+fn a_peer_that_never_ends_its_side_is_gone_in_time() {
+    let siege = Siege::begin(&["--close-timeout-seconds", "1"]);
+    let before = siege.program.sockets();
+    let mut peers: Vec<_> = (0..100).map(|_| siege.join("/")).collect();
+    let begin = Instant::now();
+    for peer in &mut peers {
+        peer.send(UNMASKED);
+        assert_eq!(peer.hear_close(), (1002, "a frame is not masked".into()));
+        assert_eq!(peer.hear_end(), b"");
+    }
+    assert!(siege.program.sockets() > before, "their sides are open");
+    siege.program.wait_for_sockets(before);
+    assert!(begin.elapsed() >= Duration::from_secs(1), "they had their second");
+    siege.end(Bounds { memory: 4 * MIB, cpu: 2, time: 10 });
+}
+
+/// What comes after the end is thrown away, and gives no more time.
+#[test]
+fn a_peer_that_goes_on_after_the_end_is_gone_in_time() {
+    let siege = Siege::begin(&["--close-timeout-seconds", "1"]);
+    let before = siege.program.sockets();
+    let mut peer = siege.join("/");
+    peer.send(UNMASKED);
+    assert_eq!(peer.hear_close(), (1002, "a frame is not masked".into()));
+    let noise = frame(0x81, &[b'x'; 60_000]);
+    let begin = Instant::now();
+    while peer.try_send(&noise).is_ok() {
+        assert!(begin.elapsed() < Duration::from_secs(15), "it goes on and on");
+    }
+    siege.program.wait_for_sockets(before);
+    siege.end(Bounds { memory: 4 * MIB, cpu: 10, time: 20 });
+}
+
+/// A server has nothing to say to somebody who will say nothing.
+#[test]
+fn a_peer_that_is_half_closed_is_gone_and_was_heard() {
+    let siege = Siege::begin(&[]);
+    let before = siege.program.sockets();
+    let mut listener = siege.join("/");
+    for number in 0..100 {
+        let mut peer = siege.join("/");
+        peer.send(&frame(0x81, format!("last words {number}").as_bytes()));
+        peer.end_writing();
+        assert_eq!(listener.hear_text(), format!("last words {number}"));
+        peer.hear_end();
+    }
+    siege.program.wait_for_sockets(before + 1);
+    siege.end(Bounds { memory: 4 * MIB, cpu: 2, time: 20 });
+}
+
+/// A request is answered also where nothing else can follow it.
+#[test]
+fn a_half_closed_request_is_answered() {
+    let siege = Siege::begin(&[]);
+    let mut peer = siege.connect();
+    peer.send(b"GET /room HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    peer.end_writing();
+    assert_eq!(peer.hear_refusal().0, 426);
+    siege.end(Bounds { memory: 4 * MIB, cpu: 2, time: 20 });
+}
+
+/// Has something unread, so that its end is a reset.
+fn unread(siege: &Siege) -> Peer {
+    let peer = siege.join("/");
+    peer.send(&frame(0x89, b"unread"));
+    peer
+}
+
+#[test]
+fn a_reset_in_the_middle_of_a_frame_leaves_nothing() {
+    let siege = Siege::begin(&[]);
+    let before = siege.program.sockets();
+    let message = frame(0x82, &vec![1; 4 * MIB]);
+    let pieces = [&[0x82][..], &[0x82, 0xff, 0], &long_header(0x02, 9 << 20), &message[..MIB]];
+    for piece in pieces.iter().cycle().take(200) {
+        let peer = unread(&siege);
+        peer.send(piece);
+        peer.reset();
+        siege.program.log_line("left: 1006 (not clean): the connection was lost");
+    }
+    siege.program.wait_for_sockets(before);
+    siege.end(Bounds { memory: 16 * MIB, cpu: 8, time: 30 });
+}
+
+#[test]
+fn what_is_before_a_close_frame_is_said_and_what_is_behind_it_is_not() {
+    let siege = Siege::begin(&[]);
+    let mut listener = siege.join("/");
+    for number in 0..50 {
+        let mut peer = siege.join("/");
+        let words = |text: &str| frame(0x81, format!("{text} {number}").as_bytes());
+        let close = frame(0x88, b"\x03\xe8bye");
+        peer.send(&[words("before").repeat(3), close.clone(), words("behind"), close].concat());
+        for _ in 0..3 {
+            assert_eq!(peer.hear_text(), format!("before {number}"));
+            assert_eq!(listener.hear_text(), format!("before {number}"));
+        }
+        assert_eq!(peer.hear_close(), (1000, "bye".into()));
+        assert_eq!(peer.hear_end(), b"");
+    }
+    siege.end(Bounds { memory: 4 * MIB, cpu: 2, time: 20 });
+}
+
+/// The close frame waits behind what was said before it, and the answer too.
+#[test]
+fn a_close_frame_behind_much_data_is_answered_behind_all_of_it() {
+    const MESSAGES: usize = 64;
+    let siege = Siege::begin(&[]);
+    let (mut peer, mut listener) = (siege.join("/"), siege.join("/"));
+    thread::scope(|scope| {
+        let hearing = scope.spawn(|| {
+            (0..MESSAGES).for_each(|_| assert_eq!(listener.hear().1.len(), 100_000));
+        });
+        (0..MESSAGES).for_each(|_| peer.send(&frame(0x82, &[1; 100_000])));
+        peer.send(&frame(0x88, b"\x03\xe8bye"));
+        hearing.join().unwrap();
+    });
+    (0..MESSAGES).for_each(|_| assert_eq!(peer.hear().1.len(), 100_000));
+    assert_eq!(peer.hear_close(), (1000, "bye".into()));
+    siege.end(Bounds { memory: 32 * MIB, cpu: 5, time: 30 });
+}

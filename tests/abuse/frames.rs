@@ -1,0 +1,142 @@
+//! Frames that declare, split and delay more than they carry.
+
+use std::thread;
+use std::time::Duration;
+
+use crate::peer::{Peer, frame, long_header};
+use crate::support::{Bounds, MIB, Siege};
+
+const TOO_BIG: (u16, &str) = (1009, "a message is longer than the limit");
+const TOO_MANY: (u16, &str) = (1008, "a message has too many fragments");
+
+/// The first frame of a message, and one that neither begins nor ends it.
+const BEGIN: u8 = 0x02;
+const CONTINUE: u8 = 0x00;
+
+fn assert_closed(peer: &mut Peer, (code, reason): (u16, &str)) {
+    assert_eq!(peer.hear_close(), (code, reason.to_owned()));
+}
+
+/// RFC 6455, section 5.2: "the most significant bit MUST be 0".
+#[test]
+fn a_length_with_its_top_bit_set_is_a_protocol_error() {
+    let siege = Siege::begin(&[]);
+    for length in [1 << 63, u64::MAX, (1 << 63) + 5] {
+        for first in [0x81, 0x82, BEGIN] {
+            let mut peer = siege.join("/");
+            peer.send(&long_header(first, length));
+            assert_closed(&mut peer, (1002, "a length has its top bit set"));
+        }
+    }
+    siege.end(Bounds { memory: 4 * MIB, cpu: 2, time: 20 });
+}
+
+#[test]
+fn a_header_that_declares_too_much_is_refused_at_once() {
+    let siege = Siege::begin(&[]);
+    for length in [1 << 62, (1 << 63) - 1, 1 << 32, 1 << 30, (16 << 20) + 1] {
+        for first in [0x81, 0x82, BEGIN] {
+            let mut peer = siege.join("/");
+            peer.send(&long_header(first, length));
+            assert_closed(&mut peer, TOO_BIG);
+        }
+    }
+    siege.end(Bounds { memory: 4 * MIB, cpu: 2, time: 20 });
+}
+
+/// Three gigabytes are declared, and three megabytes sent. A control frame can be answered inside
+/// a message, which shows that all of it was read.
+#[test]
+fn what_is_declared_but_not_sent_takes_no_memory() {
+    let siege = Siege::begin(&[]);
+    let mut peers: Vec<_> = (0..200).map(|_| siege.join("/")).collect();
+    for peer in &mut peers {
+        peer.send(&frame(BEGIN, &[0; 16_000]));
+        peer.send(&frame(0x89, b"read?"));
+        assert_eq!(peer.hear(), (0x8a, b"read?".to_vec()));
+        peer.send(&long_header(CONTINUE, (16 << 20) - 16_000));
+        peer.send(b"begun");
+    }
+    siege.end(Bounds { memory: 16 * MIB, cpu: 2, time: 20 });
+}
+
+/// CVE-2020-27813. A sum of lengths that is negative, or zero, passes a comparison.
+#[test]
+fn lengths_that_overflow_in_their_sum_are_too_big() {
+    let siege = Siege::begin(&["--max-message-bytes", "100000"]);
+    let sums = [
+        (60_000, 60_000),
+        (1, 100_000),
+        (1, (1 << 63) - 1),
+        (60_000, (1 << 63) - 60_000),
+        (60_000, (1 << 32) - 60_000),
+    ];
+    for (first, second) in sums {
+        let mut peer = siege.join("/");
+        peer.send(&frame(BEGIN, &vec![0; first]));
+        match u16::try_from(second) {
+            Ok(short) => peer.send(&frame(CONTINUE, &vec![0; short.into()])),
+            Err(_) => peer.send(&long_header(CONTINUE, second)),
+        }
+        assert_closed(&mut peer, TOO_BIG);
+    }
+    siege.end(Bounds { memory: 4 * MIB, cpu: 2, time: 20 });
+}
+
+/// CVE-2026-48779. What each fragment takes beside its bytes must not add up.
+#[test]
+fn a_message_in_single_bytes_is_refused_for_their_number() {
+    let siege = Siege::begin(&[]);
+    for first in [0x01, BEGIN] {
+        let mut peer = siege.join("/");
+        peer.send(&frame(first, b"a"));
+        // The last of them meet a connection that is over.
+        let _ = peer.try_send(&frame(CONTINUE, b"a").repeat(131_000));
+        assert_closed(&mut peer, TOO_MANY);
+    }
+    siege.end(Bounds { memory: 8 * MIB, cpu: 8, time: 30 });
+}
+
+/// They carry nothing, so that no limit in bytes ends them.
+#[test]
+fn a_million_empty_fragments_are_refused_for_their_number() {
+    let siege = Siege::begin(&[]);
+    for first in [0x01, BEGIN] {
+        let mut peer = siege.join("/");
+        peer.send(&frame(first, b""));
+        let _ = peer.try_send(&frame(CONTINUE, b"").repeat(1_000_000));
+        assert_closed(&mut peer, TOO_MANY);
+    }
+    siege.end(Bounds { memory: 4 * MIB, cpu: 8, time: 30 });
+}
+
+/// The same number of fragments is no fault of a peer that sends many messages.
+#[test]
+fn fragments_are_counted_for_each_message() {
+    let siege = Siege::begin(&[]);
+    let mut peer = siege.join("/");
+    let message = [frame(0x01, b"a"), frame(CONTINUE, b"b").repeat(60_000), frame(0x80, b"c")];
+    for _ in 0..3 {
+        peer.send(&message.concat());
+        assert_eq!(peer.hear_text().len(), 60_002);
+    }
+    siege.end(Bounds { memory: 8 * MIB, cpu: 8, time: 30 });
+}
+
+/// Only whole frames are life: the peer is asked, and given up when it does not answer.
+#[test]
+fn bytes_of_a_frame_one_at_a_time_are_no_life() {
+    let siege = Siege::begin(&["--ping-interval-seconds", "1", "--pong-timeout-seconds", "1"]);
+    let begun = [frame(0x82, &[0; 60_000]), frame(BEGIN, &[0; 60_000])];
+    thread::scope(|scope| {
+        for bytes in begun.iter().cycle().take(20) {
+            let mut peer = siege.join("/slow");
+            scope.spawn(move || {
+                let heard = peer.trickle(bytes.iter().copied(), Duration::from_millis(20));
+                assert_eq!(heard, b"\x89\x00", "a ping, and the end");
+            });
+        }
+    });
+    (0..20).for_each(|_| _ = siege.program.log_line("the peer did not answer a ping"));
+    siege.end(Bounds { memory: 4 * MIB, cpu: 3, time: 15 });
+}

@@ -1,0 +1,17 @@
+//! Attacks on the program, each with its answer, what it may cost, and neighbours who must not
+//! notice.
+
+mod bombs;
+mod closing;
+mod control;
+mod descriptors;
+mod frames;
+mod heads;
+mod neighbours;
+mod origins;
+mod peer;
+mod process;
+mod signals;
+mod slow;
+mod storms;
+mod support;

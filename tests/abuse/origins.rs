@@ -1,0 +1,114 @@
+//! Pages of other sites, and names that only look like ours (RFC 6455, section 10.2).
+
+use crate::peer::{Peer, request};
+use crate::support::{Bounds, MIB, Siege};
+
+/// The status of an upgrade that a page asks for, with the Host and Origin fields of its browser.
+fn status(peer: &mut Peer, host: &str, origin: &[u8]) -> String {
+    let request = request("/").replace("townhall.example", host);
+    let head = request.strip_suffix("\r\n").unwrap().as_bytes();
+    peer.send(&[head, b"Origin: ", origin, b"\r\n\r\n"].concat());
+    peer.hear_head()[9..12].to_owned()
+}
+
+/// CVE-2025-30360: an address is an origin as any other.
+#[test]
+fn an_origin_that_only_looks_like_ours_is_refused_and_logged_as_it_was_sent() {
+    let siege = Siege::begin(&[]);
+    for (origin, host) in [
+        ("http://evil.example", "chat.example"),
+        ("null", "chat.example"),
+        ("null", "null"),
+        ("", "chat.example"),
+        ("file://", "chat.example"),
+        ("chrome-extension://chat.example", "chat.example"),
+        // Addresses, also in forms that only some parsers take for one.
+        ("http://192.0.2.1", "chat.example"),
+        ("http://127.0.0.1:8080", "localhost:8080"),
+        ("http://[::1]:8080", "127.0.0.1:8080"),
+        ("http://[::ffff:127.0.0.1]:8080", "127.0.0.1:8080"),
+        ("http://2130706433", "127.0.0.1"),
+        ("http://0x7f.1", "127.0.0.1"),
+        ("http://127.1", "127.0.0.1"),
+        // Ports.
+        ("http://chat.example:8081", "chat.example:8080"),
+        ("http://chat.example", "chat.example:8080"),
+        ("https://chat.example", "chat.example:80"),
+        ("http://chat.example:65616", "chat.example:80"),
+        ("http://chat.example:80:80", "chat.example:80"),
+        // Who is before an @ is a user, not a host.
+        ("http://chat.example@evil.example", "chat.example"),
+        ("http://chat.example:80@evil.example", "chat.example"),
+        ("http://evil.example@chat.example", "chat.example"),
+        // Beginnings and ends.
+        ("http://chat.example.evil.example", "chat.example"),
+        ("http://evilchat.example", "chat.example"),
+        ("http://evil.example/chat.example", "chat.example"),
+        ("http://evil.example?chat.example", "chat.example"),
+        ("http://evil.example#chat.example", "chat.example"),
+        ("http://evil.example\\chat.example", "chat.example"),
+        ("http://evil.example http://chat.example", "chat.example"),
+        ("http://chat.example..", "chat.example"),
+        ("http://.chat.example", "chat.example"),
+        ("http://chat\u{ff0e}example", "chat.example"),
+    ] {
+        let mut peer = siege.connect();
+        assert_eq!(status(&mut peer, host, origin.as_bytes()), "403", "{origin} at {host}");
+        let line = siege.program.log_line("has the origin");
+        let sent = format!("has the origin {origin:?}; {host:?} or an --origin would have passed");
+        assert!(line.ends_with(&sent), "{origin} at {host}: {line}");
+    }
+    siege.end(Bounds { memory: 4 * MIB, cpu: 2, time: 20 });
+}
+
+#[test]
+fn an_origin_that_only_looks_different_may_connect() {
+    let siege = Siege::begin(&[]);
+    for (origin, host) in [
+        ("http://chat.example", "chat.example"),
+        ("HTTP://CHAT.example", "chat.Example"),
+        ("http://chat.example.", "chat.example"),
+        ("http://chat.example", "chat.example."),
+        ("http://chat.example:80", "chat.example"),
+        ("https://chat.example", "chat.example:443"),
+        ("http://chat.example:", "chat.example"),
+        ("http://127.0.0.1:8080", "127.0.0.1:8080"),
+        ("http://[0:0::1]:8080", "[::1]:8080"),
+    ] {
+        let mut peer = siege.connect();
+        assert_eq!(status(&mut peer, host, origin.as_bytes()), "101", "{origin} at {host}");
+    }
+    siege.end(Bounds { memory: 4 * MIB, cpu: 2, time: 20 });
+}
+
+/// What two parsers may read differently is nobody's origin.
+#[test]
+fn two_origins_or_none_that_can_be_read_are_refused() {
+    let siege = Siege::begin(&["--origin", "http://friend.example"]);
+    let status = |origin: &[u8]| status(&mut siege.connect(), "chat.example", origin);
+    assert_eq!(status(b"http://friend.example"), "101");
+    assert_eq!(status(b"http://chat.example"), "101");
+    assert_eq!(status(b"http://chat.example\r\nOrigin: http://evil.example"), "403");
+    assert_eq!(status(b"http://chat.example\r\nORIGIN: http://chat.example"), "403");
+    assert_eq!(status(b"http://chat.example, http://friend.example"), "403");
+    assert_eq!(status(b"http://friend.example@evil.example"), "403");
+    assert_eq!(status(b"http://friend.example.evil.example"), "403");
+    assert_eq!(status(b"http://chat.example\xff"), "403");
+    // A line that is folded, or that ends where HTTP lines do not, is no field.
+    assert_eq!(status(b"http://evil.example\r\n http://chat.example"), "400");
+    assert_eq!(status(b"http://evil.example\rhttp://chat.example"), "400");
+    assert_eq!(status(b"http://chat.example\0"), "400");
+    siege.end(Bounds { memory: 4 * MIB, cpu: 2, time: 20 });
+}
+
+/// A line of the log stays one line, and tells nothing that was not so.
+#[test]
+fn an_origin_cannot_forge_a_line_of_the_log() {
+    let siege = Siege::begin(&[]);
+    let mut peer = siege.connect();
+    let origin = "\"; everything is fine \u{2028}\u{85}\u{1b}[2J";
+    assert_eq!(status(&mut peer, "chat.example", origin.replace('\u{1b}', "").as_bytes()), "403");
+    let line = siege.program.log_line("has the origin");
+    assert!(line.contains(r#""\"; everything is fine \u{2028}\u{85}[2J""#), "{line}");
+    siege.end(Bounds { memory: 4 * MIB, cpu: 2, time: 20 });
+}

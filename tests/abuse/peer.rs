@@ -1,0 +1,176 @@
+//! A client without a WebSocket library, that can do everything wrong.
+
+use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
+use std::net::{Shutdown, TcpStream};
+use std::time::{Duration, Instant};
+
+use crate::support::PATIENCE;
+
+/// A TCP connection to the program.
+pub struct Peer(BufReader<TcpStream>);
+
+impl Peer {
+    pub fn connect(address: &str) -> Self {
+        let stream = TcpStream::connect(address).unwrap();
+        stream.set_nodelay(true).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.set_write_timeout(Some(PATIENCE)).unwrap();
+        Self(BufReader::new(stream))
+    }
+
+    /// One whose upgrade into the room `path` is asked for.
+    pub fn ask(address: &str, path: &str) -> Self {
+        let peer = Self::connect(address);
+        peer.send(request(path).as_bytes());
+        peer
+    }
+
+    /// One that is in the room `path`.
+    pub fn join(address: &str, path: &str) -> Self {
+        let mut peer = Self::ask(address, path);
+        peer.hear_upgrade();
+        peer
+    }
+
+    pub fn send(&self, bytes: &[u8]) {
+        self.try_send(bytes).unwrap();
+    }
+
+    /// Sends what may be too late.
+    pub fn try_send(&self, bytes: &[u8]) -> std::io::Result<()> {
+        self.0.get_ref().write_all(bytes)
+    }
+
+    pub fn end_writing(&self) {
+        self.0.get_ref().shutdown(Shutdown::Write).unwrap();
+    }
+
+    /// Ends the connection with a reset: it is what a system sends for a socket that is closed
+    /// with unread data.
+    pub fn reset(self) {
+        assert!(self.0.buffer().is_empty());
+        self.wait_for_something();
+    }
+
+    /// Waits until there is something to be read.
+    pub fn wait_for_something(&self) {
+        assert_eq!(self.0.get_ref().peek(&mut [0]).unwrap(), 1);
+    }
+
+    pub fn hear_upgrade(&mut self) {
+        let head = self.hear_head();
+        assert!(head.starts_with("HTTP/1.1 101 "), "{head}");
+    }
+
+    /// What comes up to the first empty line.
+    pub fn hear_head(&mut self) -> String {
+        let mut head = String::new();
+        while !head.ends_with("\r\n\r\n") && self.0.read_line(&mut head).unwrap() > 0 {}
+        head
+    }
+
+    /// The next frame: its first byte, and its payload.
+    pub fn hear(&mut self) -> (u8, Vec<u8>) {
+        let mut header = [0; 2];
+        self.0.read_exact(&mut header).unwrap();
+        let length = match header[1] {
+            126 => u64::from(u16::from_be_bytes(self.hear_bytes())),
+            127 => u64::from_be_bytes(self.hear_bytes()),
+            short => u64::from(short),
+        };
+        let mut payload = vec![0; length as usize];
+        self.0.read_exact(&mut payload).unwrap();
+        (header[0], payload)
+    }
+
+    fn hear_bytes<const N: usize>(&mut self) -> [u8; N] {
+        let mut bytes = [0; N];
+        self.0.read_exact(&mut bytes).unwrap();
+        bytes
+    }
+
+    /// The next frame's text, which must be one's.
+    pub fn hear_text(&mut self) -> String {
+        let (first, payload) = self.hear();
+        assert_eq!(first, 0x81);
+        String::from_utf8(payload).unwrap()
+    }
+
+    /// The code and the reason of the close frame, whatever comes before it.
+    pub fn hear_close(&mut self) -> (u16, String) {
+        loop {
+            if let (0x88, payload) = self.hear() {
+                let (code, reason) = payload.split_first_chunk().expect("there is a code");
+                return (u16::from_be_bytes(*code), String::from_utf8_lossy(reason).into_owned());
+            }
+        }
+    }
+
+    /// The status and the body of an answer that is no upgrade.
+    pub fn hear_refusal(&mut self) -> (u16, String) {
+        let mut answer = String::new();
+        self.0.read_to_string(&mut answer).unwrap();
+        let (head, body) = answer.split_once("\r\n\r\n").expect("there is an answer");
+        (head[9..12].parse().unwrap(), body.trim_end().to_owned())
+    }
+
+    /// Waits for the end of the connection, and tells what came before it. A reset is one too.
+    pub fn hear_end(&mut self) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        match self.0.read_to_end(&mut bytes) {
+            Err(error) if error.kind() != ErrorKind::ConnectionReset => panic!("{error}"),
+            _ => bytes,
+        }
+    }
+
+    /// Sends one byte after the other, with a pause between them, until the connection ends.
+    /// Tells what came.
+    pub fn trickle(&mut self, bytes: impl IntoIterator<Item = u8>, pause: Duration) -> Vec<u8> {
+        self.0.get_ref().set_read_timeout(Some(pause)).unwrap();
+        let (mut bytes, mut heard) = (bytes.into_iter(), Vec::new());
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            match self.0.read_to_end(&mut heard) {
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    assert!(Instant::now() < deadline, "the connection does not end");
+                    let byte = bytes.next().expect("the connection ends before the bytes do");
+                    // It fails when it is too late, which reading shows.
+                    let _ = self.try_send(&[byte]);
+                }
+                Err(error) if error.kind() != ErrorKind::ConnectionReset => panic!("{error}"),
+                _ => return heard,
+            }
+        }
+    }
+}
+
+/// A request for an upgrade into the room `path`.
+pub fn request(path: &str) -> String {
+    request_with(path, "")
+}
+
+/// The same with further fields, each of which ends in CRLF.
+pub fn request_with(path: &str, fields: &str) -> String {
+    format!(
+        "GET {path} HTTP/1.1\r\nHost: townhall.example\r\nUpgrade: websocket\r\n\
+         Connection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
+         Sec-WebSocket-Version: 13\r\n{fields}\r\n"
+    )
+}
+
+/// A frame whose mask is zero.
+pub fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
+    let mut bytes = match payload.len() {
+        length @ 0..=125 => vec![first, 0x80 | length as u8],
+        length @ 126..=0xffff => [&[first, 0xfe], &(length as u16).to_be_bytes()[..]].concat(),
+        length => return [long_header(first, length as u64), payload.to_vec()].concat(),
+    };
+    bytes.extend([0; 4]);
+    bytes.extend_from_slice(payload);
+    bytes
+}
+
+/// The header of a frame that declares a length in 64 bits, and a mask of zero.
+pub fn long_header(first: u8, length: u64) -> Vec<u8> {
+    [&[first, 0xff], &length.to_be_bytes()[..], &[0; 4]].concat()
+}

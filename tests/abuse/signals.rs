@@ -1,0 +1,154 @@
+//! Being told to stop in the middle of everything.
+
+use std::net::TcpStream;
+use std::sync::Barrier;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use tungstenite::WebSocket;
+use tungstenite::protocol::Message;
+
+use crate::peer::{Peer, frame, request};
+use crate::process::Program;
+use crate::support::{PATIENCE, eventually};
+
+/// Talks until the server closes, and tells what was heard.
+fn talk(address: &str, name: usize, all: &Barrier, said: &AtomicU32) -> Vec<String> {
+    let stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    let mut member = tungstenite::client(format!("ws://{address}/"), stream).unwrap().0;
+    all.wait();
+    let mut heard = Vec::new();
+    for number in 0.. {
+        let text = format!("{name}: {number}");
+        member.send(Message::text(&*text)).unwrap();
+        said.fetch_add(1, Ordering::Relaxed);
+        while heard.last() != Some(&text) {
+            match member.read().unwrap() {
+                Message::Text(text) => heard.push(text.to_string()),
+                Message::Close(Some(frame)) => {
+                    assert_eq!((frame.code.into(), &*frame.reason), (1001, "the server stops"));
+                    end(member);
+                    return heard;
+                }
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+    unreachable!("there are numbers enough")
+}
+
+/// Answers the close frame, and sees nothing but the end behind it.
+fn end(mut member: WebSocket<TcpStream>) {
+    let error = member.read().unwrap_err();
+    assert!(matches!(error, tungstenite::Error::ConnectionClosed), "{error}");
+}
+
+/// Everybody has heard the same, without a gap, when 1001 comes.
+#[test]
+fn a_stop_under_load_comes_behind_whole_sequences() {
+    const MEMBERS: usize = 20;
+    let mut program = Program::start(&[]);
+    let (all, said) = (Barrier::new(MEMBERS), AtomicU32::new(0));
+    let talk = &|name| talk(&program.address, name, &all, &said);
+    let heard = thread::scope(|scope| {
+        let members = (0..MEMBERS).map(|name| scope.spawn(move || talk(name)));
+        let members: Vec<_> = members.collect();
+        eventually("they talk", || said.load(Ordering::Relaxed) > 2_000);
+        program.signal("TERM");
+        members.into_iter().map(|member| member.join().unwrap()).collect::<Vec<_>>()
+    });
+    assert!(heard[0].len() > 1_000);
+    assert!(heard.iter().all(|one| *one == heard[0]), "all have heard the same");
+    for name in 0..MEMBERS {
+        let of_one = heard[0].iter().filter_map(|text| text.strip_prefix(&format!("{name}: ")));
+        assert!(of_one.enumerate().all(|(n, number)| number == n.to_string()), "without a gap");
+    }
+    assert_eq!(program.wait(), Some(0));
+}
+
+/// Peers of every kind that would keep the server for ever.
+fn nuisances(program: &Program) -> Vec<Peer> {
+    let address = &program.address;
+    let mut peers = Vec::new();
+    for _ in 0..20 {
+        peers.push(Peer::connect(address));
+        let unfinished = Peer::connect(address);
+        unfinished.send(&request("/").as_bytes()[..50]);
+        let answered = Peer::connect(address);
+        answered.send(b"GET / HTTP/1.0\r\n\r\n");
+        let in_frame = Peer::join(address, "/in-frame");
+        in_frame.send(&frame(0x82, &[0; 1_000])[..100]);
+        let failed = Peer::join(address, "/failed");
+        failed.send(b"\x81\x01a");
+        let silent = Peer::join(address, "/silent");
+        peers.extend([unfinished, answered, in_frame, failed, silent]);
+    }
+    peers
+}
+
+#[test]
+fn peers_that_do_not_answer_keep_the_server_no_longer_than_its_drain() {
+    let flags = ["--drain-timeout-seconds", "1", "--close-timeout-seconds", "60"];
+    let mut program = Program::start(&flags);
+    let _peers = nuisances(&program);
+    let loud = Peer::join(&program.address, "/loud");
+    thread::scope(|scope| {
+        // It does not stop to talk, and does not read.
+        scope.spawn(|| while loud.try_send(&frame(0x82, &[0; 10_000])).is_ok() {});
+        let begin = Instant::now();
+        program.signal("TERM");
+        assert_eq!(program.wait(), Some(0));
+        let took = begin.elapsed();
+        assert!(took >= Duration::from_secs(1), "they had their second: {took:?}");
+        assert!(took < Duration::from_secs(10), "{took:?}");
+    });
+}
+
+#[test]
+fn peers_that_do_not_answer_are_gone_when_their_own_time_is_over() {
+    let flags = ["--drain-timeout-seconds", "60", "--close-timeout-seconds", "1"];
+    let mut program = Program::start(&flags);
+    let _peers = nuisances(&program);
+    let begin = Instant::now();
+    program.signal("TERM");
+    assert_eq!(program.wait(), Some(0));
+    assert!(begin.elapsed() < Duration::from_secs(10), "{:?}", begin.elapsed());
+}
+
+#[test]
+fn a_second_signal_ends_it_at_once() {
+    let flags = ["--drain-timeout-seconds", "60", "--close-timeout-seconds", "60"];
+    let mut program = Program::start(&flags);
+    let _peers = nuisances(&program);
+    program.signal("TERM");
+    program.log_line("stopping, 60 connections open");
+    program.signal("INT");
+    let begin = Instant::now();
+    assert_eq!(program.wait(), Some(0));
+    assert!(begin.elapsed() < Duration::from_secs(10), "{:?}", begin.elapsed());
+}
+
+/// Who asks while the server stops is turned away, by the system or by a close frame.
+#[test]
+fn a_stop_in_a_storm_of_connections_comes_to_its_end() {
+    let mut program = Program::start(&[]);
+    let address = program.address.clone();
+    thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                while let Ok(stream) = TcpStream::connect(&address) {
+                    let mut stream = std::io::BufReader::new(stream);
+                    // It ends whenever it likes.
+                    let asked = request("/");
+                    let _ = std::io::Write::write_all(stream.get_mut(), asked.as_bytes());
+                    let _ = std::io::BufRead::read_until(&mut stream, b'\n', &mut Vec::new());
+                }
+            });
+        }
+        (0..500).for_each(|_| _ = program.log_line("connected from"));
+        program.signal("TERM");
+        assert_eq!(program.wait(), Some(0));
+    });
+}

@@ -1,0 +1,117 @@
+//! Many who come and go at once.
+
+use crate::peer::{Peer, frame, request};
+use crate::support::{Bounds, MIB, Siege};
+
+#[test]
+fn a_storm_of_resets_leaves_nothing_behind() {
+    let siege = Siege::begin(&[]);
+    let before = siege.program.sockets();
+    for round in 0..2_000 {
+        let peer = siege.connect();
+        match round % 4 {
+            // It ends without a word.
+            0 => {}
+            1 => peer.send(&request("/").as_bytes()[..50]),
+            // The unread 101 makes the end a reset.
+            2 => {
+                peer.send(request("/").as_bytes());
+                peer.reset();
+            }
+            _ => {
+                peer.send(&[request("/").as_bytes(), &frame(0x81, b"cut")[..5]].concat());
+                peer.reset();
+            }
+        }
+    }
+    siege.program.wait_for_sockets(before);
+    siege.end(Bounds { memory: 8 * MIB, cpu: 10, time: 60 });
+}
+
+/// All of them are in the first events that the program gets after it stood still. The system
+/// lets 128 wait to be accepted.
+#[test]
+fn connections_that_came_and_went_unseen_leave_nothing_behind() {
+    let siege = Siege::begin(&[]);
+    let before = siege.program.sockets();
+    for _ in 0..20 {
+        let mut stayed = siege.program.at_once(|| {
+            for number in 0..100 {
+                let peer = siege.ask("/");
+                if number % 2 == 0 {
+                    peer.send(&frame(0x81, b"nobody hears this"));
+                }
+            }
+            (0..10).map(|_| siege.ask("/stay")).collect::<Vec<_>>()
+        });
+        stayed.iter_mut().for_each(Peer::hear_upgrade);
+        drop(stayed);
+        siege.program.wait_for_sockets(before);
+    }
+    siege.end(Bounds { memory: 16 * MIB, cpu: 10, time: 60 });
+}
+
+/// Two members who are alone in their room, and hear their own words once and no others.
+struct Pair {
+    words: String,
+    members: [Peer; 2],
+}
+
+impl Pair {
+    fn ask(siege: &Siege, room: usize, words: &str) -> Self {
+        let words = format!("{words} in {room}");
+        Self { words, members: [(); 2].map(|()| siege.ask(&format!("/{room}"))) }
+    }
+
+    fn hear_upgrade(&mut self) {
+        self.members.iter_mut().for_each(Peer::hear_upgrade);
+    }
+
+    fn say(&self) {
+        self.members[0].send(&frame(0x81, self.words.as_bytes()));
+    }
+
+    fn hear(&mut self) {
+        self.members.iter_mut().for_each(|member| assert_eq!(member.hear_text(), self.words));
+    }
+
+    /// The one that has something unread leaves with a reset, the other with a close frame.
+    fn leave(self) {
+        let [one, other] = self.members;
+        one.reset();
+        other.send(&frame(0x88, b""));
+    }
+}
+
+/// While the program stands still, half of the pairs leave and others take their rooms, so that
+/// events for the old and the new ones of a place come together.
+#[test]
+fn places_are_used_again_within_one_batch_of_events_and_nobody_hears_anothers_words() {
+    const HALF: usize = 40;
+    let siege = Siege::begin(&[]);
+    let before = siege.program.sockets();
+    let mut stay: Vec<_> = (0..HALF).map(|n| Pair::ask(&siege, n, "stay")).collect();
+    stay.iter_mut().for_each(Pair::hear_upgrade);
+    let mut come: Vec<Pair> = Vec::new();
+    for round in 0..12 {
+        come.iter().for_each(Pair::say);
+        come.iter().for_each(|pair| pair.members[0].wait_for_something());
+        siege.program.at_once(|| {
+            stay.iter().for_each(Pair::say);
+            for (n, pair) in come.drain(..).enumerate() {
+                pair.leave();
+                // A visitor that is gone again takes a place too.
+                drop(siege.ask(&format!("/visit/{n}")));
+            }
+            let rooms = HALF..2 * HALF;
+            come.extend(rooms.map(|n| Pair::ask(&siege, n, &format!("come {round}"))));
+        });
+        stay.iter_mut().for_each(Pair::hear);
+        come.iter_mut().for_each(Pair::hear_upgrade);
+    }
+    come.iter().for_each(Pair::say);
+    come.iter_mut().for_each(Pair::hear);
+    drop((stay, come));
+    siege.program.wait_for_sockets(before);
+    siege.end(Bounds { memory: 8 * MIB, cpu: 10, time: 60 });
+}
