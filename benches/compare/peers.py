@@ -137,7 +137,7 @@ SERVERS = {
         install=install_wsbroad,
         # Without backpressure a message may stay in its buffers until the next one comes.
         command=lambda _setting: [HOME / "wsbroad" / "bin" / "wsbroad", "--reflexive", "--nodelay",
-                                  "--backpressure"],
+                                  "--backpressure", "--max-urls", 15_000],
         is_told_its_port=True,
     ),
     "floor-message": floor("message", "*floor, a send per message*"),
