@@ -1,9 +1,11 @@
 //! What a server is told before it starts: every limit, with a reason for its default.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
-use crate::protocol::{Deflate, Limits, Origins, is_token_byte};
+use ipnet::{IpNet, Ipv4Net};
+
+use crate::protocol::{CloseCode, Deflate, Limits, Origins, is_token_byte};
 
 /// The configuration of a [`Server`](crate::Server).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,13 +23,45 @@ pub struct Config {
     pub deflate: Option<Deflate>,
     /// What is taken of one peer's input.
     pub limits: Limits,
+    /// Who may tell for whom it connects: the networks of reverse proxies, whose `X-Forwarded-For`
+    /// is believed, and which the limits of a single address do not bind. By default this machine,
+    /// where most proxies are.
+    pub trusted_proxies: Vec<IpNet>,
     /// The most connections that are open at once. The next request for an upgrade is answered
     /// with 503. 10,000 leave room in the usual limit of file descriptors.
     pub max_connections: usize,
-    /// The most bytes that a member may be behind its room, and that are kept for it. One that
-    /// falls further behind is closed with 1013. It must hold the longest message; the default
-    /// holds two.
+    /// The most connections from one address, which is a network of 64 bits in IPv6. The next is
+    /// answered with 429. A tenth of all, so that an office behind one address has room, and
+    /// nobody alone can take every place.
+    pub max_connections_per_address: u32,
+    /// The most new connections from one address in a second. The next is answered with 429.
+    pub max_new_connections_per_second: u32,
+    /// The most messages that one connection may say in a second, control frames included. Over
+    /// it, the connection is not read for a while. More than a person or a sensor says, and no
+    /// more than a room can hear.
+    pub max_messages_per_second: u32,
+    /// The most bytes of messages that one connection may say in a second, or in one message, if
+    /// that is longer. Over it, the connection is not read for a while.
+    pub max_bytes_per_second: u32,
+    /// How long a connection may be over these rates without a break, before it is closed with
+    /// 1008.
+    pub throttle_timeout: Duration,
+    /// The most memory in bytes for messages and request heads that have not arrived whole, over
+    /// all connections. Who exceeds it is closed with 1013, or answered with 503. Sixteen of the
+    /// longest messages.
+    pub max_incomplete_bytes: usize,
+    /// The most rooms at once. The next is refused with 503.
+    pub max_rooms: usize,
+    /// The longest name of a room, in bytes of the path; a longer one is answered with 414.
+    pub max_room_name_bytes: usize,
+    /// The most bytes that a member may be behind its room, and that are kept for it. It must hold
+    /// the longest message; the default holds two.
     pub max_backlog_bytes: usize,
+    /// The most bytes that are kept for all members of all rooms. Over it, those who are furthest
+    /// behind are closed with 1013. Thirty-two of the longest backlogs.
+    pub max_total_backlog_bytes: usize,
+    /// What becomes of a member that is further behind than `max_backlog_bytes`.
+    pub slow: Slow,
     /// How long a client may take for the request's head, from the first byte to the last.
     pub handshake_timeout: Duration,
     /// How long a peer may be silent before it is sent a ping. Any whole frame counts as life.
@@ -42,27 +76,64 @@ pub struct Config {
     /// How long the server goes on after it was told to stop, so that clients can answer its
     /// close frames.
     pub drain_timeout: Duration,
+    /// Over what time the close frames are spread then, so that clients do not all come back at
+    /// once; a hundred or fewer are always sent at once. Half of `drain_timeout` at most.
+    pub drain_spread: Duration,
+    /// The code of these close frames: 1001, or 1012 to tell that the server is soon back.
+    pub drain_code: CloseCode,
+}
+
+/// What becomes of a member that is too far behind its room.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Slow {
+    /// It is closed with 1013, and may come back.
+    #[default]
+    Close,
+    /// It misses what it has not got, and goes on with what is said next. Control frames are kept.
+    Drop,
+    /// Nobody in its room is read until it has caught up, so that nobody misses anything. It can
+    /// hold the whole room up for as long as `write_timeout`: this is for members that are trusted.
+    Pause,
 }
 
 impl Default for Config {
     fn default() -> Self {
         let limits = Limits::default();
+        let message = limits.max_message_bytes;
         Self {
             listen: vec![SocketAddr::from(([127, 0, 0, 1], 8080))],
             subprotocols: Vec::new(),
             origins: Origins::default(),
             deflate: Some(Deflate::default()),
-            max_connections: 10_000,
-            max_backlog_bytes: 2 * limits.max_message_bytes,
             limits,
+            trusted_proxies: vec![loopback_v4(), IpNet::from(IpAddr::from(Ipv6Addr::LOCALHOST))],
+            max_connections: 10_000,
+            max_connections_per_address: 1_000,
+            max_new_connections_per_second: 100,
+            max_messages_per_second: 10_000,
+            max_bytes_per_second: 16 << 20,
+            throttle_timeout: Duration::from_secs(30),
+            max_incomplete_bytes: 16 * message,
+            max_rooms: 10_000,
+            max_room_name_bytes: 255,
+            max_backlog_bytes: 2 * message,
+            max_total_backlog_bytes: 64 * message,
+            slow: Slow::default(),
             handshake_timeout: Duration::from_secs(10),
             ping_interval: Duration::from_secs(30),
             pong_timeout: Duration::from_secs(20),
             write_timeout: Duration::from_secs(60),
             close_timeout: Duration::from_secs(5),
             drain_timeout: Duration::from_secs(5),
+            drain_spread: Duration::from_secs(2),
+            drain_code: CloseCode::GOING_AWAY,
         }
     }
+}
+
+/// 127.0.0.0/8.
+fn loopback_v4() -> IpNet {
+    IpNet::V4(Ipv4Net::new_assert(Ipv4Addr::new(127, 0, 0, 0), 8))
 }
 
 impl Config {
@@ -71,20 +142,36 @@ impl Config {
     /// # Errors
     /// One line that says which do not.
     pub(crate) fn check(&self) -> Result<(), String> {
-        let (message, backlog) = (self.limits.max_message_bytes, self.max_backlog_bytes);
         if self.listen.is_empty() {
             return Err("there is no address to listen on".into());
         }
-        if backlog < message {
-            return Err(format!(
-                "the backlog limit, {backlog} bytes, does not hold the longest message, {message} bytes"
-            ));
+        self.check_sizes()?;
+        let rates = [self.max_messages_per_second, self.max_bytes_per_second];
+        if rates.contains(&0) || self.max_new_connections_per_second == 0 {
+            return Err("a limit per second is at least 1".into());
         }
         if self.deflate.as_ref().is_some_and(|deflate| !(9..=15).contains(&deflate.window_bits)) {
             return Err("a compression window has 9 to 15 bits".into());
         }
         match self.subprotocols.iter().find(|name| !is_token(name)) {
             Some(name) => Err(format!("{name:?} cannot be the name of a subprotocol")),
+            None => Ok(()),
+        }
+    }
+
+    /// Whether what must hold a thing is as large as that.
+    fn check_sizes(&self) -> Result<(), String> {
+        let message = ("the longest message", self.limits.max_message_bytes);
+        let backlog = ("the backlog limit", self.max_backlog_bytes);
+        let held = [
+            (backlog, message),
+            (("the limit of all backlogs", self.max_total_backlog_bytes), backlog),
+            (("the limit of incomplete messages", self.max_incomplete_bytes), message),
+        ];
+        match held.into_iter().find(|((_, holder), (_, size))| holder < size) {
+            Some(((holder, limit), (what, size))) => {
+                Err(format!("{holder}, {limit} bytes, does not hold {what}, {size} bytes"))
+            }
             None => Ok(()),
         }
     }
@@ -112,6 +199,10 @@ mod tests {
         let window = Deflate { window_bits: 8, ..Deflate::default() };
         let tiny = Config { deflate: Some(window), ..Config::default() };
         assert!(tiny.check().unwrap_err().contains("window"));
+        let total = Config { max_total_backlog_bytes: 1 << 20, ..Config::default() };
+        assert!(total.check().unwrap_err().contains("all backlogs"));
+        let still = Config { max_messages_per_second: 0, ..Config::default() };
+        assert!(still.check().unwrap_err().contains("per second"));
         let nowhere = Config { listen: Vec::new(), ..Config::default() };
         assert!(nowhere.check().unwrap_err().contains("address"));
         let forged = Config { subprotocols: vec!["a\r\nb".into()], ..Config::default() };

@@ -21,8 +21,11 @@ pub mod protocol;
 mod config;
 mod server;
 
-pub use config::Config;
+pub use config::{Config, Slow};
+pub use ipnet::IpNet;
 pub use protocol::{CloseCode, Deflate, Limits, Message, Origins, Request, Response};
 #[cfg(fuzzing)]
 pub use server::simulation;
-pub use server::{Cause, ClientId, Departure, Event, Exchange, Hub, Server, Stopper, Upgrade};
+pub use server::{
+    Cause, ClientId, Counts, Departure, Event, Exchange, Hub, Server, Stopper, Upgrade,
+};

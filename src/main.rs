@@ -11,7 +11,7 @@ use std::process::ExitCode;
 use flags::{Flags, Mode};
 use log::{info, warn};
 use page::Page;
-use townhall::{ClientId, Event, Hub, Message, Server};
+use townhall::{ClientId, Event, Exchange, Hub, Message, Response, Server};
 
 fn main() -> ExitCode {
     let flags = Flags::read().unwrap_or_else(|error| error.exit());
@@ -28,15 +28,13 @@ fn run(flags: &Flags) -> Result<(), Box<dyn Error>> {
     logger::init(flags.log_level)?;
     let mut server = Server::bind(flags.config())?;
     raise_descriptor_limit(flags.config().max_connections);
-    server.stop_on_signals()?;
+    server.listen_to_signals()?;
     for address in server.addresses() {
         writeln!(stdout(), "townhall is listening on http://{address}/")?;
     }
     let page = Page::new();
     server.run(|hub, client, event| match event {
-        Event::Request(exchange) if exchange.request().path() == "/" => {
-            exchange.respond(page.response());
-        }
+        Event::Request(exchange) => answer(&page, hub, exchange),
         Event::Open { room } => hub.join(client, room),
         Event::Message(message) => say(flags, hub, client, message),
         _ => {}
@@ -53,6 +51,16 @@ fn raise_descriptor_limit(max_connections: usize) {
             warn!("{limit} file descriptors are too few for {max_connections} connections")
         }
         Err(error) => warn!("the limit of file descriptors stays as it is: {error}"),
+    }
+}
+
+/// Answers with the page, or whether new connections are welcome, as load balancers ask.
+fn answer(page: &Page, hub: &Hub, exchange: Exchange<'_>) {
+    match exchange.request().path() {
+        "/" => exchange.respond(page.response()),
+        "/health" if hub.is_stopping() => exchange.respond(Response::text(503, "stopping")),
+        "/health" => exchange.respond(Response::text(200, "ok")),
+        _ => {}
     }
 }
 

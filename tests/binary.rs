@@ -110,6 +110,48 @@ fn a_signal_ends_it_with_1001_and_status_0() {
     }
 }
 
+/// The status of the answer to a plain request.
+fn status(address: &str, path: &str) -> String {
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: {address}\r\n\r\n").unwrap();
+    let mut status = [0; 12];
+    stream.read_exact(&mut status).unwrap();
+    String::from_utf8_lossy(&status[9..]).into_owned()
+}
+
+#[test]
+fn its_health_is_good_until_it_is_told_to_stop() {
+    let (mut program, address) = Program::start(&["--drain-code", "1012"]);
+    let mut client = connect(&address, "/");
+    assert_eq!(status(&address, "/health"), "200");
+    program.signal("TERM");
+    let deadline = Instant::now() + PATIENCE;
+    while status(&address, "/health") != "503" {
+        assert!(Instant::now() < deadline);
+    }
+    let Message::Close(Some(frame)) = client.read().unwrap() else { panic!("no close") };
+    assert_eq!(u16::from(frame.code), 1012);
+    while client.read().is_ok() {}
+    assert_eq!(program.wait().0, Some(0));
+}
+
+#[test]
+fn a_hangup_of_the_terminal_only_makes_it_tell_what_happened() {
+    let (mut program, address) = Program::start(&[]);
+    let mut client = connect(&address, "/");
+    assert_eq!(status(&address, "/nothing"), "426");
+    program.signal("HUP");
+    say(&mut client, "still there");
+    assert_eq!(hear(&mut client), "still there");
+    drop(client);
+    program.signal("TERM");
+    let (status, log) = program.wait();
+    assert_eq!(status, Some(0));
+    let line = "1 connections, 1 rooms; 2 accepted, 0 dropped, 1 opened, 1 refused with 426";
+    assert!(log.contains(line), "{log}");
+}
+
 #[test]
 fn everyone_hears_a_message_or_its_beginning() {
     let (_program, address) = Program::start(&["--truncate", "3"]);
@@ -319,10 +361,14 @@ fn what_cannot_be_done_is_one_clear_line_and_a_status() {
 #[test]
 fn the_help_names_every_flag_and_its_variable() {
     let help = String::from_utf8(run(&["--help"]).stdout).unwrap();
-    let flags = "listen mode truncate no-reflect origin subprotocol deflate deflate-level \
-        deflate-window-bits deflate-threshold-bytes max-message-bytes max-connections \
-        max-backlog-bytes handshake-timeout-seconds ping-interval-seconds pong-timeout-seconds \
-        write-timeout-seconds close-timeout-seconds drain-timeout-seconds log-level";
+    let flags = "listen mode truncate no-reflect origin subprotocol trusted-proxy slow deflate \
+        deflate-level deflate-window-bits deflate-threshold-bytes max-head-bytes max-headers \
+        max-message-bytes max-fragments max-incomplete-bytes max-connections \
+        max-connections-per-address max-new-connections-per-second max-messages-per-second \
+        max-bytes-per-second max-rooms max-room-name-bytes max-backlog-bytes \
+        max-total-backlog-bytes handshake-timeout-seconds ping-interval-seconds \
+        pong-timeout-seconds write-timeout-seconds throttle-timeout-seconds \
+        close-timeout-seconds drain-timeout-seconds drain-spread-seconds drain-code log-level";
     for flag in flags.split_whitespace() {
         let variable = format!("TOWNHALL_{}", flag.replace('-', "_").to_uppercase());
         assert!(help.contains(&format!("--{flag}")) && help.contains(&variable), "{flag}: {help}");

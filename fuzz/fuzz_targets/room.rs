@@ -1,19 +1,24 @@
 //! Property: whoever comes, goes, talks, reads or does not, every member receives exactly what was
 //! said to it, in order, and can inflate it with the context that it negotiated; whoever is closed
-//! receives a close frame, and nothing after it.
+//! receives a close frame, and nothing after it. Where slow members are let miss messages, they
+//! miss whole ones.
 //!
-//! Input: steps of three bytes: what happens, to whom, how much.
+//! Input: one byte that says whether they are, then steps of three bytes: what happens, to whom,
+//! how much.
 
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
+use townhall::Slow;
 use townhall::simulation::{Action, Simulation, Step};
 
 /// Each step costs memory and time; more of them show nothing new.
 const MAX_STEPS: usize = 200;
 
 fuzz_target!(|data: &[u8]| {
-    let mut simulation = Simulation::default();
+    let Some((policy, data)) = data.split_first() else { return };
+    let slow = if policy & 1 == 0 { Slow::Close } else { Slow::Drop };
+    let mut simulation = Simulation::new(slow);
     for &[what, whom, amount] in data.as_chunks::<3>().0.iter().take(MAX_STEPS) {
         simulation.step(&step(what, whom.into(), amount.into()));
     }

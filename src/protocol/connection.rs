@@ -153,8 +153,14 @@ impl Connection {
 
     /// Fails the connection (RFC 6455, section 7.1.7): a close frame says why, if none was sent.
     pub fn fail(&mut self, violation: Violation, out: &mut Vec<u8>) {
+        self.give_up(violation.close_code(), &violation.to_string(), out);
+    }
+
+    /// Ends the connection with a close frame, if none was sent, and without waiting for the
+    /// peer's: what it sends from now on is not looked at.
+    pub fn give_up(&mut self, code: CloseCode, reason: &str, out: &mut Vec<u8>) {
         if self.is_open() {
-            encode_close(violation.close_code(), &violation.to_string(), out);
+            encode_close(code, reason, out);
         }
         self.state = State::Closed { clean: false };
     }
@@ -162,6 +168,15 @@ impl Connection {
     /// Ends the connection without a word: its transport is gone.
     pub fn abandon(&mut self) {
         self.state = State::Closed { clean: false };
+    }
+
+    /// The memory in bytes that what has not arrived whole takes: a head, or a message.
+    pub fn held_bytes(&self) -> usize {
+        match &self.state {
+            State::Handshaking(head) => head.0.capacity(),
+            State::Open(receiver) | State::Closing(receiver) => receiver.held_bytes(),
+            State::Closed { .. } => 0,
+        }
     }
 
     /// Whether the request's head is awaited.

@@ -11,6 +11,7 @@ pub const MAX_CLIENT_HEADER_BYTES: usize = 14;
 const FIN: u8 = 0x80;
 const RESERVED: u8 = 0x70;
 const RSV1: u8 = 0x40;
+const CONTROL: u8 = 0x08;
 const MASKED: u8 = 0x80;
 const LENGTH: u8 = 0x7f;
 
@@ -50,7 +51,7 @@ impl Opcode {
 
     /// Whether this is a close, a ping or a pong (RFC 6455, section 5.5).
     pub fn is_control(self) -> bool {
-        self as u8 & 0x8 != 0
+        self as u8 & CONTROL != 0
     }
 }
 
@@ -182,6 +183,11 @@ pub fn header_size(length: usize) -> usize {
         126..=0xffff => 4,
         _ => 10,
     }
+}
+
+/// Whether the whole server frame in `bytes` is a close, a ping or a pong.
+pub fn is_control(bytes: &[u8]) -> bool {
+    bytes.first().is_some_and(|first| first & CONTROL != 0)
 }
 
 /// The size in bytes of the whole server frame at the start of `bytes`, which must begin with

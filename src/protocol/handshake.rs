@@ -86,7 +86,7 @@ impl<'h> Request<'h> {
     }
 
     /// The elements of a list field, over all its lines (RFC 9110, section 5.6.1).
-    fn list(&self, name: &str) -> impl Iterator<Item = &'h str> {
+    pub fn list(&self, name: &str) -> impl Iterator<Item = &'h str> {
         let lines = self.header_values(name).filter_map(|value| std::str::from_utf8(value).ok());
         lines.flat_map(|line| line.split(',')).map(str::trim_ascii).filter(|item| !item.is_empty())
     }

@@ -12,9 +12,9 @@ pub struct Limits {
     /// The longest message, in bytes of its payload, however it is fragmented. 16 MiB is the
     /// longest that the Autobahn suite sends.
     pub max_message_bytes: usize,
-    /// The most empty fragments of one message. They carry nothing, so that no limit in bytes
-    /// ends them.
-    pub max_empty_fragments: u32,
+    /// The most fragments of one message, empty ones included: they carry nothing, so that no
+    /// limit in bytes ends them. The Autobahn suite sends 65,536.
+    pub max_fragments: u32,
 }
 
 impl Default for Limits {
@@ -23,7 +23,7 @@ impl Default for Limits {
             max_head_bytes: 8 << 10,
             max_headers: 64,
             max_message_bytes: 16 << 20,
-            max_empty_fragments: 1_000,
+            max_fragments: 100_000,
         }
     }
 }

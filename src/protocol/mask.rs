@@ -5,7 +5,8 @@
 /// Sixteen bytes at a time in safe code, which the compiler turns into vector instructions.
 pub fn apply_mask(payload: &mut [u8], mask: [u8; 4]) {
     let word = u32::from_ne_bytes(mask);
-    let wide = u128::from(word) * 0x1_0000_0001_0000_0001_0000_0001;
+    let double = u64::from(word) << 32 | u64::from(word);
+    let wide = u128::from(double) << 64 | u128::from(double);
     let (chunks, rest) = payload.as_chunks_mut::<16>();
     for chunk in chunks {
         *chunk = (u128::from_ne_bytes(*chunk) ^ wide).to_ne_bytes();

@@ -75,6 +75,11 @@ impl Progress {
     fn is_idle(&self) -> bool {
         self.header.is_empty() && self.frame.is_none() && self.message.is_none()
     }
+
+    fn held_bytes(&self) -> usize {
+        let message = self.message.as_ref().map_or(0, Assembly::capacity);
+        size_of::<Self>() + self.header.capacity() + self.control.capacity() + message
+    }
 }
 
 /// A frame whose header has arrived.
@@ -93,7 +98,7 @@ struct Frame {
 #[derive(Debug)]
 struct Assembly {
     content: Content,
-    empty_fragments: u32,
+    fragments: u32,
 }
 
 #[derive(Debug)]
@@ -112,13 +117,20 @@ impl Assembly {
             Opcode::Text => Content::Text(TextAssembly::default()),
             _ => Content::Binary(Vec::new()),
         };
-        Self { content, empty_fragments: 0 }
+        Self { content, fragments: 1 }
     }
 
     fn len(&self) -> usize {
         match &self.content {
             Content::Text(text) => text.len(),
             Content::Binary(bytes) | Content::Compressed(_, bytes) => bytes.len(),
+        }
+    }
+
+    fn capacity(&self) -> usize {
+        match &self.content {
+            Content::Text(text) => text.capacity(),
+            Content::Binary(bytes) | Content::Compressed(_, bytes) => bytes.capacity(),
         }
     }
 
@@ -143,6 +155,11 @@ impl Receiver {
         Self { limits, inflation, progress: None }
     }
 
+    /// The memory in bytes that what has not arrived whole takes.
+    pub fn held_bytes(&self) -> usize {
+        self.progress.as_ref().map_or(0, |progress| progress.held_bytes())
+    }
+
     /// Takes frames off the front of `input`, unmasking them in place, until something is whole;
     /// `None` when the input is used up. `inflater` is for messages that are compressed without
     /// context; any number of receivers can share one.
@@ -154,6 +171,11 @@ impl Receiver {
         input: &mut &'a mut [u8],
         inflater: &mut Inflater,
     ) -> Result<Option<Incoming<'a>>, Violation> {
+        if self.progress.is_none()
+            && let Some(message) = self.receive_whole(input)?
+        {
+            return Ok(Some(message));
+        }
         while let Some(frame) = self.next_frame(input)? {
             let incoming = if frame.opcode.is_control() {
                 self.take_control(frame, input)?
@@ -171,6 +193,33 @@ impl Receiver {
         Ok(None)
     }
 
+    /// The usual case, when nothing is under way: an uncompressed message in one frame, and all of
+    /// it is there. Anything else is left where it is.
+    fn receive_whole<'a>(
+        &self,
+        input: &mut &'a mut [u8],
+    ) -> Result<Option<Incoming<'a>>, Violation> {
+        let Some((header, size)) = ClientHeader::parse(input, self.deflates())? else {
+            return Ok(None);
+        };
+        let available = (input.len() - size).min(self.limits.max_message_bytes) as u64;
+        let usual = matches!(header.opcode, Opcode::Text | Opcode::Binary) && !header.compressed;
+        if !usual || !header.fin || header.length > available {
+            return Ok(None);
+        }
+        let payload = &mut take(input, size + header.length as usize)[size..];
+        apply_mask(payload, header.mask);
+        Ok(Some(match header.opcode {
+            Opcode::Text => Incoming::Text(utf8::validate(payload)?.into()),
+            _ => Incoming::Binary(Cow::Borrowed(payload)),
+        }))
+    }
+
+    /// Whether permessage-deflate was negotiated.
+    fn deflates(&self) -> bool {
+        !matches!(self.inflation, Inflation::Off)
+    }
+
     /// The frame that the input continues or begins; `None` where its header is not complete.
     fn next_frame(&mut self, input: &mut &mut [u8]) -> Result<Option<Frame>, Violation> {
         if let Some(frame) = self.progress.as_mut().and_then(|progress| progress.frame.take()) {
@@ -185,7 +234,7 @@ impl Receiver {
     }
 
     fn next_header(&mut self, input: &mut &mut [u8]) -> Result<Option<ClientHeader>, Violation> {
-        let deflate = !matches!(self.inflation, Inflation::Off);
+        let deflate = self.deflates();
         if self.progress.as_ref().is_none_or(|progress| progress.header.is_empty()) {
             if let Some((header, size)) = ClientHeader::parse(input, deflate)? {
                 take(input, size);
@@ -214,9 +263,9 @@ impl Receiver {
             (opcode, _) if opcode.is_control() => return Ok(()),
             (Opcode::Continuation, None) => return Err(Violation::UnexpectedContinuation),
             (Opcode::Continuation, Some(message)) => {
-                message.empty_fragments += u32::from(header.length == 0);
-                if message.empty_fragments > self.limits.max_empty_fragments {
-                    return Err(Violation::TooManyEmptyFragments);
+                message.fragments += 1;
+                if message.fragments > self.limits.max_fragments {
+                    return Err(Violation::TooManyFragments);
                 }
                 (message.len(), matches!(message.content, Content::Compressed(..)))
             }

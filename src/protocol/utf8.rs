@@ -19,6 +19,11 @@ impl TextAssembly {
         self.text.len() + self.carried
     }
 
+    /// The memory in bytes that the text takes.
+    pub fn capacity(&self) -> usize {
+        self.text.capacity()
+    }
+
     /// Whether nothing has arrived yet.
     pub fn is_empty(&self) -> bool {
         self.len() == 0

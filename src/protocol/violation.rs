@@ -34,8 +34,8 @@ pub enum Violation {
     InvalidDeflate,
     /// A message longer than the configured limit (RFC 6455, section 10.4).
     MessageTooBig,
-    /// More empty fragments in one message than the configured limit.
-    TooManyEmptyFragments,
+    /// More fragments in one message than the configured limit (RFC 6455, section 10.4).
+    TooManyFragments,
     /// A close frame whose payload is a single byte (RFC 6455, section 5.5.1).
     TruncatedCloseCode,
     /// A close code that must not be sent (RFC 6455, section 7.4).
@@ -52,7 +52,7 @@ impl Violation {
                 CloseCode::INVALID_PAYLOAD
             }
             Self::MessageTooBig => CloseCode::MESSAGE_TOO_BIG,
-            Self::TooManyEmptyFragments => CloseCode::POLICY_VIOLATION,
+            Self::TooManyFragments => CloseCode::POLICY_VIOLATION,
             _ => CloseCode::PROTOCOL_ERROR,
         }
     }
@@ -73,7 +73,7 @@ impl fmt::Display for Violation {
             Self::InvalidUtf8 => f.write_str("a text is not UTF-8"),
             Self::InvalidDeflate => f.write_str("a compressed message is not DEFLATE"),
             Self::MessageTooBig => f.write_str("a message is longer than the limit"),
-            Self::TooManyEmptyFragments => f.write_str("a message has too many empty fragments"),
+            Self::TooManyFragments => f.write_str("a message has too many fragments"),
             Self::TruncatedCloseCode => f.write_str("a close code is cut short"),
             Self::InvalidCloseCode(code) => write!(f, "close code {code} must not be sent"),
             Self::InvalidCloseReason => f.write_str("a close reason is not UTF-8"),
@@ -108,8 +108,16 @@ pub enum Refusal {
     WebSocketVersion,
     /// The head did not arrive in time (RFC 9110, section 15.5.9).
     Timeout,
+    /// The name of the room is longer than the configured limit (RFC 9110, section 15.5.15).
+    RoomNameTooLong,
+    /// Too many connections come from one address (RFC 6585, section 4).
+    TooManyFromAddress,
     /// The server holds as many connections as it may.
     Full,
+    /// The server has as many rooms as it may.
+    TooManyRooms,
+    /// The server stops.
+    Stopping,
 }
 
 impl Refusal {
@@ -120,10 +128,11 @@ impl Refusal {
             Self::Origin => 403,
             Self::Method => 405,
             Self::Timeout => 408,
-            Self::TargetTooLong => 414,
+            Self::TargetTooLong | Self::RoomNameTooLong => 414,
             Self::NoUpgrade | Self::WebSocketVersion => 426,
+            Self::TooManyFromAddress => 429,
             Self::HeadTooLong | Self::TooManyHeaders => 431,
-            Self::Full => 503,
+            Self::Full | Self::TooManyRooms | Self::Stopping => 503,
             Self::HttpVersion => 505,
         }
     }
@@ -134,7 +143,9 @@ impl Refusal {
             Self::Method => &[("Allow", "GET, HEAD")],
             Self::NoUpgrade => &[("Upgrade", "websocket")],
             Self::WebSocketVersion => &[("Sec-WebSocket-Version", "13"), ("Upgrade", "websocket")],
-            Self::Full => &[("Retry-After", "5")],
+            Self::TooManyFromAddress | Self::Full | Self::TooManyRooms | Self::Stopping => {
+                &[("Retry-After", "5")]
+            }
             _ => &[],
         }
     }
@@ -153,7 +164,11 @@ impl fmt::Display for Refusal {
             Self::Origin => "pages of this origin may not connect here",
             Self::WebSocketVersion => "only WebSocket version 13 is spoken here",
             Self::Timeout => "the request's head did not arrive in time",
+            Self::RoomNameTooLong => "the name of the room is longer than the limit",
+            Self::TooManyFromAddress => "too many connections come from your address",
             Self::Full => "the server is full, try again later",
+            Self::TooManyRooms => "there are too many rooms, try again later",
+            Self::Stopping => "the server stops, try again later",
         })
     }
 }

@@ -2,12 +2,15 @@
 
 use std::io::{self, ErrorKind, IoSlice};
 
+use super::addresses::Place;
 use super::deadlines::Tick;
 use super::departure::Cause;
 use super::id::ClientId;
-use super::log::{Cursor, Log, Pool};
+use super::log::{Cursor, Log};
 use super::logs::Encoding;
 use super::outbox::{NOWHERE, Outbox};
+use super::pace::Pace;
+use super::pool::Pool;
 use super::transport::Transport;
 use crate::protocol::Connection;
 
@@ -32,6 +35,8 @@ pub(super) struct Client {
     pub(super) id: ClientId,
     pub(super) transport: Transport,
     pub(super) connection: Connection,
+    /// Where it comes from, if the limits of a single address bind it.
+    pub(super) place: Option<Place>,
     pub(super) seat: Option<Seat>,
     /// The encoding that it is to have in its rooms.
     pub(super) encoding: Encoding,
@@ -48,6 +53,14 @@ pub(super) struct Client {
     pub(super) heard: Tick,
     /// When a ping was sent, if nothing came since.
     pub(super) pinged: Option<Tick>,
+    /// How fast it speaks.
+    pub(super) pace: Pace,
+    /// Since when it has said too much without a break.
+    pub(super) throttled: Option<Tick>,
+    /// How many bytes it holds of what has not arrived whole, and of what is private and not
+    /// written, as they are counted for all.
+    pub(super) incomplete: u32,
+    pub(super) unsent: u32,
     /// The peer has ended its side, behind what may still be read.
     pub(super) hangup: bool,
     /// All that the peer sent is read.
@@ -62,16 +75,26 @@ pub(super) struct Client {
     pub(super) departed: bool,
     /// It waits to be read.
     pub(super) queued: bool,
+    /// It waits for leave to be read.
+    pub(super) parked: bool,
+    /// Its room waits for it.
+    pub(super) lagging: bool,
     /// It waits to be flushed.
     pub(super) dirty: bool,
 }
 
 impl Client {
-    pub(super) fn new(id: ClientId, transport: Transport, connection: Connection) -> Self {
+    pub(super) fn new(
+        id: ClientId,
+        transport: Transport,
+        connection: Connection,
+        place: Option<Place>,
+    ) -> Self {
         Self {
             id,
             transport,
             connection,
+            place,
             seat: None,
             encoding: Encoding::Plain,
             cursor: Cursor::default(),
@@ -81,6 +104,10 @@ impl Client {
             blocked: None,
             heard: Tick::default(),
             pinged: None,
+            pace: Pace::default(),
+            throttled: None,
+            incomplete: 0,
+            unsent: 0,
             hangup: false,
             read_closed: false,
             write_closed: false,
@@ -88,8 +115,16 @@ impl Client {
             opened: false,
             departed: false,
             queued: false,
+            parked: false,
+            lagging: false,
             dirty: false,
         }
+    }
+
+    /// Notes that a whole frame came. Bytes alone do not count: they can be sent one at a time.
+    pub(super) fn note_life(&mut self, now: Tick) {
+        self.heard = now;
+        self.pinged = None;
     }
 
     /// Whether it reads the log of this encoding.
@@ -117,34 +152,70 @@ impl Client {
     }
 
     /// Ends that. What it has not got of the log becomes private, unless it is not to get it.
-    pub(super) fn leave(&mut self, log: &mut Log, pool: &mut Pool, keep: Keep) {
+    /// Tells how many messages it misses, where it goes on.
+    pub(super) fn leave(&mut self, log: &mut Log, pool: &mut Pool, keep: Keep) -> u64 {
         self.seat = None;
-        let outbox = self.outbox.get_or_insert_default();
+        let outbox = self.outbox.get_or_insert_with(|| pool.take_outbox());
+        let mut skipped = 0;
         match keep {
             Keep::All => outbox.detach(log, self.cursor),
+            Keep::ControlFrames => skipped = outbox.cut_messages(log, self.cursor),
             Keep::UnfinishedFrame => outbox.cut(log, self.cursor),
             Keep::Nothing => **outbox = Outbox::default(),
         }
-        self.outbox.take_if(|outbox| outbox.is_empty());
+        self.put_outbox(pool);
         log.leave(self.cursor, pool);
         self.cursor = Cursor::default();
+        skipped
+    }
+
+    /// Leaves out the private messages that are not written, where there is no log, and tells how
+    /// many those are.
+    pub(super) fn cut_messages(&mut self, log: &Log) -> u64 {
+        self.outbox.as_mut().map_or(0, |outbox| outbox.cut_messages(log, self.cursor))
+    }
+
+    /// Answers the handshake with what `speak` appends.
+    pub(super) fn answer(
+        &mut self,
+        pool: &mut Pool,
+        speak: impl FnOnce(&mut Connection, &mut Vec<u8>),
+    ) {
+        self.speak(0, pool, speak);
+        self.outbox(pool).begin_frames();
     }
 
     /// Lets `speak` append what is to be sent when the log is written up to `at`, its end.
-    pub(super) fn speak(&mut self, at: u64, speak: impl FnOnce(&mut Connection, &mut Vec<u8>)) {
-        let outbox = self.outbox.get_or_insert_default();
+    pub(super) fn speak(
+        &mut self,
+        at: u64,
+        pool: &mut Pool,
+        speak: impl FnOnce(&mut Connection, &mut Vec<u8>),
+    ) {
+        let outbox = self.outbox.get_or_insert_with(|| pool.take_outbox());
         outbox.append(at, |out| speak(&mut self.connection, out));
     }
 
+    fn outbox(&mut self, pool: &mut Pool) -> &mut Outbox {
+        self.outbox.get_or_insert_with(|| pool.take_outbox())
+    }
+
+    /// Gives the outbox back if it is empty.
+    fn put_outbox(&mut self, pool: &mut Pool) {
+        if let Some(outbox) = self.outbox.take_if(|outbox| outbox.is_empty()) {
+            pool.put_outbox(outbox);
+        }
+    }
+
     /// Queues the answer to a ping. A peer that does not read gets only the latest.
-    pub(super) fn pong(&mut self, payload: &[u8], at: u64) {
+    pub(super) fn pong(&mut self, payload: &[u8], at: u64, pool: &mut Pool) {
         if !self.connection.is_open() {
             return;
         }
         if self.blocked.is_some() {
-            self.outbox.get_or_insert_default().pong = Some(payload.into());
+            self.outbox(pool).pong = Some(payload.into());
         } else {
-            self.speak(at, |connection, out| connection.pong(payload, out));
+            self.speak(at, pool, |connection, out| connection.pong(payload, out));
         }
     }
 
@@ -156,18 +227,23 @@ impl Client {
         if self.outbox.is_none() && self.cursor.offset() == from {
             log.advance(&mut self.cursor, to, pool);
         } else {
-            self.outbox.get_or_insert_default().skip(from, to);
+            self.outbox(pool).skip(from, to);
         }
     }
 
     /// Queues what `speak` says at `at`, the log's end, and nothing after it.
-    pub(super) fn finish(&mut self, at: u64, speak: impl FnOnce(&mut Connection, &mut Vec<u8>)) {
+    pub(super) fn finish(
+        &mut self,
+        at: u64,
+        pool: &mut Pool,
+        speak: impl FnOnce(&mut Connection, &mut Vec<u8>),
+    ) {
         if self.finishing {
             return speak(&mut self.connection, &mut Vec::new());
         }
-        self.speak(at, speak);
+        self.speak(at, pool, speak);
         self.finishing = true;
-        self.outbox.get_or_insert_default().finish(at);
+        self.outbox(pool).finish(at);
     }
 
     /// How many bytes are kept because this client has not taken them, and may become more. What
@@ -176,6 +252,24 @@ impl Client {
         let outbox = self.outbox.as_ref().filter(|_| !self.finishing);
         let private = outbox.map_or(0, |outbox| outbox.size());
         log.offered().saturating_sub(self.cursor.offset()) + private as u64
+    }
+
+    /// How many bytes it has not got of what was queued for it, `end` being its log's.
+    pub(super) fn unread(&self, end: u64) -> u64 {
+        end - self.cursor.offset() + u64::from(self.unsent)
+    }
+
+    /// Counts anew what is private and not written, and tells by how much that has changed.
+    pub(super) fn recount_unsent(&mut self) -> isize {
+        match &self.outbox {
+            None if self.unsent == 0 => 0,
+            outbox => change(&mut self.unsent, outbox.as_ref().map_or(0, |outbox| outbox.size())),
+        }
+    }
+
+    /// Counts anew what has not arrived whole, and tells by how much that has changed.
+    pub(super) fn recount_incomplete(&mut self) -> isize {
+        change(&mut self.incomplete, self.connection.held_bytes())
     }
 
     /// Whether all that was to be sent is written.
@@ -197,7 +291,7 @@ impl Client {
             return Ok(Progress::Finished);
         }
         while self.blocked.is_none() {
-            self.wake_pong(log.end());
+            self.wake_pong(log.end(), pool);
             let (count, outcome) = self.write(log, now);
             match outcome {
                 Ok(written) => {
@@ -218,24 +312,36 @@ impl Client {
 
     /// One write of what comes next, in how many pieces, and what became of it.
     fn write(&mut self, log: &Log, now: Tick) -> (usize, io::Result<usize>) {
+        let only = match &self.outbox {
+            None => log.tail(self.cursor),
+            Some(outbox) => outbox.only(log, self.cursor),
+        };
+        let (count, size, outcome) = match only {
+            Some(piece) => (1, piece.len(), self.transport.write(piece)),
+            None => self.write_pieces(log),
+        };
+        if outcome.as_ref().is_ok_and(|&written| written < size) {
+            // The socket is full, and will ask for more.
+            self.blocked = Some(now);
+        }
+        (count, outcome)
+    }
+
+    /// One write of what comes next: how many pieces, of what size, and what became of it.
+    fn write_pieces(&mut self, log: &Log) -> (usize, usize, io::Result<usize>) {
         let mut pieces = [IoSlice::new(&[]); MAX_PIECES];
         let count = match &self.outbox {
             None => fill(&mut pieces, log.pieces(self.cursor.offset(), log.end())),
             Some(outbox) => fill(&mut pieces, outbox.pieces(log, self.cursor)),
         };
         let pieces = &pieces[..count];
-        let outcome = self.transport.write(pieces);
-        if let Ok(written) = outcome {
-            // Less than it was given: the socket is full, and will ask for more.
-            let size = pieces.iter().map(|piece| piece.len()).sum();
-            self.blocked = (written < size).then_some(now);
-        }
-        (count, outcome)
+        let size = pieces.iter().map(|piece| piece.len()).sum();
+        (count, size, self.transport.write_vectored(pieces))
     }
 
-    fn wake_pong(&mut self, at: u64) {
+    fn wake_pong(&mut self, at: u64, pool: &mut Pool) {
         if let Some(pong) = self.outbox.as_mut().and_then(|outbox| outbox.pong.take()) {
-            self.speak(at, |connection, out| connection.pong(&pong, out));
+            self.speak(at, pool, |connection, out| connection.pong(&pong, out));
         }
     }
 
@@ -245,7 +351,7 @@ impl Client {
             None => self.cursor.offset() + size as u64,
             Some(outbox) => outbox.consume(size, self.cursor),
         };
-        self.outbox.take_if(|outbox| outbox.is_empty());
+        self.put_outbox(pool);
         if offset != NOWHERE {
             log.advance(&mut self.cursor, offset, pool);
         }
@@ -283,6 +389,8 @@ pub(super) struct Parting {
 pub(super) enum Keep {
     /// Everything that was said while it was there.
     All,
+    /// The rest of the frame that is half written, and control frames.
+    ControlFrames,
     /// The rest of the frame that is half written.
     UnfinishedFrame,
     /// Nothing: it has got everything, or it is lost.
@@ -298,6 +406,13 @@ pub(super) enum Progress {
     Blocked,
     /// Everything was written, and there will be nothing else.
     Finished,
+}
+
+/// Sets a count, and tells by how much it has changed.
+fn change(count: &mut u32, size: usize) -> isize {
+    let before = *count;
+    *count = u32::try_from(size).unwrap_or(u32::MAX);
+    *count as isize - before as isize
 }
 
 fn fill<'a>(

@@ -48,12 +48,34 @@ pub enum Cause {
     Violation(Violation),
     /// The peer fell further behind than the backlog limit.
     TooSlow,
+    /// The peer said more in a second than it may, and went on.
+    TooFast,
+    /// What the server holds for all clients reached its limit.
+    Overload,
     /// The peer did not answer a ping.
     Silent,
     /// The peer took nothing of what there was for it.
     Stalled,
     /// The server stops.
     Shutdown,
+}
+
+impl Cause {
+    /// A word for it, as [`Counts`](crate::Counts) has it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Peer => "peer",
+            Self::Lost => "lost",
+            Self::Application => "application",
+            Self::Violation(_) => "violation",
+            Self::TooSlow => "too slow",
+            Self::TooFast => "too fast",
+            Self::Overload => "overload",
+            Self::Silent => "silent",
+            Self::Stalled => "stalled",
+            Self::Shutdown => "shutdown",
+        }
+    }
 }
 
 impl fmt::Display for Cause {
@@ -64,6 +86,8 @@ impl fmt::Display for Cause {
             Self::Application => f.write_str("the application closed"),
             Self::Violation(violation) => violation.fmt(f),
             Self::TooSlow => f.write_str("the peer fell too far behind"),
+            Self::TooFast => f.write_str("the peer said too much in a second"),
+            Self::Overload => f.write_str("the server holds too much for all clients"),
             Self::Silent => f.write_str("the peer did not answer a ping"),
             Self::Stalled => f.write_str("the peer took nothing for too long"),
             Self::Shutdown => f.write_str("the server stops"),

@@ -39,7 +39,7 @@ impl Hub {
             room.logs.reset_context(codecs.deflate(), *now);
         }
         for id in ready {
-            self.change_encoding(id, Encoding::Shared);
+            self.change_encoding(id, Encoding::Shared, Keep::All);
         }
     }
 
@@ -47,25 +47,25 @@ impl Hub {
     pub(super) fn retreat(&mut self, id: ClientId) {
         let open = self.get(id).filter(|client| client.connection.is_open());
         if open.is_some_and(|client| client.reads(Encoding::Shared)) {
-            self.change_encoding(id, Encoding::Plain);
+            self.change_encoding(id, Encoding::Plain, Keep::All);
             // What it had not got of the shared log has become its own.
             self.mark_dirty(id);
         }
     }
 
-    /// Moves a member from one log of its room to the end of another.
-    fn change_encoding(&mut self, id: ClientId, encoding: Encoding) {
+    /// Moves a member from one log of its room to the end of another, or of the same. Tells how
+    /// many messages it misses.
+    pub(super) fn change_encoding(&mut self, id: ClientId, encoding: Encoding, keep: Keep) -> u64 {
         let Self { clients, rooms, pool, .. } = self;
         let client = &mut clients[id.key()];
-        let Some(mut seat) = client.seat else { return };
-        let Some(room) = rooms.get_mut(seat.room) else { return };
-        client.leave(room.logs.get_mut(seat.encoding), pool, Keep::All);
+        let Some(mut seat) = client.seat else { return 0 };
+        let Some(room) = rooms.get_mut(seat.room) else { return 0 };
+        room.waiting -= usize::from(client.waits());
+        let skipped = client.leave(room.logs.get_mut(seat.encoding), pool, keep);
         seat.encoding = encoding;
         client.enter(seat, room.logs.get_mut(encoding));
-        match encoding {
-            Encoding::Shared => room.waiting -= 1,
-            _ => room.waiting += 1,
-        }
+        room.waiting += usize::from(client.waits());
+        skipped
     }
 
     /// Whether the room has a context, or may have one: one more, or that of an idle room.

@@ -5,13 +5,16 @@ use std::mem;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use log::{debug, info, warn};
+use log::{debug, info};
 use mio::event::Event as Readiness;
 use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token};
+use signal_hook::consts::SIGHUP;
 use signal_hook_mio::v1_0::Signals;
 
-use super::departure::Cause;
+use super::addresses::{Entrance, Place};
+use super::deadlines::{GRAIN, Tick};
+use super::drain::Drain;
 use super::event::Event;
 use super::hub::Hub;
 use super::id::ClientId;
@@ -19,7 +22,7 @@ use super::inbound::{App, Inbound, refuse};
 use super::listeners::Listeners;
 use super::stopper::Stopper;
 use super::transport::Transport;
-use crate::protocol::{CloseCode, Refusal};
+use crate::protocol::Refusal;
 
 /// The token of what tells the server to stop. Listeners have those from 0 on, clients those
 /// from 2^32 on.
@@ -28,9 +31,6 @@ pub(super) const STOP: Token = Token(u32::MAX as usize);
 /// The most events taken from the system at once. Rooms in which more members than this talk at the
 /// same time need a second tick, and so a second write to each of them.
 const MAX_EVENTS: usize = 4096;
-
-/// In place of a time that is too far away to be told.
-const FOREVER: Duration = Duration::from_secs(1 << 32);
 
 /// How many connections there may be beside the most that may be open, for their handshakes, their
 /// refusals and their last moments; the next are dropped without an answer.
@@ -44,8 +44,10 @@ pub(super) struct EventLoop {
     pub(super) inbound: Inbound,
     pub(super) signals: Option<Signals>,
     pub(super) stopper: Stopper,
-    /// The time to end at, once the server was told to stop.
-    pub(super) drain_deadline: Option<Instant>,
+    /// The tick whose deadlines were looked at last.
+    pub(super) expired: Tick,
+    /// Once the server was told to stop.
+    pub(super) drain: Option<Drain>,
 }
 
 impl EventLoop {
@@ -58,6 +60,7 @@ impl EventLoop {
         while !self.is_over() {
             self.wait(&mut events)?;
             self.note(&events);
+            self.drain();
             self.accept();
             self.inbound.read(&mut self.hub, app);
             self.hub.flush();
@@ -76,18 +79,20 @@ impl EventLoop {
             return Err(error);
         }
         self.hub.now = Instant::now();
-        self.hub.tick = self.hub.deadlines.tick(self.hub.now);
+        self.hub.tick = self.hub.clock.tick(self.hub.now);
         Ok(())
     }
 
     fn timeout(&self) -> Option<Duration> {
-        if self.inbound.is_waiting() || self.hub.is_dirty() {
+        if self.inbound.is_waiting() || self.hub.is_dirty() || !self.hub.resumed.is_empty() {
             return Some(Duration::ZERO);
         }
-        let now = Instant::now();
-        let drain = self.drain_deadline.map(|deadline| deadline.saturating_duration_since(now));
-        let timeouts = [self.hub.deadlines.timeout(now), self.listeners.timeout(now), drain];
-        timeouts.into_iter().flatten().min()
+        let now = self.hub.now;
+        if let Some(drain) = &self.drain {
+            return Some(drain.timeout(now).min(GRAIN));
+        }
+        let waiting = self.hub.deadlines.is_waiting() || self.hub.resumptions.is_waiting();
+        self.listeners.timeout(now).or(waiting.then_some(GRAIN))
     }
 
     fn note(&mut self, events: &Events) {
@@ -111,60 +116,82 @@ impl EventLoop {
 
     fn note_stop(&mut self) {
         for signal in self.signals.iter_mut().flat_map(Signals::pending) {
-            info!("signal {signal}");
-            self.stopper.ask();
-        }
-        if self.stopper.asked() > 0 && self.drain_deadline.is_none() {
-            self.drain();
-        }
-        // Who asks twice does not want to wait.
-        if self.stopper.asked() > 1 {
-            self.drain_deadline = Some(self.hub.now);
+            if signal == SIGHUP {
+                let (clients, rooms) = (self.hub.client_count(), self.hub.room_count());
+                info!("{clients} connections, {rooms} rooms; {}", self.hub.counts);
+            } else {
+                info!("signal {signal}");
+                self.stopper.ask();
+            }
         }
     }
 
-    /// Closes everybody's connection with 1001, drops those who have not asked for anything yet, and
-    /// listens no more.
+    /// Lets everybody go, once the server was told to stop.
     fn drain(&mut self) {
-        info!("stopping, {} connections open", self.hub.client_count());
-        self.listeners.close();
-        let deadline = self.hub.now.checked_add(self.hub.config.drain_timeout);
-        self.drain_deadline = Some(deadline.unwrap_or(self.hub.now + FOREVER));
-        for id in self.hub.ids() {
-            let reason = "the server stops";
-            self.hub.close_because(id, CloseCode::GOING_AWAY, reason, Cause::Shutdown);
-            if self.hub.get(id).is_some_and(|client| client.connection.is_handshaking()) {
-                self.hub.lose(id);
-            }
+        if self.stopper.asked() == 0 {
+            return;
+        }
+        let drain = self.drain.get_or_insert_with(|| {
+            info!("stopping, {} connections open; {}", self.hub.client_count(), self.hub.counts);
+            Drain::begin(&mut self.hub)
+        });
+        drain.step(&mut self.hub);
+        // Who asks twice does not want to wait.
+        if self.stopper.asked() > 1 {
+            drain.hurry(&self.hub);
         }
     }
 
     fn accept(&mut self) {
         let max = self.hub.config.max_connections.saturating_add(SPARE_CONNECTIONS);
         for (stream, address) in self.listeners.accept(self.hub.now) {
-            if self.hub.clients.len() >= max {
-                debug!("{address} dropped: there are {max} connections");
-            } else if let Err(error) = self.admit(stream, address) {
-                warn!("{address} dropped: {error}");
+            self.hub.counts.accepted += 1;
+            let outcome = if self.hub.clients.len() >= max {
+                Err(io::Error::other(format!("there are {max} connections")))
+            } else {
+                self.admit(stream, address)
+            };
+            if let Err(error) = outcome {
+                self.hub.counts.dropped += 1;
+                debug!("{address} dropped: {error}");
             }
         }
     }
 
     fn admit(&mut self, mut stream: TcpStream, address: SocketAddr) -> io::Result<()> {
+        let (now, config) = (self.hub.tick, &self.hub.config);
+        let place = Place::of_peer(address.ip(), config);
+        let enter = |place| self.hub.addresses.enter(place, now, config);
+        let entrance = place.map_or(Entrance::Admitted, enter);
+        if entrance == Entrance::Dropped {
+            return Err(io::Error::other("there are too many from its address"));
+        }
         let id = self.hub.next_id();
         debug!("{id} connected from {address}");
         // It fails where the peer has gone, which reading will show.
         let _ = stream.set_nodelay(true);
         // Edge-triggered, once for all.
         let interests = Interest::READABLE | Interest::WRITABLE;
-        self.poll.registry().register(&mut stream, id.token(), interests)?;
-        self.hub.insert(id, Transport::Tcp(stream));
-        Ok(())
+        let registered = self.poll.registry().register(&mut stream, id.token(), interests);
+        self.hub.insert(id, Transport::Tcp(stream), place);
+        match registered {
+            Err(_) => self.hub.lose(id),
+            Ok(()) if entrance == Entrance::Refused => {
+                refuse(&mut self.hub, id, Refusal::TooManyFromAddress, false);
+            }
+            Ok(()) => {}
+        }
+        registered
     }
 
     /// Looks at those whose time may have come.
     fn expire(&mut self) {
         let now = self.hub.tick;
+        if now == self.expired {
+            return;
+        }
+        self.expired = now;
+        self.hub.resume_due();
         for id in self.hub.deadlines.due(now) {
             let Some(client) = self.hub.get(id) else { continue };
             match client.deadline {
@@ -181,6 +208,9 @@ impl EventLoop {
 
     /// Tells the application who left, and frees what is over.
     fn announce(&mut self, app: &mut App<'_>) {
+        if self.hub.departures.is_empty() && self.hub.gone.is_empty() {
+            return;
+        }
         for (id, departure) in mem::take(&mut self.hub.departures) {
             debug!("{id} left: {departure}");
             app(&mut self.hub, id, Event::Close(&departure));
@@ -191,8 +221,7 @@ impl EventLoop {
     }
 
     fn is_over(&self) -> bool {
-        let over = |deadline| self.hub.clients.is_empty() || self.hub.now >= deadline;
-        self.drain_deadline.is_some_and(over)
+        self.drain.as_ref().is_some_and(|drain| drain.is_over(&self.hub))
     }
 
     /// Gives up those who did not leave in time.

@@ -5,12 +5,15 @@ use std::time::Instant;
 
 use slab::Slab;
 
+use super::addresses::Addresses;
 use super::client::{Client, Keep, Seat};
-use super::deadlines::{Deadlines, Tick};
+use super::counts::Counts;
+use super::deadlines::{Clock, Deadlines, Tick};
 use super::departure::{Cause, Departure};
 use super::id::ClientId;
-use super::log::{Log, Pool};
+use super::log::Log;
 use super::logs::{Codecs, Encoding};
+use super::pool::Pool;
 use super::room::Rooms;
 use crate::config::Config;
 use crate::protocol::{CloseCode, Limits, Message};
@@ -33,12 +36,25 @@ pub struct Hub {
     /// The rooms that have a shared context, in no order.
     pub(super) contexts: Vec<usize>,
     pub(super) deadlines: Deadlines,
+    /// When to read those again who said too much.
+    pub(super) resumptions: Deadlines,
+    /// Clients that may be read again.
+    pub(super) resumed: Vec<ClientId>,
+    pub(super) addresses: Addresses,
+    pub(super) counts: Counts,
     /// The time of this tick of the event loop.
     pub(super) now: Instant,
-    /// The same, as deadlines count it.
+    pub(super) clock: Clock,
+    /// The time as deadlines count it.
     pub(super) tick: Tick,
     /// How many bytes were queued since the last flush.
     pub(super) grown: usize,
+    /// How many members are too far behind, and waited for.
+    pub(super) laggards: usize,
+    /// How many bytes are private and not written, over all clients.
+    pub(super) unsent: usize,
+    /// How many bytes are held of what has not arrived whole, over all clients.
+    pub(super) incomplete: usize,
     /// Rooms that grew in this tick.
     pub(super) dirty_rooms: Vec<usize>,
     /// Clients that have something of their own to write.
@@ -51,6 +67,8 @@ pub struct Hub {
     pub(super) open: usize,
     /// The generation of the client that was inserted last.
     pub(super) generation: u32,
+    /// The server was told to stop.
+    pub(super) stopping: bool,
 }
 
 impl Hub {
@@ -65,27 +83,35 @@ impl Hub {
             rooms: Rooms::default(),
             nowhere: Log::default(),
             pool: Pool::default(),
-            deadlines: Deadlines::new(now),
+            deadlines: Deadlines::new(),
+            resumptions: Deadlines::new(),
+            clock: Clock::new(now),
+            resumed: Vec::new(),
+            addresses: Addresses::default(),
+            counts: Counts::default(),
             now,
             tick: Tick::default(),
             grown: 0,
+            laggards: 0,
+            unsent: 0,
+            incomplete: 0,
             dirty_rooms: Vec::new(),
             dirty_clients: Vec::new(),
             departures: Vec::new(),
             gone: Vec::new(),
             open: 0,
             generation: 0,
+            stopping: false,
         }
     }
 
     /// Sends a message to one client.
     pub fn send<'m>(&mut self, client: ClientId, message: impl Into<Message<'m>>) {
         let message = message.into();
-        let at = self.log_end(client);
-        if let Some(open) = self.get_mut(client).filter(|client| client.connection.is_open()) {
-            open.speak(at, |_, out| message.encode(out));
+        let Some((client, at, pool)) = self.reach(client) else { return };
+        if client.connection.is_open() {
+            client.speak(at, pool, |_, out| message.encode(out));
             self.grown += message.frame_size();
-            self.mark_dirty(client);
         }
     }
 
@@ -124,11 +150,19 @@ impl Hub {
     }
 
     /// Makes the client a member of a room, and of no other. It hears what is said from now on.
+    /// Where there are [`Config::max_rooms`](crate::Config::max_rooms) already and the room is not
+    /// one of them, the client is closed with 1013.
     pub fn join(&mut self, client: ClientId, room: &str) {
         if self.get(client).is_none_or(|client| !client.connection.is_open()) {
             return;
         }
         self.leave(client);
+        if !self.has_place_for(room) {
+            let reason = "there are too many rooms";
+            return self.close_because(client, CloseCode::TRY_AGAIN_LATER, reason, Cause::Overload);
+        }
+        // What it has not got of its own does not hold up a room.
+        self.release(client);
         let key = self.rooms.find_or_make(room);
         if let Some(room) = self.rooms.get_mut(key) {
             let member = &mut self.clients[client.key()];
@@ -181,6 +215,21 @@ impl Hub {
         self.open
     }
 
+    /// Whether the server was told to stop: it answers requests, and opens no connections.
+    pub fn is_stopping(&self) -> bool {
+        self.stopping
+    }
+
+    /// What happened since the server's start.
+    pub fn counts(&self) -> &Counts {
+        &self.counts
+    }
+
+    /// Whether the room is there, or there may be one more.
+    pub(super) fn has_place_for(&self, room: &str) -> bool {
+        self.rooms.len() < self.config.max_rooms || self.rooms.find(room).is_some()
+    }
+
     pub(super) fn get(&self, id: ClientId) -> Option<&Client> {
         self.clients.get(id.key()).filter(|client| client.id == id)
     }
@@ -198,6 +247,20 @@ impl Hub {
     /// Where the client sits, if it is open.
     fn seat_of(&self, client: ClientId) -> Option<Seat> {
         self.get(client).filter(|client| client.connection.is_open())?.seat
+    }
+
+    /// A client that is to be sent something of its own, the end of its log, and the memory that
+    /// it takes. It will be flushed.
+    pub(super) fn reach(&mut self, id: ClientId) -> Option<(&mut Client, u64, &mut Pool)> {
+        let Self { clients, rooms, pool, dirty_clients, .. } = self;
+        let client = clients.get_mut(id.key()).filter(|client| client.id == id)?;
+        let room = client.seat.and_then(|seat| Some((seat, rooms.get(seat.room)?)));
+        let at = room.map_or(0, |(seat, room)| room.logs.end(seat.encoding));
+        if !client.dirty {
+            client.dirty = true;
+            dirty_clients.push(id);
+        }
+        Some((client, at, pool))
     }
 
     /// The end of the log that the client reads.

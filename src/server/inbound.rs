@@ -68,52 +68,81 @@ impl Inbound {
     /// Reads from each client that waits, within the tick's budget. Who has more than its own
     /// budget goes to the end of the queue.
     pub(super) fn read(&mut self, hub: &mut Hub, app: &mut App<'_>) {
+        self.queue.extend(hub.take_resumed());
         let mut budget = MAX_TICK_BYTES;
         for _ in 0..self.queue.len() {
             let Some(id) = self.queue.pop_front_if(|_| budget > 0) else { return };
-            let (size, drained) = self.read_client(hub, id, app);
+            let (size, left) = self.read_client(hub, id, app);
             budget = budget.saturating_sub(size);
-            match hub.get_mut(id) {
-                Some(client) if drained => client.queued = false,
-                Some(_) => self.queue.push_back(id),
-                None => {}
+            let Some(client) = hub.get_mut(id) else { continue };
+            match left {
+                Left::Nothing => client.queued = false,
+                Left::Something => self.queue.push_back(id),
+                Left::ForLater => {}
             }
         }
     }
 
-    /// Tells how many bytes were read, and whether that was all there was.
-    fn read_client(&mut self, hub: &mut Hub, id: ClientId, app: &mut App<'_>) -> (usize, bool) {
+    /// Tells how many bytes were read, and what is left.
+    fn read_client(&mut self, hub: &mut Hub, id: ClientId, app: &mut App<'_>) -> (usize, Left) {
         let mut total = 0;
         while total < MAX_CLIENT_BYTES {
-            let Some(client) = hub.get_mut(id) else { break };
-            match client.transport.read(&mut self.buffer) {
-                Ok(0) => {
-                    end(hub, id);
-                    return (total, true);
-                }
-                Ok(size) => {
-                    // A read that did not fill the buffer has drained the socket, but it has not
-                    // seen an end that was announced together with the data.
-                    let drained = size < self.buffer.len() && !client.hangup;
-                    let input = &mut self.buffer[..size];
-                    let messages = receive(hub, id, input, &mut self.inflater, app);
-                    // What was inflated counts too.
-                    total += size.max(messages);
-                    if drained {
-                        return (total, true);
-                    }
-                }
-                Err(error) if error.kind() == ErrorKind::WouldBlock => return (total, true),
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) => {
-                    debug!("{id}: {error}");
-                    hub.lose(id);
-                    return (total, true);
-                }
+            if hub.is_held_up() && hub.park_while_held(id) {
+                return (total, Left::ForLater);
+            }
+            let (size, left) = self.read_once(hub, id, app);
+            total += size;
+            if left != Left::Something {
+                return (total, left);
             }
         }
-        (total, false)
+        (total, Left::Something)
     }
+
+    /// One read from a client, and what comes of it.
+    fn read_once(&mut self, hub: &mut Hub, id: ClientId, app: &mut App<'_>) -> (usize, Left) {
+        let Some(client) = hub.get_mut(id) else { return (0, Left::Nothing) };
+        match client.transport.read(&mut self.buffer) {
+            Ok(0) => end(hub, id),
+            Ok(size) => {
+                // A read that did not fill the buffer has drained the socket, but it has not seen
+                // an end that was announced together with the data.
+                let drained = size < self.buffer.len() && !client.hangup;
+                let input = &mut self.buffer[..size];
+                let said = receive(hub, id, input, &mut self.inflater, app);
+                // What was inflated counts too.
+                let size = size.max(said.bytes);
+                let left = if drained { Left::Nothing } else { Left::Something };
+                let too_much = hub.count_said(id, said.messages, size, drained);
+                return (size, if too_much { Left::ForLater } else { left });
+            }
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+            Err(error) if error.kind() == ErrorKind::Interrupted => return (0, Left::Something),
+            Err(error) => {
+                debug!("{id}: {error}");
+                hub.lose(id);
+            }
+        }
+        (0, Left::Nothing)
+    }
+}
+
+/// What is left to be read from a client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Left {
+    Nothing,
+    Something,
+    /// Something, perhaps, but it is not to be read now.
+    ForLater,
+}
+
+/// What came of a read.
+#[derive(Debug, Default)]
+struct Said {
+    /// The number of messages and control frames.
+    messages: usize,
+    /// The bytes of messages.
+    bytes: usize,
 }
 
 /// The peer has ended its side. Our last words, where they are queued, are still written.
@@ -125,23 +154,22 @@ fn end(hub: &mut Hub, id: ClientId) {
     }
 }
 
-/// Hands what was read to the client's connection, and what comes of it to the application. Tells
-/// how many bytes of messages that was.
+/// Hands what was read to the client's connection, and what comes of it to the application.
 fn receive(
     hub: &mut Hub,
     id: ClientId,
     mut input: &mut [u8],
     inflater: &mut Inflater,
     app: &mut App<'_>,
-) -> usize {
-    let mut bytes = 0;
-    while let Some(client) = hub.get_mut(id) {
+) -> Said {
+    let mut said = Said::default();
+    while let Some(client) = hub.get_mut(id).filter(|_| !input.is_empty()) {
         match client.connection.receive(&mut input, inflater) {
             Ok(None) => break,
             Ok(Some(Received::Head(head))) => handshake(hub, id, &head, app),
             Ok(Some(Received::Frames(incoming))) => {
-                hub.note_life(id);
-                bytes += incoming.message().map_or(0, |message| message.payload().len());
+                said.messages += 1;
+                said.bytes += incoming.message().map_or(0, |message| message.payload().len());
                 dispatch(hub, id, &incoming, app);
             }
             Err(Failure::Handshake(refusal)) => refuse(hub, id, refusal, false),
@@ -151,16 +179,14 @@ fn receive(
             hub.flush();
         }
     }
-    bytes
+    said
 }
 
 fn dispatch(hub: &mut Hub, id: ClientId, incoming: &Incoming<'_>, app: &mut App<'_>) {
     match incoming {
         Incoming::Ping(payload) => {
-            let at = hub.log_end(id);
-            if let Some(client) = hub.get_mut(id) {
-                client.pong(payload, at);
-                hub.mark_dirty(id);
+            if let Some((client, at, pool)) = hub.reach(id) {
+                client.pong(payload, at, pool);
             }
         }
         Incoming::Pong(_) => {}
@@ -207,11 +233,25 @@ fn upgrade(hub: &mut Hub, id: ClientId, request: &Request<'_>, app: &mut App<'_>
     app(hub, id, Event::Upgrade(Upgrade { request, room: chosen, refusal: refused }));
     match refusal {
         Some(response) => respond(hub, id, &response, false),
-        None => {
-            hub.open(id, &terms);
-            app(hub, id, Event::Open { room: &room });
-        }
+        None => match admit(hub, id, request, &room) {
+            Err(refusal) => refuse(hub, id, refusal, false),
+            Ok(()) => {
+                hub.open(id, &terms);
+                app(hub, id, Event::Open { room: &room });
+            }
+        },
     }
+}
+
+/// Whether there is room for one more, of those who come from the same address too.
+fn admit(hub: &mut Hub, id: ClientId, request: &Request<'_>, room: &str) -> Result<(), Refusal> {
+    if room.len() > hub.config.max_room_name_bytes {
+        return Err(Refusal::RoomNameTooLong);
+    }
+    if !hub.has_place_for(room) {
+        return Err(Refusal::TooManyRooms);
+    }
+    hub.enter_forwarded(id, request)
 }
 
 fn negotiate(hub: &Hub, id: ClientId, request: &Request<'_>) -> Result<Terms, Refusal> {
@@ -222,6 +262,9 @@ fn negotiate(hub: &Hub, id: ClientId, request: &Request<'_>) -> Result<Terms, Re
         let origin = request.header("Origin").unwrap_or_default();
         info!("{id} has the origin {origin:?}; {host:?} or an --origin would have passed");
     })?;
+    if hub.is_stopping() {
+        return Err(Refusal::Stopping);
+    }
     if hub.is_full() { Err(Refusal::Full) } else { Ok(terms) }
 }
 
@@ -248,5 +291,6 @@ fn respond(hub: &mut Hub, id: ClientId, response: &Response, head_only: bool) {
 /// Answers a request that is not served, and says why.
 pub(super) fn refuse(hub: &mut Hub, id: ClientId, refusal: Refusal, head_only: bool) {
     info!("{id} refused with {}: {refusal}", refusal.status());
+    *hub.counts.refused.entry(refusal.status()).or_default() += 1;
     respond(hub, id, &Response::refusal(refusal), head_only);
 }

@@ -5,20 +5,16 @@ use super::hub::Hub;
 use super::id::ClientId;
 
 impl Hub {
-    /// Notes that a whole frame came. Bytes alone do not count: they can be sent one at a time.
-    pub(super) fn note_life(&mut self, id: ClientId) {
-        let now = self.tick;
-        if let Some(client) = self.get_mut(id) {
-            client.heard = now;
-            client.pinged = None;
-        }
-    }
-
     /// Asks a silent client whether it is there, gives up one that does not answer or that takes
     /// nothing, and sets the time to look again.
     pub(super) fn check_life(&mut self, id: ClientId) {
-        let Some(client) = self.get(id) else { return };
-        let (now, config) = (self.tick, &self.config);
+        let Self { clients, config, tick: now, .. } = self;
+        let client = clients.get_mut(id.key()).filter(|client| client.id == id);
+        let (Some(client), now) = (client, *now) else { return };
+        if client.parked {
+            // It may have said something that is not read.
+            client.note_life(now);
+        }
         let stall = client.blocked.unwrap_or(now).after(config.write_timeout);
         let answer = client.pinged.map(|pinged| pinged.after(config.pong_timeout));
         let silence = client.heard.after(config.ping_interval);
@@ -46,11 +42,10 @@ impl Hub {
     }
 
     fn ping(&mut self, id: ClientId) {
-        let (at, now) = (self.log_end(id), self.tick);
-        if let Some(client) = self.get_mut(id) {
+        let now = self.tick;
+        if let Some((client, at, pool)) = self.reach(id) {
             client.pinged = Some(now);
-            client.speak(at, |connection, out| connection.ping(b"", out));
-            self.mark_dirty(id);
+            client.speak(at, pool, |connection, out| connection.ping(b"", out));
         }
     }
 

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::addresses::Place;
 use super::client::{Client, Keep};
 use super::deadlines::Tick;
 use super::departure::{Cause, Departure};
@@ -23,16 +24,19 @@ impl Hub {
     }
 
     /// Takes a new connection in, with a deadline for its handshake.
-    pub(super) fn insert(&mut self, id: ClientId, transport: Transport) {
+    pub(super) fn insert(&mut self, id: ClientId, transport: Transport, place: Option<Place>) {
         let connection = Connection::new(self.limits.clone());
-        self.clients.insert(Client::new(id, transport, connection));
+        self.clients.insert(Client::new(id, transport, connection, place));
         self.expect_within(id, self.config.handshake_timeout);
     }
 
     /// Notes that a client's socket takes more.
     pub(super) fn unblock(&mut self, id: ClientId) {
+        let now = self.tick;
         if let Some(client) = self.get_mut(id).filter(|client| client.blocked.is_some()) {
             client.blocked = None;
+            // Who takes something is there, and may have a ping still before it.
+            client.note_life(now);
             self.mark_dirty(id);
         }
     }
@@ -44,13 +48,16 @@ impl Hub {
 
     /// Upgrades a client's connection.
     pub(super) fn open(&mut self, id: ClientId, terms: &Terms) {
-        let Some(client) = self.get_mut(id) else { return };
-        client.speak(0, |connection, out| connection.accept(terms, out));
+        let Some((client, _, pool)) = self.reach(id) else { return };
+        client.answer(pool, |connection, out| connection.accept(terms, out));
         client.encoding = Encoding::of(terms.deflate);
         client.opened = true;
         self.open += 1;
-        self.mark_dirty(id);
-        self.note_life(id);
+        self.counts.opened += 1;
+        let now = self.tick;
+        if let Some(client) = self.get_mut(id) {
+            client.note_life(now);
+        }
         self.check_life(id);
     }
 
@@ -60,13 +67,12 @@ impl Hub {
         id: ClientId,
         speak: impl FnOnce(&mut Connection, &mut Vec<u8>),
     ) {
-        let (at, room) = (self.log_end(id), self.seated_in(id));
-        if let Some(client) = self.get_mut(id) {
-            client.finish(at, speak);
+        let room = self.seated_in(id);
+        if let Some((client, at, pool)) = self.reach(id) {
+            client.finish(at, pool, speak);
             if room.is_some() {
                 client.parting.get_or_insert_default().room = room;
             }
-            self.mark_dirty(id);
             self.expect_within(id, self.config.close_timeout);
         }
     }
@@ -104,6 +110,7 @@ impl Hub {
             let parting = client.parting.take().unwrap_or_default();
             let cause = parting.cause.unwrap_or(departure.cause);
             let room = parting.room.or(room);
+            *self.counts.departed.entry(cause.name()).or_default() += 1;
             self.departures.push((id, Departure { cause, room, ..departure }));
         }
     }
@@ -123,14 +130,24 @@ impl Hub {
         if self.get(id).is_some() {
             let client = self.clients.remove(id.key());
             self.open -= usize::from(client.opened);
+            self.unsent -= client.unsent as usize;
+            self.incomplete -= client.incomplete as usize;
+            if let Some(place) = client.place {
+                self.addresses.leave(place);
+            }
         }
     }
 
     /// Takes the client out of its room, and tells whether it was in one.
     pub(super) fn unseat(&mut self, id: ClientId, keep: Keep) -> bool {
+        self.release(id);
         let Some(seat) = self.get(id).and_then(|client| client.seat) else {
             return false;
         };
+        if self.clients[id.key()].parked {
+            // It may be waiting for the room that it leaves.
+            self.resumed.push(id);
+        }
         let Self { clients, rooms, pool, contexts, .. } = self;
         if let Some(room) = rooms.get_mut(seat.room) {
             room.waiting -= usize::from(clients[id.key()].waits());

@@ -56,12 +56,6 @@ impl Listeners {
         until.map(|until| until.saturating_duration_since(now))
     }
 
-    /// Stops listening.
-    pub(super) fn close(&mut self) {
-        self.sockets.clear();
-        self.ready = false;
-    }
-
     /// Accepts those who wait, in their order.
     pub(super) fn accept(&mut self, now: Instant) -> Vec<(TcpStream, SocketAddr)> {
         let mut accepted = Vec::new();

@@ -2,35 +2,8 @@
 
 use std::collections::VecDeque;
 
+use super::pool::Pool;
 use crate::protocol::frame;
-
-/// The size of a segment in bytes. A busy room fills and frees segments all the time, so that two
-/// of them fit into a core's cache; a frame that is longer gets a segment of its own.
-const SEGMENT_BYTES: usize = 64 << 10;
-
-/// The most segments that are kept for reuse, over all rooms.
-const MAX_SPARE: usize = 16;
-
-/// Segments that no log needs at the moment.
-#[derive(Debug, Default)]
-pub(crate) struct Pool(Vec<Vec<u8>>);
-
-impl Pool {
-    /// An empty buffer that holds `size` bytes without growing.
-    fn take(&mut self, size: usize) -> Vec<u8> {
-        if size > SEGMENT_BYTES {
-            return Vec::with_capacity(size);
-        }
-        self.0.pop().unwrap_or_else(|| Vec::with_capacity(SEGMENT_BYTES))
-    }
-
-    fn put(&mut self, mut bytes: Vec<u8>) {
-        if bytes.capacity() == SEGMENT_BYTES && self.0.len() < MAX_SPARE {
-            bytes.clear();
-            self.0.push(bytes);
-        }
-    }
-}
 
 /// Whole frames, one after the other. None reaches over the segment's edge.
 #[derive(Debug)]
@@ -38,6 +11,8 @@ struct Segment {
     /// The offset of its first byte in the log.
     start: u64,
     bytes: Vec<u8>,
+    /// How many frames it holds.
+    frames: u64,
     /// How many cursors stand in it, or at its end if it is the last one.
     readers: usize,
 }
@@ -52,6 +27,17 @@ impl Segment {
         let from = from.max(self.start) - self.start;
         let to = to.min(self.end()) - self.start;
         self.bytes.get(from as usize..to as usize).unwrap_or_default()
+    }
+
+    /// The first end of a frame at `offset` or behind it, and how many frames end there or before.
+    fn walk(&self, offset: u64) -> (u64, u64) {
+        let (mut boundary, mut passed) = (0, 0);
+        while self.start + (boundary as u64) < offset {
+            let rest = &self.bytes[boundary..];
+            boundary += frame::frame_size(rest).unwrap_or(rest.len());
+            passed += 1;
+        }
+        (self.start + boundary as u64, passed)
     }
 }
 
@@ -132,10 +118,12 @@ impl Log {
             return;
         }
         let fits = |segment: &&mut Segment| segment.bytes.capacity() - segment.bytes.len() >= size;
-        match self.segments.back_mut().filter(fits) {
-            Some(last) => encode(&mut last.bytes),
-            None => encode(&mut self.add_segment(size, pool).bytes),
-        }
+        let last = match self.segments.back_mut().filter(fits) {
+            Some(last) => last,
+            None => self.add_segment(size, pool),
+        };
+        encode(&mut last.bytes);
+        last.frames += 1;
         self.end += size as u64;
         self.behind = self.readers;
     }
@@ -146,7 +134,8 @@ impl Log {
         if let Some(last) = self.segments.back_mut() {
             last.readers -= readers;
         }
-        self.segments.push_back_mut(Segment { start: self.end, bytes: pool.take(size), readers })
+        let bytes = pool.take_segment(size);
+        self.segments.push_back_mut(Segment { start: self.end, bytes, frames: 0, readers })
     }
 
     /// What lies between two offsets, in one piece for every segment.
@@ -161,32 +150,36 @@ impl Log {
         if cursor.0 == offset {
             return;
         }
-        let (from, to) = (self.segment_of(cursor.0), self.segment_of(offset));
+        let from = std::mem::replace(&mut cursor.0, offset);
         self.behind -= usize::from(offset == self.end);
-        cursor.0 = offset;
-        if from != to || self.behind == 0 {
-            if let (Some(from), Some(to)) = (from, to) {
-                self.segments[from].readers -= 1;
-                self.segments[to].readers += 1;
-            }
+        let is_last = self.segments.back().is_some_and(|last| last.start <= from);
+        if !is_last && let (Some(from), Some(to)) = (self.segment_of(from), self.segment_of(offset))
+        {
+            self.segments[from].readers -= 1;
+            self.segments[to].readers += 1;
+        }
+        if !is_last || self.behind == 0 {
             self.trim(pool);
         }
+    }
+
+    /// What lies between a cursor and the end, if it is in one piece.
+    pub(crate) fn tail(&self, cursor: Cursor) -> Option<&[u8]> {
+        let last = self.segments.back()?;
+        last.bytes.get(cursor.0.checked_sub(last.start)? as usize..)
     }
 
     /// The offset at which the frame ends that the cursor stands in; its own where it stands
     /// between frames.
     pub(crate) fn frame_end(&self, cursor: Cursor) -> u64 {
-        let Some(segment) = self.segment_of(cursor.0).map(|at| &self.segments[at]) else {
-            return cursor.0;
-        };
-        let mut boundary = 0;
-        while segment.start + (boundary as u64) < cursor.0 {
-            match frame::frame_size(&segment.bytes[boundary..]) {
-                Some(size) => boundary += size,
-                None => return segment.end(),
-            }
-        }
-        segment.start + boundary as u64
+        self.segment_of(cursor.0).map_or(cursor.0, |at| self.segments[at].walk(cursor.0).0)
+    }
+
+    /// How many frames begin at the cursor or behind it.
+    pub(crate) fn frames_from(&self, cursor: Cursor) -> u64 {
+        let Some(at) = self.segment_of(cursor.0) else { return 0 };
+        let passed = self.segments[at].walk(cursor.0).1;
+        self.segments.range(at..).map(|segment| segment.frames).sum::<u64>() - passed
     }
 
     /// The segment that `offset` is in; the end belongs to the last one.
@@ -203,7 +196,7 @@ impl Log {
         let all = self.behind == 0;
         let passed = |first: &mut Segment| all || first.readers == 0;
         while let Some(first) = self.segments.pop_front_if(passed) {
-            pool.put(first.bytes);
+            pool.put_segment(first.bytes);
         }
     }
 }
@@ -248,7 +241,7 @@ mod tests {
         assert_eq!(log.segments.len(), 1);
         let end = log.end();
         log.advance(&mut slow, end, &mut pool);
-        assert_eq!((log.segments.len(), pool.0.len()), (0, 2));
+        assert_eq!((log.segments.len(), pool.held()), (0, 0));
     }
 
     #[test]
@@ -276,5 +269,12 @@ mod tests {
         assert_eq!(log.frame_end(Cursor(1)), 12);
         assert_eq!(log.frame_end(Cursor(12)), 12);
         assert_eq!(log.frame_end(Cursor(13)), 216);
+        append(&mut log, &mut pool, 100_000);
+        append(&mut log, &mut pool, 10);
+        let left = |offset| log.frames_from(Cursor(offset));
+        assert_eq!(
+            [left(0), left(1), left(12), left(13), left(216), left(log.end())],
+            [4, 3, 3, 2, 2, 0]
+        );
     }
 }

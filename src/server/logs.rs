@@ -2,7 +2,8 @@
 
 use std::time::Instant;
 
-use super::log::{Log, Pool};
+use super::log::Log;
+use super::pool::Pool;
 use crate::protocol::{Deflate, DeflateTerms, Deflater, Message};
 
 /// What a member's frames look like.

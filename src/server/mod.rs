@@ -1,8 +1,11 @@
 //! The server: sockets, rooms, and the event loop between them.
 
+mod addresses;
 mod client;
+mod counts;
 mod deadlines;
 mod departure;
+mod drain;
 mod epochs;
 mod event;
 mod event_loop;
@@ -14,8 +17,12 @@ mod lifecycle;
 mod listeners;
 mod log;
 mod logs;
+mod memory;
 mod outbound;
 mod outbox;
+mod pace;
+mod parking;
+mod pool;
 mod room;
 #[cfg(any(test, fuzzing))]
 pub mod simulation;
@@ -26,9 +33,10 @@ use std::io;
 use std::net::SocketAddr;
 
 use mio::{Interest, Poll, Waker};
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook_mio::v1_0::Signals;
 
+pub use counts::Counts;
 pub use departure::{Cause, Departure};
 pub use event::{Event, Exchange, Upgrade};
 pub use hub::Hub;
@@ -36,6 +44,7 @@ pub use id::ClientId;
 pub use stopper::Stopper;
 
 use crate::config::Config;
+use deadlines::Tick;
 use event_loop::{EventLoop, STOP};
 use inbound::Inbound;
 use listeners::Listeners;
@@ -81,7 +90,8 @@ impl Server {
             inbound: Inbound::new(),
             signals: None,
             stopper,
-            drain_deadline: None,
+            expired: Tick::default(),
+            drain: None,
         };
         Ok(Self { event_loop, addresses })
     }
@@ -96,19 +106,21 @@ impl Server {
         self.event_loop.stopper.clone()
     }
 
-    /// Lets SIGINT and SIGTERM stop the server.
+    /// Lets SIGINT and SIGTERM stop the server, and SIGHUP log what happened so far: it does not
+    /// end the server, as it would by default where the terminal goes away.
     ///
     /// # Errors
     /// The system's.
-    pub fn stop_on_signals(&mut self) -> io::Result<()> {
-        let mut signals = Signals::new([SIGINT, SIGTERM])?;
+    pub fn listen_to_signals(&mut self) -> io::Result<()> {
+        let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP])?;
         self.event_loop.poll.registry().register(&mut signals, STOP, Interest::READABLE)?;
         self.event_loop.signals = Some(signals);
         Ok(())
     }
 
-    /// Serves until the server is stopped: every connection is then closed with 1001, and given
-    /// [`Config::drain_timeout`] to end.
+    /// Serves until the server is stopped: every connection is then closed with
+    /// [`Config::drain_code`], and given [`Config::drain_timeout`] to end. Until then, requests are
+    /// still answered, so that [`Hub::is_stopping`] can be told; upgrades are refused with 503.
     ///
     /// # Errors
     /// The system's, where waiting for events fails. What happens to a single connection is not

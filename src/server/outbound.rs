@@ -10,6 +10,8 @@ use super::departure::Cause;
 use super::hub::Hub;
 use super::id::ClientId;
 use super::log::Log;
+use super::logs::Encoding;
+use crate::config::Slow;
 use crate::protocol::CloseCode;
 
 impl Hub {
@@ -29,21 +31,26 @@ impl Hub {
     /// Writes what was queued since the last time.
     pub(super) fn flush(&mut self) {
         self.grown = 0;
-        for key in mem::take(&mut self.dirty_rooms) {
+        let mut rooms = mem::take(&mut self.dirty_rooms);
+        for key in rooms.drain(..) {
             for (id, outcome) in self.flush_room(key) {
                 self.settle(id, outcome);
             }
         }
-        for id in mem::take(&mut self.dirty_clients) {
+        use_again(&mut self.dirty_rooms, rooms);
+        let mut clients = mem::take(&mut self.dirty_clients);
+        for id in clients.drain(..) {
             if let Some(outcome) = self.flush_client(id) {
                 self.settle(id, outcome);
             }
         }
+        use_again(&mut self.dirty_clients, clients);
+        self.relieve();
     }
 
     /// Writes to the members of a room, and tells about those who need more than that.
-    fn flush_room(&mut self, key: usize) -> Vec<(ClientId, io::Result<Progress>)> {
-        let Self { clients, rooms, pool, config, tick, .. } = self;
+    fn flush_room(&mut self, key: usize) -> Vec<(ClientId, Outcome)> {
+        let Self { clients, rooms, pool, config, tick, unsent, .. } = self;
         let Some(room) = rooms.get_mut(key).filter(|room| room.dirty) else { return Vec::new() };
         room.dirty = false;
         let mut unusual = Vec::new();
@@ -51,8 +58,9 @@ impl Hub {
             let client = &mut clients[member];
             let Some(seat) = client.seat else { continue };
             let log = room.logs.get_mut(seat.encoding);
-            let outcome = client.flush(log, pool, *tick);
-            if !is_usual(&outcome, client, log, config.max_backlog_bytes) {
+            let progress = client.flush(log, pool, *tick);
+            *unsent = unsent.saturating_add_signed(client.recount_unsent());
+            if let Some(outcome) = judge(progress, client, log, config.max_backlog_bytes) {
                 unusual.push((client.id, outcome));
             }
         }
@@ -61,21 +69,23 @@ impl Hub {
     }
 
     /// Writes to a client, and tells where it needs more than that.
-    fn flush_client(&mut self, id: ClientId) -> Option<io::Result<Progress>> {
-        let Self { clients, rooms, pool, nowhere, config, tick, .. } = self;
+    fn flush_client(&mut self, id: ClientId) -> Option<Outcome> {
+        let Self { clients, rooms, pool, nowhere, config, tick, unsent, .. } = self;
         let client = clients.get_mut(id.key()).filter(|client| client.id == id)?;
         client.dirty = false;
         let room = client.seat.and_then(|seat| Some((seat, rooms.get_mut(seat.room)?)));
         let log = room.map_or(nowhere, |(seat, room)| room.logs.get_mut(seat.encoding));
-        let outcome = client.flush(log, pool, *tick);
-        (!is_usual(&outcome, client, log, config.max_backlog_bytes)).then_some(outcome)
+        let progress = client.flush(log, pool, *tick);
+        *unsent = unsent.saturating_add_signed(client.recount_unsent());
+        judge(progress, client, log, config.max_backlog_bytes)
     }
 
-    fn settle(&mut self, id: ClientId, outcome: io::Result<Progress>) {
+    fn settle(&mut self, id: ClientId, outcome: Outcome) {
         match outcome {
-            Ok(Progress::Finished) => self.end_writing(id),
-            Ok(_) => self.cut_off(id),
-            Err(error) => {
+            Outcome::Finished => self.end_writing(id),
+            Outcome::CaughtUp => self.release(id),
+            Outcome::Behind => self.fall_behind(id),
+            Outcome::Lost(error) => {
                 debug!("{id}: {error}");
                 self.lose(id);
             }
@@ -94,28 +104,83 @@ impl Hub {
         }
     }
 
+    /// Does with a member that is too far behind what the configuration says.
+    fn fall_behind(&mut self, id: ClientId) {
+        let open = self.get(id).is_some_and(|client| client.connection.is_open());
+        match self.config.slow {
+            Slow::Drop if open => self.skip_messages(id),
+            Slow::Pause if open => self.hold(id),
+            _ => self.cut_off(id, Cause::TooSlow),
+        }
+    }
+
     /// Closes a member that is too far behind. One that is closing already is given up.
-    fn cut_off(&mut self, id: ClientId) {
+    pub(super) fn cut_off(&mut self, id: ClientId, cause: Cause) {
         if self.get(id).is_some_and(|client| client.connection.is_open()) {
             self.unseat(id, Keep::UnfinishedFrame);
             let reason = "you are too far behind";
-            self.close_because(id, CloseCode::TRY_AGAIN_LATER, reason, Cause::TooSlow);
+            self.close_because(id, CloseCode::TRY_AGAIN_LATER, reason, cause);
         } else {
             self.lose(id);
         }
     }
+
+    /// Lets a member go on with what is said next. One that shares a compression context has lost
+    /// its place in it, and goes back to the plain log.
+    fn skip_messages(&mut self, id: ClientId) {
+        let encoding =
+            self.get(id).and_then(|client| client.seat).map(|seat| match seat.encoding {
+                Encoding::Shared => Encoding::Plain,
+                encoding => encoding,
+            });
+        let skipped = match encoding {
+            Some(encoding) => self.change_encoding(id, encoding, Keep::ControlFrames),
+            None => {
+                let Self { clients, nowhere, .. } = self;
+                clients[id.key()].cut_messages(nowhere)
+            }
+        };
+        self.counts.skipped += skipped;
+        debug!("{id} is too far behind and misses {skipped} messages");
+    }
 }
 
-/// Whether nothing but writing is to be done.
-fn is_usual(
-    outcome: &io::Result<Progress>,
+/// Lets `list` grow in the memory of one that is done with, unless it has begun already.
+fn use_again<T>(list: &mut Vec<T>, done: Vec<T>) {
+    if list.is_empty() {
+        *list = done;
+    }
+}
+
+/// What is to be done about a client beside writing.
+#[derive(Debug)]
+enum Outcome {
+    /// It has got everything, and there will be nothing else.
+    Finished,
+    /// It is too far behind.
+    Behind,
+    /// It was, and is not any more.
+    CaughtUp,
+    /// Its connection is lost.
+    Lost(io::Error),
+}
+
+/// Tells whether something beside writing is to be done, by how far that went.
+fn judge(
+    progress: io::Result<Progress>,
     client: &Client,
     log: &Log,
     max_backlog_bytes: usize,
-) -> bool {
-    match outcome {
-        Ok(Progress::Written) => true,
-        Ok(Progress::Blocked) => client.backlog(log) <= max_backlog_bytes as u64,
-        Ok(Progress::Finished) | Err(_) => false,
+) -> Option<Outcome> {
+    let max = max_backlog_bytes as u64;
+    match progress {
+        Ok(Progress::Written) => client.lagging.then_some(Outcome::CaughtUp),
+        Ok(Progress::Blocked) if client.backlog(log) > max => Some(Outcome::Behind),
+        Ok(Progress::Blocked) => {
+            let caught_up = client.lagging && client.backlog(log) <= max / 2;
+            caught_up.then_some(Outcome::CaughtUp)
+        }
+        Ok(Progress::Finished) => Some(Outcome::Finished),
+        Err(error) => Some(Outcome::Lost(error)),
     }
 }

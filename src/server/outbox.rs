@@ -1,8 +1,10 @@
 //! What is for one member alone, between the frames of its room's log.
 
 use std::collections::VecDeque;
+use std::mem;
 
 use super::log::{Cursor, Log};
+use crate::protocol::frame;
 
 /// Where a member goes on that is to receive nothing more.
 pub(super) const NOWHERE: u64 = u64::MAX;
@@ -10,6 +12,9 @@ pub(super) const NOWHERE: u64 = u64::MAX;
 /// How many written bytes of an insert are kept at most before they are given back, if they are
 /// half of it: an insert that is appended to all the time may never be written whole.
 const MAX_WRITTEN_BYTES: usize = 64 << 10;
+
+/// The largest buffer in bytes that an outbox keeps for its next insert.
+const MAX_SPARE_BYTES: usize = 4 << 10;
 
 /// Private frames, each in its place in the log.
 #[derive(Debug, Default)]
@@ -20,8 +25,11 @@ pub(super) struct Outbox {
     /// How many bytes of all inserts are not written, those that the inserts themselves take
     /// included.
     size: usize,
-    /// The first insert begins with the rest of a frame that was half written from a log.
-    begun: bool,
+    /// How many bytes of the first insert come before its first whole frame: the answer to the
+    /// handshake, or the rest of a frame that is half written.
+    rest: usize,
+    /// An empty buffer for the next insert.
+    spare: Vec<u8>,
     /// The payload of the latest ping, while the peer does not take the pongs before it.
     pub(super) pong: Option<Box<[u8]>>,
 }
@@ -44,6 +52,11 @@ impl Outbox {
         self.size += added;
     }
 
+    /// Notes that what was queued first, the answer to the handshake, is not a frame.
+    pub(super) fn begin_frames(&mut self) {
+        self.rest = self.inserts.front().map_or(0, |first| first.bytes.len());
+    }
+
     /// Leaves out what is in the log between `from` and `to`, its end.
     pub(super) fn skip(&mut self, from: u64, to: u64) {
         self.insert(from).resume = to;
@@ -56,13 +69,13 @@ impl Outbox {
     }
 
     fn insert(&mut self, at: u64) -> &mut Insert {
-        match self.inserts.pop_back_if(|last| last.resume == at) {
-            Some(last) => self.inserts.push_back_mut(last),
-            None => {
-                self.size += size_of::<Insert>();
-                self.inserts.push_back_mut(Insert { at, resume: at, bytes: Vec::new() })
-            }
+        if self.inserts.back().is_none_or(|last| last.resume != at) {
+            self.size += size_of::<Insert>();
+            let bytes = mem::take(&mut self.spare);
+            self.inserts.push_back(Insert { at, resume: at, bytes });
         }
+        let last = self.inserts.len() - 1;
+        &mut self.inserts[last]
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -72,6 +85,13 @@ impl Outbox {
     /// How many bytes it holds.
     pub(super) fn size(&self) -> usize {
         self.size
+    }
+
+    /// What is to be written next, if it is one insert and nothing of the log.
+    pub(super) fn only(&self, log: &Log, cursor: Cursor) -> Option<&[u8]> {
+        let first = self.inserts.front().filter(|_| self.inserts.len() == 1)?;
+        let alone = first.at == cursor.offset() && first.resume >= log.end();
+        alone.then(|| &first.bytes[self.written..])
     }
 
     /// What is to be written next, in order: log and private bytes.
@@ -112,46 +132,97 @@ impl Outbox {
                 return offset;
             }
             offset = insert.resume;
-            (self.written, self.begun) = (0, false);
+            (self.written, self.rest) = (0, 0);
             self.size -= size_of::<Insert>();
-            self.inserts.pop_front();
+            let first = self.inserts.pop_front();
+            self.keep_buffer(first.map(|first| first.bytes).unwrap_or_default());
         }
         offset + size as u64
     }
 
-    fn forget_written(&mut self) {
-        let Some(first) = self.inserts.front_mut() else { return };
-        if self.written > MAX_WRITTEN_BYTES && self.written > first.bytes.len() / 2 {
-            first.bytes.drain(..self.written);
-            (self.written, self.begun) = (0, true);
+    fn keep_buffer(&mut self, mut bytes: Vec<u8>) {
+        if bytes.capacity() <= MAX_SPARE_BYTES {
+            bytes.clear();
+            self.spare = bytes;
         }
+    }
+
+    fn forget_written(&mut self) {
+        let size = self.inserts.front().map_or(0, |first| first.bytes.len());
+        if self.written > MAX_WRITTEN_BYTES && self.written > size / 2 {
+            let rest = self.boundary() - self.written;
+            if let Some(first) = self.inserts.front_mut() {
+                first.bytes.drain(..self.written);
+            }
+            (self.written, self.rest) = (0, rest);
+        }
+    }
+
+    /// Where in the first insert the first whole frame begins of which nothing is written.
+    fn boundary(&self) -> usize {
+        let Some(first) = self.inserts.front() else { return 0 };
+        let mut boundary = self.rest;
+        while boundary < self.written {
+            let size = frame::frame_size(&first.bytes[boundary..]);
+            boundary = size.map_or(first.bytes.len(), |size| boundary + size);
+        }
+        boundary
+    }
+
+    /// What must be written before anything else can be: the rest of what is half written.
+    fn unfinished(&self, log: &Log, cursor: Cursor) -> Vec<u8> {
+        match self.inserts.front() {
+            Some(first) if self.is_begun() => first.bytes[self.written..self.boundary()].to_vec(),
+            _ => log.pieces(cursor.offset(), log.frame_end(cursor)).collect::<Vec<_>>().concat(),
+        }
+    }
+
+    /// The frames of all inserts of which nothing is written.
+    fn unwritten_frames(&self) -> impl Iterator<Item = &[u8]> {
+        let begins = std::iter::once(self.boundary()).chain(std::iter::repeat(0));
+        let bytes = self.inserts.iter().zip(begins).map(|(insert, begin)| &insert.bytes[begin..]);
+        bytes.flat_map(frames)
     }
 
     /// Makes everything that is to be written private, for a member that leaves the log.
     pub(super) fn detach(&mut self, log: &Log, cursor: Cursor) {
         let bytes = self.pieces(log, cursor).collect::<Vec<_>>().concat();
-        let begun = self.is_begun() || log.frame_end(cursor) != cursor.offset();
-        self.replace(bytes, begun);
+        let rest = self.unfinished(log, cursor).len();
+        self.replace(bytes, rest);
     }
 
     /// Keeps only what is half written, for a member that is too far behind.
     pub(super) fn cut(&mut self, log: &Log, cursor: Cursor) {
-        let bytes = match self.inserts.front() {
-            Some(first) if self.is_begun() => first.bytes[self.written..].to_vec(),
-            _ => log.pieces(cursor.offset(), log.frame_end(cursor)).collect::<Vec<_>>().concat(),
-        };
-        self.replace(bytes, true);
+        let bytes = self.unfinished(log, cursor);
+        let rest = bytes.len();
+        self.replace(bytes, rest);
     }
 
-    /// Whether part of the first insert, or of the frame that it completes, is written.
+    /// Keeps only what is half written, and control frames. Tells how many frames are not kept.
+    pub(super) fn cut_messages(&mut self, log: &Log, cursor: Cursor) -> u64 {
+        let mut bytes = self.unfinished(log, cursor);
+        let (rest, mut skipped) = (bytes.len(), log.frames_from(cursor));
+        for frame in self.unwritten_frames() {
+            if frame::is_control(frame) {
+                bytes.extend_from_slice(frame);
+            } else {
+                skipped += 1;
+            }
+        }
+        self.replace(bytes, rest);
+        skipped
+    }
+
+    /// Whether the first insert begins with the rest of what is half written.
     fn is_begun(&self) -> bool {
-        self.written > 0 || self.begun
+        self.written > 0 || self.rest > 0
     }
 
-    /// From now on `bytes` are all there is, and there is no log.
-    fn replace(&mut self, bytes: Vec<u8>, begun: bool) {
+    /// From now on `bytes` are all there is, the first `rest` of them no whole frame, and there is
+    /// no log.
+    fn replace(&mut self, bytes: Vec<u8>, rest: usize) {
         self.inserts.clear();
-        (self.written, self.size, self.begun) = (0, 0, begun && !bytes.is_empty());
+        (self.written, self.size, self.rest) = (0, 0, rest);
         if !bytes.is_empty() {
             self.append(0, |out| *out = bytes);
         }
@@ -165,11 +236,20 @@ impl Outbox {
     }
 }
 
+/// The whole frames that `bytes` are made of.
+fn frames(mut bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
+    std::iter::from_fn(move || {
+        let (frame, rest) = bytes.split_at_checked(frame::frame_size(bytes)?)?;
+        bytes = rest;
+        Some(frame)
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::protocol::Message;
-    use crate::server::log::Pool;
+    use crate::server::pool::Pool;
 
     /// A log in which a reader waits at the start, and its outbox.
     fn begin() -> (Log, Pool, Cursor, Outbox) {
@@ -263,6 +343,26 @@ mod tests {
         }
         assert!(outbox.inserts[0].bytes.len() <= 300_000);
         assert_eq!(outbox.size(), 100_000 + size_of::<Insert>());
+    }
+
+    #[test]
+    fn control_frames_and_what_is_half_written_outlive_messages() {
+        let (mut log, mut pool, mut cursor, mut outbox) = begin();
+        outbox.append(0, |out| out.extend_from_slice(b"HTTP"));
+        outbox.begin_frames();
+        outbox.append(0, |out| Message::Text("half").encode(out));
+        let cursor_after = outbox.consume(7, cursor);
+        log.advance(&mut cursor, cursor_after, &mut pool);
+        outbox.append(0, |out| frame::encode_frame(frame::Opcode::Ping, b"ping", out));
+        say(&mut log, &mut pool, "logged");
+        outbox.append(log.end(), |out| Message::Text("private").encode(out));
+        outbox.append(log.end(), |out| frame::encode_frame(frame::Opcode::Pong, b"pong", out));
+        assert_eq!(outbox.cut_messages(&log, cursor), 2);
+        let left = |outbox: &Outbox| unwritten(outbox, &Log::default(), Cursor::default());
+        assert_eq!(left(&outbox), "alfpingpong");
+        outbox.append(0, |out| Message::Text("again").encode(out));
+        assert_eq!(outbox.cut_messages(&Log::default(), Cursor::default()), 1);
+        assert_eq!(left(&outbox), "alfpingpong");
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use slab::Slab;
 
+use super::id::ClientId;
 use super::logs::Logs;
 
 /// A room that somebody is in.
@@ -17,6 +18,10 @@ pub(super) struct Room {
     pub(super) dirty: bool,
     /// How many members read the plain log until they can hop to the shared one.
     pub(super) waiting: usize,
+    /// How many members the room waits for, because they are too far behind.
+    pub(super) laggards: usize,
+    /// Members that are not read until it goes on.
+    pub(super) parked: Vec<ClientId>,
 }
 
 /// All rooms, by key and by name.
@@ -43,6 +48,8 @@ impl Rooms {
             members: Vec::new(),
             dirty: false,
             waiting: 0,
+            laggards: 0,
+            parked: Vec::new(),
         });
         self.names.insert(name, key);
         key

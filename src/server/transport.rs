@@ -27,14 +27,23 @@ impl Transport {
         }
     }
 
-    /// Writes the pieces, in one system call, as far as they are taken.
-    pub(super) fn write(&mut self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
-        match (self, pieces) {
-            (_, []) => Ok(0),
-            (Self::Tcp(stream), [piece]) => stream.write(piece),
-            (Self::Tcp(stream), pieces) => stream.write_vectored(pieces),
+    /// Writes the bytes as far as they are taken.
+    pub(super) fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            _ if bytes.is_empty() => Ok(0),
+            Self::Tcp(stream) => stream.write(bytes),
             #[cfg(any(test, fuzzing))]
-            (Self::Pipe(pipe), pieces) => pipe.write(pieces),
+            Self::Pipe(pipe) => pipe.write(&[IoSlice::new(bytes)]),
+        }
+    }
+
+    /// Writes the pieces, in one system call, as far as they are taken.
+    pub(super) fn write_vectored(&mut self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
+        match self {
+            _ if pieces.is_empty() => Ok(0),
+            Self::Tcp(stream) => stream.write_vectored(pieces),
+            #[cfg(any(test, fuzzing))]
+            Self::Pipe(pipe) => pipe.write(pieces),
         }
     }
 

@@ -2,7 +2,7 @@
 
 use townhall::Limits;
 use townhall::protocol::Violation::{
-    InterruptedMessage, MessageTooBig, TooManyEmptyFragments, UnexpectedContinuation,
+    InterruptedMessage, MessageTooBig, TooManyFragments, UnexpectedContinuation,
 };
 
 use crate::peer::{BINARY, CONTINUATION, FIN, PING, Seen, Server, TEXT, frame, see, text};
@@ -46,7 +46,7 @@ fn nothing_is_seen_after_a_failure() {
 }
 
 fn small() -> Server {
-    Server::open(Limits { max_message_bytes: 10, max_empty_fragments: 3, ..Limits::default() })
+    Server::open(Limits { max_message_bytes: 10, max_fragments: 4, ..Limits::default() })
 }
 
 #[test]
@@ -90,5 +90,5 @@ fn fragments_that_carry_nothing_are_counted() {
     }
     assert_eq!(server.seen, []);
     server.take(&frame(CONTINUATION, b""));
-    assert_eq!(server.seen, [Seen::Failed(TooManyEmptyFragments)]);
+    assert_eq!(server.seen, [Seen::Failed(TooManyFragments)]);
 }

@@ -7,7 +7,7 @@ use crate::peer::{
 };
 
 fn limits() -> Limits {
-    Limits { max_message_bytes: 1_000, max_empty_fragments: 2, ..Limits::default() }
+    Limits { max_message_bytes: 1_000, max_fragments: 4, ..Limits::default() }
 }
 
 /// Conversations that end well and badly, each in the bytes of the client.

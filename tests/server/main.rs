@@ -2,8 +2,11 @@
 
 mod callbacks;
 mod departures;
+mod drain;
 mod http;
 mod life;
+mod limits;
+mod policies;
 mod rooms;
 mod slow;
 mod support;

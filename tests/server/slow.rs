@@ -8,12 +8,18 @@ use townhall::{Cause, ClientId, Config, Event, Hub};
 
 use crate::support::{Running, Told, chat, config, frame, read_all};
 
+/// Nobody says too much.
+fn unhurried() -> Config {
+    let most = u32::MAX;
+    Config { max_messages_per_second: most, max_bytes_per_second: most, ..config() }
+}
+
 /// How much the system holds for a peer that does not read is its own business; this is more.
 const FLOOD: usize = 64 << 20;
 
 #[test]
 fn a_member_that_does_not_read_is_closed_and_the_others_miss_nothing() {
-    let server = Running::start(Config { max_backlog_bytes: 16 << 20, ..config() }, chat);
+    let server = Running::start(Config { max_backlog_bytes: 16 << 20, ..unhurried() }, chat);
     let mut deaf = server.raw("/");
     let deaf_id = server.opened();
     let (mut talker, mut listener) = (server.connect("/"), server.connect("/"));
@@ -43,7 +49,7 @@ fn a_client_that_takes_no_echo_is_closed_in_order() {
             hub.send(client, message);
         }
     };
-    let server = Running::start(Config { max_backlog_bytes: 16 << 20, ..config() }, app);
+    let server = Running::start(Config { max_backlog_bytes: 16 << 20, ..unhurried() }, app);
     let mut greedy = server.raw("/");
     server.opened();
     let shout = [frame(0x82, &[1; 60_000]), frame(0x89, b"")].concat();

@@ -6,7 +6,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use townhall::{ClientId, Config, Departure, Event, Hub, Server, Stopper};
+use townhall::{ClientId, Config, Departure, Event, Hub, Response, Server, Stopper};
 use tungstenite::WebSocket;
 use tungstenite::protocol::Message;
 
@@ -24,6 +24,7 @@ pub enum Told {
 /// A running server. It stops when it is dropped.
 pub struct Running {
     pub address: SocketAddr,
+    pub addresses: Vec<SocketAddr>,
     pub stopper: Stopper,
     told: Receiver<Told>,
     thread: Option<JoinHandle<()>>,
@@ -42,13 +43,33 @@ pub fn chat(hub: &mut Hub, client: ClientId, event: Event<'_>) {
     }
 }
 
+/// The chat, and pages that tell what happened and whether the server stops.
+pub fn counting_chat(hub: &mut Hub, client: ClientId, event: Event<'_>) {
+    match event {
+        Event::Request(exchange) => {
+            let stopping = hub.is_stopping().to_string();
+            let counts = hub.counts().to_string();
+            let asked = exchange.request().path() == "/stopping";
+            exchange.respond(Response::text(200, if asked { stopping } else { counts }));
+        }
+        event => chat(hub, client, event),
+    }
+}
+
+/// The whole answer to a plain request.
+pub fn get(server: &Running, path: &str) -> String {
+    let mut stream = server.stream();
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
+    String::from_utf8(read_all(&mut stream)).unwrap()
+}
+
 impl Running {
     pub fn start(
         config: Config,
         mut app: impl FnMut(&mut Hub, ClientId, Event<'_>) + Send + 'static,
     ) -> Self {
         let server = Server::bind(config).unwrap();
-        let (address, stopper) = (server.addresses()[0], server.stopper());
+        let (addresses, stopper) = (server.addresses().to_vec(), server.stopper());
         let (teller, told) = channel();
         let thread = thread::spawn(move || {
             let app = |hub: &mut Hub, client: ClientId, event: Event<'_>| {
@@ -57,7 +78,7 @@ impl Running {
             };
             server.run(app).unwrap();
         });
-        Self { address, stopper, told, thread: Some(thread) }
+        Self { address: addresses[0], addresses, stopper, told, thread: Some(thread) }
     }
 
     /// The next thing that the application is told.

@@ -1,12 +1,16 @@
 //! The command line.
 
-use std::net::SocketAddr;
-use std::time::Duration;
+mod limits;
+mod times;
+
+use std::net::{IpAddr, SocketAddr};
 
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser, ValueEnum};
+use limits::LimitFlags;
 use log::LevelFilter;
-use townhall::{Config, Deflate, Limits, Origins};
+use times::TimeFlags;
+use townhall::{Config, Deflate, IpNet, Origins, Slow};
 
 /// A WebSocket server in which everyone in a room hears everyone.
 ///
@@ -60,50 +64,21 @@ pub struct Flags {
     #[arg(default_value_t = Deflate::default().threshold_bytes)]
     deflate_threshold_bytes: usize,
 
-    /// The longest message in bytes; a longer one closes its connection with 1009
-    #[arg(long, value_name = "BYTES", env = "TOWNHALL_MAX_MESSAGE_BYTES")]
-    #[arg(default_value_t = Limits::default().max_message_bytes)]
-    max_message_bytes: usize,
+    /// Believe the X-Forwarded-For of proxies in this network, such as 10.0.0.0/8, and do not hold
+    /// them to the limits of one address. May be given several times
+    #[arg(long, value_name = "NETWORK", env = "TOWNHALL_TRUSTED_PROXY", value_delimiter = ',')]
+    #[arg(default_value = "127.0.0.0/8,::1", value_parser = network)]
+    trusted_proxy: Vec<IpNet>,
 
-    /// The most connections at once; the next is answered with 503
-    #[arg(long, value_name = "N", env = "TOWNHALL_MAX_CONNECTIONS")]
-    #[arg(default_value_t = Config::default().max_connections)]
-    max_connections: usize,
+    /// What becomes of a member that is too far behind its room
+    #[arg(long, env = "TOWNHALL_SLOW", value_enum, default_value_t = SlowFlag::Close)]
+    slow: SlowFlag,
 
-    /// The most bytes that a member may be behind its room, before it is closed with 1013.
-    /// Twice the longest message by default
-    #[arg(long, value_name = "BYTES", env = "TOWNHALL_MAX_BACKLOG_BYTES")]
-    max_backlog_bytes: Option<usize>,
+    #[command(flatten)]
+    limits: LimitFlags,
 
-    /// How long a client may take for the head of its request, in seconds
-    #[arg(long, value_name = "SECONDS", env = "TOWNHALL_HANDSHAKE_TIMEOUT_SECONDS")]
-    #[arg(default_value_t = Config::default().handshake_timeout.as_secs())]
-    handshake_timeout_seconds: u64,
-
-    /// How long a client may be silent before it is sent a ping, in seconds
-    #[arg(long, value_name = "SECONDS", env = "TOWNHALL_PING_INTERVAL_SECONDS")]
-    #[arg(default_value_t = Config::default().ping_interval.as_secs())]
-    ping_interval_seconds: u64,
-
-    /// How long it may stay silent after that, in seconds
-    #[arg(long, value_name = "SECONDS", env = "TOWNHALL_PONG_TIMEOUT_SECONDS")]
-    #[arg(default_value_t = Config::default().pong_timeout.as_secs())]
-    pong_timeout_seconds: u64,
-
-    /// How long a client may take nothing of what there is for it, in seconds
-    #[arg(long, value_name = "SECONDS", env = "TOWNHALL_WRITE_TIMEOUT_SECONDS")]
-    #[arg(default_value_t = Config::default().write_timeout.as_secs())]
-    write_timeout_seconds: u64,
-
-    /// How long a client may take to answer a close frame, in seconds
-    #[arg(long, value_name = "SECONDS", env = "TOWNHALL_CLOSE_TIMEOUT_SECONDS")]
-    #[arg(default_value_t = Config::default().close_timeout.as_secs())]
-    close_timeout_seconds: u64,
-
-    /// How long to wait for clients after a signal to stop, in seconds
-    #[arg(long, value_name = "SECONDS", env = "TOWNHALL_DRAIN_TIMEOUT_SECONDS")]
-    #[arg(default_value_t = Config::default().drain_timeout.as_secs())]
-    drain_timeout_seconds: u64,
+    #[command(flatten)]
+    times: TimeFlags,
 
     /// What to log: connections at debug, refusals and their reasons at info, never what is said
     #[arg(long, value_name = "LEVEL", env = "TOWNHALL_LOG_LEVEL", default_value_t = LevelFilter::Info)]
@@ -129,6 +104,33 @@ pub enum Mode {
     Echo,
 }
 
+/// What becomes of a member that is too far behind its room.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum SlowFlag {
+    /// It is closed with 1013
+    Close,
+    /// It misses what it has not got
+    Drop,
+    /// Nobody in its room is read until it has caught up; for members that are trusted
+    Pause,
+}
+
+impl From<SlowFlag> for Slow {
+    fn from(flag: SlowFlag) -> Self {
+        match flag {
+            SlowFlag::Close => Self::Close,
+            SlowFlag::Drop => Self::Drop,
+            SlowFlag::Pause => Self::Pause,
+        }
+    }
+}
+
+/// A network, or a single address.
+fn network(text: &str) -> Result<IpNet, String> {
+    let address = |_| text.parse::<IpAddr>().map(IpNet::from);
+    text.parse().or_else(address).map_err(|_| "neither an address nor a network".into())
+}
+
 impl Flags {
     /// Reads the command line and the environment.
     ///
@@ -145,23 +147,18 @@ impl Flags {
 
     /// The configuration that the flags ask for.
     pub fn config(&self) -> Config {
-        let limits = Limits { max_message_bytes: self.max_message_bytes, ..Limits::default() };
-        let twice = self.max_message_bytes.saturating_mul(2);
-        Config {
+        let mut config = Config {
             listen: self.listen.clone(),
             subprotocols: self.subprotocol.clone(),
             origins: self.origins(),
             deflate: (self.deflate == Switch::On).then(|| self.deflate()),
-            max_connections: self.max_connections,
-            max_backlog_bytes: self.max_backlog_bytes.unwrap_or(twice),
-            limits,
-            handshake_timeout: Duration::from_secs(self.handshake_timeout_seconds),
-            ping_interval: Duration::from_secs(self.ping_interval_seconds),
-            pong_timeout: Duration::from_secs(self.pong_timeout_seconds),
-            write_timeout: Duration::from_secs(self.write_timeout_seconds),
-            close_timeout: Duration::from_secs(self.close_timeout_seconds),
-            drain_timeout: Duration::from_secs(self.drain_timeout_seconds),
-        }
+            trusted_proxies: self.trusted_proxy.clone(),
+            slow: self.slow.into(),
+            ..Config::default()
+        };
+        self.limits.set(&mut config);
+        self.times.set(&mut config);
+        config
     }
 
     fn origins(&self) -> Origins {

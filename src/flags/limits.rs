@@ -1,0 +1,104 @@
+//! How much is taken of anybody.
+
+use clap::Args;
+use townhall::{Config, Limits};
+
+/// The limits in bytes, in numbers, and per second.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Limits")]
+pub struct LimitFlags {
+    /// The longest head of a request in bytes; a longer one is answered with 431
+    #[arg(long, value_name = "BYTES", env = "TOWNHALL_MAX_HEAD_BYTES")]
+    #[arg(default_value_t = Limits::default().max_head_bytes)]
+    max_head_bytes: usize,
+
+    /// The most header fields of a request; one with more is answered with 431
+    #[arg(long, value_name = "N", env = "TOWNHALL_MAX_HEADERS")]
+    #[arg(default_value_t = Limits::default().max_headers)]
+    max_headers: usize,
+
+    /// The longest message in bytes; a longer one closes its connection with 1009
+    #[arg(long, value_name = "BYTES", env = "TOWNHALL_MAX_MESSAGE_BYTES")]
+    #[arg(default_value_t = Limits::default().max_message_bytes)]
+    max_message_bytes: usize,
+
+    /// The most fragments of a message; one with more closes its connection with 1008
+    #[arg(long, value_name = "N", env = "TOWNHALL_MAX_FRAGMENTS")]
+    #[arg(default_value_t = Limits::default().max_fragments)]
+    max_fragments: u32,
+
+    /// The most bytes of messages that have not arrived whole, over all connections; who exceeds it
+    /// is closed with 1013. 16 times the longest message by default
+    #[arg(long, value_name = "BYTES", env = "TOWNHALL_MAX_INCOMPLETE_BYTES")]
+    max_incomplete_bytes: Option<usize>,
+
+    /// The most connections at once; the next is answered with 503
+    #[arg(long, value_name = "N", env = "TOWNHALL_MAX_CONNECTIONS")]
+    #[arg(default_value_t = Config::default().max_connections)]
+    max_connections: usize,
+
+    /// The most connections from one address; the next is answered with 429
+    #[arg(long, value_name = "N", env = "TOWNHALL_MAX_CONNECTIONS_PER_ADDRESS")]
+    #[arg(default_value_t = Config::default().max_connections_per_address)]
+    max_connections_per_address: u32,
+
+    /// The most new connections from one address in a second; the next is answered with 429
+    #[arg(long, value_name = "N", env = "TOWNHALL_MAX_NEW_CONNECTIONS_PER_SECOND")]
+    #[arg(default_value_t = Config::default().max_new_connections_per_second, value_parser = clap::value_parser!(u32).range(1..))]
+    max_new_connections_per_second: u32,
+
+    /// The most messages that a connection may say in a second; who says more is read later, and
+    /// closed with 1008 when that does not help
+    #[arg(long, value_name = "N", env = "TOWNHALL_MAX_MESSAGES_PER_SECOND")]
+    #[arg(default_value_t = Config::default().max_messages_per_second, value_parser = clap::value_parser!(u32).range(1..))]
+    max_messages_per_second: u32,
+
+    /// The most bytes that a connection may say in a second; the same
+    #[arg(long, value_name = "BYTES", env = "TOWNHALL_MAX_BYTES_PER_SECOND")]
+    #[arg(default_value_t = Config::default().max_bytes_per_second, value_parser = clap::value_parser!(u32).range(1..))]
+    max_bytes_per_second: u32,
+
+    /// The most rooms at once; the next is refused with 503
+    #[arg(long, value_name = "N", env = "TOWNHALL_MAX_ROOMS")]
+    #[arg(default_value_t = Config::default().max_rooms)]
+    max_rooms: usize,
+
+    /// The longest name of a room in bytes; a longer one is answered with 414
+    #[arg(long, value_name = "BYTES", env = "TOWNHALL_MAX_ROOM_NAME_BYTES")]
+    #[arg(default_value_t = Config::default().max_room_name_bytes)]
+    max_room_name_bytes: usize,
+
+    /// The most bytes that a member may be behind its room; --slow says what follows. Twice the
+    /// longest message by default
+    #[arg(long, value_name = "BYTES", env = "TOWNHALL_MAX_BACKLOG_BYTES")]
+    max_backlog_bytes: Option<usize>,
+
+    /// The most bytes that are kept for all members that are behind; over it, those furthest behind
+    /// are closed with 1013. 64 times the longest message by default
+    #[arg(long, value_name = "BYTES", env = "TOWNHALL_MAX_TOTAL_BACKLOG_BYTES")]
+    max_total_backlog_bytes: Option<usize>,
+}
+
+impl LimitFlags {
+    /// Sets the limits in a configuration. Those that hold messages grow with the longest one.
+    pub fn set(&self, config: &mut Config) {
+        let message = self.max_message_bytes;
+        let times = |limit: Option<usize>, n| limit.unwrap_or(message.saturating_mul(n));
+        config.limits = Limits {
+            max_head_bytes: self.max_head_bytes,
+            max_headers: self.max_headers,
+            max_message_bytes: message,
+            max_fragments: self.max_fragments,
+        };
+        config.max_incomplete_bytes = times(self.max_incomplete_bytes, 16);
+        config.max_connections = self.max_connections;
+        config.max_connections_per_address = self.max_connections_per_address;
+        config.max_new_connections_per_second = self.max_new_connections_per_second;
+        config.max_messages_per_second = self.max_messages_per_second;
+        config.max_bytes_per_second = self.max_bytes_per_second;
+        config.max_rooms = self.max_rooms;
+        config.max_room_name_bytes = self.max_room_name_bytes;
+        config.max_backlog_bytes = times(self.max_backlog_bytes, 2);
+        config.max_total_backlog_bytes = times(self.max_total_backlog_bytes, 64);
+    }
+}

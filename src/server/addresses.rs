@@ -1,0 +1,214 @@
+//! Where clients come from, and how many from one place.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, SocketAddr};
+use std::num::NonZeroU64;
+
+use super::deadlines::Tick;
+use super::hub::Hub;
+use super::id::ClientId;
+use super::pace::Arrivals;
+use crate::config::Config;
+use crate::protocol::{Refusal, Request};
+
+/// How many connections beyond the limit get an answer; the next are dropped without one, so that
+/// refusing them does not take the places that the limit keeps.
+const ANSWERED_BEYOND: u32 = 16;
+
+/// How many places are remembered before those that nobody comes from are looked for.
+const MIN_SWEEP: usize = 1024;
+
+/// Where somebody comes from: an IPv4 address, or an IPv6 network of 64 bits, which is what one
+/// subscriber gets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct Place(NonZeroU64);
+
+impl Place {
+    fn of(address: IpAddr) -> Self {
+        let bits = match address.to_canonical() {
+            // Not the beginning of any IPv6 address that is in use.
+            IpAddr::V4(address) => 0xffff << 32 | u64::from(address.to_bits()),
+            IpAddr::V6(address) => (address.to_bits() >> 64) as u64,
+        };
+        Self(NonZeroU64::new(bits).unwrap_or(NonZeroU64::MIN))
+    }
+
+    /// The place of a peer, if the limits of a single address bind it.
+    pub(super) fn of_peer(address: IpAddr, config: &Config) -> Option<Self> {
+        (!is_trusted(address, config)).then(|| Self::of(address))
+    }
+
+    /// The place that a trusted proxy tells: the last address in `X-Forwarded-For` that is not a
+    /// trusted proxy itself. What stands before it, anybody can have written.
+    pub(super) fn of_forwarded(request: &Request<'_>, config: &Config) -> Option<Self> {
+        let hops: Vec<_> = request.list("X-Forwarded-For").collect();
+        let mut addresses = hops.into_iter().rev().map_while(parse);
+        addresses.find(|&address| !is_trusted(address, config)).map(Self::of)
+    }
+}
+
+fn is_trusted(address: IpAddr, config: &Config) -> bool {
+    config.trusted_proxies.iter().any(|network| network.contains(&address.to_canonical()))
+}
+
+/// An address, which some proxies write with brackets, some with a port.
+fn parse(hop: &str) -> Option<IpAddr> {
+    let bare = hop.trim_start_matches('[').trim_end_matches(']');
+    let with_port = || hop.parse::<SocketAddr>().map(|address| address.ip());
+    bare.parse().or_else(|_| with_port()).ok()
+}
+
+/// What becomes of somebody who comes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Entrance {
+    /// It is served.
+    Admitted,
+    /// It is told that it is one too many.
+    Refused,
+    /// It gets no answer.
+    Dropped,
+}
+
+/// Everybody who is there or was there just now, by where they come from.
+#[derive(Debug, Default)]
+pub(super) struct Addresses {
+    places: HashMap<Place, Visitors>,
+    /// How many places there were after the last sweep.
+    swept: usize,
+}
+
+#[derive(Debug, Default)]
+struct Visitors {
+    connections: u32,
+    arrivals: Arrivals,
+}
+
+impl Addresses {
+    /// Takes one more connection in, or tells that it is one too many. One that is refused counts
+    /// until it [leaves](Self::leave), too.
+    pub(super) fn enter(&mut self, place: Place, now: Tick, config: &Config) -> Entrance {
+        self.sweep(now);
+        let visitors = self.places.entry(place).or_default();
+        let max = config.max_connections_per_address;
+        if visitors.connections >= max.saturating_add(ANSWERED_BEYOND) {
+            return Entrance::Dropped;
+        }
+        visitors.connections += 1;
+        let has_room = visitors.connections <= max;
+        if has_room && visitors.arrivals.admit(now, config.max_new_connections_per_second) {
+            Entrance::Admitted
+        } else {
+            Entrance::Refused
+        }
+    }
+
+    /// Lets one go.
+    pub(super) fn leave(&mut self, place: Place) {
+        if let Some(visitors) = self.places.get_mut(&place) {
+            visitors.connections -= 1;
+        }
+    }
+
+    /// Forgets the places that nobody comes from, when there are twice as many as last time.
+    fn sweep(&mut self, now: Tick) {
+        if self.places.len() < MIN_SWEEP.max(2 * self.swept) {
+            return;
+        }
+        self.places
+            .retain(|_, visitors| visitors.connections > 0 || !visitors.arrivals.are_over(now));
+        self.swept = self.places.len();
+    }
+}
+
+impl Hub {
+    /// Takes in a client that comes through a trusted proxy, by the address that the proxy tells.
+    ///
+    /// # Errors
+    /// It is one too many.
+    pub(super) fn enter_forwarded(
+        &mut self,
+        id: ClientId,
+        request: &Request<'_>,
+    ) -> Result<(), Refusal> {
+        let Self { clients, addresses, tick, config, .. } = self;
+        let Some(client) = clients.get_mut(id.key()).filter(|client| client.place.is_none()) else {
+            return Ok(());
+        };
+        let Some(place) = Place::of_forwarded(request, config) else { return Ok(()) };
+        let entrance = addresses.enter(place, *tick, config);
+        if entrance == Entrance::Refused {
+            addresses.leave(place);
+        }
+        if entrance != Entrance::Admitted {
+            return Err(Refusal::TooManyFromAddress);
+        }
+        client.place = Some(place);
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn place(address: &str) -> Place {
+        Place::of(address.parse().unwrap())
+    }
+
+    fn forwarded(value: &str) -> Option<Place> {
+        let head = format!("GET / HTTP/1.1\r\nHost: a\r\nX-Forwarded-For: {value}\r\n\r\n");
+        let request = Request::parse(head.as_bytes(), 10).unwrap();
+        let trusted_proxies = vec!["10.0.0.0/8".parse().unwrap()];
+        Place::of_forwarded(&request, &Config { trusted_proxies, ..Config::default() })
+    }
+
+    #[test]
+    fn one_subscriber_is_one_place() {
+        assert_eq!(place("192.0.2.1"), place("::ffff:192.0.2.1"));
+        assert_ne!(place("192.0.2.1"), place("192.0.2.2"));
+        assert_eq!(place("2001:db8::1"), place("2001:db8::ffff:1"));
+        assert_ne!(place("2001:db8::1"), place("2001:db8:0:1::1"));
+    }
+
+    #[test]
+    fn only_what_a_trusted_proxy_added_is_believed() {
+        let client = Some(place("192.0.2.1"));
+        assert_eq!(forwarded("192.0.2.1"), client);
+        assert_eq!(forwarded("198.51.100.7, 192.0.2.1, 10.1.1.1"), client);
+        assert_eq!(forwarded("forged\", 192.0.2.1:4711"), client);
+        assert_eq!(forwarded("[2001:db8::1]:80, 10.0.0.1"), Some(place("2001:db8::1")));
+        assert_eq!(forwarded("[2001:db8::1]"), Some(place("2001:db8::1")));
+        assert_eq!(forwarded("192.0.2.1, unknown"), None);
+        assert_eq!(forwarded("10.0.0.1"), None);
+    }
+
+    #[test]
+    fn a_place_has_its_limit_and_others_do_not_feel_it() {
+        let config = Config { max_connections_per_address: 2, ..Config::default() };
+        let (now, mut addresses) = (Tick::default(), Addresses::default());
+        let (here, there) = (place("192.0.2.1"), place("192.0.2.2"));
+        let mut enter = |count| (0..count).map(|_| addresses.enter(here, now, &config)).last();
+        assert_eq!(enter(2), Some(Entrance::Admitted));
+        assert_eq!(enter(ANSWERED_BEYOND), Some(Entrance::Refused));
+        assert_eq!(enter(1), Some(Entrance::Dropped));
+        assert_eq!(addresses.enter(there, now, &config), Entrance::Admitted);
+        (0..=ANSWERED_BEYOND).for_each(|_| addresses.leave(here));
+        assert_eq!(addresses.enter(here, now, &config), Entrance::Admitted);
+    }
+
+    #[test]
+    fn places_are_forgotten_when_nobody_comes_any_more() {
+        let (config, mut addresses) = (Config::default(), Addresses::default());
+        let stays = place("192.0.2.1");
+        addresses.enter(stays, Tick::default(), &config);
+        for number in 1..MIN_SWEEP as u32 {
+            let place = Place::of(IpAddr::from(number.to_be_bytes()));
+            addresses.enter(place, Tick::default(), &config);
+            addresses.leave(place);
+        }
+        addresses.enter(stays, Tick::default().after(Duration::from_secs(2)), &config);
+        assert_eq!(addresses.places.len(), 1);
+    }
+}

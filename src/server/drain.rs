@@ -1,0 +1,99 @@
+//! Stopping: everybody is closed, but not everybody at once.
+
+use std::time::{Duration, Instant};
+
+use super::departure::Cause;
+use super::hub::Hub;
+use super::id::ClientId;
+
+/// How many are closed without a delay.
+const AT_ONCE: usize = 100;
+
+/// How long to wait before the next ones are closed.
+const STEP: Duration = Duration::from_millis(50);
+
+/// In place of a time that is too far away to be told.
+const FOREVER: Duration = Duration::from_secs(1 << 32);
+
+/// A server's last moments.
+#[derive(Debug)]
+pub(super) struct Drain {
+    begin: Instant,
+    /// The time to end at, whoever is still there.
+    deadline: Instant,
+    /// Who is to be closed, in order.
+    clients: Vec<ClientId>,
+    closed: usize,
+}
+
+impl Drain {
+    /// Begins: those who have not asked for anything yet are dropped.
+    pub(super) fn begin(hub: &mut Hub) -> Self {
+        hub.stopping = true;
+        let (opened, others): (Vec<_>, Vec<_>) =
+            hub.ids().into_iter().partition(|&id| hub.get(id).is_some_and(|client| client.opened));
+        for id in others {
+            if hub.get(id).is_some_and(|client| client.connection.is_handshaking()) {
+                hub.lose(id);
+            }
+        }
+        let deadline = hub.now.checked_add(hub.config.drain_timeout);
+        let deadline = deadline.unwrap_or(hub.now + FOREVER);
+        Self { begin: hub.now, deadline, clients: opened, closed: 0 }
+    }
+
+    /// Ends it now.
+    pub(super) fn hurry(&mut self, hub: &Hub) {
+        self.deadline = hub.now;
+    }
+
+    /// Closes those whose time has come.
+    pub(super) fn step(&mut self, hub: &mut Hub) {
+        let spread = hub.config.drain_spread.min(hub.config.drain_timeout / 2);
+        let due = self.due(hub.now, spread);
+        for &id in &self.clients[self.closed.min(due)..due] {
+            let code = hub.config.drain_code;
+            hub.close_because(id, code, "the server stops", Cause::Shutdown);
+        }
+        self.closed = self.closed.max(due);
+    }
+
+    /// How many are to be closed by now.
+    fn due(&self, now: Instant, spread: Duration) -> usize {
+        let elapsed = now.saturating_duration_since(self.begin);
+        let all = self.clients.len();
+        if elapsed >= spread {
+            return all;
+        }
+        let part = elapsed.as_secs_f64() / spread.as_secs_f64();
+        all.min(AT_ONCE.max((all as f64 * part) as usize))
+    }
+
+    /// How long the event loop may sleep.
+    pub(super) fn timeout(&self, now: Instant) -> Duration {
+        let rest = self.deadline.saturating_duration_since(now);
+        if self.closed < self.clients.len() { rest.min(STEP) } else { rest }
+    }
+
+    /// Whether everybody has left, or the time is over.
+    pub(super) fn is_over(&self, hub: &Hub) -> bool {
+        hub.client_count() == 0 || hub.now >= self.deadline
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn few_are_closed_at_once_and_many_over_time() {
+        let begin = Instant::now();
+        let due = |count: usize, milliseconds| {
+            let clients = (0..count).map(|key| ClientId::new(key, 1)).collect();
+            let drain = Drain { begin, deadline: begin, clients, closed: 0 };
+            drain.due(begin + Duration::from_millis(milliseconds), Duration::from_secs(2))
+        };
+        assert_eq!([due(100, 0), due(0, 0)], [100, 0]);
+        assert_eq!([due(1_000, 0), due(1_000, 1_000), due(1_000, 2_000)], [100, 500, 1_000]);
+    }
+}

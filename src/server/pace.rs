@@ -1,0 +1,131 @@
+//! How much may be taken in a second.
+
+use std::time::Duration;
+
+use super::deadlines::Tick;
+use crate::config::Config;
+
+/// The longest that a connection is not read at a stretch, however much it said.
+const MAX_PAUSE: Duration = Duration::from_secs(1);
+
+/// A leaky bucket: it fills with what is taken, and leaks at a rate. Its level is the time in
+/// seconds that it takes to run empty.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Bucket(f32);
+
+impl Bucket {
+    fn leak(&mut self, seconds: f32) {
+        self.0 = (self.0 - seconds).max(0.0);
+    }
+
+    fn fill(&mut self, amount: f32, per_second: u32) {
+        self.0 += amount / per_second as f32;
+    }
+}
+
+/// How fast one address connects.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Arrivals {
+    bucket: Bucket,
+    at: Tick,
+}
+
+impl Arrivals {
+    /// Takes one more if no more than `per_second` came within a second.
+    pub(super) fn admit(&mut self, now: Tick, per_second: u32) -> bool {
+        self.leak(now);
+        let mut bucket = self.bucket;
+        bucket.fill(1.0, per_second);
+        // A little more, for what gets lost in rounding.
+        let admitted = bucket.0 <= 1.0 + 0.5 / per_second as f32;
+        if admitted {
+            self.bucket = bucket;
+        }
+        admitted
+    }
+
+    /// Whether those who came do not count any more.
+    pub(super) fn are_over(&mut self, now: Tick) -> bool {
+        self.leak(now);
+        self.bucket.0 == 0.0
+    }
+
+    fn leak(&mut self, now: Tick) {
+        self.bucket.leak(now.seconds_since(self.at));
+        self.at = now;
+    }
+}
+
+/// How fast one connection speaks.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Pace {
+    messages: Bucket,
+    bytes: Bucket,
+    at: Tick,
+}
+
+impl Pace {
+    /// Counts what was said, and tells for how long nothing should be read because it was too
+    /// much.
+    pub(super) fn count(
+        &mut self,
+        messages: usize,
+        bytes: usize,
+        now: Tick,
+        config: &Config,
+    ) -> Option<Duration> {
+        let elapsed = now.seconds_since(self.at);
+        self.at = now;
+        self.messages.leak(elapsed);
+        self.bytes.leak(elapsed);
+        self.messages.fill(messages as f32, config.max_messages_per_second);
+        self.bytes.fill(bytes as f32, config.max_bytes_per_second);
+        let excess = (self.messages.0 - 1.0).max(self.bytes.0 - burst_seconds(config));
+        (excess > 0.0).then(|| Duration::from_secs_f32(excess.min(MAX_PAUSE.as_secs_f32())))
+    }
+}
+
+/// The time that the rate allows for what may be said at once: a second's worth, or the longest
+/// message.
+fn burst_seconds(config: &Config) -> f32 {
+    (config.limits.max_message_bytes as f32 / config.max_bytes_per_second as f32).max(1.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn after(seconds: u64) -> Tick {
+        Tick::default().after(Duration::from_secs(seconds))
+    }
+
+    #[test]
+    fn an_address_gets_as_many_connections_as_a_second_allows() {
+        let mut arrivals = Arrivals::default();
+        let mut come = |now, count| (0..count).filter(|_| arrivals.admit(now, 100)).count();
+        assert_eq!(come(Tick::default(), 1_000), 100);
+        assert_eq!(come(after(1), 1_000), 100);
+        assert_eq!((come(after(100), 40), come(after(100), 70)), (40, 60));
+        assert!(!arrivals.are_over(after(100)));
+        assert!(arrivals.are_over(after(101)));
+    }
+
+    #[test]
+    fn a_connection_pauses_as_long_as_it_said_too_much() {
+        let config = Config { max_messages_per_second: 10, ..Config::default() };
+        let mut pace = Pace::default();
+        assert_eq!(pace.count(10, 0, Tick::default(), &config), None);
+        let pause = pace.count(5, 0, Tick::default(), &config).unwrap();
+        assert_eq!(pause.as_secs_f32(), 0.5);
+        assert_eq!(pace.count(0, 0, after(1), &config), None);
+        assert_eq!(pace.count(1_000_000, 0, after(1), &config), Some(MAX_PAUSE));
+    }
+
+    #[test]
+    fn one_message_may_be_as_long_as_it_may_be() {
+        let config = Config { max_bytes_per_second: 1_000, ..Config::default() };
+        let mut pace = Pace::default();
+        assert_eq!(pace.count(1, 16 << 20, Tick::default(), &config), None);
+        assert!(pace.count(1, 1_000, Tick::default(), &config).is_some());
+    }
+}

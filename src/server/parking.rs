@@ -1,0 +1,119 @@
+//! Who is not read for a while: who says too much, and everybody in a room that waits for a member.
+
+use std::mem;
+use std::time::Duration;
+
+use super::departure::Cause;
+use super::hub::Hub;
+use super::id::ClientId;
+use crate::protocol::CloseCode;
+
+impl Hub {
+    /// Counts what was read of a client, and tells whether the rest is to be read later because it
+    /// is too much. `drained` tells that there is no rest.
+    pub(super) fn count_said(
+        &mut self,
+        id: ClientId,
+        messages: usize,
+        bytes: usize,
+        drained: bool,
+    ) -> bool {
+        let Self { clients, config, tick, .. } = self;
+        let Some(client) = clients.get_mut(id.key()).filter(|client| client.id == id) else {
+            return false;
+        };
+        if messages > 0 {
+            client.note_life(*tick);
+        }
+        let pause = client.pace.count(messages, bytes, *tick, config);
+        client.throttled.take_if(|_| drained && pause.is_none());
+        let change = client.recount_incomplete();
+        if change != 0 {
+            self.count_incomplete(id, change);
+        }
+        pause.is_some_and(|pause| self.throttle(id, pause))
+    }
+
+    fn throttle(&mut self, id: ClientId, pause: Duration) -> bool {
+        let (now, timeout) = (self.tick, self.config.throttle_timeout);
+        let client = self.get_mut(id).filter(|client| client.connection.is_open());
+        let Some(client) = client else { return false };
+        let first = client.throttled.is_none();
+        let since = *client.throttled.get_or_insert(now);
+        if !first && since.after(timeout) <= now {
+            let reason = "you say too much in a second";
+            self.close_because(id, CloseCode::POLICY_VIOLATION, reason, Cause::TooFast);
+            return false;
+        }
+        client.parked = true;
+        self.counts.throttled += u64::from(first);
+        self.resumptions.remind(id, now.after(pause));
+        true
+    }
+
+    /// Looks at those who said too much and have paused.
+    pub(super) fn resume_due(&mut self) {
+        let due = self.resumptions.due(self.tick);
+        self.resumed.extend(due);
+    }
+
+    /// Lets a client's room, or the client itself where it is in none, wait until the client has
+    /// caught up.
+    pub(super) fn hold(&mut self, id: ClientId) {
+        let Some(client) = self.get_mut(id).filter(|client| !client.lagging) else { return };
+        client.lagging = true;
+        let seat = client.seat;
+        self.laggards += 1;
+        self.counts.paused += 1;
+        if let Some(room) = seat.and_then(|seat| self.rooms.get_mut(seat.room)) {
+            room.laggards += 1;
+        }
+    }
+
+    /// Ends that.
+    pub(super) fn release(&mut self, id: ClientId) {
+        let Some(client) = self.get_mut(id).filter(|client| client.lagging) else { return };
+        client.lagging = false;
+        let seat = client.seat;
+        self.laggards -= 1;
+        self.resumed.push(id);
+        if let Some(room) = seat.and_then(|seat| self.rooms.get_mut(seat.room)) {
+            room.laggards -= 1;
+            if room.laggards == 0 {
+                self.resumed.append(&mut room.parked);
+            }
+        }
+    }
+
+    /// Whether some room waits for a member.
+    pub(super) fn is_held_up(&self) -> bool {
+        self.laggards > 0
+    }
+
+    /// Whether a client is to be read later because its room waits.
+    pub(super) fn park_while_held(&mut self, id: ClientId) -> bool {
+        let Self { clients, rooms, .. } = self;
+        let client = clients.get_mut(id.key()).filter(|client| client.id == id);
+        let Some(client) = client.filter(|client| client.connection.is_open()) else {
+            return false;
+        };
+        match client.seat.and_then(|seat| rooms.get_mut(seat.room)) {
+            Some(room) if room.laggards > 0 => {
+                room.parked.push(id);
+                client.parked = true;
+            }
+            Some(_) => {}
+            None => client.parked = client.lagging,
+        }
+        client.parked
+    }
+
+    /// The clients that may be read again.
+    pub(super) fn take_resumed(&mut self) -> Vec<ClientId> {
+        let mut resumed = mem::take(&mut self.resumed);
+        resumed.retain(|&id| {
+            self.get_mut(id).is_some_and(|client| mem::replace(&mut client.parked, false))
+        });
+        resumed
+    }
+}

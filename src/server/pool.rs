@@ -1,0 +1,59 @@
+//! Memory that is needed for a moment, over and over again.
+
+use super::outbox::Outbox;
+
+/// The size of a segment in bytes. A busy room fills and frees segments all the time, so that two
+/// of them fit into a core's cache; a frame that is longer gets a segment of its own.
+const SEGMENT_BYTES: usize = 64 << 10;
+
+/// The most segments that are kept for reuse, over all rooms.
+const MAX_SPARE_SEGMENTS: usize = 16;
+
+/// The most outboxes that are kept for reuse, over all clients.
+const MAX_SPARE_OUTBOXES: usize = 256;
+
+/// Where all logs have their segments from, and all clients their outboxes.
+#[derive(Debug, Default)]
+pub(crate) struct Pool {
+    /// Segments that no log needs at the moment.
+    segments: Vec<Vec<u8>>,
+    /// The bytes of the segments that some log has.
+    held: usize,
+    /// Empty ones.
+    outboxes: Vec<Box<Outbox>>,
+}
+
+impl Pool {
+    /// The memory in bytes that all logs take.
+    pub(crate) fn held(&self) -> usize {
+        self.held
+    }
+
+    /// An empty buffer that holds `size` bytes without growing.
+    pub(super) fn take_segment(&mut self, size: usize) -> Vec<u8> {
+        let spare = self.segments.pop_if(|_| size <= SEGMENT_BYTES);
+        let bytes = spare.unwrap_or_else(|| Vec::with_capacity(size.max(SEGMENT_BYTES)));
+        self.held += bytes.capacity();
+        bytes
+    }
+
+    pub(super) fn put_segment(&mut self, mut bytes: Vec<u8>) {
+        self.held -= bytes.capacity();
+        if bytes.capacity() == SEGMENT_BYTES && self.segments.len() < MAX_SPARE_SEGMENTS {
+            bytes.clear();
+            self.segments.push(bytes);
+        }
+    }
+
+    /// An empty outbox.
+    pub(super) fn take_outbox(&mut self) -> Box<Outbox> {
+        self.outboxes.pop().unwrap_or_default()
+    }
+
+    /// Takes an empty outbox back.
+    pub(super) fn put_outbox(&mut self, outbox: Box<Outbox>) {
+        if self.outboxes.len() < MAX_SPARE_OUTBOXES {
+            self.outboxes.push(outbox);
+        }
+    }
+}

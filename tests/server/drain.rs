@@ -1,0 +1,57 @@
+//! A server that was told to stop.
+
+use std::io::Write;
+use std::time::{Duration, Instant};
+
+use townhall::{CloseCode, Config};
+
+use crate::support::{
+    Client, PATIENCE, Running, chat, config, counting_chat, get, read_head, request,
+};
+
+/// Connects so many, and waits until they have opened.
+fn crowd(server: &Running, size: usize) -> Vec<Client> {
+    let crowd: Vec<_> = (0..size).map(|_| server.connect("/")).collect();
+    crowd.iter().for_each(|_| _ = server.opened());
+    crowd
+}
+
+#[test]
+fn many_are_not_closed_all_at_once() {
+    let drain_spread = Duration::from_secs(2);
+    let drain_timeout = 2 * drain_spread;
+    let drain_code = CloseCode::SERVICE_RESTART;
+    let config = Config { drain_spread, drain_timeout, drain_code, ..config() };
+    let server = Running::start(config, chat);
+    let mut clients = crowd(&server, 200);
+    let begin = Instant::now();
+    server.stopper.stop();
+    let mut times = Vec::new();
+    for client in &mut clients {
+        assert_eq!(client.hear_close(), (1012, "the server stops".into()));
+        times.push(begin.elapsed());
+    }
+    assert!(times[199] - times[99] > drain_spread / 4, "{:?} and {:?}", times[99], times[199]);
+    clients.into_iter().for_each(Client::end);
+    assert_eq!(server.join().len(), 200);
+}
+
+#[test]
+fn until_everybody_has_left_requests_are_answered_and_upgrades_refused() {
+    let drain_timeout = Duration::from_secs(60);
+    let server = Running::start(Config { drain_timeout, ..config() }, counting_chat);
+    let mut last = crowd(&server, 1).remove(0);
+    assert!(get(&server, "/stopping").ends_with("\r\n\r\nfalse\n"));
+    server.stopper.stop();
+    let deadline = Instant::now() + PATIENCE;
+    while !get(&server, "/stopping").ends_with("\r\n\r\ntrue\n") {
+        assert!(Instant::now() < deadline);
+    }
+    let mut late = server.stream();
+    late.write_all(request("/").as_bytes()).unwrap();
+    let head = read_head(&mut late);
+    assert!(head.starts_with("HTTP/1.1 503 ") && head.contains("\r\nRetry-After: "), "{head}");
+    assert_eq!(last.hear_close().0, 1001);
+    last.end();
+    assert_eq!(server.join().len(), 1);
+}

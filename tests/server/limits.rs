@@ -1,0 +1,213 @@
+//! What the server does at its limits.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::time::{Duration, Instant};
+
+use townhall::{Cause, ClientId, Config, Event, Hub};
+
+use crate::support::{
+    PATIENCE, Running, Told, chat, config, counting_chat, frame, get, read_head, request,
+};
+
+/// The status of the answer to a request for an upgrade, and the connection.
+fn knock(address: SocketAddr, path: &str, field: &str) -> (String, TcpStream) {
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    let request = request(path).replace("Host:", &format!("{field}Host:"));
+    stream.write_all(request.as_bytes()).unwrap();
+    let head = read_head(&mut stream);
+    (head[9..12].to_owned(), stream)
+}
+
+#[test]
+fn an_address_has_its_share_of_connections_and_others_have_theirs() {
+    let listen = vec!["127.0.0.1:0".parse().unwrap(), "[::1]:0".parse().unwrap()];
+    let strict = Config {
+        listen,
+        trusted_proxies: Vec::new(),
+        max_connections_per_address: 2,
+        ..Config::default()
+    };
+    let server = Running::start(strict, counting_chat);
+    let (first, _second) = (server.raw("/"), server.raw("/"));
+    let (mut third, mut answer) = (server.stream(), String::new());
+    third.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 429 ") && answer.contains("\r\nRetry-After: 5\r\n"));
+    assert_eq!(knock(server.addresses[1], "/", "").0, "101", "another address");
+    // A place that is given back is free.
+    drop((first, third));
+    let deadline = Instant::now() + PATIENCE;
+    while knock(server.address, "/", "").0 != "101" {
+        assert!(Instant::now() < deadline);
+    }
+}
+
+#[test]
+fn behind_a_proxy_the_real_address_counts() {
+    let server = Running::start(Config { max_connections_per_address: 1, ..config() }, chat);
+    let come = |from: &str| knock(server.address, "/", &format!("X-Forwarded-For: {from}\r\n"));
+    let _first = come("192.0.2.1");
+    assert_eq!(_first.0, "101");
+    assert_eq!(come("198.51.100.1, 192.0.2.1").0, "429", "what the client wrote itself is ignored");
+    assert_eq!(come("192.0.2.2").0, "101");
+    let (_a, _b) = (server.raw("/"), server.raw("/"));
+}
+
+#[test]
+fn an_address_connects_no_faster_than_it_may() {
+    let strict =
+        Config { trusted_proxies: Vec::new(), max_new_connections_per_second: 5, ..config() };
+    let server = Running::start(strict, chat);
+    let statuses: Vec<_> = (0..10).map(|_| knock(server.address, "/", "").0).collect();
+    let admitted = statuses.iter().filter(|status| *status == "101").count();
+    assert!((5..10).contains(&admitted), "{statuses:?}");
+    let deadline = Instant::now() + PATIENCE;
+    while knock(server.address, "/", "").0 != "101" {
+        assert!(Instant::now() < deadline);
+    }
+}
+
+#[test]
+fn there_are_only_so_many_rooms_with_names_of_such_a_length() {
+    let server = Running::start(Config { max_rooms: 2, max_room_name_bytes: 5, ..config() }, chat);
+    let (a, _b) = (server.connect("/a"), server.connect("/b"));
+    let (first, _) = (server.opened(), server.opened());
+    assert_eq!(knock(server.address, "/c", "").0, "503");
+    assert_eq!(knock(server.address, "/123456", "").0, "414");
+    let _in_a = server.connect("/a");
+    server.opened();
+    drop((a, _in_a));
+    assert_eq!(server.departed().0, first);
+    server.departed();
+    assert_eq!(knock(server.address, "/1234", "").0, "101", "the room of those who left is free");
+}
+
+#[test]
+fn who_joins_one_room_too_many_is_told() {
+    let app = |hub: &mut Hub, client: ClientId, event: Event<'_>| match event {
+        Event::Open { room } => hub.join(client, room),
+        Event::Message(message) => {
+            let room = String::from_utf8_lossy(message.payload()).into_owned();
+            hub.join(client, &room);
+            hub.send(client, message);
+        }
+        _ => {}
+    };
+    let server = Running::start(Config { max_rooms: 2, ..config() }, app);
+    let (mut wanderer, _other) = (server.connect("/a"), server.connect("/b"));
+    // It leaves its own room for each, so that there is place.
+    for room in ["/c", "/d", "/b", "/b"] {
+        wanderer.say(room);
+        assert_eq!(wanderer.hear(), room);
+    }
+    let _third = server.connect("/e");
+    wanderer.say("/f");
+    assert_eq!(wanderer.hear_close(), (1013, "there are too many rooms".into()));
+}
+
+#[test]
+fn who_says_too_much_is_read_later_and_loses_nothing() {
+    let server = Running::start(Config { max_messages_per_second: 100, ..config() }, counting_chat);
+    let mut talker = server.connect("/");
+    let begin = Instant::now();
+    (0..250).for_each(|number| talker.say(&number.to_string()));
+    (0..250).for_each(|number| assert_eq!(talker.hear(), number.to_string()));
+    talker.say("later");
+    assert_eq!(talker.hear(), "later");
+    assert!(begin.elapsed() > Duration::from_secs(1), "two and a half seconds' worth was said");
+    assert!(get(&server, "/counts").contains(", 1 throttled"), "one spell of too much");
+}
+
+#[test]
+fn bytes_count_as_messages_do() {
+    let mut strict = Config { max_bytes_per_second: 10_000, ..config() };
+    strict.limits.max_message_bytes = 5_000;
+    let server = Running::start(strict, chat);
+    let mut talker = server.connect("/");
+    let begin = Instant::now();
+    let text = "x".repeat(5_000);
+    for _ in 0..5 {
+        talker.say(&text);
+        assert_eq!(talker.hear(), text);
+    }
+    assert!(begin.elapsed() > Duration::from_secs(1));
+}
+
+#[test]
+fn who_goes_on_to_say_too_much_is_closed() {
+    let throttle_timeout = Duration::from_secs(1);
+    let strict = Config { max_messages_per_second: 100, throttle_timeout, ..config() };
+    let server = Running::start(strict, chat);
+    let mut talker = server.raw("/");
+    let id = server.opened();
+    let mut writer = talker.try_clone().unwrap();
+    std::thread::scope(|scope| {
+        scope.spawn(move || while writer.write_all(&frame(0x89, b"")).is_ok() {});
+        let mut bytes = Vec::new();
+        // A reset may follow the close frame, since the talker goes on.
+        let _ = talker.read_to_end(&mut bytes);
+        let close = b"\x88\x1e\x03\xf0you say too much in a second";
+        assert!(bytes.windows(close.len()).any(|window| window == close));
+        talker.shutdown(std::net::Shutdown::Both).unwrap_or_default();
+    });
+    let (left, departure) = server.departed();
+    assert_eq!((left, departure.cause), (id, Cause::TooFast));
+}
+
+/// A frame of a text that will be 64 KiB long, and its first bytes.
+fn beginning(bytes: usize) -> Vec<u8> {
+    [&[0x81, 0xff, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0][..], &vec![b'x'; bytes]].concat()
+}
+
+#[test]
+fn unfinished_messages_have_a_limit_over_all_connections() {
+    let mut strict = Config { max_incomplete_bytes: 100_000, max_connections: 100, ..config() };
+    strict.limits.max_message_bytes = 100_000;
+    strict.max_backlog_bytes = 100_000;
+    let server = Running::start(strict, chat);
+    let mut holders: Vec<_> = (0..3).map(|_| server.raw("/")).collect();
+    (0..3).for_each(|_| _ = server.opened());
+    let mut small = server.connect("/");
+    server.opened();
+    for holder in &mut holders {
+        holder.write_all(&beginning(40_000)).unwrap();
+    }
+    assert_eq!(server.departed().1.cause, Cause::Overload);
+    // Who holds little is let alone, and what is given back is free.
+    small.0.get_mut().write_all(&frame(0x01, b"he")).unwrap();
+    small.0.get_mut().write_all(&frame(0x80, b"llo")).unwrap();
+    assert_eq!(small.hear(), "hello");
+    drop(holders);
+    (0..2).for_each(|_| _ = server.told());
+}
+
+#[test]
+fn what_is_kept_for_all_has_a_limit_and_the_furthest_behind_go_first() {
+    let mut strict = Config { max_total_backlog_bytes: 16 << 20, ..config() };
+    strict.limits.max_message_bytes = 1 << 20;
+    strict.max_backlog_bytes = 16 << 20;
+    let server = Running::start(strict, chat);
+    // Each is alone in its room, so that nobody shares a log.
+    let mut deaf: Vec<_> = (0..4).map(|number| server.raw(&format!("/{number}"))).collect();
+    let mut well = server.connect("/well");
+    (0..5).for_each(|_| _ = server.opened());
+    let block = frame(0x82, &[0; 60_000]);
+    let deadline = Instant::now() + PATIENCE;
+    let departure = 'talk: loop {
+        assert!(Instant::now() < deadline);
+        for stream in &mut deaf {
+            stream.write_all(&block).unwrap_or_default();
+        }
+        well.say("hello");
+        assert_eq!(well.hear(), "hello");
+        loop {
+            match server.told() {
+                Told::Close(_, departure) => break 'talk departure,
+                Told::Message(_, text) if text == "hello" => break,
+                _ => {}
+            }
+        }
+    };
+    assert_eq!(departure.cause, Cause::Overload);
+}
