@@ -15,7 +15,7 @@ from statistics import median
 
 from peers import HOME, SERVERS
 from report import cost, digits, values
-from rows import deflate_of, server_of
+from rows import server_of
 
 # The rows that are drawn where they were measured, by what their titles begin with.
 CHOSEN = (
@@ -71,13 +71,7 @@ def write(results, chart):
 
 def find(measured, prefix):
     """Return the first row whose title begins so, and has townhall in it."""
-    return next((row for row in measured if matches(row["row"], prefix) and own(row)), None)
-
-
-def matches(title, prefix):
-    """Tell whether a title begins with these words."""
-    return title.startswith(prefix) and not title[len(prefix):][:2].strip(", (").isalnum() \
-        or title == prefix
+    return next((row for row in measured if row["row"].startswith(prefix) and own(row)), None)
 
 
 def own(row):
@@ -138,7 +132,6 @@ def bar(name, ratio, scale, y):
     start, end = sorted((scale.x(1), scale.x(ratio)))
     kind = "worse" if ratio >= 1 else "better"
     label = f"{SERVERS[server_of(name)].title} {digits(ratio)}×"
-    label += ", compressed" if deflate_of(name) != "off" else ""
     return [f'<rect class="{kind}" x="{start:.1f}" y="{y + 3}" width="{max(end - start, 1):.1f}" '
             f'height="{LINE - 5}" rx="2"/>', text(end + 6, y + 13, label)]
 

@@ -67,13 +67,15 @@ def install_townhall():
 NO_LIMITS = ("--max-messages-per-second", 1_000_000_000, "--max-bytes-per-second", 1_000_000_000,
              "--max-incomplete-bytes", 1 << 32, "--max-total-backlog-bytes", 1 << 32,
              "--max-rooms", 15_000)
+# Longer than any load lasts: the generator does not answer pings.
+NO_PINGS = ("--ping-interval-seconds", 600)
 
 
 def townhall(setting):
     """Return townhall's command line."""
     binary = REPOSITORY / os.environ.get("TOWNHALL", "target/release/townhall")
     return [binary, "--listen", "127.0.0.1:0", "--mode", setting.mode, "--log-level", "off",
-            "--max-connections", setting.connections, *NO_LIMITS,
+            "--max-connections", setting.connections, *NO_LIMITS, *NO_PINGS,
             "--deflate", "off" if setting.deflate == "off" else "on"]
 
 
