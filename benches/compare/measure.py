@@ -8,9 +8,12 @@ import socket
 import subprocess
 import time
 from contextlib import contextmanager
+from functools import cache
+from statistics import median
 
 from peers import GENERATOR, SERVERS, Setting
-from rows import deflate_of, server_of
+from rows import CAPACITY, deflate_of, server_of
+from tools import TOOLS
 
 # How long a server may take to start and to end, and a load to finish.
 START_SECONDS = 20
@@ -28,17 +31,39 @@ class Failure(Exception):
 def measure(row, runs):
     """Measure the contestants of a row in turn, `runs` times; return the reports of each."""
     reports = {name: [] for name in row.contestants}
-    for _ in range(runs):
+    # What is counted does not vary as what is measured does.
+    for _ in range(1 if row.tool else runs):
         for name in row.contestants:
-            reports[name].append(measure_once(row, name))
+            reports[name].append(count(row, name) if row.tool else measure_once(row, name))
     return reports
 
 
-def measure_once(row, name):
+@cache
+def rate(share):
+    """Return so much of what the best peer carries, in messages a second, with two digits."""
+    reports = [measure_once(CAPACITY, CAPACITY.contestants[0]) for _ in range(3)]
+    deliveries = median(report["units_per_second"] for report in reports)
+    return int(float(f"{share * deliveries / CAPACITY.flags['members']:.2g}"))
+
+
+def count(row, name):
+    """Return what a server does for a unit of work by the difference of two runs, since starting,
+    accepting and warming up are the same in both."""
+    tool = TOOLS[row.tool]
+    units, totals = [], []
+    for factor in (1, 3):
+        report = tool.report(name)
+        units.append(measure_once(row.times(factor), name, tool.command(report))["units"])
+        totals.append(tool.count(report))
+    return {"units": units[1] - units[0],
+            "counted_per_unit": (totals[1] - totals[0]) / (units[1] - units[0])}
+
+
+def measure_once(row, name, wrapper=()):
     """Start a server, load it, end it; return the generator's report."""
     server = SERVERS[server_of(name)]
     setting = Setting(row.mode, deflate_of(name), row.connections + 16, row.flags.get("bytes", 0))
-    with running(server, setting) as (process, port):
+    with running(server, setting, wrapper) as (process, port):
         load = [GENERATOR, "--server", f"127.0.0.1:{port}", "--pid", process.pid,
                 "--deadline", LOAD_SECONDS, *server.load_flags, *row.arguments(name)]
         try:
@@ -58,9 +83,9 @@ def pinned(core, command):
 
 
 @contextmanager
-def running(server, setting):
+def running(server, setting, wrapper=()):
     """Start a server for the time of the block; yield its process and port."""
-    command = server.command(setting)
+    command = [*wrapper, *server.command(setting)]
     port = free_port() if server.is_told_its_port else None
     if port:
         command = [*command, f"127.0.0.1:{port}"]

@@ -63,11 +63,19 @@ def install_townhall():
         show("cargo", "build", "--release", "--quiet")
 
 
+# The peers have no such limits. Those of an address do not count on the loopback interface.
+NO_LIMITS = ("--max-messages-per-second", 1_000_000_000, "--max-bytes-per-second", 1_000_000_000,
+             "--max-incomplete-bytes", 1 << 32, "--max-total-backlog-bytes", 1 << 32,
+             "--max-rooms", 15_000)
+# Longer than any load lasts: the generator does not answer pings.
+NO_PINGS = ("--ping-interval-seconds", 600)
+
+
 def townhall(setting):
     """Return townhall's command line."""
     binary = REPOSITORY / os.environ.get("TOWNHALL", "target/release/townhall")
     return [binary, "--listen", "127.0.0.1:0", "--mode", setting.mode, "--log-level", "off",
-            "--max-connections", setting.connections,
+            "--max-connections", setting.connections, *NO_LIMITS, *NO_PINGS,
             "--deflate", "off" if setting.deflate == "off" else "on"]
 
 
@@ -137,7 +145,7 @@ SERVERS = {
         install=install_wsbroad,
         # Without backpressure a message may stay in its buffers until the next one comes.
         command=lambda _setting: [HOME / "wsbroad" / "bin" / "wsbroad", "--reflexive", "--nodelay",
-                                  "--backpressure"],
+                                  "--backpressure", "--max-urls", 15_000],
         is_told_its_port=True,
     ),
     "floor-message": floor("message", "*floor, a send per message*"),

@@ -34,23 +34,34 @@ def title(contestant):
 
 def columns_of(row):
     """Return the columns of a row's table: from the reports, and townhall's, to what is shown."""
+    columns = cost_columns(*cost(row.name, row.unit))
     if row.name == "idle":
-        return {
-            **cost_columns(f"memory per {row.unit}", "bytes_per_unit", size),
-            "Pss": shown("pss_bytes_per_unit", size),
-        }
-    columns = cost_columns(f"CPU per {row.unit}", "server_cpu_ns_per_unit", duration)
+        columns["Pss"] = shown("pss_bytes_per_unit", size)
+    if row.name == "idle" or row.tool:
+        return columns
     if row.name == "deflate":
         columns["on the wire"] = shown("wire_bytes_per_unit", size)
     return {
         **columns,
-        "per CPU second": shown("units_per_server_cpu_second", count),
-        "per second": shown("units_per_second", count),
         **{name: shown(f"latency.{field}", microseconds)
            for name, field in (("p50", "p50_us"), ("p99", "p99_us"), ("p99.9", "p99_9_us"))},
+        f"CPU per {row.unit}": shown("server_cpu_ns_per_unit", duration),
+        "per CPU second": shown("units_per_server_cpu_second", count),
+        "per second": shown("units_per_second", count),
         "server's CPU": shown("server_cpu_share", percent),
         "generator's CPU": shown("generator_cpu_share", percent),
     }
+
+
+def cost(name, unit):
+    """Return what is compared in the rows of a name: its title, its field, and how it is shown."""
+    costs = {
+        "idle": (f"memory per {unit}", "bytes_per_unit", size),
+        "latency": ("p99", "latency.p99_us", microseconds),
+        "instructions": (f"instructions per {unit}", "counted_per_unit", count),
+        "system-calls": (f"system calls per {unit}", "counted_per_unit", count),
+    }
+    return costs.get(name, (f"CPU per {unit}", "server_cpu_ns_per_unit", duration))
 
 
 def cost_columns(name, field, form):

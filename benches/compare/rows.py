@@ -7,6 +7,10 @@ RUST = ("tungstenite", "tokio-websockets", "fastwebsockets")
 PEERS = ("bun", "ws", *RUST)
 FLOORS = ("floor-message", "floor-round")
 BROADCAST = ("townhall", *PEERS, "wsbroad", *FLOORS)
+# Who knows rooms.
+ROOMS = ("townhall", "bun", "ws", "wsbroad")
+# Who is compiled ahead, so that instructions can be counted.
+NATIVE = ("townhall", *RUST, "wsbroad", *FLOORS)
 DEFLATE = ("townhall:takeover", "townhall:none", "bun:takeover", "ws:takeover", "ws:none")
 
 # How much less work slower servers get, so that a run takes seconds and not minutes: where others
@@ -36,6 +40,12 @@ class Row:
     gathers: bool = True
     # The least work that shows something, for slow servers and for a quick run.
     least: int = 1
+    # The tool that counts what the server does, where that is what is measured.
+    tool: str = ""
+    # How much of what the peer can carry is asked for, where messages are said at a rate.
+    share: float = 0
+    # How many times the work is done.
+    factor: int = 1
 
     def only(self, servers):
         """Return the row for the contestants that are one of these servers."""
@@ -44,10 +54,20 @@ class Row:
 
     def quick(self):
         """Return the row with as few clients and as little work as show that it works."""
-        few = {flag: min(self.flags[flag], 20) for flag in ("members", "connections")
+        few = {flag: min(self.flags[flag], 20) for flag in ("members", "rooms", "connections")
                if flag in self.flags}
         return replace(self, title=f"{self.title} (quick: at most 20 clients)",
                        flags={**self.flags, **few}, work=self.work and (self.work[0], self.least))
+
+    def at(self, rate):
+        """Return the row at a rate, in messages a second, for some seconds."""
+        return replace(self, title=f"{self.title}, {rate:,} a second",
+                       flags={**self.flags, "rate": rate},
+                       work=self.work and (self.work[0], min(self.work[1], 5 * rate)))
+
+    def times(self, factor):
+        """Return the row with so many times the work."""
+        return replace(self, factor=factor)
 
     def arguments(self, contestant):
         """Return the load generator's arguments for a contestant."""
@@ -56,6 +76,9 @@ class Row:
             words += [f"--{flag}"] if value is True else [f"--{flag}", str(value)]
         if self.name == "deflate":
             words += ["--context", deflate_of(contestant)]
+        # It only broadcasts: alone in its room, a connection hears what it said.
+        if "spoken" in self.flags and contestant == "wsbroad":
+            words += ["--own-rooms"]
         return words
 
     def amounts(self, contestant):
@@ -64,9 +87,10 @@ class Row:
             return {}
         flag, amount = self.work
         less_work = LESS_WORK if self.gathers else LESS_WORK_ALONE
-        less = less_work.get(server_of(contestant), 1)
+        less = 1 if self.tool else less_work.get(server_of(contestant), 1)
         amount = max(amount // less, self.least)
-        return {flag: amount, "warm-up": max(amount // max(10 // less, 2), self.least)}
+        warm_up = max(amount // max(10 // less, 2), self.least)
+        return {flag: amount * self.factor, "warm-up": warm_up}
 
 
 def server_of(contestant):
@@ -108,17 +132,41 @@ def broadcast(members, senders, in_flight, size, deliveries):
     )
 
 
-def latency(members, rate):
-    """As broadcast, but at a rate that the servers can keep."""
+# Of the peers it carries most; where messages are said at a rate, that is measured first.
+BEST_PEER = "bun"
+CAPACITY = broadcast(100, 4, 32, 50, 4_000_000).only([BEST_PEER])
+
+
+def latency(share):
+    """As broadcast, but at a share of the rate that the best peer can keep."""
     return Row(
         name="latency",
         load="broadcast",
-        title=f"latency: {members:,} members, 4 senders, {rate:,} messages a second, 50 B",
-        flags={"members": members, "senders": 4, "bytes": 50, "rate": rate},
-        work=("messages", 3 * rate),
+        title=f"latency: 100 members, 4 senders, 50 B, at {share:.0%} of what Bun carries",
+        flags={"members": 100, "senders": 4, "bytes": 50},
+        work=("messages", 1_000_000),
         contestants=("townhall", "bun", "floor-round"),
-        connections=members,
+        connections=100,
         least=8,
+        share=share,
+    )
+
+
+def growth(members, rooms, deliveries):
+    """One member of each room speaks, and all in it hear: what more members and more rooms cost."""
+    each = members // rooms
+    known = ROOMS if rooms > 1 else (*ROOMS, *FLOORS)
+    who = "1 member" if each == 1 else f"{each:,} members"
+    return Row(
+        name="growth",
+        load="broadcast",
+        title=f"growth: {rooms:,} {'room' if rooms == 1 else 'rooms'} of {who}, 1 sender, 50 B",
+        flags={"members": members, "rooms": rooms, "senders": 1, "bytes": 50},
+        work=("messages", deliveries // each),
+        contestants=known,
+        connections=members,
+        gathers=False,
+        least=2 * rooms,
     )
 
 
@@ -160,7 +208,7 @@ def idle(connections, *, compressed=False, spoken=False):
     """Connections on which nothing happens."""
     details = (", deflate" if compressed else "") + (", after a message each" if spoken else "")
     suffix = ":takeover" if compressed else ""
-    names = ("townhall", "bun", "ws") if compressed else ("townhall", *PEERS)
+    names = ("townhall", "bun", "ws") if compressed else ("townhall", *PEERS, "wsbroad")
     flags = {"deflate": True} if compressed else {}
     return Row(
         name="idle",
@@ -189,6 +237,20 @@ def handshakes(count):
     )
 
 
+def counted(tool, counts, row, work):
+    """What a tool counts under a row's load; instructions only of what is compiled ahead."""
+    able = NATIVE if tool == "valgrind" else row.contestants
+    return replace(
+        row,
+        name=counts.replace(" ", "-"),
+        load=row.name,
+        title=f"{counts}: {row.title}",
+        work=(row.work[0], work),
+        contestants=tuple(name for name in row.contestants if name in able),
+        tool=tool,
+    )
+
+
 def amount(size):
     """Return a number of bytes in a unit that fits it."""
     for shift, unit in ((20, "MiB"), (10, "KiB")):
@@ -207,8 +269,9 @@ ROWS = [
       for in_flight, deliveries in ((1, 600_000), (4, 1_500_000), (32, 4_000_000))),
     broadcast(1_000, 1, 1, 100, 600_000),
     broadcast(10_000, 1, 1, 100, 600_000),
-    # On the machine that this was made on, 100 members are 50% and 80% of what Bun can carry.
-    *(latency(100, rate) for rate in (16_000, 25_000)),
+    *(latency(share) for share in (0.5, 0.8)),
+    *(growth(members, 1, 600_000) for members in (10, 100, 1_000, 10_000)),
+    *(growth(10_000, rooms, 600_000) for rooms in (100, 10_000)),
     *(deflate(members, size, 4, messages)
       for members, messages in ((100, 6_000), (500, 2_000))
       for size in (150, 600)),
@@ -216,7 +279,7 @@ ROWS = [
     *(echo(connections, 1, size, messages)
       for size, messages in ((20, 100_000), (1 << 10, 100_000), (16 << 10, 40_000))
       for connections in (1, 64, 1_000)),
-    *(echo(connections, 1, 1 << 20, 1_000) for connections in (1, 64)),
+    *(echo(connections, 1, 1 << 20, 1_000) for connections in (1, 64, 1_000)),
     *(echo(64, in_flight, size, messages, **({"binary": True} if binary else {}))
       for in_flight, size, messages in ((16, 20, 1_000_000), (64, 20, 3_000_000),
                                         (16, 1 << 10, 500_000), (64, 1 << 10, 500_000))
@@ -225,5 +288,11 @@ ROWS = [
     handshakes(10_000),
     *(idle(connections, compressed=compressed)
       for connections in (2_000, 15_000) for compressed in (False, True)),
-    *(idle(2_000, compressed=compressed, spoken=True) for compressed in (False, True)),
+    *(idle(connections, compressed=compressed, spoken=True)
+      for connections in (2_000, 15_000) for compressed in (False, True)),
+    # One sender, so that what a tick gathers does not depend on chance.
+    *(counted(tool, counts, row, work)
+      for tool, counts in (("valgrind", "instructions"), ("strace", "system calls"))
+      for row, work in ((echo(1, 1, 20, 0), 5_000), (echo(1, 16, 20, 0), 20_000),
+                        (broadcast(100, 1, 1, 50, 0), 500), (broadcast(100, 1, 32, 50, 0), 6_400))),
 ]

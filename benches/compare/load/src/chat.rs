@@ -145,7 +145,7 @@ impl<'a> Chat<'a> {
             Context::None => Some(OFFER_NONE),
             Context::Off => None,
         };
-        let mut opened = connect::open(self.target, offer)?;
+        let mut opened = connect::open(self.target, connect::ROOM, offer)?;
         let heard = std::mem::take(&mut opened.heard);
         let terms = Terms::parse(opened.extensions.as_deref())?;
         if offer.is_some() && terms.is_none() {

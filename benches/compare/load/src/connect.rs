@@ -23,13 +23,16 @@ pub struct Opened {
     pub heard: Vec<u8>,
 }
 
-/// Opens a connection to the server's room, and waits until it is open: where connections are not
-/// what is measured, one after the other will do.
-pub fn open(target: &Target, offer: Option<&str>) -> Result<Opened, Failure> {
+/// The room of all who need no room of their own.
+pub const ROOM: &str = "/room";
+
+/// Opens a connection to a room of the server, and waits until it is open: where connections are
+/// not what is measured, one after the other will do.
+pub fn open(target: &Target, room: &str, offer: Option<&str>) -> Result<Opened, Failure> {
     let mut stream = TcpStream::connect_timeout(&target.address, target.time_left()?)?;
     stream.set_nodelay(true)?;
     stream.set_read_timeout(Some(target.time_left()?))?;
-    stream.write_all(request(target, offer).as_bytes())?;
+    stream.write_all(request(target, room, offer).as_bytes())?;
     let mut heard = Vec::new();
     let mut buffer = [0; 1_024];
     loop {
@@ -46,10 +49,10 @@ pub fn open(target: &Target, offer: Option<&str>) -> Result<Opened, Failure> {
 }
 
 /// The request for an upgrade, with an offer of extensions.
-pub fn request(target: &Target, offer: Option<&str>) -> String {
+pub fn request(target: &Target, room: &str, offer: Option<&str>) -> String {
     let offer = offer.map_or(String::new(), |o| format!("Sec-WebSocket-Extensions: {o}\r\n"));
     format!(
-        "GET /room HTTP/1.1\r\nHost: {}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+        "GET {room} HTTP/1.1\r\nHost: {}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
          Sec-WebSocket-Key: {KEY}\r\nSec-WebSocket-Version: 13\r\n{offer}\r\n",
         target.address
     )

@@ -119,7 +119,8 @@ impl<'a> Echoes<'a> {
     fn open(target: &'a Target, load: &Echo) -> Result<Self, Failure> {
         let (poll, script) = (Poll::new()?, Script::new(load, target.mask));
         let client = |index: u32| {
-            let line = Line::new(connect::open(target, None)?, &poll, index as usize)?;
+            let line =
+                Line::new(connect::open(target, connect::ROOM, None)?, &poll, index as usize)?;
             Ok(Client::new(line, u64::from(index) % script.messages))
         };
         let clients = (0..load.connections).map(client).collect::<Result<_, Failure>>()?;

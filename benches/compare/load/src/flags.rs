@@ -65,7 +65,10 @@ pub struct Everyone {
 pub struct Broadcast {
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=15_000))]
     pub members: u32,
-    /// How many of the members speak
+    /// How many rooms the members are divided among
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=15_000), default_value_t = 1)]
+    pub rooms: u32,
+    /// How many of a room's members speak
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=15_000), default_value_t = 4)]
     pub senders: u32,
     /// How many messages of its own a sender may still have to hear
@@ -73,6 +76,7 @@ pub struct Broadcast {
     pub in_flight: u32,
     /// Instead, say so many messages a second, all senders together, whatever is heard
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    #[arg(conflicts_with = "rooms")]
     pub rate: Option<u32>,
     /// The length of a message
     #[arg(long, value_parser = message_bytes, default_value = "50")]
@@ -176,6 +180,9 @@ pub struct Idle {
     /// Let each connection say a message, and hear it (of a server that echoes)
     #[arg(long)]
     pub spoken: bool,
+    /// Give each connection a room of its own, where a server that broadcasts echoes
+    #[arg(long)]
+    pub own_rooms: bool,
 }
 
 /// The server, and how long there is to deal with it.

@@ -8,7 +8,7 @@ use mio::{Events, Interest, Poll, Token};
 use serde_json::{Value, json};
 
 use crate::Failure;
-use crate::connect::{Answer, request};
+use crate::connect::{Answer, ROOM, request};
 use crate::flags::{Handshakes, Target};
 use crate::latency::Latency;
 use crate::meter::Meter;
@@ -51,7 +51,7 @@ impl<'a> Crowd<'a> {
     fn new(target: &'a Target, load: &Handshakes) -> Result<Self, Failure> {
         Ok(Self {
             target,
-            request: request(target, None),
+            request: request(target, ROOM, None),
             poll: Poll::new()?,
             attempts: (0..load.in_flight).map(|_| None).collect(),
             latency: Latency::default(),

@@ -39,7 +39,7 @@ pub fn idle(target: &Target, load: &Idle) -> Result<Value, Failure> {
     report["at_rest"] = json!(at_rest);
     report["load"] = json!({
         "name": "idle", "connections": load.connections, "deflate": load.deflate,
-        "spoken": load.spoken,
+        "spoken": load.spoken, "own_rooms": load.own_rooms,
     });
     Ok(report)
 }
@@ -60,7 +60,9 @@ fn growth(before: &Memory, after: &Memory, connections: usize) -> Value {
 
 /// Opens a connection that says one message and hears it, if it is to.
 fn open(target: &Target, load: &Idle, number: u32) -> Result<Opened, Failure> {
-    let mut opened = connect::open(target, load.deflate.then_some(OFFER_TAKEOVER))?;
+    let own = format!("/room-{number}");
+    let room = if load.own_rooms { &own } else { connect::ROOM };
+    let mut opened = connect::open(target, room, load.deflate.then_some(OFFER_TAKEOVER))?;
     let terms = Terms::parse(opened.extensions.as_deref())?;
     if load.deflate && terms.is_none() {
         return Err("the server does not compress".into());

@@ -1,4 +1,4 @@
-//! Members of one room, in which everyone hears everyone who speaks.
+//! Members of rooms, in each of which everyone hears everyone who speaks.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -28,11 +28,13 @@ enum Pace {
 }
 
 #[derive(Debug)]
-struct Room<'a> {
+struct Rooms<'a> {
     target: &'a Target,
     poll: Poll,
+    /// Those of the first room, then those of the next one, and so on.
     members: Vec<Member>,
-    reference: Reference,
+    /// What each room hears.
+    references: Vec<Reference>,
     buffer: Vec<u8>,
     voices: Voices,
     schedule: Schedule,
@@ -48,6 +50,7 @@ struct Schedule {
 /// What is the same for all who speak.
 #[derive(Debug)]
 struct Voices {
+    /// How many there are in each room.
     count: u32,
     pace: Pace,
     speech: Speech,
@@ -59,6 +62,8 @@ struct Voices {
 #[derive(Debug)]
 struct Member {
     line: Line,
+    /// The index of its room.
+    room: usize,
     /// How many bytes it has heard.
     position: u64,
     voice: Option<Voice>,
@@ -76,9 +81,9 @@ struct Voice {
 /// Each of the members says a message, waits until it has heard one of each, and so on.
 pub fn everyone(target: &Target, load: &Everyone) -> Result<Value, Failure> {
     let voices = Voices::new(target, load.members, load.bytes, Pace::Rounds);
-    let mut room = Room::open(target, load.members, load.bytes, voices)?;
-    room.run(load.warm_up)?;
-    let mut report = room.measure(load.rounds)?;
+    let mut rooms = Rooms::open(target, 1, load.members, load.bytes, voices)?;
+    rooms.run(load.warm_up)?;
+    let mut report = rooms.measure(load.rounds)?;
     report["load"] = json!({
         "name": "everyone", "members": load.members, "bytes": load.bytes, "rounds": load.rounds,
     });
@@ -87,7 +92,10 @@ pub fn everyone(target: &Target, load: &Everyone) -> Result<Value, Failure> {
 
 /// A few members speak, and all hear.
 pub fn broadcast(target: &Target, load: &Broadcast) -> Result<Value, Failure> {
-    if load.senders > load.members {
+    if !load.members.is_multiple_of(load.rooms) {
+        return Err("rooms of one size do not hold the members".into());
+    }
+    if load.senders > load.members / load.rooms {
         return Err("there are fewer members than senders".into());
     }
     let pace = match load.rate {
@@ -95,39 +103,44 @@ pub fn broadcast(target: &Target, load: &Broadcast) -> Result<Value, Failure> {
         None => Pace::InFlight(load.in_flight),
     };
     let voices = Voices::new(target, load.senders, load.bytes, pace);
-    let mut room = Room::open(target, load.members, load.bytes, voices)?;
-    room.run(load.warm_up.div_ceil(load.senders))?;
-    let mut report = room.measure(load.messages.div_ceil(load.senders))?;
+    let senders = load.senders * load.rooms;
+    let mut rooms = Rooms::open(target, load.rooms, load.members, load.bytes, voices)?;
+    rooms.run(load.warm_up.div_ceil(senders))?;
+    let mut report = rooms.measure(load.messages.div_ceil(senders))?;
     report["load"] = json!({
-        "name": "broadcast", "members": load.members, "senders": load.senders,
+        "name": "broadcast", "rooms": load.rooms, "members": load.members, "senders": load.senders,
         "in_flight": load.in_flight, "rate": load.rate, "bytes": load.bytes, "messages": load.messages,
     });
     Ok(report)
 }
 
-impl<'a> Room<'a> {
+impl<'a> Rooms<'a> {
     fn open(
         target: &'a Target,
+        rooms: u32,
         members: u32,
         bytes: usize,
         voices: Voices,
     ) -> Result<Self, Failure> {
-        let mut room = Self {
+        let mut all = Self {
             target,
             poll: Poll::new()?,
             members: Vec::new(),
-            reference: Reference::new(voices.count, bytes),
+            references: (0..rooms).map(|_| Reference::new(voices.count, bytes)).collect(),
             buffer: vec![0; BUFFER],
             voices,
             schedule: Schedule { time: Instant::now(), sender: 0 },
         };
-        (0..members).try_for_each(|index| room.enter(index, members))?;
-        Ok(room)
+        let each = members / rooms;
+        (0..members).try_for_each(|index| all.enter(index / each, index % each, each))?;
+        Ok(all)
     }
 
-    /// Opens a member's connection. Those who speak are evenly spread among those who listen.
-    fn enter(&mut self, index: u32, members: u32) -> Result<(), Failure> {
-        let opened = connect::open(self.target, None)?;
+    /// Opens the connection of number `index` of a room's members. Those who speak are evenly
+    /// spread among those who listen.
+    fn enter(&mut self, room: u32, index: u32, members: u32) -> Result<(), Failure> {
+        let path = format!("{}-{room}", connect::ROOM);
+        let opened = connect::open(self.target, &path, None)?;
         if !opened.heard.is_empty() {
             return Err("a member heard something before anybody spoke".into());
         }
@@ -135,21 +148,26 @@ impl<'a> Room<'a> {
         let sender = index / every;
         let speaks = index.is_multiple_of(every) && sender < self.voices.count;
         let voice = speaks.then(|| Voice { sender, said: 0, waiting: VecDeque::new() });
-        let line = Line::new(opened, &self.poll, index as usize)?;
-        self.members.push(Member { line, position: 0, voice });
+        let line = Line::new(opened, &self.poll, self.members.len())?;
+        self.members.push(Member { line, room: room as usize, position: 0, voice });
         Ok(())
     }
 
     /// Lets every sender say `messages` more, and reports what that cost.
     fn measure(&mut self, messages: u32) -> Result<Value, Failure> {
         self.voices.latency = Latency::default();
-        let before = self.reference.messages();
+        let before = self.deliveries();
         let meter = Meter::start(&self.target.process)?;
         self.run(messages)?;
-        let heard = self.reference.messages() - before;
-        let mut report = meter.stop(&self.target.process, heard * self.members.len() as u64)?;
+        let mut report = meter.stop(&self.target.process, self.deliveries() - before)?;
         report["latency"] = std::mem::take(&mut self.voices.latency).report();
         Ok(report)
+    }
+
+    /// How many messages all members of all rooms have heard, when each has heard all.
+    fn deliveries(&self) -> u64 {
+        let messages: u64 = self.references.iter().map(Reference::messages).sum();
+        messages * (self.members.len() / self.references.len()) as u64
     }
 
     /// Lets every sender say `messages` more, until everybody has heard them all.
@@ -163,7 +181,7 @@ impl<'a> Room<'a> {
             let timeout = self.target.time_left()?.min(self.keep_schedule()?);
             self.poll.poll(&mut events, Some(timeout))?;
             events.iter().try_for_each(|event| self.deal_with(event))?;
-            self.trim();
+            self.trim(&events);
         }
         Ok(())
     }
@@ -192,22 +210,28 @@ impl<'a> Room<'a> {
     }
 
     fn is_at(&self, goal: u64) -> bool {
-        let end = self.reference.end();
-        self.reference.messages() >= goal && self.members.iter().all(|m| m.position == end)
+        let references = &self.references;
+        references.iter().all(|reference| reference.messages() >= goal)
+            && self.members.iter().all(|member| member.position == references[member.room].end())
     }
 
-    fn trim(&mut self) {
-        if self.reference.is_long() {
-            let slowest = self.members.iter().map(|member| member.position).min();
-            self.reference.trim(slowest.unwrap_or(0));
-        }
+    /// Forgets what is known of one room that has grown long, if there is one among those that
+    /// have just heard something.
+    fn trim(&mut self, events: &Events) {
+        let mut rooms = events.iter().map(|event| self.members[event.token().0].room);
+        let Some(room) = rooms.find(|&room| self.references[room].is_long()) else { return };
+        let each = self.members.len() / self.references.len();
+        let members = &self.members[room * each..(room + 1) * each];
+        let slowest = members.iter().map(|member| member.position).min();
+        self.references[room].trim(slowest.unwrap_or(0));
     }
 
     fn deal_with(&mut self, event: &Event) -> Result<(), Failure> {
         let member = &mut self.members[event.token().0];
         if event.is_readable() {
-            member.hear(&mut self.buffer, &mut self.reference)?;
-            member.answer(&mut self.reference, &mut self.voices);
+            let reference = &mut self.references[member.room];
+            member.hear(&mut self.buffer, reference)?;
+            member.answer(reference, &mut self.voices);
         }
         member.line.flush()
     }

@@ -1,4 +1,4 @@
-// A chat on Bun, as its documentation writes one: a topic that everyone subscribes to.
+// A chat on Bun, as its documentation writes one: a topic that everyone in a room subscribes to.
 
 import { parseArgs } from "node:util";
 
@@ -10,24 +10,23 @@ const { values: flags } = parseArgs({
   },
 });
 
-const ROOM = "room";
 const compress = flags.deflate !== "off";
 
 const server = Bun.serve({
   hostname: "127.0.0.1",
   port: Number(flags.port),
   fetch(request, server) {
-    if (server.upgrade(request)) return undefined;
+    if (server.upgrade(request, { data: { room: request.url } })) return undefined;
     return new Response("This is a chat for WebSocket clients.\n", { status: 426 });
   },
   websocket: {
     perMessageDeflate: compress,
     open(client) {
-      if (flags.mode === "broadcast") client.subscribe(ROOM);
+      if (flags.mode === "broadcast") client.subscribe(client.data.room);
     },
     message(client, message) {
       if (flags.mode === "echo") client.send(message, compress);
-      else server.publish(ROOM, message, compress);
+      else server.publish(client.data.room, message, compress);
     },
   },
 });

@@ -22,19 +22,35 @@ const server = new WebSocketServer({
   host: "127.0.0.1",
   port: Number(flags.port),
   perMessageDeflate: deflate,
+  // The rooms below hold the clients.
+  clientTracking: false,
 });
 
-function say(message, binary) {
-  for (const client of server.clients) {
+// Who is in the room of each path.
+const rooms = new Map();
+
+function enter(client, path) {
+  const room = rooms.get(path) ?? new Set();
+  rooms.set(path, room.add(client));
+  client.on("close", () => {
+    room.delete(client);
+    if (room.size === 0) rooms.delete(path);
+  });
+  return room;
+}
+
+function say(room, message, binary) {
+  for (const client of room) {
     if (client.readyState === WebSocket.OPEN) client.send(message, { binary });
   }
 }
 
-server.on("connection", (client) => {
+server.on("connection", (client, request) => {
+  const room = enter(client, request.url);
   client.on("error", () => client.terminate());
   client.on("message", (message, binary) => {
     if (flags.mode === "echo") client.send(message, { binary });
-    else say(message, binary);
+    else say(room, message, binary);
   });
 });
 
