@@ -169,6 +169,18 @@ impl Client {
         skipped
     }
 
+    /// Leaves out everything that is not half written.
+    pub(super) fn skip_unbegun(&mut self, log: &Log, pool: &mut Pool) {
+        let cursor = self.cursor;
+        self.outbox(pool).skip_unbegun(log, cursor);
+    }
+
+    /// How many bytes are left of what is half written.
+    pub(super) fn unfinished_size(&self, log: &Log) -> u64 {
+        let in_log = || log.frame_end(self.cursor) - self.cursor.offset();
+        self.outbox.as_ref().map_or_else(in_log, |outbox| outbox.unfinished_size(log, self.cursor))
+    }
+
     /// Leaves out the private messages that are not written, where there is no log, and tells how
     /// many those are.
     pub(super) fn cut_messages(&mut self, log: &Log) -> u64 {
@@ -272,6 +284,11 @@ impl Client {
     /// Counts anew what has not arrived whole, and tells by how much that has changed.
     pub(super) fn recount_incomplete(&mut self) -> isize {
         change(&mut self.incomplete, self.connection.held_bytes())
+    }
+
+    /// Whether its last bytes are queued.
+    pub(super) fn is_finishing(&self) -> bool {
+        self.finishing
     }
 
     /// Whether all that was to be sent is written.

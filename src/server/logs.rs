@@ -154,17 +154,21 @@ impl Logs {
         &mut self.independent[at].1
     }
 
-    /// The offset behind the last byte of an encoding's log.
-    pub(super) fn end(&self, encoding: Encoding) -> u64 {
-        let log = match (encoding, &self.shared) {
+    /// The log of an encoding, if there is one.
+    pub(super) fn get(&self, encoding: Encoding) -> Option<&Log> {
+        match (encoding, &self.shared) {
             (Encoding::Shared, Some(shared)) => Some(&shared.log),
             (Encoding::Independent { window_bits }, _) => {
                 let mut logs = self.independent.iter();
                 logs.find(|(bits, _)| *bits == window_bits).map(|(_, log)| log)
             }
             (Encoding::Plain | Encoding::Shared, _) => Some(&self.plain),
-        };
-        log.map_or(0, Log::end)
+        }
+    }
+
+    /// The offset behind the last byte of an encoding's log.
+    pub(super) fn end(&self, encoding: Encoding) -> u64 {
+        self.get(encoding).map_or(0, Log::end)
     }
 
     /// Forgets the logs without readers of those who keep no context.

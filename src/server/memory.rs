@@ -1,10 +1,16 @@
 //! What is held for all clients together.
 
+use super::client::Keep;
 use super::departure::{Cause, Departure};
 use super::hub::Hub;
 use super::id::ClientId;
 use super::inbound::refuse;
 use crate::protocol::{CloseCode, Refusal};
+
+/// The longest rest of a frame in bytes that is copied for a member that leaves its room's log, at
+/// any time and where there is memory. Thousands may stand in the middle of one frame.
+const SHORT_REST_BYTES: u64 = 64 << 10;
+const MAX_REST_BYTES: u64 = 1 << 20;
 
 impl Hub {
     /// Notes that what has not arrived whole from a client has changed, and ends its connection
@@ -38,9 +44,42 @@ impl Hub {
             if self.backlog() <= max / 4 * 3 {
                 return;
             }
-            self.cut_off(id, Cause::Overload);
-            self.count_unsent(id);
+            self.shed(id);
         }
+    }
+
+    /// Closes a member, and frees what is kept for it. Who stands in the middle of a long frame is
+    /// dropped.
+    fn shed(&mut self, id: ClientId) {
+        let open = self.get(id).is_some_and(|client| client.connection.is_open());
+        if !open || !self.may_copy_rest(id) {
+            if let Some(client) = self.get_mut(id) {
+                client.parting.get_or_insert_default().cause.get_or_insert(Cause::Overload);
+            }
+            self.lose(id);
+            self.unseat(id, Keep::Nothing);
+        } else {
+            self.unseat(id, Keep::UnfinishedFrame);
+            let reason = "the server keeps too much for those who are behind";
+            self.close_because(id, CloseCode::TRY_AGAIN_LATER, reason, Cause::Overload);
+        }
+        self.count_unsent(id);
+    }
+
+    /// Whether a client may have a copy of what is half written to it: a short one always, a longer
+    /// one while there is memory for it.
+    pub(super) fn may_copy_rest(&self, id: ClientId) -> bool {
+        let rest = self.unfinished_size(id);
+        let free = self.config.max_total_backlog_bytes.saturating_sub(self.backlog());
+        rest <= SHORT_REST_BYTES || rest <= MAX_REST_BYTES.min(free as u64)
+    }
+
+    /// How many bytes are left of what is half written to a client.
+    fn unfinished_size(&self, id: ClientId) -> u64 {
+        let Some(client) = self.get(id) else { return 0 };
+        let room = client.seat.and_then(|seat| Some((seat, self.rooms.get(seat.room)?)));
+        let log = room.and_then(|(seat, room)| room.logs.get(seat.encoding));
+        client.unfinished_size(log.unwrap_or(&self.nowhere))
     }
 
     /// The memory in bytes that is kept because somebody has not taken it.
@@ -48,7 +87,7 @@ impl Hub {
         self.pool.held() + self.unsent
     }
 
-    fn count_unsent(&mut self, id: ClientId) {
+    pub(super) fn count_unsent(&mut self, id: ClientId) {
         let change = self.get_mut(id).map_or(0, |client| client.recount_unsent());
         self.unsent = self.unsent.saturating_add_signed(change);
     }

@@ -113,24 +113,40 @@ impl Hub {
         match self.config.slow {
             Slow::Drop if open => self.skip_messages(id),
             Slow::Pause if open => self.hold(id),
-            _ => self.cut_off(id, Cause::TooSlow),
+            _ => self.cut_off(id),
         }
     }
 
     /// Closes a member that is too far behind. One that is closing already is given up.
-    pub(super) fn cut_off(&mut self, id: ClientId, cause: Cause) {
-        if self.get(id).is_some_and(|client| client.connection.is_open()) {
-            self.unseat(id, Keep::UnfinishedFrame);
-            let reason = "you are too far behind";
-            self.close_because(id, CloseCode::TRY_AGAIN_LATER, reason, cause);
-        } else {
-            self.lose(id);
+    fn cut_off(&mut self, id: ClientId) {
+        if self.get(id).is_none_or(|client| !client.connection.is_open()) {
+            return self.lose(id);
         }
+        if self.may_copy_rest(id) {
+            self.unseat(id, Keep::UnfinishedFrame);
+            self.count_unsent(id);
+        } else {
+            self.skip_unbegun(id);
+        }
+        let reason = "you are too far behind";
+        self.close_because(id, CloseCode::TRY_AGAIN_LATER, reason, Cause::TooSlow);
+    }
+
+    /// Leaves out everything for a client but what is half written, which stays in the log.
+    fn skip_unbegun(&mut self, id: ClientId) {
+        let Self { clients, rooms, pool, nowhere, .. } = self;
+        let client = &mut clients[id.key()];
+        let room = client.seat.and_then(|seat| Some((seat, rooms.get_mut(seat.room)?)));
+        let log = room.map_or(nowhere, |(seat, room)| room.logs.get_mut(seat.encoding));
+        client.skip_unbegun(log, pool);
     }
 
     /// Lets a member go on with what is said next. One that shares a compression context has lost
     /// its place in it, and goes back to the plain log.
     fn skip_messages(&mut self, id: ClientId) {
+        if !self.may_copy_rest(id) {
+            return self.cut_off(id);
+        }
         let encoding =
             self.get(id).and_then(|client| client.seat).map(|seat| match seat.encoding {
                 Encoding::Shared => Encoding::Plain,
@@ -144,6 +160,7 @@ impl Hub {
             }
         };
         self.counts.skipped += skipped;
+        self.count_unsent(id);
         debug!("{id} is too far behind and misses {skipped} messages");
     }
 }
@@ -175,7 +192,8 @@ fn judge(
     log: &Log,
     max_backlog_bytes: usize,
 ) -> Option<Outcome> {
-    let max = max_backlog_bytes as u64;
+    // Who is closing still has a frame to take, and keeps the log until then.
+    let max = max_backlog_bytes as u64 * if client.is_finishing() { 2 } else { 1 };
     match progress {
         Ok(Progress::Written) => client.lagging.then_some(Outcome::CaughtUp),
         Ok(Progress::Blocked) if client.backlog(log) > max => Some(Outcome::Behind),

@@ -191,7 +191,33 @@ impl Outbox {
         self.replace(bytes, rest);
     }
 
-    /// Keeps only what is half written, for a member that is too far behind.
+    /// Leaves out everything up to the log's end but what is half written, without a copy of it.
+    pub(super) fn skip_unbegun(&mut self, log: &Log, cursor: Cursor) {
+        if self.is_begun() {
+            let boundary = self.boundary();
+            self.inserts.truncate(1);
+            self.inserts.iter_mut().for_each(|first| {
+                first.bytes.truncate(boundary);
+                first.resume = first.at;
+            });
+            self.size = boundary - self.written + size_of::<Insert>();
+            self.skip(cursor.offset(), log.end());
+        } else {
+            self.inserts.clear();
+            self.size = 0;
+            self.skip(log.frame_end(cursor), log.end());
+        }
+    }
+
+    /// The size of what is half written.
+    pub(super) fn unfinished_size(&self, log: &Log, cursor: Cursor) -> u64 {
+        match self.is_begun() {
+            true => (self.boundary() - self.written) as u64,
+            false => log.frame_end(cursor) - cursor.offset(),
+        }
+    }
+
+    /// Keeps only what is half written, for a member that leaves the log.
     pub(super) fn cut(&mut self, log: &Log, cursor: Cursor) {
         let bytes = self.unfinished(log, cursor);
         let rest = bytes.len();
@@ -343,6 +369,33 @@ mod tests {
         }
         assert!(outbox.inserts[0].bytes.len() <= 300_000);
         assert_eq!(outbox.size(), 100_000 + size_of::<Insert>());
+    }
+
+    #[test]
+    fn what_is_half_written_can_stay_where_it_is() {
+        let (mut log, mut pool, mut cursor, mut outbox) = begin();
+        say(&mut log, &mut pool, "abc");
+        log.advance(&mut cursor, 3, &mut pool);
+        outbox.append(log.end(), |out| out.extend_from_slice(b"P"));
+        say(&mut log, &mut pool, "def");
+        assert_eq!(outbox.unfinished_size(&log, cursor), 2);
+        outbox.skip_unbegun(&log, cursor);
+        outbox.append(log.end(), |out| out.extend_from_slice(b"C"));
+        assert_eq!(unwritten(&outbox, &log, cursor), "bcC");
+    }
+
+    #[test]
+    fn a_private_frame_that_is_half_written_stays_too() {
+        let (mut log, mut pool, cursor, mut outbox) = begin();
+        outbox.append(0, |out| Message::Text("abc").encode(out));
+        outbox.append(0, |out| Message::Text("def").encode(out));
+        assert_eq!(outbox.consume(3, cursor), 0);
+        say(&mut log, &mut pool, "ghi");
+        assert_eq!(outbox.unfinished_size(&log, cursor), 2);
+        outbox.skip_unbegun(&log, cursor);
+        assert_eq!(outbox.size(), 2 + size_of::<Insert>());
+        outbox.append(log.end(), |out| out.extend_from_slice(b"C"));
+        assert_eq!(unwritten(&outbox, &log, cursor), "bcC");
     }
 
     #[test]

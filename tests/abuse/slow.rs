@@ -80,7 +80,6 @@ fn members_that_read_too_late_get_whole_messages_and_1013() {
 /// Each of them stands in the middle of a long frame, whose rest it must get before the close
 /// frame.
 #[test]
-#[ignore = "each of them copies the rest of its frame"]
 fn members_in_the_middle_of_a_long_frame_cost_no_copy_of_it_each() {
     const CROWD: usize = 50;
     let siege = Siege::begin(&["--close-timeout-seconds", "1"]);
