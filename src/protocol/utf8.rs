@@ -6,7 +6,8 @@ use super::violation::Violation;
 /// is cut at the end of a piece until the next one brings the rest.
 #[derive(Debug, Default)]
 pub struct TextAssembly {
-    text: String,
+    /// Whole characters.
+    text: Vec<u8>,
     /// The first bytes of an unfinished character: `carry[..carried]`, three at most between
     /// pieces.
     carry: [u8; 4],
@@ -34,9 +35,13 @@ impl TextAssembly {
     /// # Errors
     /// [`Violation::InvalidUtf8`] where no continuation can make the text UTF-8.
     pub fn push(&mut self, piece: &[u8]) -> Result<(), Violation> {
+        if self.carried == 0 && piece.is_ascii() {
+            self.text.extend_from_slice(piece);
+            return Ok(());
+        }
         let piece = self.finish_character(piece)?;
         let (body, tail) = piece.split_at(piece.len() - unfinished_bytes(piece));
-        self.text.push_str(validate(body)?);
+        self.text.extend_from_slice(validate(body)?.as_bytes());
         if !can_begin_character(tail) {
             return Err(Violation::InvalidUtf8);
         }
@@ -50,7 +55,8 @@ impl TextAssembly {
     /// # Errors
     /// [`Violation::InvalidUtf8`] where it ends inside a character.
     pub fn finish(self) -> Result<String, Violation> {
-        if self.carried > 0 { Err(Violation::InvalidUtf8) } else { Ok(self.text) }
+        let text = if self.carried > 0 { None } else { String::from_utf8(self.text).ok() };
+        text.ok_or(Violation::InvalidUtf8)
     }
 
     /// Completes the carried character as far as `piece` can, and returns what is left of it.
@@ -63,7 +69,7 @@ impl TextAssembly {
             piece = rest;
             let character = &self.carry[..self.carried];
             if let Ok(character) = std::str::from_utf8(character) {
-                self.text.push_str(character);
+                self.text.extend_from_slice(character.as_bytes());
                 self.carried = 0;
             } else if !can_begin_character(character) {
                 return Err(Violation::InvalidUtf8);

@@ -13,9 +13,6 @@ pub(super) const NOWHERE: u64 = u64::MAX;
 /// half of it: an insert that is appended to all the time may never be written whole.
 const MAX_WRITTEN_BYTES: usize = 64 << 10;
 
-/// The largest buffer in bytes that an outbox keeps for its next insert.
-const MAX_SPARE_BYTES: usize = 4 << 10;
-
 /// Private frames, each in its place in the log.
 #[derive(Debug, Default)]
 pub(super) struct Outbox {
@@ -141,10 +138,15 @@ impl Outbox {
     }
 
     fn keep_buffer(&mut self, mut bytes: Vec<u8>) {
-        if bytes.capacity() <= MAX_SPARE_BYTES {
+        if bytes.capacity() > self.spare.capacity() {
             bytes.clear();
             self.spare = bytes;
         }
+    }
+
+    /// How many bytes it can hold without growing.
+    pub(super) fn capacity(&self) -> usize {
+        self.spare.capacity()
     }
 
     fn forget_written(&mut self) {

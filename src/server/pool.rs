@@ -9,8 +9,10 @@ const SEGMENT_BYTES: usize = 64 << 10;
 /// The most segments that are kept for reuse, over all rooms.
 const MAX_SPARE_SEGMENTS: usize = 16;
 
-/// The most outboxes that are kept for reuse, over all clients.
+/// The most outboxes that are kept for reuse, over all clients, and the most bytes in their
+/// buffers.
 const MAX_SPARE_OUTBOXES: usize = 256;
+const MAX_SPARE_BYTES: usize = 4 << 20;
 
 /// Where all logs have their segments from, and all clients their outboxes.
 #[derive(Debug, Default)]
@@ -22,6 +24,8 @@ pub(crate) struct Pool {
     /// Empty ones.
     #[expect(clippy::vec_box, reason = "clients have them in boxes, which are what is used again")]
     outboxes: Vec<Box<Outbox>>,
+    /// The bytes that they can hold.
+    spare: usize,
 }
 
 impl Pool {
@@ -48,12 +52,16 @@ impl Pool {
 
     /// An empty outbox.
     pub(super) fn take_outbox(&mut self) -> Box<Outbox> {
-        self.outboxes.pop().unwrap_or_default()
+        let outbox = self.outboxes.pop().unwrap_or_default();
+        self.spare -= outbox.capacity();
+        outbox
     }
 
     /// Takes an empty outbox back.
     pub(super) fn put_outbox(&mut self, outbox: Box<Outbox>) {
-        if self.outboxes.len() < MAX_SPARE_OUTBOXES {
+        let spare = self.spare + outbox.capacity();
+        if self.outboxes.len() < MAX_SPARE_OUTBOXES && spare <= MAX_SPARE_BYTES {
+            self.spare = spare;
             self.outboxes.push(outbox);
         }
     }
