@@ -73,7 +73,12 @@ struct Progress {
 
 impl Progress {
     fn is_idle(&self) -> bool {
-        self.header.is_empty() && self.frame.is_none() && self.message.is_none()
+        self.is_between_frames() && self.message.is_none()
+    }
+
+    /// Whether the next byte is the first of a frame.
+    fn is_between_frames(&self) -> bool {
+        self.header.is_empty() && self.frame.is_none()
     }
 
     fn held_bytes(&self) -> usize {
@@ -81,6 +86,10 @@ impl Progress {
         size_of::<Self>() + self.header.capacity() + self.control.capacity() + message
     }
 }
+
+/// The size in bytes that the buffer of a message begins with, so that short fragments do not make
+/// it grow again and again.
+const FIRST_BYTES: usize = 256;
 
 /// A frame whose header has arrived.
 #[derive(Debug, Clone, Copy)]
@@ -112,10 +121,11 @@ enum Content {
 
 impl Assembly {
     fn new(frame: &Frame) -> Self {
+        let buffer = Vec::with_capacity(FIRST_BYTES);
         let content = match frame.opcode {
-            opcode if frame.compressed => Content::Compressed(opcode, Vec::new()),
-            Opcode::Text => Content::Text(TextAssembly::default()),
-            _ => Content::Binary(Vec::new()),
+            opcode if frame.compressed => Content::Compressed(opcode, buffer),
+            Opcode::Text => Content::Text(TextAssembly::with(buffer)),
+            _ => Content::Binary(buffer),
         };
         Self { content, fragments: 1 }
     }
@@ -125,6 +135,16 @@ impl Assembly {
             Content::Text(text) => text.len(),
             Content::Binary(bytes) | Content::Compressed(_, bytes) => bytes.len(),
         }
+    }
+
+    /// Whether another fragment may come, and fits.
+    fn admit(&mut self, header: &ClientHeader, limits: &Limits) -> Result<(), Violation> {
+        self.fragments += 1;
+        if self.fragments > limits.max_fragments {
+            return Err(Violation::TooManyFragments);
+        }
+        let compressed = matches!(self.content, Content::Compressed(..));
+        check_length(self.len(), header.length, compressed, limits)
     }
 
     fn capacity(&self) -> usize {
@@ -176,7 +196,9 @@ impl Receiver {
         {
             return Ok(Some(message));
         }
-        while let Some(frame) = self.next_frame(input)? {
+        loop {
+            self.take_fragments(input)?;
+            let Some(frame) = self.next_frame(input)? else { break };
             let incoming = if frame.opcode.is_control() {
                 self.take_control(frame, input)?
             } else {
@@ -213,6 +235,27 @@ impl Receiver {
             Opcode::Text => Incoming::Text(utf8::validate(payload)?.into()),
             _ => Incoming::Binary(Cow::Borrowed(payload)),
         }))
+    }
+
+    /// Takes the fragments that continue a message, but do not end it, as far as they are whole:
+    /// there may be many, and short ones.
+    fn take_fragments(&mut self, input: &mut &mut [u8]) -> Result<(), Violation> {
+        let deflate = self.deflates();
+        let progress = self.progress.as_mut().filter(|progress| progress.is_between_frames());
+        let Some(message) = progress.and_then(|progress| progress.message.as_mut()) else {
+            return Ok(());
+        };
+        while let Some((header, size)) = ClientHeader::parse(input, deflate)? {
+            let inside = header.opcode == Opcode::Continuation && !header.fin;
+            if !inside || header.length > (input.len() - size) as u64 {
+                break;
+            }
+            message.admit(&header, &self.limits)?;
+            let payload = &mut take(input, size + header.length as usize)[size..];
+            apply_mask(payload, header.mask);
+            message.push(payload)?;
+        }
+        Ok(())
     }
 
     /// Whether permessage-deflate was negotiated.
@@ -259,26 +302,13 @@ impl Receiver {
     /// Whether the frame may come now, and fits.
     fn admit(&mut self, header: &ClientHeader) -> Result<(), Violation> {
         let message = self.progress.as_mut().and_then(|progress| progress.message.as_mut());
-        let (before, compressed) = match (header.opcode, message) {
-            (opcode, _) if opcode.is_control() => return Ok(()),
-            (Opcode::Continuation, None) => return Err(Violation::UnexpectedContinuation),
-            (Opcode::Continuation, Some(message)) => {
-                message.fragments += 1;
-                if message.fragments > self.limits.max_fragments {
-                    return Err(Violation::TooManyFragments);
-                }
-                (message.len(), matches!(message.content, Content::Compressed(..)))
-            }
-            (_, Some(_)) => return Err(Violation::InterruptedMessage),
-            (_, None) => (0, header.compressed),
-        };
-        let max = self.limits.max_message_bytes;
-        let max = if compressed { max_compressed_bytes(max) } else { max };
-        // The length is below 2^63, and what is held fits in memory: the sum cannot overflow.
-        if before as u64 + header.length > max as u64 {
-            return Err(Violation::MessageTooBig);
+        match (header.opcode, message) {
+            (opcode, _) if opcode.is_control() => Ok(()),
+            (Opcode::Continuation, None) => Err(Violation::UnexpectedContinuation),
+            (Opcode::Continuation, Some(message)) => message.admit(header, &self.limits),
+            (_, Some(_)) => Err(Violation::InterruptedMessage),
+            (_, None) => check_length(0, header.length, header.compressed, &self.limits),
         }
-        Ok(())
     }
 
     fn take_control<'a>(
@@ -365,6 +395,19 @@ impl Receiver {
     fn rest(&mut self) {
         self.progress.take_if(|progress| progress.is_idle());
     }
+}
+
+/// Whether a message that has so many bytes may have so many more. The latter are below 2^63, and
+/// what is held fits in memory: the sum cannot overflow.
+fn check_length(
+    before: usize,
+    length: u64,
+    compressed: bool,
+    limits: &Limits,
+) -> Result<(), Violation> {
+    let max = limits.max_message_bytes;
+    let max = if compressed { max_compressed_bytes(max) } else { max };
+    if before as u64 + length > max as u64 { Err(Violation::MessageTooBig) } else { Ok(()) }
 }
 
 /// The most bytes that a compressed message may have. It can be longer than the message: DEFLATE

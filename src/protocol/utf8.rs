@@ -15,6 +15,11 @@ pub struct TextAssembly {
 }
 
 impl TextAssembly {
+    /// An empty text that is to be kept in this buffer.
+    pub fn with(buffer: Vec<u8>) -> Self {
+        Self { text: buffer, ..Self::default() }
+    }
+
     /// The number of bytes so far.
     pub fn len(&self) -> usize {
         self.text.len() + self.carried
