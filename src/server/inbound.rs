@@ -113,7 +113,7 @@ impl Inbound {
                 // What was inflated counts too.
                 let size = size.max(said.bytes);
                 let left = if drained { Left::Nothing } else { Left::Something };
-                let too_much = hub.count_said(id, said.messages, size, drained);
+                let too_much = hub.count_said(id, said.messages, said.bytes, drained);
                 return (size, if too_much { Left::ForLater } else { left });
             }
             Err(error) if error.kind() == ErrorKind::WouldBlock => {}

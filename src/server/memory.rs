@@ -24,11 +24,13 @@ impl Hub {
             return;
         }
         if handshaking {
-            return refuse(self, id, Refusal::Full, false);
+            refuse(self, id, Refusal::Full, false);
+        } else {
+            let (code, reason) =
+                (CloseCode::TRY_AGAIN_LATER, "the server holds too much unfinished");
+            self.finish(id, |connection, out| connection.give_up(code, reason, out));
+            self.depart(id, Departure::abnormal(Cause::Overload));
         }
-        let (code, reason) = (CloseCode::TRY_AGAIN_LATER, "the server holds too much unfinished");
-        self.finish(id, |connection, out| connection.give_up(code, reason, out));
-        self.depart(id, Departure::abnormal(Cause::Overload));
         let change = self.get_mut(id).map_or(0, |client| client.recount_incomplete());
         self.incomplete = self.incomplete.saturating_add_signed(change);
     }
