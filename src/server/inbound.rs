@@ -259,7 +259,8 @@ fn negotiate(hub: &Hub, id: ClientId, request: &Request<'_>) -> Result<Terms, Re
     let terms = Terms::negotiate(request, subprotocols, deflate.as_ref())?;
     origins.check(request).inspect_err(|_| {
         let host = request.header("Host").unwrap_or_default();
-        let origin = request.header("Origin").unwrap_or_default();
+        let sent: Vec<_> = request.header_values("Origin").map(String::from_utf8_lossy).collect();
+        let origin = sent.join(", ");
         info!("{id} has the origin {origin:?}; {host:?} or an --origin would have passed");
     })?;
     if hub.is_stopping() {

@@ -7,10 +7,15 @@ use std::time::{Duration, Instant};
 use log::{debug, warn};
 use mio::net::{TcpListener, TcpStream};
 use mio::{Interest, Registry, Token};
+use socket2::{Domain, Socket, Type};
 
 /// How long nothing is accepted after the system refused, as it does when file descriptors are
 /// used up: long enough not to spin, short enough not to be noticed.
 const PAUSE: Duration = Duration::from_millis(100);
+
+/// How many connections may wait to be accepted, if the system's limit (net.core.somaxconn) allows:
+/// thousands come at once when a network is back. Those that find no place try again after a second.
+const BACKLOG: i32 = 4096;
 
 /// The most connections accepted in one tick, so that a storm of them does not silence the rest.
 const MAX_PER_TICK: usize = 256;
@@ -33,7 +38,7 @@ impl Listeners {
         let mut sockets = Vec::new();
         for (index, &address) in addresses.iter().enumerate() {
             let explain = |error| explain(address, error);
-            let mut socket = TcpListener::bind(address).map_err(explain)?;
+            let mut socket = listen(address).map_err(explain)?;
             registry.register(&mut socket, Token(index), Interest::READABLE).map_err(explain)?;
             sockets.push(socket);
         }
@@ -80,6 +85,16 @@ impl Listeners {
         self.ready = accepted.len() == MAX_PER_TICK;
         accepted
     }
+}
+
+fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
+    // So that a server can start where one has just ended.
+    socket.set_reuse_address(true)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(TcpListener::from_std(socket.into()))
 }
 
 /// Whether the error, in contrast to used-up file descriptors, goes away with the connection.
