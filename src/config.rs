@@ -47,7 +47,7 @@ pub struct Config {
     /// 1008.
     pub throttle_timeout: Duration,
     /// The most memory in bytes for messages and request heads that have not arrived whole, over
-    /// all connections. Who exceeds it is closed with 1013, or answered with 503. Sixteen of the
+    /// all connections. Over it, who holds most is closed with 1013, or answered with 503. Sixteen of the
     /// longest messages.
     pub max_incomplete_bytes: usize,
     /// The most rooms at once. The next is refused with 503.
@@ -162,11 +162,13 @@ impl Config {
     /// Whether what must hold a thing is as large as that.
     fn check_sizes(&self) -> Result<(), String> {
         let message = ("the longest message", self.limits.max_message_bytes);
+        // What arrives is collected in memory of up to twice its size.
+        let two = ("two of the longest messages", self.limits.max_message_bytes.saturating_mul(2));
         let backlog = ("the backlog limit", self.max_backlog_bytes);
         let held = [
             (backlog, message),
             (("the limit of all backlogs", self.max_total_backlog_bytes), backlog),
-            (("the limit of incomplete messages", self.max_incomplete_bytes), message),
+            (("the limit of incomplete messages", self.max_incomplete_bytes), two),
         ];
         match held.into_iter().find(|((_, holder), (_, size))| holder < size) {
             Some(((holder, limit), (what, size))) => {

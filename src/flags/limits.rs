@@ -3,6 +3,10 @@
 use clap::Args;
 use townhall::{Config, Limits};
 
+/// What a member may at least be behind by default: a tick reads about 1 MiB, and is judged in the
+/// next.
+const MIN_BACKLOG_BYTES: usize = 4 << 20;
+
 /// The limits in bytes, in numbers, and per second.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Limits")]
@@ -27,8 +31,8 @@ pub struct LimitFlags {
     #[arg(default_value_t = Limits::default().max_fragments)]
     max_fragments: u32,
 
-    /// The most bytes of messages that have not arrived whole, over all connections; who exceeds it
-    /// is closed with 1013. 16 times the longest message by default
+    /// The most bytes of messages that have not arrived whole, over all connections; over it, who
+    /// holds most is closed with 1013. 16 times the longest message by default, and 256 MiB at least
     #[arg(long, value_name = "BYTES", env = "TOWNHALL_MAX_INCOMPLETE_BYTES")]
     max_incomplete_bytes: Option<usize>,
 
@@ -74,23 +78,28 @@ pub struct LimitFlags {
     max_backlog_bytes: Option<usize>,
 
     /// The most bytes that are kept for all members that are behind; over it, those furthest behind
-    /// are closed with 1013. 64 times the longest message by default
+    /// are closed with 1013. 64 times the
+    /// longest message by default, and 1 GiB at least
     #[arg(long, value_name = "BYTES", env = "TOWNHALL_MAX_TOTAL_BACKLOG_BYTES")]
     max_total_backlog_bytes: Option<usize>,
 }
 
 impl LimitFlags {
-    /// Sets the limits in a configuration. Those that hold messages grow with the longest one.
+    /// Sets the limits in a configuration. Those that hold messages grow with the longest one, but
+    /// do not shrink below what holds the talk of a tick or two.
     pub fn set(&self, config: &mut Config) {
         let message = self.max_message_bytes;
-        let times = |limit: Option<usize>, n| limit.unwrap_or(message.saturating_mul(n));
+        let times =
+            |limit: Option<usize>, n, least| limit.unwrap_or(message.saturating_mul(n).max(least));
+        let default = Config::default();
         config.limits = Limits {
             max_head_bytes: self.max_head_bytes,
             max_headers: self.max_headers,
             max_message_bytes: message,
             max_fragments: self.max_fragments,
         };
-        config.max_incomplete_bytes = times(self.max_incomplete_bytes, 16);
+        config.max_incomplete_bytes =
+            times(self.max_incomplete_bytes, 16, default.max_incomplete_bytes);
         config.max_connections = self.max_connections;
         config.max_connections_per_address = self.max_connections_per_address;
         config.max_new_connections_per_second = self.max_new_connections_per_second;
@@ -98,7 +107,8 @@ impl LimitFlags {
         config.max_bytes_per_second = self.max_bytes_per_second;
         config.max_rooms = self.max_rooms;
         config.max_room_name_bytes = self.max_room_name_bytes;
-        config.max_backlog_bytes = times(self.max_backlog_bytes, 2);
-        config.max_total_backlog_bytes = times(self.max_total_backlog_bytes, 64);
+        config.max_backlog_bytes = times(self.max_backlog_bytes, 2, MIN_BACKLOG_BYTES);
+        config.max_total_backlog_bytes =
+            times(self.max_total_backlog_bytes, 64, default.max_total_backlog_bytes);
     }
 }

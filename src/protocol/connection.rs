@@ -131,8 +131,9 @@ impl Connection {
     /// Begins the close handshake; after it, nothing else is sent (RFC 6455, section 7.1.2).
     pub fn close(&mut self, code: CloseCode, reason: &str, out: &mut Vec<u8>) {
         self.state = match mem::replace(&mut self.state, State::Closed { clean: false }) {
-            State::Open(receiver) => {
+            State::Open(mut receiver) => {
                 encode_close(code, reason, out);
+                receiver.discard();
                 State::Closing(receiver)
             }
             state => state,

@@ -26,7 +26,7 @@ impl<'h> Request<'h> {
     /// Another version than HTTP/1.1, more than `max_headers` fields, not exactly one Host, or
     /// anything else that is not HTTP.
     pub fn parse(head: &'h [u8], max_headers: usize) -> Result<Self, Refusal> {
-        let mut headers = vec![httparse::EMPTY_HEADER; max_headers];
+        let mut headers = vec![httparse::EMPTY_HEADER; max_headers.min(head.len())];
         let mut parsed = httparse::Request::new(&mut headers);
         let status = parsed.parse(head).map_err(refusal)?;
         let (Some(method), Some(target), Some(1), true) =
@@ -86,7 +86,7 @@ impl<'h> Request<'h> {
     }
 
     /// The elements of a list field, over all its lines (RFC 9110, section 5.6.1).
-    pub fn list(&self, name: &str) -> impl Iterator<Item = &'h str> {
+    fn list(&self, name: &str) -> impl Iterator<Item = &'h str> {
         let lines = self.header_values(name).filter_map(|value| std::str::from_utf8(value).ok());
         lines.flat_map(|line| line.split(',')).map(str::trim_ascii).filter(|item| !item.is_empty())
     }

@@ -46,6 +46,8 @@ impl Incoming<'_> {
 pub struct Receiver {
     limits: Arc<Limits>,
     inflation: Inflation,
+    /// Messages are passed over.
+    discards: bool,
     progress: Option<Box<Progress>>,
 }
 
@@ -139,7 +141,7 @@ impl Assembly {
 
     /// Whether another fragment may come, and fits.
     fn admit(&mut self, header: &ClientHeader, limits: &Limits) -> Result<(), Violation> {
-        self.fragments += 1;
+        self.fragments = self.fragments.saturating_add(1);
         if self.fragments > limits.max_fragments {
             return Err(Violation::TooManyFragments);
         }
@@ -172,7 +174,15 @@ impl Receiver {
     }
 
     pub(super) fn with(limits: Arc<Limits>, inflation: Inflation) -> Self {
-        Self { limits, inflation, progress: None }
+        Self { limits, inflation, discards: false, progress: None }
+    }
+
+    /// From now on messages are passed over, whatever is in them: only control frames count.
+    pub(super) fn discard(&mut self) {
+        self.discards = true;
+        if let Some(progress) = &mut self.progress {
+            progress.message = None;
+        }
     }
 
     /// The memory in bytes that what has not arrived whole takes.
@@ -192,6 +202,7 @@ impl Receiver {
         inflater: &mut Inflater,
     ) -> Result<Option<Incoming<'a>>, Violation> {
         if self.progress.is_none()
+            && !self.discards
             && let Some(message) = self.receive_whole(input)?
         {
             return Ok(Some(message));
@@ -303,7 +314,7 @@ impl Receiver {
     fn admit(&mut self, header: &ClientHeader) -> Result<(), Violation> {
         let message = self.progress.as_mut().and_then(|progress| progress.message.as_mut());
         match (header.opcode, message) {
-            (opcode, _) if opcode.is_control() => Ok(()),
+            (opcode, _) if opcode.is_control() || self.discards => Ok(()),
             (Opcode::Continuation, None) => Err(Violation::UnexpectedContinuation),
             (Opcode::Continuation, Some(message)) => message.admit(header, &self.limits),
             (_, Some(_)) => Err(Violation::InterruptedMessage),
@@ -336,6 +347,13 @@ impl Receiver {
         input: &mut &'a mut [u8],
         inflater: &mut Inflater,
     ) -> Result<Option<Incoming<'a>>, Violation> {
+        if self.discards {
+            take_payload(&mut frame, input);
+            if frame.remaining > 0 {
+                self.progress.get_or_insert_default().frame = Some(frame);
+            }
+            return Ok(None);
+        }
         let whole = frame.fin && frame.remaining <= input.len() as u64;
         if whole && self.progress.as_ref().is_none_or(|progress| progress.message.is_none()) {
             let payload = take_payload(&mut frame, input);

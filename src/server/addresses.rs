@@ -41,7 +41,8 @@ impl Place {
     /// The place that a trusted proxy tells: the last address in `X-Forwarded-For` that is not a
     /// trusted proxy itself. What stands before it, anybody can have written.
     pub(super) fn of_forwarded(request: &Request<'_>, config: &Config) -> Option<Self> {
-        let hops: Vec<_> = request.list("X-Forwarded-For").collect();
+        let lines = request.header_values("X-Forwarded-For");
+        let hops: Vec<_> = lines.flat_map(|line| line.split(|&byte| byte == b',')).collect();
         let mut addresses = hops.into_iter().rev().map_while(parse);
         addresses.find(|&address| !is_trusted(address, config)).map(Self::of)
     }
@@ -52,7 +53,8 @@ fn is_trusted(address: IpAddr, config: &Config) -> bool {
 }
 
 /// An address, which some proxies write with brackets, some with a port.
-fn parse(hop: &str) -> Option<IpAddr> {
+fn parse(hop: &[u8]) -> Option<IpAddr> {
+    let hop = std::str::from_utf8(hop.trim_ascii()).ok()?;
     let bare = hop.trim_start_matches('[').trim_end_matches(']');
     let with_port = || hop.parse::<SocketAddr>().map(|address| address.ip());
     bare.parse().or_else(|_| with_port()).ok()
@@ -157,9 +159,10 @@ mod tests {
         Place::of(address.parse().unwrap())
     }
 
-    fn forwarded(value: &str) -> Option<Place> {
-        let head = format!("GET / HTTP/1.1\r\nHost: a\r\nX-Forwarded-For: {value}\r\n\r\n");
-        let request = Request::parse(head.as_bytes(), 10).unwrap();
+    fn forwarded(value: impl AsRef<[u8]>) -> Option<Place> {
+        let begin = b"GET / HTTP/1.1\r\nHost: a\r\nX-Forwarded-For: ";
+        let head = [begin, value.as_ref(), b"\r\n\r\n"].concat();
+        let request = Request::parse(&head, 10).unwrap();
         let trusted_proxies = vec!["10.0.0.0/8".parse().unwrap()];
         Place::of_forwarded(&request, &Config { trusted_proxies, ..Config::default() })
     }
@@ -177,6 +180,7 @@ mod tests {
         let client = Some(place("192.0.2.1"));
         assert_eq!(forwarded("192.0.2.1"), client);
         assert_eq!(forwarded("198.51.100.7, 192.0.2.1, 10.1.1.1"), client);
+        assert_eq!(forwarded(b"\xff, 192.0.2.1"), client);
         assert_eq!(forwarded("forged\", 192.0.2.1:4711"), client);
         assert_eq!(forwarded("[2001:db8::1]:80, 10.0.0.1"), Some(place("2001:db8::1")));
         assert_eq!(forwarded("[2001:db8::1]"), Some(place("2001:db8::1")));

@@ -187,6 +187,16 @@ impl Client {
         self.outbox.as_mut().map_or(0, |outbox| outbox.cut_messages(log, self.cursor))
     }
 
+    /// Keeps of what is private, where there is no log, only what [`leave`](Self::leave) would.
+    pub(super) fn cut_private(&mut self, nowhere: &Log, pool: &mut Pool, keep: Keep) {
+        match (&mut self.outbox, keep) {
+            (Some(outbox), Keep::UnfinishedFrame) => outbox.cut(nowhere, self.cursor),
+            (Some(outbox), Keep::Nothing) => **outbox = Outbox::default(),
+            _ => {}
+        }
+        self.put_outbox(pool);
+    }
+
     /// Answers the handshake with what `speak` appends.
     pub(super) fn answer(
         &mut self,
@@ -268,9 +278,9 @@ impl Client {
         log.offered().saturating_sub(self.cursor.offset()) + private as u64
     }
 
-    /// How many bytes it has not got of what was queued for it, `end` being its log's.
-    pub(super) fn unread(&self, end: u64) -> u64 {
-        end - self.cursor.offset() + u64::from(self.unsent)
+    /// How many bytes of its log are kept for it, if no other member is further behind.
+    pub(super) fn held_bytes(&self, log: &Log) -> u64 {
+        log.held_from(self.cursor)
     }
 
     /// Counts anew what is private and not written, and tells by how much that has changed.
@@ -375,6 +385,11 @@ impl Client {
             log.advance(&mut self.cursor, offset, pool);
         }
         offset
+    }
+
+    /// Whether our side of the TCP connection has ended.
+    pub(super) fn has_ended_writing(&self) -> bool {
+        self.write_closed
     }
 
     /// Ends our side of the TCP connection when nothing more is to be sent or heard.

@@ -20,6 +20,7 @@ use super::hub::Hub;
 use super::id::ClientId;
 use super::inbound::{App, Inbound, refuse};
 use super::listeners::Listeners;
+use super::outbound::TickEnd;
 use super::stopper::Stopper;
 use super::transport::Transport;
 use crate::protocol::Refusal;
@@ -63,7 +64,7 @@ impl EventLoop {
             self.drain();
             self.accept();
             self.inbound.read(&mut self.hub, app);
-            self.hub.flush();
+            self.hub.flush(TickEnd::Now);
             self.expire();
             self.announce(app);
         }

@@ -10,6 +10,7 @@ use super::departure::{Cause, Departure};
 use super::event::{Event, Exchange, Upgrade};
 use super::hub::Hub;
 use super::id::ClientId;
+use super::outbound::TickEnd;
 use crate::config::Config;
 use crate::protocol::{
     CloseFrame, Failure, Incoming, Inflater, Received, Refusal, Request, Response, Terms, Violation,
@@ -110,13 +111,13 @@ impl Inbound {
                 let drained = size < self.buffer.len() && !client.hangup;
                 let input = &mut self.buffer[..size];
                 let said = receive(hub, id, input, &mut self.inflater, app);
+                let left = if drained { Left::Nothing } else { Left::Something };
+                let too_much = hub.count_said(id, &said, size, drained);
                 // What was inflated counts too.
                 let size = size.max(said.bytes);
-                let left = if drained { Left::Nothing } else { Left::Something };
-                let too_much = hub.count_said(id, said.messages, said.bytes, drained);
                 return (size, if too_much { Left::ForLater } else { left });
             }
-            Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+            Err(error) if error.kind() == ErrorKind::WouldBlock => client.throttled = None,
             Err(error) if error.kind() == ErrorKind::Interrupted => return (0, Left::Something),
             Err(error) => {
                 debug!("{id}: {error}");
@@ -138,11 +139,11 @@ enum Left {
 
 /// What came of a read.
 #[derive(Debug, Default)]
-struct Said {
+pub(super) struct Said {
     /// The number of messages and control frames.
-    messages: usize,
+    pub(super) messages: usize,
     /// The bytes of messages.
-    bytes: usize,
+    pub(super) bytes: usize,
 }
 
 /// The peer has ended its side. Our last words, where they are queued, are still written.
@@ -176,7 +177,7 @@ fn receive(
             Err(Failure::Protocol(violation)) => fail(hub, id, violation),
         }
         if hub.grown > MAX_GROWTH_BYTES {
-            hub.flush();
+            hub.flush(TickEnd::Later);
         }
     }
     said

@@ -142,6 +142,10 @@ impl Hub {
     pub(super) fn unseat(&mut self, id: ClientId, keep: Keep) -> bool {
         self.release(id);
         let Some(seat) = self.get(id).and_then(|client| client.seat) else {
+            let Self { clients, nowhere, pool, .. } = self;
+            if let Some(client) = clients.get_mut(id.key()).filter(|client| client.id == id) {
+                client.cut_private(nowhere, pool, keep);
+            }
             return false;
         };
         if self.clients[id.key()].parked {

@@ -182,6 +182,11 @@ impl Log {
         self.segments.range(at..).map(|segment| segment.frames).sum::<u64>() - passed
     }
 
+    /// How many bytes a reader keeps: from the beginning of its segment on.
+    pub(crate) fn held_from(&self, cursor: Cursor) -> u64 {
+        self.segment_of(cursor.0).map_or(0, |at| self.end - self.segments[at].start)
+    }
+
     /// The segment that `offset` is in; the end belongs to the last one.
     fn segment_of(&self, offset: u64) -> Option<usize> {
         let last = self.segments.len().checked_sub(1)?;

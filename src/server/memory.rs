@@ -13,16 +13,22 @@ const SHORT_REST_BYTES: u64 = 64 << 10;
 const MAX_REST_BYTES: u64 = 1 << 20;
 
 impl Hub {
-    /// Notes that what has not arrived whole from a client has changed, and ends its connection
-    /// where that is too much for all, unless it holds less than everybody may.
-    pub(super) fn count_incomplete(&mut self, id: ClientId, change: isize) {
+    /// Notes that what has not arrived whole from a client has changed. Where that is too much for
+    /// all, who holds most of it goes.
+    pub(super) fn count_incomplete(&mut self, change: isize) {
         self.incomplete = self.incomplete.saturating_add_signed(change);
-        let Some(client) = self.get(id) else { return };
-        let (held, handshaking) = (client.incomplete as usize, client.connection.is_handshaking());
-        let share = self.config.max_incomplete_bytes / self.config.max_connections.max(1);
-        if change <= 0 || self.incomplete <= self.config.max_incomplete_bytes || held <= share {
+        if change <= 0 || self.incomplete <= self.config.max_incomplete_bytes {
             return;
         }
+        let largest = self.clients.iter().max_by_key(|(_, client)| client.incomplete);
+        if let Some((id, handshaking)) =
+            largest.map(|(_, client)| (client.id, client.connection.is_handshaking()))
+        {
+            self.end_incomplete(id, handshaking);
+        }
+    }
+
+    fn end_incomplete(&mut self, id: ClientId, handshaking: bool) {
         if handshaking {
             refuse(self, id, Refusal::Full, false);
         } else {
@@ -100,8 +106,8 @@ impl Hub {
         let mut behind: Vec<_> = blocked
             .map(|(_, client)| {
                 let room = client.seat.and_then(|seat| Some((seat, rooms.get(seat.room)?)));
-                let end = room.map_or(0, |(seat, room)| room.logs.end(seat.encoding));
-                (client.unread(end), client.id)
+                let log = room.and_then(|(seat, room)| room.logs.get(seat.encoding));
+                (log.map_or(0, |log| client.held_bytes(log)) + u64::from(client.unsent), client.id)
             })
             .collect();
         behind.sort_unstable_by(|a, b| b.cmp(a));

@@ -29,11 +29,11 @@ impl Hub {
     }
 
     /// Writes what was queued since the last time.
-    pub(super) fn flush(&mut self) {
+    pub(super) fn flush(&mut self, end: TickEnd) {
         self.grown = 0;
         let mut rooms = mem::take(&mut self.dirty_rooms);
         for key in rooms.drain(..) {
-            for (id, outcome) in self.flush_room(key) {
+            for (id, outcome) in self.flush_room(key, end) {
                 self.settle(id, outcome);
             }
         }
@@ -49,7 +49,7 @@ impl Hub {
     }
 
     /// Writes to the members of a room, and tells about those who need more than that.
-    fn flush_room(&mut self, key: usize) -> Vec<(ClientId, Outcome)> {
+    fn flush_room(&mut self, key: usize, end: TickEnd) -> Vec<(ClientId, Outcome)> {
         let Self { clients, rooms, pool, config, tick, unsent, .. } = self;
         let Some(room) = rooms.get_mut(key).filter(|room| room.dirty) else { return Vec::new() };
         room.dirty = false;
@@ -64,7 +64,9 @@ impl Hub {
                 unusual.push((client.id, outcome));
             }
         }
-        room.logs.offer();
+        if end == TickEnd::Now {
+            room.logs.offer();
+        }
         unusual
     }
 
@@ -93,6 +95,9 @@ impl Hub {
     }
 
     fn end_writing(&mut self, id: ClientId) {
+        if self.get(id).is_none_or(Client::has_ended_writing) {
+            return;
+        }
         self.unseat(id, Keep::Nothing);
         // The peer's time to answer begins when it has got everything.
         self.expect_within(id, self.config.close_timeout);
@@ -172,6 +177,16 @@ fn use_again<T>(list: &mut Vec<T>, done: Vec<T>) {
     }
 }
 
+/// Whether what is written is all of the tick's. Who was offered something in the middle of a tick
+/// had no time to take it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum TickEnd {
+    /// It is.
+    Now,
+    /// More may come.
+    Later,
+}
+
 /// What is to be done about a client beside writing.
 #[derive(Debug)]
 enum Outcome {
@@ -193,7 +208,8 @@ fn judge(
     max_backlog_bytes: usize,
 ) -> Option<Outcome> {
     // Who is closing still has a frame to take, and keeps the log until then.
-    let max = max_backlog_bytes as u64 * if client.is_finishing() { 2 } else { 1 };
+    let times = if client.is_finishing() { 2 } else { 1 };
+    let max = (max_backlog_bytes as u64).saturating_mul(times);
     match progress {
         Ok(Progress::Written) => client.lagging.then_some(Outcome::CaughtUp),
         Ok(Progress::Blocked) if client.backlog(log) > max => Some(Outcome::Behind),

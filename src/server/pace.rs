@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::deadlines::Tick;
+use super::inbound::Said;
 use crate::config::Config;
 
 /// The longest that a connection is not read at a stretch, however much it said.
@@ -61,16 +62,19 @@ impl Arrivals {
 pub(super) struct Pace {
     messages: Bucket,
     bytes: Bucket,
+    /// How many bytes were read that belong to no whole message yet.
+    uncounted: u32,
     at: Tick,
 }
 
 impl Pace {
-    /// Counts what was said, and tells for how long nothing should be read because it was too
-    /// much.
+    /// Counts what was said in `size` bytes that were read, and tells for how long nothing should be
+    /// read because it was too much. A message counts when it is whole, as it was read or as it is
+    /// inflated, whichever is longer.
     pub(super) fn count(
         &mut self,
-        messages: usize,
-        bytes: usize,
+        said: &Said,
+        size: usize,
         now: Tick,
         config: &Config,
     ) -> Option<Duration> {
@@ -78,17 +82,22 @@ impl Pace {
         self.at = now;
         self.messages.leak(elapsed);
         self.bytes.leak(elapsed);
-        self.messages.fill(messages as f32, config.max_messages_per_second);
-        self.bytes.fill(bytes as f32, config.max_bytes_per_second);
+        self.uncounted = self.uncounted.saturating_add(u32::try_from(size).unwrap_or(u32::MAX));
+        if said.messages > 0 {
+            let bytes = said.bytes.max(std::mem::take(&mut self.uncounted) as usize);
+            self.messages.fill(said.messages as f32, config.max_messages_per_second);
+            self.bytes.fill(bytes as f32, config.max_bytes_per_second);
+        }
         let excess = (self.messages.0 - 1.0).max(self.bytes.0 - burst_seconds(config));
         (excess > 0.0).then(|| Duration::from_secs_f32(excess.min(MAX_PAUSE.as_secs_f32())))
     }
 }
 
 /// The time that the rate allows for what may be said at once: a second's worth, or the longest
-/// message.
+/// message and its frames.
 fn burst_seconds(config: &Config) -> f32 {
-    (config.limits.max_message_bytes as f32 / config.max_bytes_per_second as f32).max(1.0)
+    let message = config.limits.max_message_bytes as f32 * 9.0 / 8.0 + 1024.0;
+    (message / config.max_bytes_per_second as f32).max(1.0)
 }
 
 #[cfg(test)]
@@ -114,18 +123,23 @@ mod tests {
     fn a_connection_pauses_as_long_as_it_said_too_much() {
         let config = Config { max_messages_per_second: 10, ..Config::default() };
         let mut pace = Pace::default();
-        assert_eq!(pace.count(10, 0, Tick::default(), &config), None);
-        let pause = pace.count(5, 0, Tick::default(), &config).unwrap();
-        assert_eq!(pause.as_secs_f32(), 0.5);
-        assert_eq!(pace.count(0, 0, after(1), &config), None);
-        assert_eq!(pace.count(1_000_000, 0, after(1), &config), Some(MAX_PAUSE));
+        let mut say = |messages, now| pace.count(&Said { messages, bytes: 0 }, 0, now, &config);
+        assert_eq!(say(10, Tick::default()), None);
+        assert_eq!(say(5, Tick::default()).unwrap().as_secs_f32(), 0.5);
+        assert_eq!(say(0, after(1)), None);
+        assert_eq!(say(1_000_000, after(1)), Some(MAX_PAUSE));
     }
 
     #[test]
     fn one_message_may_be_as_long_as_it_may_be() {
         let config = Config { max_bytes_per_second: 1_000, ..Config::default() };
         let mut pace = Pace::default();
-        assert_eq!(pace.count(1, 16 << 20, Tick::default(), &config), None);
-        assert!(pace.count(1, 1_000, Tick::default(), &config).is_some());
+        let mut read = |messages, size| {
+            pace.count(&Said { messages, bytes: 0 }, size, Tick::default(), &config)
+        };
+        // It counts when it is whole, and once.
+        assert_eq!((read(0, 8 << 20), read(1, 8 << 20)), (None, None));
+        assert_eq!((read(0, 4 << 20), read(0, 4 << 20)), (None, None));
+        assert!(read(1, 10).is_some());
     }
 }

@@ -6,30 +6,31 @@ use std::time::Duration;
 use super::departure::Cause;
 use super::hub::Hub;
 use super::id::ClientId;
+use super::inbound::Said;
 use crate::protocol::CloseCode;
 
 impl Hub {
-    /// Counts what was read of a client, and tells whether the rest is to be read later because it
-    /// is too much. `drained` tells that there is no rest.
+    /// Counts what was read of a client, `size` bytes, and tells whether the rest is to be read later
+    /// because it is too much. `drained` tells that there is no rest.
     pub(super) fn count_said(
         &mut self,
         id: ClientId,
-        messages: usize,
-        bytes: usize,
+        said: &Said,
+        size: usize,
         drained: bool,
     ) -> bool {
         let Self { clients, config, tick, .. } = self;
         let Some(client) = clients.get_mut(id.key()).filter(|client| client.id == id) else {
             return false;
         };
-        if messages > 0 {
+        if said.messages > 0 {
             client.note_life(*tick);
         }
-        let pause = client.pace.count(messages, bytes, *tick, config);
+        let pause = client.pace.count(said, size, *tick, config);
         client.throttled.take_if(|_| drained && pause.is_none());
         let change = client.recount_incomplete();
         if change != 0 {
-            self.count_incomplete(id, change);
+            self.count_incomplete(change);
         }
         pause.is_some_and(|pause| self.throttle(id, pause))
     }

@@ -9,6 +9,7 @@ use std::rc::Rc;
 
 use super::hub::Hub;
 use super::id::ClientId;
+use super::outbound::TickEnd;
 use super::transport::Transport;
 use crate::config::{Config, Slow};
 use crate::protocol::{CloseCode, Deflate, Inflater, Request, Terms, frame};
@@ -206,7 +207,7 @@ impl Simulation {
         self.hub.open(id, &terms);
         // The answer to the handshake is not looked at.
         pipe.allow(usize::MAX);
-        self.hub.flush();
+        self.hub.flush(TickEnd::Now);
         *pipe.0.borrow_mut() = (VecDeque::new(), 0);
         let (inflater, expected) = (Inflater::default(), VecDeque::new());
         let peer = Peer { pipe, terms, inflater, room: None, expected, missed: 0, closed: false };
@@ -253,7 +254,7 @@ impl Simulation {
 
     fn flush(&mut self) {
         while self.hub.is_dirty() {
-            self.hub.flush();
+            self.hub.flush(TickEnd::Now);
         }
         let drops = self.drops();
         for peer in self.peers.values_mut() {

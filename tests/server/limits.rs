@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use townhall::{Cause, ClientId, Config, Event, Hub};
 
 use crate::support::{
-    PATIENCE, Running, Told, chat, config, counting_chat, frame, get, read_head, request,
+    PATIENCE, Running, Told, chat, config, counting_chat, frame, get, read_all, read_head, request,
 };
 
 /// The status of the answer to a request for an upgrade, and the connection.
@@ -161,25 +161,26 @@ fn beginning(bytes: usize) -> Vec<u8> {
 }
 
 #[test]
-fn unfinished_messages_have_a_limit_over_all_connections() {
-    let mut strict = Config { max_incomplete_bytes: 100_000, max_connections: 100, ..config() };
-    strict.limits.max_message_bytes = 100_000;
-    strict.max_backlog_bytes = 100_000;
+fn unfinished_messages_have_a_limit_over_all_connections_and_who_holds_most_goes() {
+    let mut strict = Config { max_incomplete_bytes: 140_000, ..config() };
+    strict.limits.max_message_bytes = 70_000;
     let server = Running::start(strict, chat);
-    let mut holders: Vec<_> = (0..3).map(|_| server.raw("/")).collect();
+    let mut most = server.raw("/");
+    let id = server.opened();
+    let mut others: Vec<_> = (0..3).map(|_| server.raw("/")).collect();
     (0..3).for_each(|_| _ = server.opened());
+    most.write_all(&beginning(50_000)).unwrap();
+    others[0].write_all(&beginning(40_000)).unwrap();
+    others[1].write_all(&beginning(40_000)).unwrap();
+    others[2].write_all(&beginning(20_000)).unwrap();
+    let (left, departure) = server.departed();
+    assert_eq!((left, departure.cause), (id, Cause::Overload));
+    let close = b"\x88\x26\x03\xf5the server holds too much unfinished";
+    assert_eq!(read_all(&mut most), &close[..]);
+    // What was given back is free.
     let mut small = server.connect("/");
-    server.opened();
-    for holder in &mut holders {
-        holder.write_all(&beginning(40_000)).unwrap();
-    }
-    assert_eq!(server.departed().1.cause, Cause::Overload);
-    // Who holds little is let alone, and what is given back is free.
-    small.0.get_mut().write_all(&frame(0x01, b"he")).unwrap();
-    small.0.get_mut().write_all(&frame(0x80, b"llo")).unwrap();
+    small.say("hello");
     assert_eq!(small.hear(), "hello");
-    drop(holders);
-    (0..2).for_each(|_| _ = server.told());
 }
 
 #[test]
