@@ -32,10 +32,13 @@ impl Hub {
     pub(super) fn flush(&mut self, end: TickEnd) {
         self.grown = 0;
         let mut rooms = mem::take(&mut self.dirty_rooms);
-        for key in rooms.drain(..) {
+        for &key in &rooms {
             for (id, outcome) in self.flush_room(key, end) {
                 self.settle(id, outcome);
             }
+        }
+        if end == TickEnd::Now {
+            rooms.clear();
         }
         use_again(&mut self.dirty_rooms, rooms);
         let mut clients = mem::take(&mut self.dirty_clients);
@@ -52,7 +55,6 @@ impl Hub {
     fn flush_room(&mut self, key: usize, end: TickEnd) -> Vec<(ClientId, Outcome)> {
         let Self { clients, rooms, pool, config, tick, unsent, .. } = self;
         let Some(room) = rooms.get_mut(key).filter(|room| room.dirty) else { return Vec::new() };
-        room.dirty = false;
         let mut unusual = Vec::new();
         for &member in &room.members {
             let client = &mut clients[member];
@@ -65,6 +67,7 @@ impl Hub {
             }
         }
         if end == TickEnd::Now {
+            room.dirty = false;
             room.logs.offer();
         }
         unusual
@@ -170,11 +173,10 @@ impl Hub {
     }
 }
 
-/// Lets `list` grow in the memory of one that is done with, unless it has begun already.
-fn use_again<T>(list: &mut Vec<T>, done: Vec<T>) {
-    if list.is_empty() {
-        *list = done;
-    }
+/// Lets `list` go on in the memory of the one before, and after what is left of that.
+fn use_again<T>(list: &mut Vec<T>, mut before: Vec<T>) {
+    before.append(list);
+    *list = before;
 }
 
 /// Whether what is written is all of the tick's. Who was offered something in the middle of a tick
