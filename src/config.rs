@@ -47,8 +47,8 @@ pub struct Config {
     /// 1008.
     pub throttle_timeout: Duration,
     /// The most memory in bytes for messages and request heads that have not arrived whole, over
-    /// all connections. Over it, who holds most is closed with 1013, or answered with 503. Sixteen of the
-    /// longest messages.
+    /// all connections. Over it, who holds most is closed with 1013, or answered with 503. Sixteen
+    /// of the longest messages.
     pub max_incomplete_bytes: usize,
     /// The most rooms at once. The next is refused with 503.
     pub max_rooms: usize,

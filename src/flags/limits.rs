@@ -78,8 +78,7 @@ pub struct LimitFlags {
     max_backlog_bytes: Option<usize>,
 
     /// The most bytes that are kept for all members that are behind; over it, those furthest behind
-    /// are closed with 1013. 64 times the
-    /// longest message by default, and 1 GiB at least
+    /// are closed with 1013. 64 times the longest message by default, and 1 GiB at least
     #[arg(long, value_name = "BYTES", env = "TOWNHALL_MAX_TOTAL_BACKLOG_BYTES")]
     max_total_backlog_bytes: Option<usize>,
 }

@@ -1,5 +1,6 @@
 //! Who is connected, who is where, and what is said to whom.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -7,6 +8,7 @@ use slab::Slab;
 
 use super::addresses::Addresses;
 use super::client::{Client, Keep, Seat};
+use super::complaints::Complaints;
 use super::counts::Counts;
 use super::deadlines::{Clock, Deadlines, Tick};
 use super::departure::{Cause, Departure};
@@ -42,6 +44,7 @@ pub struct Hub {
     pub(super) resumed: Vec<ClientId>,
     pub(super) addresses: Addresses,
     pub(super) counts: Counts,
+    complaints: Complaints,
     /// The time of this tick of the event loop.
     pub(super) now: Instant,
     pub(super) clock: Clock,
@@ -89,6 +92,7 @@ impl Hub {
             resumed: Vec::new(),
             addresses: Addresses::default(),
             counts: Counts::default(),
+            complaints: Complaints::default(),
             now,
             tick: Tick::default(),
             grown: 0,
@@ -223,6 +227,11 @@ impl Hub {
     /// What happened since the server's start.
     pub fn counts(&self) -> &Counts {
         &self.counts
+    }
+
+    /// Tells in the log of a peer that is refused.
+    pub(super) fn complain(&mut self, line: fmt::Arguments<'_>) {
+        self.complaints.log(self.tick, line);
     }
 
     /// Whether the room is there, or there may be one more.

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::io::ErrorKind;
 use std::time::SystemTime;
 
-use log::{debug, info};
+use log::debug;
 
 use super::departure::{Cause, Departure};
 use super::event::{Event, Exchange, Upgrade};
@@ -209,7 +209,7 @@ fn answer_close(hub: &mut Hub, id: ClientId, frame: Option<&CloseFrame>) {
 }
 
 fn fail(hub: &mut Hub, id: ClientId, violation: Violation) {
-    info!("{id} closed with {}: {violation}", violation.close_code());
+    hub.complain(format_args!("{id} closed with {}: {violation}", violation.close_code()));
     hub.finish(id, |connection, out| connection.fail(violation, out));
     hub.depart(id, Departure::abnormal(Cause::Violation(violation)));
 }
@@ -255,14 +255,15 @@ fn admit(hub: &mut Hub, id: ClientId, request: &Request<'_>, room: &str) -> Resu
     hub.enter_forwarded(id, request)
 }
 
-fn negotiate(hub: &Hub, id: ClientId, request: &Request<'_>) -> Result<Terms, Refusal> {
+fn negotiate(hub: &mut Hub, id: ClientId, request: &Request<'_>) -> Result<Terms, Refusal> {
     let Config { subprotocols, deflate, origins, .. } = &hub.config;
     let terms = Terms::negotiate(request, subprotocols, deflate.as_ref())?;
     origins.check(request).inspect_err(|_| {
         let host = request.header("Host").unwrap_or_default();
         let sent: Vec<_> = request.header_values("Origin").map(String::from_utf8_lossy).collect();
         let origin = sent.join(", ");
-        info!("{id} has the origin {origin:?}; {host:?} or an --origin would have passed");
+        let passing = format_args!("{host:?} or an --origin would have passed");
+        hub.complain(format_args!("{id} has the origin {origin:?}; {passing}"));
     })?;
     if hub.is_stopping() {
         return Err(Refusal::Stopping);
@@ -292,7 +293,7 @@ fn respond(hub: &mut Hub, id: ClientId, response: &Response, head_only: bool) {
 
 /// Answers a request that is not served, and says why.
 pub(super) fn refuse(hub: &mut Hub, id: ClientId, refusal: Refusal, head_only: bool) {
-    info!("{id} refused with {}: {refusal}", refusal.status());
+    hub.complain(format_args!("{id} refused with {}: {refusal}", refusal.status()));
     *hub.counts.refused.entry(refusal.status()).or_default() += 1;
     respond(hub, id, &Response::refusal(refusal), head_only);
 }

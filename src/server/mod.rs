@@ -2,6 +2,7 @@
 
 mod addresses;
 mod client;
+mod complaints;
 mod counts;
 mod deadlines;
 mod departure;

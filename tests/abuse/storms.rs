@@ -1,7 +1,7 @@
 //! Many who come and go at once.
 
 use crate::peer::{Peer, frame, request};
-use crate::support::{Bounds, MIB, Siege};
+use crate::support::{Bounds, MIB, Siege, eventually};
 
 #[test]
 fn a_storm_of_resets_leaves_nothing_behind() {
@@ -113,5 +113,30 @@ fn places_are_used_again_within_one_batch_of_events_and_nobody_hears_anothers_wo
     come.iter_mut().for_each(Pair::hear);
     drop((stay, come));
     siege.program.wait_for_sockets(before);
+    siege.end(Bounds { memory: 8 * MIB, cpu: 10, time: 60 });
+}
+
+/// They would fill the disk of a program that told of each of them.
+#[test]
+fn a_storm_of_refusals_is_told_in_a_few_lines() {
+    const CROWD: usize = 200;
+    let siege = Siege::begin(&[]);
+    let ask = || {
+        let peer = siege.connect();
+        peer.send(b"POST / HTTP/1.1\r\nHost: a\r\n\r\n");
+        peer
+    };
+    let mut crowd = siege.program.at_once(|| (0..CROWD).map(|_| ask()).collect::<Vec<_>>());
+    crowd.iter_mut().for_each(|peer| assert_eq!(peer.hear_refusal().0, 405));
+    let mut lines = Vec::new();
+    // It tells when the next one comes, after a second.
+    eventually("it tells how many it left out", || {
+        assert_eq!(ask().hear_refusal().0, 405);
+        lines.extend(siege.program.log_so_far());
+        lines.iter().any(|line| line.contains("were left out"))
+    });
+    let before = lines.iter().take_while(|line| !line.contains("were left out"));
+    let told = before.filter(|line| line.contains("refused with 405")).count();
+    assert!((1..=40).contains(&told), "{told} lines");
     siege.end(Bounds { memory: 8 * MIB, cpu: 10, time: 60 });
 }
