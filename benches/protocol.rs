@@ -10,7 +10,7 @@ use criterion::{criterion_group, criterion_main};
 use townhall::protocol::mask::apply_mask;
 use townhall::protocol::utf8::{TextAssembly, validate};
 use townhall::protocol::{
-    ClientHeader, Connection, Inflater, Limits, Message, Opcode, Received, Request, Terms,
+    ClientHeader, Connection, Limits, Message, Opcode, Received, Request, Scratch, Terms,
 };
 
 const MASK: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
@@ -109,7 +109,7 @@ fn receive_all(
     bytes: &[u8],
     read: usize,
 ) {
-    let (mut connection, mut inflater) = (open_connection(), Inflater::default());
+    let (mut connection, mut scratch) = (open_connection(), Scratch::default());
     let mut buffer = bytes.to_vec();
     group.throughput(Throughput::ElementsAndBytes {
         elements: count as u64,
@@ -120,16 +120,16 @@ fn receive_all(
             buffer.copy_from_slice(bytes);
             let mut messages = 0;
             for input in buffer.chunks_mut(read) {
-                messages += receive(&mut connection, input, &mut inflater);
+                messages += receive(&mut connection, input, &mut scratch);
             }
             assert_eq!(messages, count);
         });
     });
 }
 
-fn receive(connection: &mut Connection, mut input: &mut [u8], inflater: &mut Inflater) -> usize {
+fn receive(connection: &mut Connection, mut input: &mut [u8], scratch: &mut Scratch) -> usize {
     let mut messages = 0;
-    while let Some(received) = connection.receive(&mut input, inflater).expect("no failure") {
+    while let Some(received) = connection.receive(&mut input, scratch).expect("no failure") {
         black_box(received);
         messages += 1;
     }
@@ -141,7 +141,7 @@ fn open_connection() -> Connection {
         Connection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
         Sec-WebSocket-Version: 13\r\n\r\n";
     let mut connection = Connection::new(Arc::new(Limits::default()));
-    let received = connection.receive(&mut &mut request[..], &mut Inflater::default());
+    let received = connection.receive(&mut &mut request[..], &mut Scratch::default());
     let Ok(Some(Received::Head(head))) = received else { panic!("{received:?}") };
     let request = Request::parse(&head, 64).expect("a request");
     let terms = Terms::negotiate(&request, &[], None).expect("an upgrade");

@@ -13,8 +13,8 @@ use std::sync::Arc;
 use libfuzzer_sys::fuzz_target;
 use townhall::protocol::frame::frame_size;
 use townhall::protocol::{
-    CloseCode, Connection, Deflate, Failure, Incoming, Inflater, Limits, Opcode, Received, Refusal,
-    Request, Response, Terms,
+    CloseCode, Connection, Deflate, Failure, Incoming, Limits, Opcode, Received, Refusal, Request,
+    Response, Scratch, Terms,
 };
 
 /// Small, so that inputs reach them.
@@ -22,7 +22,7 @@ const LIMITS: Limits = Limits {
     max_head_bytes: 1024,
     max_headers: 20,
     max_message_bytes: 600,
-    max_empty_fragments: 3,
+    max_fragments: 10,
 };
 
 /// What a conversation came to.
@@ -36,9 +36,9 @@ struct Outcome<'a> {
 fuzz_target!(|data: &[u8]| {
     let Some((sizes, conversation)) = data.split_first_chunk::<4>() else { return };
     let (mut whole, mut pieces) = (conversation.to_vec(), conversation.to_vec());
-    let mut inflater = Inflater::default();
-    let outcome = converse(std::iter::once(&mut whole[..]), &mut inflater);
-    assert_eq!(converse(split(&mut pieces, sizes), &mut inflater), outcome);
+    let mut scratch = Scratch::default();
+    let outcome = converse(std::iter::once(&mut whole[..]), &mut scratch);
+    assert_eq!(converse(split(&mut pieces, sizes), &mut scratch), outcome);
     check_sent(&outcome.sent);
 });
 
@@ -51,15 +51,12 @@ fn split<'a>(mut bytes: &'a mut [u8], sizes: &[u8; 4]) -> impl Iterator<Item = &
 }
 
 /// Plays the server, to which the pieces arrive one by one.
-fn converse<'a>(
-    pieces: impl Iterator<Item = &'a mut [u8]>,
-    inflater: &mut Inflater,
-) -> Outcome<'a> {
+fn converse<'a>(pieces: impl Iterator<Item = &'a mut [u8]>, scratch: &mut Scratch) -> Outcome<'a> {
     let mut connection = Connection::new(Arc::new(LIMITS));
     let mut outcome = Outcome::default();
     for mut piece in pieces {
         // Once it has failed, a connection is closed, and takes whatever comes without a word.
-        while let Some(result) = connection.receive(&mut piece, inflater).transpose() {
+        while let Some(result) = connection.receive(&mut piece, scratch).transpose() {
             match result {
                 Ok(received) => {
                     answer(&mut connection, &received, &mut outcome.sent);

@@ -5,12 +5,12 @@ use std::mem;
 use std::sync::Arc;
 
 use super::close::{CloseCode, CloseFrame, encode_close};
-use super::deflate::Inflater;
 use super::frame::{Opcode, encode_frame, encode_header};
 use super::handshake::Terms;
 use super::limits::Limits;
 use super::receiver::{Incoming, Inflation, Receiver};
 use super::response::Response;
+use super::scratch::Scratch;
 use super::violation::{Refusal, Violation};
 
 /// What a connection received whole.
@@ -68,14 +68,14 @@ impl Connection {
     }
 
     /// Takes bytes off the front of `input` until something is whole; `None` when they are used
-    /// up. Payloads are unmasked in place. Any number of connections can share an `inflater`.
+    /// up. Payloads are unmasked in place. Any number of connections can share a `scratch`.
     ///
     /// # Errors
     /// What the peer did wrong; it is to be answered, and nothing more will be received.
     pub fn receive<'a>(
         &mut self,
         input: &mut &'a mut [u8],
-        inflater: &mut Inflater,
+        scratch: &mut Scratch,
     ) -> Result<Option<Received<'a>>, Failure> {
         let received = match &mut self.state {
             State::Handshaking(head) => {
@@ -83,10 +83,10 @@ impl Connection {
                 head.receive(input, max).map_err(Failure::Handshake)?.map(Received::Head)
             }
             State::Open(receiver) => {
-                receiver.receive(input, inflater).map_err(Failure::Protocol)?.map(Received::Frames)
+                receiver.receive(input, scratch).map_err(Failure::Protocol)?.map(Received::Frames)
             }
             State::Closing(receiver) => {
-                let close = receive_close(receiver, input, inflater);
+                let close = receive_close(receiver, input, scratch);
                 close.map_err(Failure::Protocol)?.map(Received::Frames)
             }
             State::Closed { .. } => {
@@ -206,9 +206,9 @@ impl Connection {
 fn receive_close<'a>(
     receiver: &mut Receiver,
     input: &mut &'a mut [u8],
-    inflater: &mut Inflater,
+    scratch: &mut Scratch,
 ) -> Result<Option<Incoming<'a>>, Violation> {
-    while let Some(incoming) = receiver.receive(input, inflater)? {
+    while let Some(incoming) = receiver.receive(input, scratch)? {
         if matches!(incoming, Incoming::Close(_)) {
             return Ok(Some(incoming));
         }

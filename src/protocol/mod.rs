@@ -6,21 +6,21 @@
 //!
 //! ```
 //! use std::sync::Arc;
-//! use townhall::protocol::{Connection, Inflater, Limits, Received, Request, Terms};
+//! use townhall::protocol::{Connection, Limits, Received, Request, Scratch, Terms};
 //!
 //! let mut connection = Connection::new(Arc::new(Limits::default()));
-//! let mut inflater = Inflater::default();
+//! let mut scratch = Scratch::default();
 //! let mut bytes = *b"GET / HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\n\
 //!     Connection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
 //!     Sec-WebSocket-Version: 13\r\n\r\n\x89\x82\0\0\0\0hi";
 //! let (mut input, mut out) = (&mut bytes[..], Vec::new());
 //!
-//! let Ok(Some(Received::Head(head))) = connection.receive(&mut input, &mut inflater) else { panic!() };
+//! let Ok(Some(Received::Head(head))) = connection.receive(&mut input, &mut scratch) else { panic!() };
 //! let terms = Terms::negotiate(&Request::parse(&head, 64)?, &[], None)?;
 //! connection.accept(&terms, &mut out);
 //! assert!(out.starts_with(b"HTTP/1.1 101 "));
 //!
-//! let Ok(Some(Received::Frames(ping))) = connection.receive(&mut input, &mut inflater) else { panic!() };
+//! let Ok(Some(Received::Frames(ping))) = connection.receive(&mut input, &mut scratch) else { panic!() };
 //! println!("{ping:?}");
 //! # Ok::<(), townhall::protocol::Refusal>(())
 //! ```
@@ -39,6 +39,7 @@ mod message;
 mod origin;
 mod receiver;
 mod response;
+mod scratch;
 mod violation;
 
 pub use close::{CloseCode, CloseFrame, encode_close};
@@ -55,4 +56,5 @@ pub use message::Message;
 pub use origin::Origins;
 pub use receiver::{Incoming, Receiver};
 pub use response::Response;
+pub use scratch::Scratch;
 pub use violation::{Refusal, Violation};

@@ -10,6 +10,7 @@ use super::frame::{ClientHeader, MAX_CLIENT_HEADER_BYTES, Opcode};
 use super::limits::Limits;
 use super::mask::{apply_mask, rotate_mask};
 use super::message::Message;
+use super::scratch::Scratch;
 use super::utf8::{self, TextAssembly};
 use super::violation::Violation;
 
@@ -122,8 +123,9 @@ enum Content {
 }
 
 impl Assembly {
-    fn new(frame: &Frame) -> Self {
-        let buffer = Vec::with_capacity(FIRST_BYTES);
+    /// One for the message that begins with a frame, with a buffer for what follows.
+    fn new(frame: &Frame, buffer: Option<Vec<u8>>) -> Self {
+        let buffer = buffer.unwrap_or_else(|| Vec::with_capacity(FIRST_BYTES));
         let content = match frame.opcode {
             opcode if frame.compressed => Content::Compressed(opcode, buffer),
             Opcode::Text => Content::Text(TextAssembly::with(buffer)),
@@ -191,15 +193,14 @@ impl Receiver {
     }
 
     /// Takes frames off the front of `input`, unmasking them in place, until something is whole;
-    /// `None` when the input is used up. `inflater` is for messages that are compressed without
-    /// context; any number of receivers can share one.
+    /// `None` when the input is used up. Any number of receivers can share a `scratch`.
     ///
     /// # Errors
     /// What the peer did wrong. Nothing may be read after it.
     pub fn receive<'a>(
         &mut self,
         input: &mut &'a mut [u8],
-        inflater: &mut Inflater,
+        scratch: &mut Scratch,
     ) -> Result<Option<Incoming<'a>>, Violation> {
         if self.progress.is_none()
             && !self.discards
@@ -213,7 +214,7 @@ impl Receiver {
             let incoming = if frame.opcode.is_control() {
                 self.take_control(frame, input)?
             } else {
-                self.take_data(frame, input, inflater)?
+                self.take_data(frame, input, scratch)?
             };
             if incoming.is_some() {
                 self.rest();
@@ -345,7 +346,7 @@ impl Receiver {
         &mut self,
         mut frame: Frame,
         input: &mut &'a mut [u8],
-        inflater: &mut Inflater,
+        scratch: &mut Scratch,
     ) -> Result<Option<Incoming<'a>>, Violation> {
         if self.discards {
             take_payload(&mut frame, input);
@@ -358,21 +359,23 @@ impl Receiver {
         if whole && self.progress.as_ref().is_none_or(|progress| progress.message.is_none()) {
             let payload = take_payload(&mut frame, input);
             return match frame.opcode {
-                opcode if frame.compressed => self.inflate(opcode, payload, inflater),
+                opcode if frame.compressed => self.inflate(opcode, payload, scratch),
                 Opcode::Text => Ok(Incoming::Text(utf8::validate(payload)?.into())),
                 _ => Ok(Incoming::Binary(Cow::Borrowed(payload))),
             }
             .map(Some);
         }
         let progress = self.progress.get_or_insert_default();
-        let message = progress.message.get_or_insert_with(|| Assembly::new(&frame));
+        let arrived = input.len();
+        let begin = || Assembly::new(&frame, scratch.take_buffer(arrived));
+        let message = progress.message.get_or_insert_with(begin);
         message.push(take_payload(&mut frame, input))?;
         if frame.remaining > 0 {
             progress.frame = Some(frame);
             return Ok(None);
         }
         match progress.message.take_if(|_| frame.fin) {
-            Some(message) => self.finish(message, inflater).map(Some),
+            Some(message) => self.finish(message, scratch).map(Some),
             None => Ok(None),
         }
     }
@@ -380,12 +383,12 @@ impl Receiver {
     fn finish(
         &mut self,
         message: Assembly,
-        inflater: &mut Inflater,
+        scratch: &mut Scratch,
     ) -> Result<Incoming<'static>, Violation> {
         match message.content {
             Content::Text(text) => Ok(Incoming::Text(text.finish()?.into())),
             Content::Binary(bytes) => Ok(Incoming::Binary(bytes.into())),
-            Content::Compressed(opcode, bytes) => self.inflate(opcode, &bytes, inflater),
+            Content::Compressed(opcode, bytes) => self.inflate(opcode, &bytes, scratch),
         }
     }
 
@@ -393,12 +396,12 @@ impl Receiver {
         &mut self,
         opcode: Opcode,
         compressed: &[u8],
-        shared: &mut Inflater,
+        scratch: &mut Scratch,
     ) -> Result<Incoming<'static>, Violation> {
         let max = self.limits.max_message_bytes;
         let bytes = match &mut self.inflation {
             Inflation::Own(inflater) => inflater.inflate_in_context(compressed, max)?,
-            Inflation::Off | Inflation::Shared => shared.inflate(compressed, max)?,
+            Inflation::Off | Inflation::Shared => scratch.inflater.inflate(compressed, max)?,
         };
         Ok(match opcode {
             Opcode::Text => {

@@ -13,7 +13,7 @@ use super::id::ClientId;
 use super::outbound::TickEnd;
 use crate::config::Config;
 use crate::protocol::{
-    CloseFrame, Failure, Incoming, Inflater, Received, Refusal, Request, Response, Terms, Violation,
+    CloseFrame, Failure, Incoming, Received, Refusal, Request, Response, Scratch, Terms, Violation,
 };
 
 /// The application.
@@ -22,8 +22,9 @@ pub(super) type App<'a> = dyn FnMut(&mut Hub, ClientId, Event<'_>) + 'a;
 /// The size of the one buffer that all clients are read into.
 const BUFFER_BYTES: usize = 64 << 10;
 
-/// The most that is read from one client in a tick.
-const MAX_CLIENT_BYTES: usize = 256 << 10;
+/// The most that is read from one client in a tick. A long message should arrive at a stretch,
+/// since each that is under way takes a buffer.
+const MAX_CLIENT_BYTES: usize = 1 << 20;
 
 /// The most that is read in a tick before what came of it is written.
 const MAX_TICK_BYTES: usize = 1 << 20;
@@ -37,16 +38,12 @@ const MAX_GROWTH_BYTES: usize = 4 << 20;
 pub(super) struct Inbound {
     queue: VecDeque<ClientId>,
     buffer: Vec<u8>,
-    inflater: Inflater,
+    scratch: Scratch,
 }
 
 impl Inbound {
     pub(super) fn new() -> Self {
-        Self {
-            queue: VecDeque::new(),
-            buffer: vec![0; BUFFER_BYTES],
-            inflater: Inflater::default(),
-        }
+        Self { queue: VecDeque::new(), buffer: vec![0; BUFFER_BYTES], scratch: Scratch::default() }
     }
 
     /// Whether somebody has something to be read.
@@ -110,7 +107,7 @@ impl Inbound {
                 // an end that was announced together with the data.
                 let drained = size < self.buffer.len() && !client.hangup;
                 let input = &mut self.buffer[..size];
-                let said = receive(hub, id, input, &mut self.inflater, app);
+                let said = receive(hub, id, input, &mut self.scratch, app);
                 let left = if drained { Left::Nothing } else { Left::Something };
                 let too_much = hub.count_said(id, &said, size, drained);
                 // What was inflated counts too.
@@ -160,18 +157,19 @@ fn receive(
     hub: &mut Hub,
     id: ClientId,
     mut input: &mut [u8],
-    inflater: &mut Inflater,
+    scratch: &mut Scratch,
     app: &mut App<'_>,
 ) -> Said {
     let mut said = Said::default();
     while let Some(client) = hub.get_mut(id).filter(|_| !input.is_empty()) {
-        match client.connection.receive(&mut input, inflater) {
+        match client.connection.receive(&mut input, scratch) {
             Ok(None) => break,
             Ok(Some(Received::Head(head))) => handshake(hub, id, &head, app),
             Ok(Some(Received::Frames(incoming))) => {
                 said.messages += 1;
                 said.bytes += incoming.message().map_or(0, |message| message.payload().len());
                 dispatch(hub, id, &incoming, app);
+                scratch.recycle(incoming);
             }
             Err(Failure::Handshake(refusal)) => refuse(hub, id, refusal, false),
             Err(Failure::Protocol(violation)) => fail(hub, id, violation),

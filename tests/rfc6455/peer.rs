@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use townhall::protocol::mask::apply_mask;
 use townhall::protocol::{
-    CloseFrame, Connection, Deflate, Failure, Incoming, Inflater, Limits, Received, Refusal,
-    Request, Response, Terms, Violation,
+    CloseFrame, Connection, Deflate, Failure, Incoming, Limits, Received, Refusal, Request,
+    Response, Scratch, Terms, Violation,
 };
 
 pub const REQUEST: &[u8] = b"GET /room HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\n\
@@ -62,7 +62,7 @@ pub fn text(text: &str) -> Seen {
 /// The server's side: it accepts every correct upgrade, answers what must be answered, and notes.
 pub struct Server {
     pub connection: Connection,
-    inflater: Inflater,
+    scratch: Scratch,
     deflate: Option<Deflate>,
     pub seen: Vec<Seen>,
     /// What it sent.
@@ -74,7 +74,7 @@ impl Server {
         let connection = Connection::new(Arc::new(limits));
         Self {
             connection,
-            inflater: Inflater::default(),
+            scratch: Scratch::default(),
             deflate: None,
             seen: Vec::new(),
             out: Vec::new(),
@@ -106,7 +106,7 @@ impl Server {
         let mut bytes = bytes.to_vec();
         let mut input = &mut bytes[..];
         loop {
-            match self.connection.receive(&mut input, &mut self.inflater) {
+            match self.connection.receive(&mut input, &mut self.scratch) {
                 Ok(None) => return,
                 Ok(Some(received)) => self.note(received),
                 Err(Failure::Handshake(refusal)) => self.refuse(refusal),

@@ -3,14 +3,14 @@
 use std::io::Read;
 use std::sync::Arc;
 
-use townhall::protocol::{Inflater, Limits, Receiver};
+use townhall::protocol::{Limits, Receiver, Scratch};
 
 use crate::{Parser, READ, Source};
 
 pub struct Townhall {
     source: Source,
     receiver: Receiver,
-    inflater: Inflater,
+    scratch: Scratch,
     buffer: Vec<u8>,
     /// What of the buffer was read and is not parsed.
     unparsed: std::ops::Range<usize>,
@@ -21,7 +21,7 @@ impl Townhall {
         Self {
             source,
             receiver: Receiver::new(Arc::new(Limits::default())),
-            inflater: Inflater::default(),
+            scratch: Scratch::default(),
             buffer: vec![0; READ],
             unparsed: 0..0,
         }
@@ -42,7 +42,7 @@ impl Parser for Townhall {
             let mut input = &mut self.buffer[self.unparsed.clone()];
             while left > 0
                 && let Some(incoming) =
-                    self.receiver.receive(&mut input, &mut self.inflater).expect("messages")
+                    self.receiver.receive(&mut input, &mut self.scratch).expect("messages")
             {
                 each(incoming.message().expect("a message").payload());
                 left -= 1;

@@ -1,0 +1,99 @@
+//! What connections that are served one after the other share.
+
+use std::borrow::Cow;
+
+use super::deflate::Inflater;
+use super::receiver::Incoming;
+
+/// How many bytes of a message must have arrived together before it gets a long buffer. Who only
+/// announces much gets none.
+const MUCH_BYTES: usize = 16 << 10;
+
+/// The size in bytes from which on a buffer is kept: below it, the allocator keeps them itself.
+const LONG_BYTES: usize = 128 << 10;
+
+/// The most bytes that are kept.
+const MAX_BYTES: usize = 8 << 20;
+
+/// An inflater for the messages that are compressed without context, and the buffers of long
+/// messages. New memory of the system is slow at its first touch: for a mebibyte that costs as
+/// much as all else that becomes of it.
+#[derive(Debug, Default)]
+pub struct Scratch {
+    pub(super) inflater: Inflater,
+    buffers: Vec<Vec<u8>>,
+    /// The bytes that they can hold.
+    held: usize,
+}
+
+impl Scratch {
+    /// Takes the buffer of a message that is done with, for one that comes.
+    pub fn recycle(&mut self, incoming: Incoming<'_>) {
+        let mut buffer = match incoming {
+            Incoming::Text(Cow::Owned(text)) => text.into_bytes(),
+            Incoming::Binary(Cow::Owned(bytes)) => bytes,
+            _ => return,
+        };
+        if buffer.capacity() >= LONG_BYTES && self.held + buffer.capacity() <= MAX_BYTES {
+            self.held += buffer.capacity();
+            buffer.clear();
+            self.buffers.push(buffer);
+        }
+    }
+
+    /// A long buffer, if there is one and so many bytes deserve it.
+    pub(super) fn take_buffer(&mut self, arrived: usize) -> Option<Vec<u8>> {
+        let buffer = self.buffers.pop_if(|_| arrived >= MUCH_BYTES)?;
+        self.held -= buffer.capacity();
+        Some(buffer)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::protocol::{Limits, Receiver};
+
+    #[test]
+    fn long_buffers_are_used_again_by_those_who_send_much() {
+        let mut scratch = Scratch::default();
+        scratch.recycle(Incoming::Text(String::with_capacity(LONG_BYTES).into()));
+        scratch.recycle(Incoming::Binary(Vec::with_capacity(LONG_BYTES - 1).into()));
+        assert_eq!(scratch.take_buffer(MUCH_BYTES - 1), None);
+        let buffer = scratch.take_buffer(MUCH_BYTES).unwrap();
+        assert_eq!((buffer.capacity(), buffer.len()), (LONG_BYTES, 0));
+        assert_eq!(scratch.take_buffer(MUCH_BYTES), None);
+    }
+
+    #[test]
+    fn of_the_message_before_nothing_is_left() {
+        let mut scratch = Scratch::default();
+        let mut receiver = Receiver::new(Arc::new(Limits::default()));
+        for (byte, length) in [(b'a', 2 * LONG_BYTES), (b'b', LONG_BYTES), (b'c', LONG_BYTES + 1)] {
+            let payload = vec![byte; length];
+            // A mask of zeros, and the length in its longest form.
+            let length = (length as u64).to_be_bytes();
+            let mut frame = [&[0x82, 0xff], &length[..], &[0; 4], &payload].concat();
+            let (mut first, mut rest) = frame.split_at_mut(MUCH_BYTES + 14);
+            assert_eq!(receiver.receive(&mut first, &mut scratch), Ok(None));
+            let message = receiver.receive(&mut rest, &mut scratch).unwrap().unwrap();
+            assert!(message == Incoming::Binary(payload.into()), "{byte}");
+            scratch.recycle(message);
+            assert!(scratch.held >= 2 * LONG_BYTES, "it is the buffer of the first");
+        }
+        assert_eq!(scratch.buffers.len(), 1);
+    }
+
+    #[test]
+    fn so_many_are_kept() {
+        let mut scratch = Scratch::default();
+        for _ in 0..3 {
+            scratch.recycle(Incoming::Binary(Vec::with_capacity(MAX_BYTES / 2).into()));
+        }
+        assert_eq!(scratch.held, MAX_BYTES);
+        assert!(scratch.take_buffer(MUCH_BYTES).is_some());
+        assert_eq!(scratch.held, MAX_BYTES / 2);
+    }
+}
