@@ -20,6 +20,10 @@ use super::room::Rooms;
 use crate::config::Config;
 use crate::protocol::{CloseCode, Limits, Message};
 
+/// The most clients for whom there is a place from the start. The system gives the memory when they
+/// come, so that it costs nothing, and nothing is moved when there are many.
+const MAX_PLACES_AHEAD: usize = 100_000;
+
 /// The clients of a server and the rooms that they are in.
 ///
 /// Everything that is said here is queued; it is written at the end of the event loop's tick.
@@ -81,8 +85,8 @@ impl Hub {
             limits: Arc::new(config.limits.clone()),
             codecs: config.deflate.clone().map(Codecs::new),
             contexts: Vec::new(),
+            clients: Slab::with_capacity(config.max_connections.min(MAX_PLACES_AHEAD)),
             config,
-            clients: Slab::new(),
             rooms: Rooms::default(),
             nowhere: Log::default(),
             pool: Pool::default(),
