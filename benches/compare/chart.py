@@ -34,7 +34,7 @@ CHOSEN = (
     "idle: 15,000 connections, deflate",
 )
 # The peers, and how they compress where messages are compressed.
-PEERS = ("bun", "bun:takeover", "ws", "ws:takeover", "tungstenite", "wsbroad")
+PEERS = ("bun", "bun:takeover", "ws", "ws:takeover", "tungstenite", "tokio-websockets", "wsbroad")
 
 WIDTH, MARGIN, LINE, GAP, TOP, BOTTOM = 860, 16, 17, 12, 56, 40
 # Where the bars begin and end.
