@@ -283,11 +283,12 @@ impl Client {
         log.held_from(self.cursor)
     }
 
-    /// Counts anew what is private and not written, and tells by how much that has changed.
-    pub(super) fn recount_unsent(&mut self) -> isize {
-        match &self.outbox {
-            None if self.unsent == 0 => 0,
-            outbox => change(&mut self.unsent, outbox.as_ref().map_or(0, |outbox| outbox.size())),
+    /// Counts anew what is private and not written, and changes the sum over all clients.
+    #[inline]
+    pub(super) fn recount_unsent(&mut self, sum: &mut usize) {
+        if self.outbox.is_some() || self.unsent != 0 {
+            let size = self.outbox.as_ref().map_or(0, |outbox| outbox.size());
+            *sum = sum.saturating_add_signed(change(&mut self.unsent, size));
         }
     }
 
@@ -320,7 +321,9 @@ impl Client {
             return Ok(Progress::Finished);
         }
         while self.blocked.is_none() {
-            self.wake_pong(log.end(), pool);
+            if self.outbox.as_ref().is_some_and(|outbox| outbox.pong.is_some()) {
+                self.wake_pong(log.end(), pool);
+            }
             let (count, outcome) = self.write(log, now);
             match outcome {
                 Ok(written) => {
@@ -356,7 +359,9 @@ impl Client {
         (count, outcome)
     }
 
-    /// One write of what comes next: how many pieces, of what size, and what became of it.
+    /// One write of what comes next: how many pieces, of what size, and what became of it. Seldom
+    /// needed, so that it is kept out of the usual way.
+    #[inline(never)]
     fn write_pieces(&mut self, log: &Log) -> (usize, usize, io::Result<usize>) {
         let mut pieces = [IoSlice::new(&[]); MAX_PIECES];
         let count = match &self.outbox {
@@ -368,6 +373,7 @@ impl Client {
         (count, size, self.transport.write_vectored(pieces))
     }
 
+    #[cold]
     fn wake_pong(&mut self, at: u64, pool: &mut Pool) {
         if let Some(pong) = self.outbox.as_mut().and_then(|outbox| outbox.pong.take()) {
             self.speak(at, pool, |connection, out| connection.pong(&pong, out));

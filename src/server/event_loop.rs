@@ -61,12 +61,20 @@ impl EventLoop {
         while !self.is_over() {
             self.wait(&mut events)?;
             self.note(&events);
-            self.drain();
-            self.accept();
+            if self.stopper.asked() > 0 {
+                self.drain();
+            }
+            if self.listeners.are_ready(self.hub.now) {
+                self.accept();
+            }
             self.inbound.read(&mut self.hub, app);
             self.hub.flush(TickEnd::Now);
-            self.expire();
-            self.announce(app);
+            if self.hub.tick != self.expired {
+                self.expire();
+            }
+            if !self.hub.departures.is_empty() || !self.hub.gone.is_empty() {
+                self.announce(app);
+            }
         }
         self.abandon(app);
         Ok(())
@@ -107,14 +115,17 @@ impl EventLoop {
     }
 
     fn note_client(&mut self, id: ClientId, event: &Readiness) {
-        if event.is_writable() {
-            self.hub.unblock(id);
+        let Some(client) = self.hub.get_mut(id) else { return };
+        let hangup = event.is_read_closed() || event.is_error();
+        if event.is_readable() || hangup {
+            self.inbound.wake(client, hangup);
         }
-        if event.is_readable() || event.is_read_closed() || event.is_error() {
-            self.inbound.wake(&mut self.hub, id, event.is_read_closed() || event.is_error());
+        if client.blocked.is_some() && event.is_writable() {
+            self.hub.unblock(id);
         }
     }
 
+    #[cold]
     fn note_stop(&mut self) {
         for signal in self.signals.iter_mut().flat_map(Signals::pending) {
             if signal == SIGHUP {
@@ -128,10 +139,8 @@ impl EventLoop {
     }
 
     /// Lets everybody go, once the server was told to stop.
+    #[cold]
     fn drain(&mut self) {
-        if self.stopper.asked() == 0 {
-            return;
-        }
         let drain = self.drain.get_or_insert_with(|| {
             info!("stopping, {} connections open; {}", self.hub.client_count(), self.hub.counts);
             Drain::begin(&mut self.hub)
@@ -143,6 +152,7 @@ impl EventLoop {
         }
     }
 
+    #[cold]
     fn accept(&mut self) {
         let max = self.hub.config.max_connections.saturating_add(SPARE_CONNECTIONS);
         for (stream, address) in self.listeners.accept(self.hub.now) {
@@ -186,11 +196,9 @@ impl EventLoop {
     }
 
     /// Looks at those whose time may have come.
+    #[cold]
     fn expire(&mut self) {
         let now = self.hub.tick;
-        if now == self.expired {
-            return;
-        }
         self.expired = now;
         self.hub.resume_due();
         for id in self.hub.deadlines.due(now) {
@@ -208,10 +216,8 @@ impl EventLoop {
     }
 
     /// Tells the application who left, and frees what is over.
+    #[cold]
     fn announce(&mut self, app: &mut App<'_>) {
-        if self.hub.departures.is_empty() && self.hub.gone.is_empty() {
-            return;
-        }
         for (id, departure) in mem::take(&mut self.hub.departures) {
             debug!("{id} left: {departure}");
             app(&mut self.hub, id, Event::Close(&departure));
@@ -226,6 +232,7 @@ impl EventLoop {
     }
 
     /// Gives up those who did not leave in time.
+    #[cold]
     fn abandon(&mut self, app: &mut App<'_>) {
         for id in self.hub.ids() {
             self.hub.lose(id);

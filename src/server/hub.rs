@@ -15,6 +15,7 @@ use super::departure::{Cause, Departure};
 use super::id::ClientId;
 use super::log::Log;
 use super::logs::{Codecs, Encoding};
+use super::pace::Allowance;
 use super::pool::Pool;
 use super::room::Rooms;
 use crate::config::Config;
@@ -32,6 +33,7 @@ const MAX_PLACES_AHEAD: usize = 100_000;
 pub struct Hub {
     pub(super) config: Config,
     pub(super) limits: Arc<Limits>,
+    pub(super) allowance: Allowance,
     pub(super) clients: Slab<Client>,
     pub(super) rooms: Rooms,
     /// The log of those who are in no room: always empty.
@@ -83,6 +85,7 @@ impl Hub {
         let now = Instant::now();
         Self {
             limits: Arc::new(config.limits.clone()),
+            allowance: Allowance::new(&config),
             codecs: config.deflate.clone().map(Codecs::new),
             contexts: Vec::new(),
             clients: Slab::with_capacity(config.max_connections.min(MAX_PLACES_AHEAD)),
@@ -264,6 +267,7 @@ impl Hub {
 
     /// A client that is to be sent something of its own, the end of its log, and the memory that
     /// it takes. It will be flushed.
+    #[inline]
     pub(super) fn reach(&mut self, id: ClientId) -> Option<(&mut Client, u64, &mut Pool)> {
         let Self { clients, rooms, pool, dirty_clients, .. } = self;
         let client = clients.get_mut(id.key()).filter(|client| client.id == id)?;

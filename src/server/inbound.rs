@@ -1,16 +1,17 @@
 //! What clients send: bytes in, events out.
 
-use std::collections::VecDeque;
 use std::io::ErrorKind;
+use std::mem;
 use std::time::SystemTime;
 
 use log::debug;
 
+use super::client::Client;
 use super::departure::{Cause, Departure};
 use super::event::{Event, Exchange, Upgrade};
 use super::hub::Hub;
 use super::id::ClientId;
-use super::outbound::TickEnd;
+use super::outbound::{TickEnd, use_again};
 use crate::config::Config;
 use crate::protocol::{
     CloseFrame, Failure, Incoming, Received, Refusal, Request, Response, Scratch, Terms, Violation,
@@ -36,14 +37,14 @@ const MAX_GROWTH_BYTES: usize = 4 << 20;
 /// The clients that have something to be read, in their order.
 #[derive(Debug)]
 pub(super) struct Inbound {
-    queue: VecDeque<ClientId>,
+    queue: Vec<ClientId>,
     buffer: Vec<u8>,
     scratch: Scratch,
 }
 
 impl Inbound {
     pub(super) fn new() -> Self {
-        Self { queue: VecDeque::new(), buffer: vec![0; BUFFER_BYTES], scratch: Scratch::default() }
+        Self { queue: Vec::new(), buffer: vec![0; BUFFER_BYTES], scratch: Scratch::default() }
     }
 
     /// Whether somebody has something to be read.
@@ -53,53 +54,55 @@ impl Inbound {
 
     /// Notes that a client's socket is readable; `hangup` tells that the peer has ended its side,
     /// behind what may still be read.
-    pub(super) fn wake(&mut self, hub: &mut Hub, id: ClientId, hangup: bool) {
-        if let Some(client) = hub.get_mut(id) {
-            client.hangup |= hangup;
-            if !client.queued {
-                client.queued = true;
-                self.queue.push_back(id);
-            }
+    pub(super) fn wake(&mut self, client: &mut Client, hangup: bool) {
+        client.hangup |= hangup;
+        if !client.queued {
+            client.queued = true;
+            self.queue.push(client.id);
         }
     }
 
     /// Reads from each client that waits, within the tick's budget. Who has more than its own
     /// budget goes to the end of the queue.
     pub(super) fn read(&mut self, hub: &mut Hub, app: &mut App<'_>) {
-        self.queue.extend(hub.take_resumed());
-        let mut budget = MAX_TICK_BYTES;
-        for _ in 0..self.queue.len() {
-            let Some(id) = self.queue.pop_front_if(|_| budget > 0) else { return };
-            let (size, left) = self.read_client(hub, id, app);
-            budget = budget.saturating_sub(size);
-            let Some(client) = hub.get_mut(id) else { continue };
-            match left {
-                Left::Nothing => client.queued = false,
-                Left::Something => self.queue.push_back(id),
-                Left::ForLater => {}
-            }
+        if !hub.resumed.is_empty() {
+            self.queue.extend(hub.take_resumed());
         }
+        let mut queue = mem::take(&mut self.queue);
+        let (mut budget, mut count) = (MAX_TICK_BYTES, 0);
+        while let Some(&id) = queue.get(count).filter(|_| budget > 0) {
+            budget = budget.saturating_sub(self.read_client(hub, id, app));
+            count += 1;
+        }
+        queue.drain(..count);
+        use_again(&mut self.queue, queue);
     }
 
-    /// Tells how many bytes were read, and what is left.
-    fn read_client(&mut self, hub: &mut Hub, id: ClientId, app: &mut App<'_>) -> (usize, Left) {
-        let mut total = 0;
-        while total < MAX_CLIENT_BYTES {
-            if hub.is_held_up() && hub.park_while_held(id) {
-                return (total, Left::ForLater);
-            }
-            let (size, left) = self.read_once(hub, id, app);
+    /// Reads from a client within its budget, and tells how many bytes that were.
+    fn read_client(&mut self, hub: &mut Hub, id: ClientId, app: &mut App<'_>) -> usize {
+        let (mut total, mut left) = (0, Left::Something);
+        while left == Left::Something && total < MAX_CLIENT_BYTES {
+            let size;
+            (size, left) = if hub.is_held_up() && hub.park_while_held(id) {
+                (0, Left::ForLater)
+            } else {
+                self.read_once(hub, id, app)
+            };
             total += size;
-            if left != Left::Something {
-                return (total, left);
-            }
         }
-        (total, Left::Something)
+        if left != Left::Nothing
+            && let Some(client) = hub.get_mut(id)
+        {
+            client.queued = true;
+            self.queue.extend((left == Left::Something).then_some(id));
+        }
+        total
     }
 
     /// One read from a client, and what comes of it.
     fn read_once(&mut self, hub: &mut Hub, id: ClientId, app: &mut App<'_>) -> (usize, Left) {
         let Some(client) = hub.get_mut(id) else { return (0, Left::Nothing) };
+        client.queued = false;
         match client.transport.read(&mut self.buffer) {
             Ok(0) => end(hub, id),
             Ok(size) => {
@@ -138,12 +141,13 @@ enum Left {
 #[derive(Debug, Default)]
 pub(super) struct Said {
     /// The number of messages and control frames.
-    pub(super) messages: usize,
+    pub(super) messages: u32,
     /// The bytes of messages.
     pub(super) bytes: usize,
 }
 
 /// The peer has ended its side. Our last words, where they are queued, are still written.
+#[cold]
 fn end(hub: &mut Hub, id: ClientId) {
     let Some(client) = hub.get_mut(id) else { return };
     client.read_closed = true;
@@ -161,15 +165,21 @@ fn receive(
     app: &mut App<'_>,
 ) -> Said {
     let mut said = Said::default();
-    while let Some(client) = hub.get_mut(id).filter(|_| !input.is_empty()) {
+    while !input.is_empty()
+        && let Some(client) = hub.get_mut(id)
+    {
         match client.connection.receive(&mut input, scratch) {
             Ok(None) => break,
             Ok(Some(Received::Head(head))) => handshake(hub, id, &head, app),
             Ok(Some(Received::Frames(incoming))) => {
                 said.messages += 1;
-                said.bytes += incoming.message().map_or(0, |message| message.payload().len());
-                dispatch(hub, id, &incoming, app);
-                scratch.recycle(incoming);
+                if let Some(message) = incoming.message() {
+                    said.bytes += message.payload().len();
+                    app(hub, id, Event::Message(message));
+                    scratch.recycle(incoming);
+                } else {
+                    control(hub, id, &incoming);
+                }
             }
             Err(Failure::Handshake(refusal)) => refuse(hub, id, refusal, false),
             Err(Failure::Protocol(violation)) => fail(hub, id, violation),
@@ -181,20 +191,17 @@ fn receive(
     said
 }
 
-fn dispatch(hub: &mut Hub, id: ClientId, incoming: &Incoming<'_>, app: &mut App<'_>) {
+/// Does what a control frame asks for (RFC 6455, section 5.5).
+#[cold]
+fn control(hub: &mut Hub, id: ClientId, incoming: &Incoming<'_>) {
     match incoming {
         Incoming::Ping(payload) => {
             if let Some((client, at, pool)) = hub.reach(id) {
                 client.pong(payload, at, pool);
             }
         }
-        Incoming::Pong(_) => {}
         Incoming::Close(frame) => answer_close(hub, id, frame.as_ref()),
-        Incoming::Text(_) | Incoming::Binary(_) => {
-            if let Some(message) = incoming.message() {
-                app(hub, id, Event::Message(message));
-            }
-        }
+        Incoming::Pong(_) | Incoming::Text(_) | Incoming::Binary(_) => {}
     }
 }
 
@@ -206,12 +213,14 @@ fn answer_close(hub: &mut Hub, id: ClientId, frame: Option<&CloseFrame>) {
     hub.depart(id, Departure { code, reason, was_clean: true, cause: Cause::Peer, room: None });
 }
 
+#[cold]
 fn fail(hub: &mut Hub, id: ClientId, violation: Violation) {
     hub.complain(format_args!("{id} closed with {}: {violation}", violation.close_code()));
     hub.finish(id, |connection, out| connection.fail(violation, out));
     hub.depart(id, Departure::abnormal(Cause::Violation(violation)));
 }
 
+#[cold]
 fn handshake(hub: &mut Hub, id: ClientId, head: &[u8], app: &mut App<'_>) {
     match Request::parse(head, hub.config.limits.max_headers) {
         Err(refusal) => refuse(hub, id, refusal, false),

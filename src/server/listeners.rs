@@ -61,12 +61,14 @@ impl Listeners {
         until.map(|until| until.saturating_duration_since(now))
     }
 
+    /// Whether somebody may be waiting, and may be accepted now.
+    pub(super) fn are_ready(&self, now: Instant) -> bool {
+        self.ready && self.paused_until.is_none_or(|until| until <= now)
+    }
+
     /// Accepts those who wait, in their order.
     pub(super) fn accept(&mut self, now: Instant) -> Vec<(TcpStream, SocketAddr)> {
         let mut accepted = Vec::new();
-        if !self.ready || self.paused_until.is_some_and(|until| now < until) {
-            return accepted;
-        }
         self.paused_until = None;
         for socket in &self.sockets {
             while accepted.len() < MAX_PER_TICK {

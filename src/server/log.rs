@@ -146,10 +146,14 @@ impl Log {
     }
 
     /// Moves a reader on to `offset`.
+    #[inline]
     pub(crate) fn advance(&mut self, cursor: &mut Cursor, offset: u64, pool: &mut Pool) {
-        if cursor.0 == offset {
-            return;
+        if cursor.0 != offset {
+            self.move_reader(cursor, offset, pool);
         }
+    }
+
+    fn move_reader(&mut self, cursor: &mut Cursor, offset: u64, pool: &mut Pool) {
         let from = std::mem::replace(&mut cursor.0, offset);
         self.behind -= usize::from(offset == self.end);
         let is_last = self.segments.back().is_some_and(|last| last.start <= from);

@@ -15,6 +15,7 @@ const MAX_REST_BYTES: u64 = 1 << 20;
 impl Hub {
     /// Notes that what has not arrived whole from a client has changed. Where that is too much for
     /// all, who holds most of it goes.
+    #[cold]
     pub(super) fn count_incomplete(&mut self, change: isize) {
         self.incomplete = self.incomplete.saturating_add_signed(change);
         if change <= 0 || self.incomplete <= self.config.max_incomplete_bytes {
@@ -96,8 +97,10 @@ impl Hub {
     }
 
     pub(super) fn count_unsent(&mut self, id: ClientId) {
-        let change = self.get_mut(id).map_or(0, |client| client.recount_unsent());
-        self.unsent = self.unsent.saturating_add_signed(change);
+        let Self { clients, unsent, .. } = self;
+        if let Some(client) = clients.get_mut(id.key()).filter(|client| client.id == id) {
+            client.recount_unsent(unsent);
+        }
     }
 
     fn furthest_behind(&mut self) -> Vec<ClientId> {

@@ -31,6 +31,16 @@ impl Hub {
     /// Writes what was queued since the last time.
     pub(super) fn flush(&mut self, end: TickEnd) {
         self.grown = 0;
+        if !self.dirty_rooms.is_empty() {
+            self.flush_rooms(end);
+        }
+        if !self.dirty_clients.is_empty() {
+            self.flush_clients();
+        }
+        self.relieve();
+    }
+
+    fn flush_rooms(&mut self, end: TickEnd) {
         let mut rooms = mem::take(&mut self.dirty_rooms);
         for &key in &rooms {
             for (id, outcome) in self.flush_room(key, end) {
@@ -41,14 +51,17 @@ impl Hub {
             rooms.clear();
         }
         use_again(&mut self.dirty_rooms, rooms);
+    }
+
+    fn flush_clients(&mut self) {
         let mut clients = mem::take(&mut self.dirty_clients);
-        for id in clients.drain(..) {
+        for &id in &clients {
             if let Some(outcome) = self.flush_client(id) {
                 self.settle(id, outcome);
             }
         }
+        clients.clear();
         use_again(&mut self.dirty_clients, clients);
-        self.relieve();
     }
 
     /// Writes to the members of a room, and tells about those who need more than that.
@@ -61,7 +74,7 @@ impl Hub {
             let Some(seat) = client.seat else { continue };
             let log = room.logs.get_mut(seat.encoding);
             let progress = client.flush(log, pool, *tick);
-            *unsent = unsent.saturating_add_signed(client.recount_unsent());
+            client.recount_unsent(unsent);
             if let Some(outcome) = judge(progress, client, log, config.max_backlog_bytes) {
                 unusual.push((client.id, outcome));
             }
@@ -81,10 +94,11 @@ impl Hub {
         let room = client.seat.and_then(|seat| Some((seat, rooms.get_mut(seat.room)?)));
         let log = room.map_or(nowhere, |(seat, room)| room.logs.get_mut(seat.encoding));
         let progress = client.flush(log, pool, *tick);
-        *unsent = unsent.saturating_add_signed(client.recount_unsent());
+        client.recount_unsent(unsent);
         judge(progress, client, log, config.max_backlog_bytes)
     }
 
+    #[cold]
     fn settle(&mut self, id: ClientId, outcome: Outcome) {
         match outcome {
             Outcome::Finished => self.end_writing(id),
@@ -174,8 +188,10 @@ impl Hub {
 }
 
 /// Lets `list` go on in the memory of the one before, and after what is left of that.
-fn use_again<T>(list: &mut Vec<T>, mut before: Vec<T>) {
-    before.append(list);
+pub(super) fn use_again<T>(list: &mut Vec<T>, mut before: Vec<T>) {
+    if !list.is_empty() {
+        before.append(list);
+    }
     *list = before;
 }
 
@@ -209,11 +225,14 @@ fn judge(
     log: &Log,
     max_backlog_bytes: usize,
 ) -> Option<Outcome> {
+    if !client.lagging && matches!(progress, Ok(Progress::Written)) {
+        return None;
+    }
     // Who is closing still has a frame to take, and keeps the log until then.
     let times = if client.is_finishing() { 2 } else { 1 };
     let max = (max_backlog_bytes as u64).saturating_mul(times);
     match progress {
-        Ok(Progress::Written) => client.lagging.then_some(Outcome::CaughtUp),
+        Ok(Progress::Written) => Some(Outcome::CaughtUp),
         Ok(Progress::Blocked) if client.backlog(log) > max => Some(Outcome::Behind),
         Ok(Progress::Blocked) => {
             let caught_up = client.lagging && client.backlog(log) <= max / 2;

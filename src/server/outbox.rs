@@ -16,27 +16,37 @@ const MAX_WRITTEN_BYTES: usize = 64 << 10;
 /// Private frames, each in its place in the log.
 #[derive(Debug, Default)]
 pub(super) struct Outbox {
-    inserts: VecDeque<Insert>,
+    /// What comes first, void only where nothing comes. Mostly it is all there is, so that its
+    /// buffer stays where it is.
+    first: Insert,
+    /// What comes behind it.
+    later: VecDeque<Insert>,
     /// How many bytes of the first insert are written.
     written: usize,
-    /// How many bytes of all inserts are not written, those that the inserts themselves take
-    /// included.
-    size: usize,
+    /// How many bytes of all inserts are not written.
+    unwritten: usize,
     /// How many bytes of the first insert come before its first whole frame: the answer to the
     /// handshake, or the rest of a frame that is half written.
     rest: usize,
-    /// An empty buffer for the next insert.
+    /// An empty buffer for the next insert behind the first.
     spare: Vec<u8>,
     /// The payload of the latest ping, while the peer does not take the pongs before it.
     pub(super) pong: Option<Box<[u8]>>,
 }
 
 /// Bytes to be written when the log is written up to `at`; the log goes on at `resume`.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Insert {
     at: u64,
     resume: u64,
     bytes: Vec<u8>,
+}
+
+impl Insert {
+    /// Whether it changes nothing.
+    fn is_void(&self) -> bool {
+        self.bytes.is_empty() && self.resume == self.at
+    }
 }
 
 impl Outbox {
@@ -46,12 +56,12 @@ impl Outbox {
         let before = bytes.len();
         speak(bytes);
         let added = bytes.len() - before;
-        self.size += added;
+        self.unwritten += added;
     }
 
     /// Notes that what was queued first, the answer to the handshake, is not a frame.
     pub(super) fn begin_frames(&mut self) {
-        self.rest = self.inserts.front().map_or(0, |first| first.bytes.len());
+        self.rest = self.first.bytes.len();
     }
 
     /// Leaves out what is in the log between `from` and `to`, its end.
@@ -65,28 +75,48 @@ impl Outbox {
         self.pong = None;
     }
 
+    /// The last insert, or a new one behind it, if that one does not end at `at`.
     fn insert(&mut self, at: u64) -> &mut Insert {
-        if self.inserts.back().is_none_or(|last| last.resume != at) {
-            self.size += size_of::<Insert>();
-            let bytes = mem::take(&mut self.spare);
-            self.inserts.push_back(Insert { at, resume: at, bytes });
+        if self.later.is_empty() {
+            if self.first.is_void() {
+                (self.first.at, self.first.resume) = (at, at);
+            }
+            if self.first.resume == at {
+                return &mut self.first;
+            }
         }
-        let last = self.inserts.len() - 1;
-        &mut self.inserts[last]
+        self.insert_later(at)
+    }
+
+    fn insert_later(&mut self, at: u64) -> &mut Insert {
+        if self.later.back().is_none_or(|last| last.resume != at) {
+            let bytes = mem::take(&mut self.spare);
+            self.later.push_back(Insert { at, resume: at, bytes });
+        }
+        let last = self.later.len() - 1;
+        &mut self.later[last]
+    }
+
+    /// The inserts that change something, in order.
+    fn inserts(&self) -> impl Iterator<Item = &Insert> + Clone {
+        let first = Some(&self.first).filter(|first| !first.is_void());
+        first.into_iter().chain(&self.later)
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.inserts.is_empty() && self.pong.is_none()
+        self.first.is_void() && self.later.is_empty() && self.pong.is_none()
     }
 
-    /// How many bytes it holds.
+    /// How many bytes it holds that are not written, those that the inserts themselves take
+    /// included.
     pub(super) fn size(&self) -> usize {
-        self.size
+        let inserts = usize::from(!self.first.is_void()) + self.later.len();
+        self.unwritten + inserts * size_of::<Insert>()
     }
 
     /// What is to be written next, if it is one insert and nothing of the log.
     pub(super) fn only(&self, log: &Log, cursor: Cursor) -> Option<&[u8]> {
-        let first = self.inserts.front().filter(|_| self.inserts.len() == 1)?;
+        let first = Some(&self.first).filter(|_| self.later.is_empty())?;
         let alone = first.at == cursor.offset() && first.resume >= log.end();
         alone.then(|| &first.bytes[self.written..])
     }
@@ -97,11 +127,11 @@ impl Outbox {
         log: &'a Log,
         cursor: Cursor,
     ) -> impl Iterator<Item = &'a [u8]> {
-        let resumes = self.inserts.iter().map(|insert| insert.resume);
+        let resumes = self.inserts().map(|insert| insert.resume);
         let from = std::iter::once(cursor.offset()).chain(resumes);
-        let to = self.inserts.iter().map(|insert| insert.at).chain([log.end()]);
+        let to = self.inserts().map(|insert| insert.at).chain([log.end()]);
         let written = std::iter::once(self.written).chain(std::iter::repeat(0));
-        let bytes = self.inserts.iter().zip(written).map(|(insert, from)| &insert.bytes[from..]);
+        let bytes = self.inserts().zip(written).map(|(insert, from)| &insert.bytes[from..]);
         let private = bytes.map(Some).chain([None]);
         from.zip(to)
             .zip(private)
@@ -111,78 +141,90 @@ impl Outbox {
 
     /// Takes `size` bytes of [`pieces`](Self::pieces) as written, and tells where in the log that
     /// leads.
+    #[inline]
     pub(super) fn consume(&mut self, mut size: usize, cursor: Cursor) -> u64 {
         let mut offset = cursor.offset();
-        while let Some(insert) = self.inserts.front() {
-            let logged = (insert.at - offset).min(size as u64);
+        while !self.first.is_void() {
+            let first = &self.first;
+            let logged = (first.at - offset).min(size as u64);
             offset += logged;
             size -= logged as usize;
-            if offset < insert.at {
+            if offset < first.at {
                 return offset;
             }
-            let private = (insert.bytes.len() - self.written).min(size);
+            let private = (first.bytes.len() - self.written).min(size);
             self.written += private;
-            self.size -= private;
+            self.unwritten -= private;
             size -= private;
-            if self.written < insert.bytes.len() {
+            if self.written < first.bytes.len() {
                 self.forget_written();
                 return offset;
             }
-            offset = insert.resume;
-            (self.written, self.rest) = (0, 0);
-            self.size -= size_of::<Insert>();
-            let first = self.inserts.pop_front();
-            self.keep_buffer(first.map(|first| first.bytes).unwrap_or_default());
+            offset = first.resume;
+            self.pass_first();
         }
         offset + size as u64
     }
 
-    fn keep_buffer(&mut self, mut bytes: Vec<u8>) {
-        if bytes.capacity() > self.spare.capacity() {
-            bytes.clear();
-            self.spare = bytes;
+    /// Goes on with the next insert that changes something.
+    fn pass_first(&mut self) {
+        (self.written, self.rest) = (0, 0);
+        self.first.bytes.clear();
+        self.first.resume = self.first.at;
+        if !self.later.is_empty() {
+            self.bring_forward();
+        }
+    }
+
+    #[cold]
+    fn bring_forward(&mut self) {
+        while self.first.is_void()
+            && let Some(next) = self.later.pop_front()
+        {
+            let before = mem::replace(&mut self.first, next).bytes;
+            if before.capacity() > self.spare.capacity() {
+                self.spare = before;
+            }
         }
     }
 
     /// How many bytes it can hold without growing.
     pub(super) fn capacity(&self) -> usize {
-        self.spare.capacity()
+        self.first.bytes.capacity() + self.spare.capacity()
     }
 
     fn forget_written(&mut self) {
-        let size = self.inserts.front().map_or(0, |first| first.bytes.len());
+        let size = self.first.bytes.len();
         if self.written > MAX_WRITTEN_BYTES && self.written > size / 2 {
             let rest = self.boundary() - self.written;
-            if let Some(first) = self.inserts.front_mut() {
-                first.bytes.drain(..self.written);
-            }
+            self.first.bytes.drain(..self.written);
             (self.written, self.rest) = (0, rest);
         }
     }
 
     /// Where in the first insert the first whole frame begins of which nothing is written.
     fn boundary(&self) -> usize {
-        let Some(first) = self.inserts.front() else { return 0 };
+        let bytes = &self.first.bytes;
         let mut boundary = self.rest;
         while boundary < self.written {
-            let size = frame::frame_size(&first.bytes[boundary..]);
-            boundary = size.map_or(first.bytes.len(), |size| boundary + size);
+            let size = frame::frame_size(&bytes[boundary..]);
+            boundary = size.map_or(bytes.len(), |size| boundary + size);
         }
         boundary
     }
 
     /// What must be written before anything else can be: the rest of what is half written.
     fn unfinished(&self, log: &Log, cursor: Cursor) -> Vec<u8> {
-        match self.inserts.front() {
-            Some(first) if self.is_begun() => first.bytes[self.written..self.boundary()].to_vec(),
-            _ => log.pieces(cursor.offset(), log.frame_end(cursor)).collect::<Vec<_>>().concat(),
+        if self.is_begun() {
+            return self.first.bytes[self.written..self.boundary()].to_vec();
         }
+        log.pieces(cursor.offset(), log.frame_end(cursor)).collect::<Vec<_>>().concat()
     }
 
     /// The frames of all inserts of which nothing is written.
     fn unwritten_frames(&self) -> impl Iterator<Item = &[u8]> {
         let begins = std::iter::once(self.boundary()).chain(std::iter::repeat(0));
-        let bytes = self.inserts.iter().zip(begins).map(|(insert, begin)| &insert.bytes[begin..]);
+        let bytes = self.inserts().zip(begins).map(|(insert, begin)| &insert.bytes[begin..]);
         bytes.flat_map(frames)
     }
 
@@ -195,18 +237,16 @@ impl Outbox {
 
     /// Leaves out everything up to the log's end but what is half written, without a copy of it.
     pub(super) fn skip_unbegun(&mut self, log: &Log, cursor: Cursor) {
+        self.later.clear();
         if self.is_begun() {
             let boundary = self.boundary();
-            self.inserts.truncate(1);
-            self.inserts.iter_mut().for_each(|first| {
-                first.bytes.truncate(boundary);
-                first.resume = first.at;
-            });
-            self.size = boundary - self.written + size_of::<Insert>();
+            self.first.bytes.truncate(boundary);
+            self.first.resume = self.first.at;
+            self.unwritten = boundary - self.written;
             self.skip(cursor.offset(), log.end());
         } else {
-            self.inserts.clear();
-            self.size = 0;
+            self.first = Insert::default();
+            self.unwritten = 0;
             self.skip(log.frame_end(cursor), log.end());
         }
     }
@@ -249,8 +289,8 @@ impl Outbox {
     /// From now on `bytes` are all there is, the first `rest` of them no whole frame, and there is
     /// no log.
     fn replace(&mut self, bytes: Vec<u8>, rest: usize) {
-        self.inserts.clear();
-        (self.written, self.size, self.rest) = (0, 0, rest);
+        (self.first, self.later) = (Insert::default(), VecDeque::new());
+        (self.written, self.unwritten, self.rest) = (0, 0, rest);
         if !bytes.is_empty() {
             self.append(0, |out| *out = bytes);
         }
@@ -258,8 +298,11 @@ impl Outbox {
 
     /// Moves what is private into a log that the member enters at its end, `at`.
     pub(super) fn attach(&mut self, at: u64) {
-        for insert in &mut self.inserts {
+        for insert in std::iter::once(&mut self.first).chain(&mut self.later) {
             (insert.at, insert.resume) = (at, at);
+        }
+        if self.first.is_void() {
+            self.pass_first();
         }
     }
 }
@@ -362,6 +405,28 @@ mod tests {
     }
 
     #[test]
+    fn what_changes_nothing_hides_nothing_behind_it() {
+        let (mut log, mut pool, mut cursor, mut outbox) = begin();
+        outbox.append(log.end(), |out| out.extend_from_slice(b"P"));
+        let from = log.end();
+        say(&mut log, &mut pool, "skipped");
+        outbox.skip(from, log.end());
+        say(&mut log, &mut pool, "a");
+        outbox.append(log.end(), |_| {});
+        say(&mut log, &mut pool, "b");
+        outbox.append(log.end(), |out| out.extend_from_slice(b"Q"));
+        assert_eq!(unwritten(&outbox, &log, cursor), "PabQ");
+        let size = outbox.pieces(&log, cursor).map(<[u8]>::len).sum();
+        let offset = outbox.consume(size, cursor);
+        log.advance(&mut cursor, offset, &mut pool);
+        assert!(outbox.is_empty() && cursor.offset() == log.end());
+        outbox.skip(0, 1);
+        outbox.append(log.end(), |out| out.extend_from_slice(b"R"));
+        outbox.attach(0);
+        assert_eq!(unwritten(&outbox, &Log::default(), Cursor::default()), "R");
+    }
+
+    #[test]
     fn what_is_written_is_not_kept_however_much_follows() {
         let mut outbox = Outbox::default();
         outbox.append(0, |out| out.extend_from_slice(&[0; 100_000]));
@@ -369,7 +434,7 @@ mod tests {
             outbox.append(0, |out| out.extend_from_slice(&[0; 100_000]));
             outbox.consume(100_000, Cursor::default());
         }
-        assert!(outbox.inserts[0].bytes.len() <= 300_000);
+        assert!(outbox.first.bytes.len() <= 300_000);
         assert_eq!(outbox.size(), 100_000 + size_of::<Insert>());
     }
 

@@ -19,8 +19,28 @@ impl Bucket {
         self.0 = (self.0 - seconds).max(0.0);
     }
 
-    fn fill(&mut self, amount: f32, per_second: u32) {
-        self.0 += amount / per_second as f32;
+    /// Fills with what takes so many seconds to leak.
+    fn fill(&mut self, seconds: f32) {
+        self.0 += seconds;
+    }
+}
+
+/// What one connection may say, in seconds of its rates.
+#[derive(Debug)]
+pub(super) struct Allowance {
+    /// What a message takes, and a byte.
+    message: f32,
+    byte: f32,
+    /// The bytes that may be said at once: a second's worth, or the longest message and its frames.
+    burst: f32,
+}
+
+impl Allowance {
+    pub(super) fn new(config: &Config) -> Self {
+        let byte = 1.0 / config.max_bytes_per_second as f32;
+        let longest = config.limits.max_message_bytes as f32 * 9.0 / 8.0 + 1024.0;
+        let message = 1.0 / config.max_messages_per_second as f32;
+        Self { message, byte, burst: (longest * byte).max(1.0) }
     }
 }
 
@@ -36,7 +56,7 @@ impl Arrivals {
     pub(super) fn admit(&mut self, now: Tick, per_second: u32) -> bool {
         self.leak(now);
         let mut bucket = self.bucket;
-        bucket.fill(1.0, per_second);
+        bucket.fill(1.0 / per_second as f32);
         // A little more, for what gets lost in rounding.
         let admitted = bucket.0 <= 1.0 + 0.5 / per_second as f32;
         if admitted {
@@ -76,28 +96,30 @@ impl Pace {
         said: &Said,
         size: usize,
         now: Tick,
-        config: &Config,
+        allowance: &Allowance,
     ) -> Option<Duration> {
-        let elapsed = now.seconds_since(self.at);
-        self.at = now;
-        self.messages.leak(elapsed);
-        self.bytes.leak(elapsed);
+        self.leak(now);
         self.uncounted = self.uncounted.saturating_add(u32::try_from(size).unwrap_or(u32::MAX));
         if said.messages > 0 {
             let bytes = said.bytes.max(std::mem::take(&mut self.uncounted) as usize);
-            self.messages.fill(said.messages as f32, config.max_messages_per_second);
-            self.bytes.fill(bytes as f32, config.max_bytes_per_second);
+            self.messages.fill(said.messages as f32 * allowance.message);
+            self.bytes.fill(bytes as f32 * allowance.byte);
         }
-        let excess = (self.messages.0 - 1.0).max(self.bytes.0 - burst_seconds(config));
-        (excess > 0.0).then(|| Duration::from_secs_f32(excess.min(MAX_PAUSE.as_secs_f32())))
+        let (messages, bytes) = (self.messages.0 - 1.0, self.bytes.0 - allowance.burst);
+        if messages <= 0.0 && bytes <= 0.0 {
+            return None;
+        }
+        Some(Duration::from_secs_f32(messages.max(bytes).min(MAX_PAUSE.as_secs_f32())))
     }
-}
 
-/// The time that the rate allows for what may be said at once: a second's worth, or the longest
-/// message and its frames.
-fn burst_seconds(config: &Config) -> f32 {
-    let message = config.limits.max_message_bytes as f32 * 9.0 / 8.0 + 1024.0;
-    (message / config.max_bytes_per_second as f32).max(1.0)
+    fn leak(&mut self, now: Tick) {
+        if now != self.at {
+            let elapsed = now.seconds_since(self.at);
+            self.at = now;
+            self.messages.leak(elapsed);
+            self.bytes.leak(elapsed);
+        }
+    }
 }
 
 #[cfg(test)]
@@ -122,8 +144,8 @@ mod tests {
     #[test]
     fn a_connection_pauses_as_long_as_it_said_too_much() {
         let config = Config { max_messages_per_second: 10, ..Config::default() };
-        let mut pace = Pace::default();
-        let mut say = |messages, now| pace.count(&Said { messages, bytes: 0 }, 0, now, &config);
+        let (mut pace, allowance) = (Pace::default(), Allowance::new(&config));
+        let mut say = |messages, now| pace.count(&Said { messages, bytes: 0 }, 0, now, &allowance);
         assert_eq!(say(10, Tick::default()), None);
         assert_eq!(say(5, Tick::default()).unwrap().as_secs_f32(), 0.5);
         assert_eq!(say(0, after(1)), None);
@@ -133,9 +155,9 @@ mod tests {
     #[test]
     fn one_message_may_be_as_long_as_it_may_be() {
         let config = Config { max_bytes_per_second: 1_000, ..Config::default() };
-        let mut pace = Pace::default();
+        let (mut pace, allowance) = (Pace::default(), Allowance::new(&config));
         let mut read = |messages, size| {
-            pace.count(&Said { messages, bytes: 0 }, size, Tick::default(), &config)
+            pace.count(&Said { messages, bytes: 0 }, size, Tick::default(), &allowance)
         };
         // It counts when it is whole, and once.
         assert_eq!((read(0, 8 << 20), read(1, 8 << 20)), (None, None));

@@ -19,14 +19,14 @@ impl Hub {
         size: usize,
         drained: bool,
     ) -> bool {
-        let Self { clients, config, tick, .. } = self;
+        let Self { clients, allowance, tick, .. } = self;
         let Some(client) = clients.get_mut(id.key()).filter(|client| client.id == id) else {
             return false;
         };
         if said.messages > 0 {
             client.note_life(*tick);
         }
-        let pause = client.pace.count(said, size, *tick, config);
+        let pause = client.pace.count(said, size, *tick, allowance);
         client.throttled.take_if(|_| drained && pause.is_none());
         let change = client.recount_incomplete();
         if change != 0 {
@@ -35,6 +35,7 @@ impl Hub {
         pause.is_some_and(|pause| self.throttle(id, pause))
     }
 
+    #[cold]
     fn throttle(&mut self, id: ClientId, pause: Duration) -> bool {
         let (now, timeout) = (self.tick, self.config.throttle_timeout);
         let client = self.get_mut(id).filter(|client| client.connection.is_open());
@@ -110,6 +111,7 @@ impl Hub {
     }
 
     /// The clients that may be read again.
+    #[cold]
     pub(super) fn take_resumed(&mut self) -> Vec<ClientId> {
         let mut resumed = mem::take(&mut self.resumed);
         resumed.retain(|&id| {
