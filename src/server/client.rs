@@ -12,7 +12,7 @@ use super::outbox::{NOWHERE, Outbox};
 use super::pace::Pace;
 use super::pool::Pool;
 use super::transport::Transport;
-use crate::protocol::Connection;
+use crate::protocol::{Connection, Message, frame};
 
 /// The most pieces of one write. More are seldom at hand: a piece is a segment of the log, or a
 /// run of private frames.
@@ -216,6 +216,40 @@ impl Client {
     ) {
         let outbox = self.outbox.get_or_insert_with(|| pool.take_outbox());
         outbox.append(at, |out| speak(&mut self.connection, out));
+    }
+
+    /// Whether everything up to `at`, the log's end, is written, and the socket takes more.
+    pub(super) fn is_up_to_date(&self, at: u64) -> bool {
+        let written = self.seat.is_none() || self.cursor.offset() == at;
+        written && self.outbox.is_none() && self.blocked.is_none()
+    }
+
+    /// Writes a message to a client that is up to date from where it lies, and queues what the
+    /// socket does not take.
+    pub(super) fn send_at_once(
+        &mut self,
+        message: Message<'_>,
+        at: u64,
+        pool: &mut Pool,
+        now: Tick,
+    ) {
+        let (mut header, payload) = (Vec::new(), message.payload());
+        frame::encode_header(message.opcode(), payload.len(), &mut header);
+        let pieces = [IoSlice::new(&header), IoSlice::new(payload)];
+        // An error shows again when the rest is written.
+        let written = self.transport.write_vectored(&pieces).unwrap_or(0);
+        if written == message.frame_size() {
+            return;
+        }
+        let outbox = self.outbox.get_or_insert_with(|| pool.take_outbox());
+        outbox.append(at, |out| {
+            out.extend_from_slice(header.get(written..).unwrap_or_default());
+            out.extend_from_slice(&payload[written.saturating_sub(header.len())..]);
+        });
+        if written > 0 {
+            outbox.begin_frames();
+            self.blocked = Some(now);
+        }
     }
 
     fn outbox(&mut self, pool: &mut Pool) -> &mut Outbox {

@@ -25,9 +25,14 @@ use crate::protocol::{CloseCode, Limits, Message};
 /// come, so that it costs nothing, and nothing is moved when there are many.
 const MAX_PLACES_AHEAD: usize = 100_000;
 
+/// The size in bytes from which on a message to one client is written where it lies, if nothing comes
+/// before it: below it, a system call for each costs more than a copy.
+const LONG_BYTES: usize = 64 << 10;
+
 /// The clients of a server and the rooms that they are in.
 ///
-/// Everything that is said here is queued; it is written at the end of the event loop's tick.
+/// What is said here is queued, and written at the end of the event loop's tick; a long message to one
+/// client may be written at once.
 /// What is said to a client that is not open, or is not there any more, is said to nobody.
 #[derive(Debug)]
 pub struct Hub {
@@ -56,6 +61,8 @@ pub struct Hub {
     pub(super) clock: Clock,
     /// The time as deadlines count it.
     pub(super) tick: Tick,
+    /// From how many bytes on a message to one client is written at once.
+    pub(super) long_bytes: usize,
     /// How many bytes were queued since the last flush.
     pub(super) grown: usize,
     /// How many members are too far behind, and waited for.
@@ -102,6 +109,7 @@ impl Hub {
             complaints: Complaints::default(),
             now,
             tick: Tick::default(),
+            long_bytes: LONG_BYTES,
             grown: 0,
             laggards: 0,
             unsent: 0,
@@ -119,10 +127,17 @@ impl Hub {
     /// Sends a message to one client.
     pub fn send<'m>(&mut self, client: ClientId, message: impl Into<Message<'m>>) {
         let message = message.into();
+        let (now, size) = (self.tick, message.frame_size());
+        let long = size >= self.long_bytes;
         let Some((client, at, pool)) = self.reach(client) else { return };
-        if client.connection.is_open() {
+        if !client.connection.is_open() {
+            return;
+        }
+        if long && client.is_up_to_date(at) {
+            client.send_at_once(message, at, pool, now);
+        } else {
             client.speak(at, pool, |_, out| message.encode(out));
-            self.grown += message.frame_size();
+            self.grown += size;
         }
     }
 

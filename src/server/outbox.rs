@@ -59,7 +59,8 @@ impl Outbox {
         self.unwritten += added;
     }
 
-    /// Notes that what was queued first, the answer to the handshake, is not a frame.
+    /// Notes that what was queued first is not a frame: the answer to the handshake, or the rest of a
+    /// frame.
     pub(super) fn begin_frames(&mut self) {
         self.rest = self.first.bytes.len();
     }

@@ -113,7 +113,9 @@ impl Simulation {
         let deflate = Some(deflate);
         let mut config = Config { deflate, slow, max_backlog_bytes, ..Config::default() };
         config.limits.max_message_bytes = 10_000;
-        Self { hub: Hub::new(config), peers: BTreeMap::new(), said: 0 }
+        let mut hub = Hub::new(config);
+        hub.long_bytes = 2_000;
+        Self { hub, peers: BTreeMap::new(), said: 0 }
     }
 
     /// Lets a thing happen.
