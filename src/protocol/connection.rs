@@ -77,14 +77,33 @@ impl Connection {
         input: &mut &'a mut [u8],
         scratch: &mut Scratch,
     ) -> Result<Option<Received<'a>>, Failure> {
+        if let State::Open(receiver) = &mut self.state
+            && let Some(message) = receiver.receive_whole(input)
+        {
+            return match message {
+                Ok(message) => Ok(Some(Received::Frames(message))),
+                Err(violation) => Err(Failure::Protocol(violation)),
+            };
+        }
+        self.receive_any(input, scratch)
+    }
+
+    /// All but the usual case, which stays short without it.
+    #[inline(never)]
+    fn receive_any<'a>(
+        &mut self,
+        input: &mut &'a mut [u8],
+        scratch: &mut Scratch,
+    ) -> Result<Option<Received<'a>>, Failure> {
         let received = match &mut self.state {
             State::Handshaking(head) => {
                 let max = self.limits.max_head_bytes;
                 head.receive(input, max).map_err(Failure::Handshake)?.map(Received::Head)
             }
-            State::Open(receiver) => {
-                receiver.receive(input, scratch).map_err(Failure::Protocol)?.map(Received::Frames)
-            }
+            State::Open(receiver) => receiver
+                .receive_any(input, scratch)
+                .map_err(Failure::Protocol)?
+                .map(Received::Frames),
             State::Closing(receiver) => {
                 let close = receive_close(receiver, input, scratch);
                 close.map_err(Failure::Protocol)?.map(Received::Frames)
@@ -208,7 +227,7 @@ fn receive_close<'a>(
     input: &mut &'a mut [u8],
     scratch: &mut Scratch,
 ) -> Result<Option<Incoming<'a>>, Violation> {
-    while let Some(incoming) = receiver.receive(input, scratch)? {
+    while let Some(incoming) = receiver.receive_any(input, scratch)? {
         if matches!(incoming, Incoming::Close(_)) {
             return Ok(Some(incoming));
         }

@@ -77,7 +77,40 @@ impl ClientHeader {
     ///
     /// # Errors
     /// Whatever in it breaks RFC 6455, sections 5.1, 5.2 or 5.5, as soon as it can be seen.
+    #[inline]
     pub fn parse(bytes: &[u8], deflate: bool) -> Result<Option<(Self, usize)>, Violation> {
+        match Self::parse_usual(bytes) {
+            Some(usual) => Ok(Some(usual)),
+            None => Self::parse_any(bytes, deflate),
+        }
+    }
+
+    /// What [`parse`](Self::parse) makes of the usual header: of a data frame, without reserved
+    /// bits, with a length of 7 or 16 bits. Two bytes at least must follow the shorter form.
+    #[inline]
+    pub(super) fn parse_usual(bytes: &[u8]) -> Option<(Self, usize)> {
+        let word = u64::from_le_bytes(*bytes.first_chunk()?);
+        let [first, second, ..] = word.to_le_bytes();
+        let opcode = match first & !FIN {
+            0x0 => Opcode::Continuation,
+            0x1 => Opcode::Text,
+            0x2 => Opcode::Binary,
+            _ => return None,
+        };
+        let (length, mask, size) = match second ^ MASKED {
+            short @ 0..=125 => (short.into(), word >> 16, 6),
+            126 => (((word >> 16) as u16).swap_bytes(), word >> 32, 8),
+            _ => return None,
+        };
+        if size == 8 && length < 126 {
+            return None;
+        }
+        let (fin, mask, length) = (first & FIN != 0, (mask as u32).to_le_bytes(), length.into());
+        Some((Self { fin, opcode, compressed: false, mask, length }, size))
+    }
+
+    #[inline(never)]
+    fn parse_any(bytes: &[u8], deflate: bool) -> Result<Option<(Self, usize)>, Violation> {
         let Some((&[first, second], rest)) = bytes.split_first_chunk::<2>() else {
             return Ok(None);
         };
@@ -228,6 +261,27 @@ mod tests {
                 ClientHeader { fin: true, opcode, compressed: false, mask: MASK, length };
             assert_eq!(ClientHeader::parse(&bytes, false), Ok(Some((expected, bytes.len()))));
         }
+    }
+
+    #[test]
+    fn the_usual_header_is_read_as_any_other() {
+        let lengths = [0, 1, 125, 126, 127, 128, 255, 256, 0xffff];
+        let bytes = |first, second, long: u16| {
+            let [high, low] = long.to_be_bytes();
+            [first, second, high, low, 5, 6, 7, 8]
+        };
+        let mut usual = 0;
+        for (first, second) in (0..=255).flat_map(|first| (0..=255).map(move |s| (first, s))) {
+            for bytes in lengths.map(|long| bytes(first, second, long)) {
+                let Some(header) = ClientHeader::parse_usual(&bytes) else { continue };
+                usual += 1;
+                for deflate in [false, true] {
+                    assert_eq!(ClientHeader::parse_any(&bytes, deflate), Ok(Some(header)));
+                }
+            }
+        }
+        // Six first bytes; 126 short lengths behind any bytes, or six of the nine long ones.
+        assert_eq!(usual, 6 * (126 * lengths.len() + 6));
     }
 
     #[test]

@@ -197,17 +197,25 @@ impl Receiver {
     ///
     /// # Errors
     /// What the peer did wrong. Nothing may be read after it.
+    #[inline(always)]
     pub fn receive<'a>(
         &mut self,
         input: &mut &'a mut [u8],
         scratch: &mut Scratch,
     ) -> Result<Option<Incoming<'a>>, Violation> {
-        if self.progress.is_none()
-            && !self.discards
-            && let Some(message) = self.receive_whole(input)?
-        {
-            return Ok(Some(message));
+        match self.receive_whole(input) {
+            Some(message) => message.map(Some),
+            None => self.receive_any(input, scratch),
         }
+    }
+
+    /// As [`receive`](Self::receive), whatever comes.
+    #[inline(never)]
+    pub(super) fn receive_any<'a>(
+        &mut self,
+        input: &mut &'a mut [u8],
+        scratch: &mut Scratch,
+    ) -> Result<Option<Incoming<'a>>, Violation> {
         loop {
             self.take_fragments(input)?;
             let Some(frame) = self.next_frame(input)? else { break };
@@ -229,24 +237,26 @@ impl Receiver {
 
     /// The usual case, when nothing is under way: an uncompressed message in one frame, and all of
     /// it is there. Anything else is left where it is.
-    fn receive_whole<'a>(
+    #[inline(always)]
+    pub(super) fn receive_whole<'a>(
         &self,
         input: &mut &'a mut [u8],
-    ) -> Result<Option<Incoming<'a>>, Violation> {
-        let Some((header, size)) = ClientHeader::parse(input, self.deflates())? else {
-            return Ok(None);
-        };
-        let available = (input.len() - size).min(self.limits.max_message_bytes) as u64;
-        let usual = matches!(header.opcode, Opcode::Text | Opcode::Binary) && !header.compressed;
-        if !usual || !header.fin || header.length > available {
-            return Ok(None);
+    ) -> Option<Result<Incoming<'a>, Violation>> {
+        if self.progress.is_some() || self.discards {
+            return None;
         }
-        let payload = &mut take(input, size + header.length as usize)[size..];
+        let (header, size) = ClientHeader::parse_usual(input)?;
+        let (length, end) = (header.length as usize, size + header.length as usize);
+        let begins = header.fin && header.opcode != Opcode::Continuation;
+        if !begins || length > self.limits.max_message_bytes || end > input.len() {
+            return None;
+        }
+        let payload = &mut take(input, end)[size..];
         apply_mask(payload, header.mask);
-        Ok(Some(match header.opcode {
-            Opcode::Text => Incoming::Text(utf8::validate(payload)?.into()),
-            _ => Incoming::Binary(Cow::Borrowed(payload)),
-        }))
+        Some(match header.opcode {
+            Opcode::Text => utf8::validate(payload).map(|text| Incoming::Text(Cow::Borrowed(text))),
+            _ => Ok(Incoming::Binary(Cow::Borrowed(payload))),
+        })
     }
 
     /// Takes the fragments that continue a message, but do not end it, as far as they are whole:

@@ -88,6 +88,7 @@ impl TextAssembly {
 ///
 /// # Errors
 /// [`Violation::InvalidUtf8`].
+#[inline]
 pub fn validate(bytes: &[u8]) -> Result<&str, Violation> {
     simdutf8::basic::from_utf8(bytes).map_err(|_| Violation::InvalidUtf8)
 }

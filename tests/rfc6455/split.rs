@@ -66,3 +66,26 @@ fn in_single_bytes_a_conversation_is_the_same() {
         assert_eq!(outcome(&pieces), outcome(&[&bytes]));
     }
 }
+
+/// What lies whole in the input is read on a path of its own, as short and as long frames are.
+#[test]
+fn a_message_of_any_size_is_the_same_whole_and_in_single_bytes() {
+    let text = "Hello, κόσμε, 世界! 😀".repeat(9);
+    let mut broken = text.clone().into_bytes();
+    broken[200] = 0xff;
+    for size in (0..300).chain(995..1_005) {
+        let cut = &text.as_bytes()[..size.min(text.len())];
+        for frames in [
+            [frame(FIN | TEXT, &vec![b'a'; size]), frame(FIN | BINARY, &vec![0xff; size])],
+            [frame(FIN | TEXT, cut), frame(FIN | TEXT, b"behind")],
+            [frame(FIN | TEXT, &broken[..cut.len()]), frame(FIN | TEXT, b"behind")],
+            [frame(FIN | CONTINUATION, cut), frame(FIN | TEXT, b"behind")],
+            [frame(TEXT, cut), frame(FIN | TEXT, b"behind")],
+            [frame(FIN | TEXT, b"before"), frame(FIN | TEXT | 0x40, cut)],
+        ] {
+            let bytes = [REQUEST, &frames.concat()].concat();
+            let pieces: Vec<&[u8]> = bytes.chunks(1).collect();
+            assert_eq!(outcome(&pieces), outcome(&[&bytes]), "{size} bytes");
+        }
+    }
+}
