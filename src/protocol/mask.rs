@@ -4,6 +4,9 @@
 /// cache lines takes twice as long.
 const LONG_BYTES: usize = 256;
 
+/// Below so many bytes, to copy and to unmask in one pass is faster than one after the other.
+pub(super) const SHORT_BYTES: usize = 64;
+
 /// Masks or unmasks `payload` in place; `payload[0]` meets `mask[0]`.
 ///
 /// The compiler turns this into vector instructions.
@@ -39,6 +42,48 @@ fn mask_chunks<const N: usize>(payload: &mut [u8], mask: [u8; 4]) -> &mut [u8] {
         mask_chunk(chunk, mask);
     }
     rest
+}
+
+/// Appends a payload of less than [`SHORT_BYTES`] to `out`, unmasked in the same pass, and tells
+/// whether it is ASCII.
+#[inline(always)]
+pub(super) fn append_unmasked(payload: &[u8], mask: [u8; 4], out: &mut Vec<u8>) -> bool {
+    let start = out.len();
+    // Of a constant size this is a few stores; one of its own size would be a call.
+    out.extend_from_slice(&[0; SHORT_BYTES]);
+    let is_ascii = unmask_into(payload, mask, &mut out[start..][..payload.len()]);
+    out.truncate(start + payload.len());
+    is_ascii
+}
+
+/// Unmasks a payload into `out`, which is as long, and tells whether it is ASCII.
+#[inline]
+fn unmask_into(payload: &[u8], mask: [u8; 4], out: &mut [u8]) -> bool {
+    let mut seen = 0;
+    if let Some(last) = payload.last_chunk() {
+        for (chunk, place) in payload.as_chunks().0.iter().zip(out.as_chunks_mut().0) {
+            *place = unmask_word(*chunk, mask, &mut seen);
+        }
+        // The last word overlaps the one before it, so that no rest is left.
+        if let Some(place) = out.last_chunk_mut() {
+            *place = unmask_word(*last, rotate_mask(mask, payload.len()), &mut seen);
+        }
+    } else {
+        for ((byte, key), place) in payload.iter().zip(mask.iter().cycle()).zip(out) {
+            *place = byte ^ key;
+            seen |= u64::from(*place);
+        }
+    }
+    seen & 0x8080_8080_8080_8080 == 0
+}
+
+/// `seen` gets the bits of all bytes.
+#[inline]
+fn unmask_word(word: [u8; 8], mask: [u8; 4], seen: &mut u64) -> [u8; 8] {
+    let twice = u64::from(u32::from_ne_bytes(mask)) * 0x1_0000_0001;
+    let word = u64::from_ne_bytes(word) ^ twice;
+    *seen |= word;
+    word.to_ne_bytes()
 }
 
 /// `N` is a multiple of four.
@@ -90,6 +135,22 @@ mod tests {
                 apply_mask(&mut ours[start..end], mask);
                 by_definition(&mut theirs[start..end], mask);
                 assert_eq!(ours, theirs, "{start}..{end}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_unmasked_while_it_is_copied_is_the_same_and_known_to_be_ascii_or_not() {
+        let mask = [0x37, 0xfa, 0x21, 0x3d];
+        for length in 0..SHORT_BYTES {
+            for other in (0..length).map(Some).chain([None]) {
+                let mut payload = vec![b'a'; length];
+                other.into_iter().for_each(|at| payload[at] = 0x80);
+                let mut masked = payload.clone();
+                by_definition(&mut masked, mask);
+                let mut out = b"before".to_vec();
+                assert_eq!(append_unmasked(&masked, mask, &mut out), other.is_none());
+                assert_eq!(out, [b"before", &payload[..]].concat());
             }
         }
     }

@@ -8,7 +8,7 @@ use super::close::CloseFrame;
 use super::deflate::Inflater;
 use super::frame::{ClientHeader, MAX_CLIENT_HEADER_BYTES, Opcode};
 use super::limits::Limits;
-use super::mask::{apply_mask, rotate_mask};
+use super::mask::{SHORT_BYTES, append_unmasked, apply_mask, rotate_mask};
 use super::message::Message;
 use super::scratch::Scratch;
 use super::utf8::{self, TextAssembly};
@@ -158,11 +158,18 @@ impl Assembly {
         }
     }
 
-    fn push(&mut self, piece: &[u8]) -> Result<(), Violation> {
+    /// Takes the next piece, which is masked.
+    #[inline(always)]
+    fn push_masked(&mut self, piece: &mut [u8], mask: [u8; 4]) -> Result<(), Violation> {
         match &mut self.content {
-            Content::Text(text) => text.push(piece)?,
+            Content::Text(text) => text.push_masked(piece, mask)?,
             Content::Binary(bytes) | Content::Compressed(_, bytes) => {
-                bytes.extend_from_slice(piece);
+                if piece.len() < SHORT_BYTES {
+                    append_unmasked(piece, mask, bytes);
+                } else {
+                    apply_mask(piece, mask);
+                    bytes.extend_from_slice(piece);
+                }
             }
         }
         Ok(())
@@ -262,20 +269,17 @@ impl Receiver {
     /// Takes the fragments that continue a message, but do not end it, as far as they are whole:
     /// there may be many, and short ones.
     fn take_fragments(&mut self, input: &mut &mut [u8]) -> Result<(), Violation> {
-        let deflate = self.deflates();
         let progress = self.progress.as_mut().filter(|progress| progress.is_between_frames());
         let Some(message) = progress.and_then(|progress| progress.message.as_mut()) else {
             return Ok(());
         };
-        while let Some((header, size)) = ClientHeader::parse(input, deflate)? {
-            let inside = header.opcode == Opcode::Continuation && !header.fin;
-            if !inside || header.length > (input.len() - size) as u64 {
+        while let Some((header, size)) = ClientHeader::parse_usual(input) {
+            let end = size + header.length as usize;
+            if header.opcode != Opcode::Continuation || header.fin || end > input.len() {
                 break;
             }
             message.admit(&header, &self.limits)?;
-            let payload = &mut take(input, size + header.length as usize)[size..];
-            apply_mask(payload, header.mask);
-            message.push(payload)?;
+            message.push_masked(&mut take(input, end)[size..], header.mask)?;
         }
         Ok(())
     }
@@ -379,7 +383,8 @@ impl Receiver {
         let arrived = input.len();
         let begin = || Assembly::new(&frame, scratch.take_buffer(arrived));
         let message = progress.message.get_or_insert_with(begin);
-        message.push(take_payload(&mut frame, input))?;
+        let (piece, mask) = take_masked(&mut frame, input);
+        message.push_masked(piece, mask)?;
         if frame.remaining > 0 {
             progress.frame = Some(frame);
             return Ok(None);
@@ -414,10 +419,7 @@ impl Receiver {
             Inflation::Off | Inflation::Shared => scratch.inflater.inflate(compressed, max)?,
         };
         Ok(match opcode {
-            Opcode::Text => {
-                let text = String::from_utf8(bytes).map_err(|_| Violation::InvalidUtf8)?;
-                Incoming::Text(text.into())
-            }
+            Opcode::Text => Incoming::Text(utf8::into_text(bytes)?.into()),
             _ => Incoming::Binary(bytes.into()),
         })
     }
@@ -457,12 +459,18 @@ fn control(opcode: Opcode, payload: Cow<'_, [u8]>) -> Result<Incoming<'_>, Viola
 
 /// Takes what has arrived of the frame's payload, unmasked.
 fn take_payload<'a>(frame: &mut Frame, input: &mut &'a mut [u8]) -> &'a mut [u8] {
-    let size = usize::try_from(frame.remaining).unwrap_or(usize::MAX).min(input.len());
-    let piece = take(input, size);
-    apply_mask(piece, frame.mask);
-    frame.mask = rotate_mask(frame.mask, size);
-    frame.remaining -= size as u64;
+    let (piece, mask) = take_masked(frame, input);
+    apply_mask(piece, mask);
     piece
+}
+
+/// Takes what has arrived of the frame's payload, and the mask that it is to be unmasked with.
+fn take_masked<'a>(frame: &mut Frame, input: &mut &'a mut [u8]) -> (&'a mut [u8], [u8; 4]) {
+    let size = usize::try_from(frame.remaining).unwrap_or(usize::MAX).min(input.len());
+    let (piece, mask) = (take(input, size), frame.mask);
+    frame.mask = rotate_mask(mask, size);
+    frame.remaining -= size as u64;
+    (piece, mask)
 }
 
 /// Takes the first `size` bytes off `input`.

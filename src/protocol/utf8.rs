@@ -1,33 +1,43 @@
 //! UTF-8 as it arrives in pieces (RFC 6455, section 8.1).
 
+use super::mask::{SHORT_BYTES, append_unmasked, apply_mask};
 use super::violation::Violation;
 
 /// A text under way. It refuses the first byte that cannot be right, and keeps a character that
 /// is cut at the end of a piece until the next one brings the rest.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct TextAssembly {
-    /// Whole characters.
-    text: Vec<u8>,
+    /// As long as all is ASCII: its bytes, which are quickly checked, also when they become a text.
+    ascii: Option<Vec<u8>>,
+    /// From then on: whole characters, of which none is checked twice.
+    text: String,
     /// The first bytes of an unfinished character: `carry[..carried]`, three at most between
     /// pieces.
     carry: [u8; 4],
     carried: usize,
 }
 
+impl Default for TextAssembly {
+    fn default() -> Self {
+        Self::with(Vec::new())
+    }
+}
+
 impl TextAssembly {
-    /// An empty text that is to be kept in this buffer.
+    /// An empty text that is to be kept in this buffer, which must be empty.
     pub fn with(buffer: Vec<u8>) -> Self {
-        Self { text: buffer, ..Self::default() }
+        Self { ascii: Some(buffer), text: String::new(), carry: [0; 4], carried: 0 }
     }
 
     /// The number of bytes so far.
+    #[inline]
     pub fn len(&self) -> usize {
-        self.text.len() + self.carried
+        self.ascii.as_ref().map_or(self.text.len(), Vec::len) + self.carried
     }
 
     /// The memory in bytes that the text takes.
     pub fn capacity(&self) -> usize {
-        self.text.capacity()
+        self.ascii.as_ref().map_or(self.text.capacity(), Vec::capacity)
     }
 
     /// Whether nothing has arrived yet.
@@ -39,48 +49,94 @@ impl TextAssembly {
     ///
     /// # Errors
     /// [`Violation::InvalidUtf8`] where no continuation can make the text UTF-8.
+    #[inline]
     pub fn push(&mut self, piece: &[u8]) -> Result<(), Violation> {
-        if self.carried == 0 && piece.is_ascii() {
-            self.text.extend_from_slice(piece);
-            return Ok(());
+        match &mut self.ascii {
+            Some(ascii) if self.carried == 0 && piece.is_ascii() => {
+                ascii.extend_from_slice(piece);
+                Ok(())
+            }
+            _ => self.push_any(piece),
         }
+    }
+
+    /// Takes the next piece, which is masked.
+    ///
+    /// # Errors
+    /// As [`push`](Self::push).
+    #[inline]
+    pub(super) fn push_masked(&mut self, piece: &mut [u8], mask: [u8; 4]) -> Result<(), Violation> {
+        if let Some(ascii) = &mut self.ascii
+            && self.carried == 0
+            && piece.len() < SHORT_BYTES
+        {
+            let before = ascii.len();
+            if append_unmasked(piece, mask, ascii) {
+                return Ok(());
+            }
+            ascii.truncate(before);
+        }
+        self.push_unmasked(piece, mask)
+    }
+
+    #[inline(never)]
+    fn push_unmasked(&mut self, piece: &mut [u8], mask: [u8; 4]) -> Result<(), Violation> {
+        apply_mask(piece, mask);
+        self.push(piece)
+    }
+
+    #[inline(never)]
+    fn push_any(&mut self, piece: &[u8]) -> Result<(), Violation> {
         let piece = self.finish_character(piece)?;
         let (body, tail) = piece.split_at(piece.len() - unfinished_bytes(piece));
-        self.text.extend_from_slice(validate(body)?.as_bytes());
-        if !can_begin_character(tail) {
-            return Err(Violation::InvalidUtf8);
+        self.text()?.push_str(validate(body)?);
+        if tail.is_empty() {
+            return Ok(());
         }
-        self.carry[self.carried..][..tail.len()].copy_from_slice(tail);
-        self.carried += tail.len();
-        Ok(())
+        self.carry[..tail.len()].copy_from_slice(tail);
+        self.carried = tail.len();
+        if can_begin_character(tail) { Ok(()) } else { Err(Violation::InvalidUtf8) }
     }
 
     /// The whole text.
     ///
     /// # Errors
     /// [`Violation::InvalidUtf8`] where it ends inside a character.
-    pub fn finish(self) -> Result<String, Violation> {
-        let text = if self.carried > 0 { None } else { String::from_utf8(self.text).ok() };
-        text.ok_or(Violation::InvalidUtf8)
+    pub fn finish(mut self) -> Result<String, Violation> {
+        if self.carried > 0 {
+            return Err(Violation::InvalidUtf8);
+        }
+        self.text()?;
+        Ok(self.text)
+    }
+
+    /// The whole characters so far, which need not be ASCII from now on.
+    fn text(&mut self) -> Result<&mut String, Violation> {
+        if let Some(ascii) = self.ascii.take() {
+            self.text = String::from_utf8(ascii).map_err(|_| Violation::InvalidUtf8)?;
+        }
+        Ok(&mut self.text)
     }
 
     /// Completes the carried character as far as `piece` can, and returns what is left of it.
-    fn finish_character<'a>(&mut self, mut piece: &'a [u8]) -> Result<&'a [u8], Violation> {
-        while self.carried > 0
-            && let Some((&byte, rest)) = piece.split_first()
-        {
-            self.carry[self.carried] = byte;
-            self.carried += 1;
-            piece = rest;
-            let character = &self.carry[..self.carried];
-            if let Ok(character) = std::str::from_utf8(character) {
-                self.text.extend_from_slice(character.as_bytes());
-                self.carried = 0;
-            } else if !can_begin_character(character) {
-                return Err(Violation::InvalidUtf8);
-            }
+    fn finish_character<'a>(&mut self, piece: &'a [u8]) -> Result<&'a [u8], Violation> {
+        if self.carried == 0 {
+            return Ok(piece);
         }
-        Ok(piece)
+        let missing = width(self.carry[0]) - self.carried;
+        let (bytes, rest) = piece.split_at(missing.min(piece.len()));
+        self.carry[self.carried..][..bytes.len()].copy_from_slice(bytes);
+        self.carried += bytes.len();
+        let carry = self.carry;
+        match std::str::from_utf8(&carry[..self.carried]) {
+            Ok(character) => {
+                self.text()?.push_str(character);
+                self.carried = 0;
+            }
+            Err(error) if error.error_len().is_some() => return Err(Violation::InvalidUtf8),
+            Err(_) => {}
+        }
+        Ok(rest)
     }
 }
 
@@ -93,6 +149,18 @@ pub fn validate(bytes: &[u8]) -> Result<&str, Violation> {
     simdutf8::basic::from_utf8(bytes).map_err(|_| Violation::InvalidUtf8)
 }
 
+/// A whole text, owned.
+///
+/// # Errors
+/// [`Violation::InvalidUtf8`].
+pub(super) fn into_text(bytes: Vec<u8>) -> Result<String, Violation> {
+    if bytes.is_ascii() {
+        return String::from_utf8(bytes).map_err(|_| Violation::InvalidUtf8);
+    }
+    // What is not ASCII is checked and copied in less time than `String` takes to check it.
+    validate(&bytes).map(str::to_owned)
+}
+
 /// Whether `bytes`, of less than a character, can be the beginning of one; nothing can.
 fn can_begin_character(bytes: &[u8]) -> bool {
     std::str::from_utf8(bytes).err().is_none_or(|error| error.error_len().is_none())
@@ -100,17 +168,19 @@ fn can_begin_character(bytes: &[u8]) -> bool {
 
 /// How many bytes at the end of `piece`, three at most, look like a character that is cut short.
 fn unfinished_bytes(piece: &[u8]) -> usize {
-    for (back, &byte) in (1..=3).zip(piece.iter().rev()) {
-        let wanted = match byte {
-            0x80..=0xbf => continue,
-            0xc0..=0xdf => 2,
-            0xe0..=0xef => 3,
-            0xf0..=0xff => 4,
-            _ => 1,
-        };
-        return if wanted > back { back } else { 0 };
+    let mut ends = (1..=3).zip(piece.iter().rev());
+    let first = ends.find(|(_, byte)| !matches!(byte, 0x80..=0xbf));
+    first.map_or(0, |(back, &byte)| if width(byte) > back { back } else { 0 })
+}
+
+/// How many bytes a character has that begins with this one.
+fn width(first: u8) -> usize {
+    match first {
+        0x00..=0xbf => 1,
+        0xc0..=0xdf => 2,
+        0xe0..=0xef => 3,
+        0xf0..=0xff => 4,
     }
-    0
 }
 
 #[cfg(test)]
@@ -135,6 +205,25 @@ mod tests {
                 assert_eq!(assembly.len(), text.len());
                 assert_eq!(assembly.finish().unwrap(), text);
             }
+        }
+    }
+
+    #[test]
+    fn ascii_before_and_behind_other_characters_arrives_in_pieces_of_any_size() {
+        let mask = [0x37, 0xfa, 0x21, 0x3d];
+        let ascii = "ascii ".repeat(30);
+        let text = [&ascii, "aé€😀", &ascii, "é", &ascii].concat();
+        for size in 1..=text.len() {
+            let (mut plain, mut masked) = (TextAssembly::default(), TextAssembly::default());
+            for piece in text.as_bytes().chunks(size) {
+                plain.push(piece).unwrap();
+                let mut piece = piece.to_vec();
+                apply_mask(&mut piece, mask);
+                masked.push_masked(&mut piece, mask).unwrap();
+                assert_eq!(masked.len(), plain.len());
+            }
+            assert_eq!(plain.finish().as_deref(), Ok(&text[..]));
+            assert_eq!(masked.finish().as_deref(), Ok(&text[..]));
         }
     }
 

@@ -89,3 +89,31 @@ fn a_message_of_any_size_is_the_same_whole_and_in_single_bytes() {
         }
     }
 }
+
+#[test]
+fn fragments_of_any_size_make_the_same_message_whole_and_in_single_bytes() {
+    let limits = || Limits { max_fragments: 300, ..limits() };
+    let ascii = "Hello, world. ".repeat(20);
+    let mixed = [&ascii, "κόσμε, 世界! 😀", &ascii].concat();
+    let mut broken = mixed.clone().into_bytes();
+    broken[290] = 0xff;
+    let texts =
+        [(TEXT, ascii.as_bytes()), (TEXT, mixed.as_bytes()), (TEXT, &broken), (BINARY, &broken)];
+    for (opcode, payload) in texts {
+        let outcome = |pieces: &mut dyn Iterator<Item = &[u8]>| {
+            let mut server = Server::open(limits());
+            pieces.for_each(|piece| server.take(piece));
+            server.seen
+        };
+        let whole = outcome(&mut [&frame(FIN | opcode, payload)[..]].into_iter());
+        for size in 2..=140 {
+            let mut frames: Vec<_> =
+                payload.chunks(size).map(|piece| frame(CONTINUATION, piece)).collect();
+            frames[0][0] |= opcode;
+            frames.push(frame(FIN | CONTINUATION, b""));
+            let bytes = frames.concat();
+            assert_eq!(outcome(&mut [&bytes[..]].into_iter()), whole, "{size} bytes each");
+            assert_eq!(outcome(&mut bytes.chunks(1)), whole, "{size} bytes each, in single bytes");
+        }
+    }
+}
