@@ -12,8 +12,8 @@ const MUCH_BYTES: usize = 16 << 10;
 /// The size in bytes from which on a buffer is kept: below it, the allocator keeps them itself.
 const LONG_BYTES: usize = 128 << 10;
 
-/// The most bytes that are kept.
-const MAX_BYTES: usize = 8 << 20;
+/// The most bytes that are kept, for as many messages as are under way at once where much is said.
+const MAX_BYTES: usize = 64 << 20;
 
 /// An inflater for the messages that are compressed without context, and the buffers of long
 /// messages. New memory of the system is slow at its first touch: for a mebibyte that costs as
@@ -24,6 +24,8 @@ pub struct Scratch {
     buffers: Vec<Vec<u8>>,
     /// The bytes that they can hold.
     held: usize,
+    /// How many of them, from the first on, were not needed since [`trim`](Self::trim).
+    idle: usize,
 }
 
 impl Scratch {
@@ -45,7 +47,20 @@ impl Scratch {
     pub(super) fn take_buffer(&mut self, arrived: usize) -> Option<Vec<u8>> {
         let buffer = self.buffers.pop_if(|_| arrived >= MUCH_BYTES)?;
         self.held -= buffer.capacity();
+        self.idle = self.idle.min(self.buffers.len());
         Some(buffer)
+    }
+
+    /// Gives back the buffers that were not needed since the last time.
+    pub fn trim(&mut self) {
+        let idle = self.buffers.drain(..self.idle);
+        self.held -= idle.map(|buffer| buffer.capacity()).sum::<usize>();
+        self.idle = self.buffers.len();
+    }
+
+    /// The memory in bytes that is kept for messages to come.
+    pub fn held_bytes(&self) -> usize {
+        self.held
     }
 }
 
@@ -84,6 +99,22 @@ mod tests {
             assert!(scratch.held >= 2 * LONG_BYTES, "it is the buffer of the first");
         }
         assert_eq!(scratch.buffers.len(), 1);
+    }
+
+    #[test]
+    fn what_is_not_needed_between_two_looks_is_given_back() {
+        let mut scratch = Scratch::default();
+        for _ in 0..3 {
+            scratch.recycle(Incoming::Binary(Vec::with_capacity(LONG_BYTES).into()));
+        }
+        scratch.trim();
+        assert_eq!(scratch.held_bytes(), 3 * LONG_BYTES);
+        let buffer = scratch.take_buffer(MUCH_BYTES).unwrap();
+        scratch.recycle(Incoming::Binary(buffer.into()));
+        scratch.trim();
+        assert_eq!(scratch.held_bytes(), LONG_BYTES);
+        scratch.trim();
+        assert_eq!(scratch.held_bytes(), 0);
     }
 
     #[test]

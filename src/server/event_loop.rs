@@ -101,6 +101,7 @@ impl EventLoop {
             return Some(drain.timeout(now).min(GRAIN));
         }
         let waiting = self.hub.deadlines.is_waiting() || self.hub.resumptions.is_waiting();
+        let waiting = waiting || self.inbound.holds_memory();
         self.listeners.timeout(now).or(waiting.then_some(GRAIN))
     }
 
@@ -200,6 +201,7 @@ impl EventLoop {
     fn expire(&mut self) {
         let now = self.hub.tick;
         self.expired = now;
+        self.inbound.trim(now);
         self.hub.resume_due();
         for id in self.hub.deadlines.due(now) {
             let Some(client) = self.hub.get(id) else { continue };

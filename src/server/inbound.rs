@@ -7,6 +7,7 @@ use std::time::SystemTime;
 use log::debug;
 
 use super::client::Client;
+use super::deadlines::Tick;
 use super::departure::{Cause, Departure};
 use super::event::{Event, Exchange, Upgrade};
 use super::hub::Hub;
@@ -34,17 +35,40 @@ const MAX_TICK_BYTES: usize = 1 << 20;
 /// inflate to many.
 const MAX_GROWTH_BYTES: usize = 4 << 20;
 
+/// How long memory is kept that nobody needs.
+const TRIM_SECONDS: f32 = 1.0;
+
 /// The clients that have something to be read, in their order.
 #[derive(Debug)]
 pub(super) struct Inbound {
     queue: Vec<ClientId>,
     buffer: Vec<u8>,
     scratch: Scratch,
+    /// When the scratch was last trimmed.
+    trimmed: Tick,
 }
 
 impl Inbound {
     pub(super) fn new() -> Self {
-        Self { queue: Vec::new(), buffer: vec![0; BUFFER_BYTES], scratch: Scratch::default() }
+        Self {
+            queue: Vec::new(),
+            buffer: vec![0; BUFFER_BYTES],
+            scratch: Scratch::default(),
+            trimmed: Tick::default(),
+        }
+    }
+
+    /// Gives back the memory that was not needed for some time.
+    pub(super) fn trim(&mut self, now: Tick) {
+        if now.seconds_since(self.trimmed) >= TRIM_SECONDS {
+            self.trimmed = now;
+            self.scratch.trim();
+        }
+    }
+
+    /// Whether there is memory that may have to be given back.
+    pub(super) fn holds_memory(&self) -> bool {
+        self.scratch.held_bytes() > 0
     }
 
     /// Whether somebody has something to be read.
