@@ -3,15 +3,15 @@
 use super::mask::{SHORT_BYTES, append_unmasked, apply_mask};
 use super::violation::Violation;
 
-/// The size in bytes from which on a piece is checked once and for all. Short ones of ASCII are taken
-/// faster together, and checked again when they become a text.
-const LONG_BYTES: usize = 4 << 10;
+/// From so many bytes on a piece becomes a text at once.
+const LONG_BYTES: usize = 512;
 
 /// A text under way. It refuses the first byte that cannot be right, and keeps a character that
 /// is cut at the end of a piece until the next one brings the rest.
 #[derive(Debug)]
 pub struct TextAssembly {
-    /// As long as all is ASCII, in short pieces: its bytes.
+    /// As long as all is ASCII in short pieces: its bytes. They are checked at less cost than what
+    /// becomes a text at once, but again when they become one.
     ascii: Option<Vec<u8>>,
     /// From then on: whole characters, of which none is checked twice.
     text: String,
@@ -56,7 +56,7 @@ impl TextAssembly {
     #[inline]
     pub fn push(&mut self, piece: &[u8]) -> Result<(), Violation> {
         match &mut self.ascii {
-            Some(ascii) if piece.len() < LONG_BYTES && self.carried == 0 && piece.is_ascii() => {
+            Some(ascii) if self.carried == 0 && piece.len() < LONG_BYTES && piece.is_ascii() => {
                 ascii.extend_from_slice(piece);
                 Ok(())
             }
