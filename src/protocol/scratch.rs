@@ -9,8 +9,9 @@ use super::receiver::Incoming;
 /// announces much gets none.
 const MUCH_BYTES: usize = 16 << 10;
 
-/// The size in bytes from which on a buffer is kept: below it, the allocator keeps them itself.
-const LONG_BYTES: usize = 128 << 10;
+/// The size in bytes from which on a buffer is kept: below it, the allocator keeps them itself. A
+/// message of 64 KiB comes in two reads, in a buffer that has doubled.
+const LONG_BYTES: usize = 64 << 10;
 
 /// The most bytes that are kept, for as many messages as are under way at once where much is said.
 const MAX_BYTES: usize = 64 << 20;

@@ -45,6 +45,7 @@ impl Parser for Townhall {
                     self.receiver.receive(&mut input, &mut self.scratch).expect("messages")
             {
                 each(incoming.message().expect("a message").payload());
+                self.scratch.recycle(incoming);
                 left -= 1;
             }
             self.unparsed.start = self.unparsed.end - input.len();
