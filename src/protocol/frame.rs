@@ -189,6 +189,7 @@ pub fn encode_compressed_frame(opcode: Opcode, compressed: &[u8], out: &mut Vec<
     out.extend_from_slice(compressed);
 }
 
+#[inline]
 fn encode(first: u8, length: usize, out: &mut Vec<u8>) {
     match length {
         0..=125 => out.extend_from_slice(&[first, length as u8]),
@@ -204,6 +205,7 @@ fn encode(first: u8, length: usize, out: &mut Vec<u8>) {
 }
 
 /// Appends a whole, unmasked frame to `out`.
+#[inline]
 pub fn encode_frame(opcode: Opcode, payload: &[u8], out: &mut Vec<u8>) {
     encode_header(opcode, payload.len(), out);
     out.extend_from_slice(payload);

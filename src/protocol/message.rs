@@ -42,6 +42,7 @@ impl<'a> Message<'a> {
     }
 
     /// Appends the message to `out` as one whole, unmasked frame.
+    #[inline]
     pub fn encode(self, out: &mut Vec<u8>) {
         frame::encode_frame(self.opcode(), self.payload(), out);
     }
