@@ -199,6 +199,15 @@ impl Connection {
         }
     }
 
+    /// How many bytes of the frame that has begun have not arrived; 0 where none has.
+    #[inline]
+    pub fn expected_bytes(&self) -> u64 {
+        match &self.state {
+            State::Open(receiver) => receiver.expected_bytes(),
+            _ => 0,
+        }
+    }
+
     /// Whether the request's head is awaited.
     pub fn is_handshaking(&self) -> bool {
         matches!(self.state, State::Handshaking(_))

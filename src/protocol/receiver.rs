@@ -123,8 +123,10 @@ enum Content {
 }
 
 impl Assembly {
-    /// One for the message that begins with a frame, with a buffer for what follows.
-    fn new(frame: &Frame, buffer: Option<Vec<u8>>) -> Self {
+    /// One for the message that begins with a frame, of which so many bytes have arrived.
+    fn new(frame: &Frame, arrived: usize, scratch: &mut Scratch) -> Self {
+        // What is compressed is short, and becomes another buffer when it is inflated.
+        let buffer = if frame.compressed { None } else { scratch.take_buffer(arrived) };
         let buffer = buffer.unwrap_or_else(|| Vec::with_capacity(FIRST_BYTES));
         let content = match frame.opcode {
             opcode if frame.compressed => Content::Compressed(opcode, buffer),
@@ -197,6 +199,12 @@ impl Receiver {
     /// The memory in bytes that what has not arrived whole takes.
     pub fn held_bytes(&self) -> usize {
         self.progress.as_ref().map_or(0, |progress| progress.held_bytes())
+    }
+
+    /// How many bytes of the frame that has begun have not arrived; 0 between frames.
+    pub fn expected_bytes(&self) -> u64 {
+        let frame = self.progress.as_ref().and_then(|progress| progress.frame.as_ref());
+        frame.map_or(0, |frame| frame.remaining)
     }
 
     /// Takes frames off the front of `input`, unmasking them in place, until something is whole;
@@ -381,7 +389,7 @@ impl Receiver {
         }
         let progress = self.progress.get_or_insert_default();
         let arrived = input.len();
-        let begin = || Assembly::new(&frame, scratch.take_buffer(arrived));
+        let begin = || Assembly::new(&frame, arrived, scratch);
         let message = progress.message.get_or_insert_with(begin);
         let (piece, mask) = take_masked(&mut frame, input);
         message.push_masked(piece, mask)?;

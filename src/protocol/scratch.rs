@@ -27,17 +27,27 @@ pub struct Scratch {
     held: usize,
     /// How many of them, from the first on, were not needed since [`trim`](Self::trim).
     idle: usize,
+    /// How many messages began that are put together in such a buffer, and have not given theirs
+    /// back. What was inflated is not needed again.
+    lent: usize,
 }
 
 impl Scratch {
     /// Takes the buffer of a message that is done with, for one that comes.
     pub fn recycle(&mut self, incoming: Incoming<'_>) {
-        let mut buffer = match incoming {
+        let buffer = match incoming {
             Incoming::Text(Cow::Owned(text)) => text.into_bytes(),
             Incoming::Binary(Cow::Owned(bytes)) => bytes,
             _ => return,
         };
-        if buffer.capacity() >= LONG_BYTES && self.held + buffer.capacity() <= MAX_BYTES {
+        if self.lent > 0 && buffer.capacity() >= LONG_BYTES {
+            self.lent -= 1;
+            self.keep(buffer);
+        }
+    }
+
+    fn keep(&mut self, mut buffer: Vec<u8>) {
+        if self.held + buffer.capacity() <= MAX_BYTES {
             self.held += buffer.capacity();
             buffer.clear();
             self.buffers.push(buffer);
@@ -46,7 +56,11 @@ impl Scratch {
 
     /// A long buffer, if there is one and so many bytes deserve it.
     pub(super) fn take_buffer(&mut self, arrived: usize) -> Option<Vec<u8>> {
-        let buffer = self.buffers.pop_if(|_| arrived >= MUCH_BYTES)?;
+        if arrived < MUCH_BYTES {
+            return None;
+        }
+        self.lent += 1;
+        let buffer = self.buffers.pop()?;
         self.held -= buffer.capacity();
         self.idle = self.idle.min(self.buffers.len());
         Some(buffer)
@@ -72,15 +86,30 @@ mod tests {
     use super::*;
     use crate::protocol::{Limits, Receiver};
 
+    /// A scratch that has lent and got back buffers of so many bytes.
+    fn with_buffers<const N: usize>(sizes: [usize; N]) -> Scratch {
+        let mut scratch = Scratch::default();
+        sizes.iter().for_each(|_| assert_eq!(scratch.take_buffer(MUCH_BYTES), None));
+        for size in sizes {
+            scratch.recycle(Incoming::Text(String::with_capacity(size).into()));
+        }
+        scratch
+    }
+
     #[test]
     fn long_buffers_are_used_again_by_those_who_send_much() {
-        let mut scratch = Scratch::default();
-        scratch.recycle(Incoming::Text(String::with_capacity(LONG_BYTES).into()));
-        scratch.recycle(Incoming::Binary(Vec::with_capacity(LONG_BYTES - 1).into()));
+        let mut scratch = with_buffers([LONG_BYTES, LONG_BYTES - 1]);
         assert_eq!(scratch.take_buffer(MUCH_BYTES - 1), None);
         let buffer = scratch.take_buffer(MUCH_BYTES).unwrap();
         assert_eq!((buffer.capacity(), buffer.len()), (LONG_BYTES, 0));
         assert_eq!(scratch.take_buffer(MUCH_BYTES), None);
+    }
+
+    #[test]
+    fn what_was_not_put_together_is_not_kept() {
+        let mut scratch = Scratch::default();
+        scratch.recycle(Incoming::Binary(Vec::with_capacity(LONG_BYTES).into()));
+        assert_eq!(scratch.held_bytes(), 0);
     }
 
     #[test]
@@ -104,10 +133,7 @@ mod tests {
 
     #[test]
     fn what_is_not_needed_between_two_looks_is_given_back() {
-        let mut scratch = Scratch::default();
-        for _ in 0..3 {
-            scratch.recycle(Incoming::Binary(Vec::with_capacity(LONG_BYTES).into()));
-        }
+        let mut scratch = with_buffers([LONG_BYTES; 3]);
         scratch.trim();
         assert_eq!(scratch.held_bytes(), 3 * LONG_BYTES);
         let buffer = scratch.take_buffer(MUCH_BYTES).unwrap();
@@ -120,10 +146,7 @@ mod tests {
 
     #[test]
     fn so_many_are_kept() {
-        let mut scratch = Scratch::default();
-        for _ in 0..3 {
-            scratch.recycle(Incoming::Binary(Vec::with_capacity(MAX_BYTES / 2).into()));
-        }
+        let mut scratch = with_buffers([MAX_BYTES / 2; 3]);
         assert_eq!(scratch.held, MAX_BYTES);
         assert!(scratch.take_buffer(MUCH_BYTES).is_some());
         assert_eq!(scratch.held, MAX_BYTES / 2);

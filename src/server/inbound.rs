@@ -21,9 +21,10 @@ use crate::protocol::{
 /// The application.
 pub(super) type App<'a> = dyn FnMut(&mut Hub, ClientId, Event<'_>) + 'a;
 
-/// The size of the one buffer that all clients are read into: half of a core's second cache, so that
-/// a long message comes in few reads and is still near when it is looked at.
-const BUFFER_BYTES: usize = 256 << 10;
+/// How much is read at once: of what may be many messages, and of what is known to be one, which should
+/// come in few reads, and still be in a core's second cache when it is looked at.
+const READ_BYTES: usize = 64 << 10;
+const LONG_READ_BYTES: usize = 256 << 10;
 
 /// The most that is read from one client in a tick. A long message should arrive at a stretch,
 /// since each that is under way takes a buffer.
@@ -43,6 +44,7 @@ const TRIM_SECONDS: f32 = 1.0;
 #[derive(Debug)]
 pub(super) struct Inbound {
     queue: Vec<ClientId>,
+    /// What all clients are read into.
     buffer: Vec<u8>,
     scratch: Scratch,
     /// When the scratch was last trimmed.
@@ -53,7 +55,7 @@ impl Inbound {
     pub(super) fn new() -> Self {
         Self {
             queue: Vec::new(),
-            buffer: vec![0; BUFFER_BYTES],
+            buffer: vec![0; LONG_READ_BYTES],
             scratch: Scratch::default(),
             trimmed: Tick::default(),
         }
@@ -128,13 +130,15 @@ impl Inbound {
     fn read_once(&mut self, hub: &mut Hub, id: ClientId, app: &mut App<'_>) -> (usize, Left) {
         let Some(client) = hub.get_mut(id) else { return (0, Left::Nothing) };
         client.queued = false;
-        match client.transport.read(&mut self.buffer) {
+        let expected = usize::try_from(client.connection.expected_bytes()).unwrap_or(usize::MAX);
+        let buffer = &mut self.buffer[..expected.clamp(READ_BYTES, LONG_READ_BYTES)];
+        match client.transport.read(buffer) {
             Ok(0) => end(hub, id),
             Ok(size) => {
                 // A read that did not fill the buffer has drained the socket, but it has not seen
                 // an end that was announced together with the data.
-                let drained = size < self.buffer.len() && !client.hangup;
-                let input = &mut self.buffer[..size];
+                let drained = size < buffer.len() && !client.hangup;
+                let input = &mut buffer[..size];
                 let said = receive(hub, id, input, &mut self.scratch, app);
                 let left = if drained { Left::Nothing } else { Left::Something };
                 let too_much = hub.count_said(id, &said, size, drained);
