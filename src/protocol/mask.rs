@@ -104,6 +104,8 @@ pub fn rotate_mask(mask: [u8; 4], passed: usize) -> [u8; 4] {
 
 #[cfg(test)]
 mod tests {
+    use std::ops::Range;
+
     use super::*;
 
     /// "transformed-octet-i = original-octet-i XOR masking-key-octet-(i MOD 4)"
@@ -111,30 +113,30 @@ mod tests {
         payload.iter_mut().enumerate().for_each(|(i, byte)| *byte ^= mask[i % 4]);
     }
 
+    fn assert_agrees(source: &[u8], range: Range<usize>) {
+        let mask = [0x37, 0xfa, 0x21, 0x3d];
+        let (mut ours, mut theirs) = (source.to_vec(), source.to_vec());
+        apply_mask(&mut ours[range.clone()], mask);
+        by_definition(&mut theirs[range.clone()], mask);
+        assert_eq!(ours, theirs, "{range:?}");
+    }
+
     #[test]
     fn agrees_with_the_definition_at_every_length_and_alignment() {
-        let mask = [0x37, 0xfa, 0x21, 0x3d];
         let source: Vec<u8> = (0..=255).collect();
         for start in 0..16 {
             for end in start..source.len() {
-                let (mut ours, mut theirs) = (source.clone(), source.clone());
-                apply_mask(&mut ours[start..end], mask);
-                by_definition(&mut theirs[start..end], mask);
-                assert_eq!(ours, theirs, "{start}..{end}");
+                assert_agrees(&source, start..end);
             }
         }
     }
 
     #[test]
     fn agrees_with_the_definition_where_a_long_payload_begins_unaligned() {
-        let mask = [0x37, 0xfa, 0x21, 0x3d];
         let source: Vec<u8> = (0..=255).cycle().take(3 * LONG_BYTES).collect();
         for start in 0..16 {
             for end in LONG_BYTES..source.len() {
-                let (mut ours, mut theirs) = (source.clone(), source.clone());
-                apply_mask(&mut ours[start..end], mask);
-                by_definition(&mut theirs[start..end], mask);
-                assert_eq!(ours, theirs, "{start}..{end}");
+                assert_agrees(&source, start..end);
             }
         }
     }
