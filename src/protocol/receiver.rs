@@ -408,6 +408,7 @@ impl Receiver {
         message: Assembly,
         scratch: &mut Scratch,
     ) -> Result<Incoming<'static>, Violation> {
+        scratch.assembled = true;
         match message.content {
             Content::Text(text) => Ok(Incoming::Text(text.finish()?.into())),
             Content::Binary(bytes) => Ok(Incoming::Binary(bytes.into())),
@@ -421,6 +422,7 @@ impl Receiver {
         compressed: &[u8],
         scratch: &mut Scratch,
     ) -> Result<Incoming<'static>, Violation> {
+        scratch.assembled = false;
         let max = self.limits.max_message_bytes;
         let bytes = match &mut self.inflation {
             Inflation::Own(inflater) => inflater.inflate_in_context(compressed, max)?,

@@ -1,6 +1,7 @@
 //! What connections that are served one after the other share.
 
 use std::borrow::Cow;
+use std::mem;
 
 use super::deflate::Inflater;
 use super::receiver::Incoming;
@@ -27,27 +28,21 @@ pub struct Scratch {
     held: usize,
     /// How many of them, from the first on, were not needed since [`trim`](Self::trim).
     idle: usize,
-    /// How many messages began that are put together in such a buffer, and have not given theirs
-    /// back. What was inflated is not needed again.
-    lent: usize,
+    /// Whether the last message that is owned was put together in a buffer that can be used again.
+    /// What a message was inflated into is not needed again.
+    pub(super) assembled: bool,
 }
 
 impl Scratch {
     /// Takes the buffer of a message that is done with, for one that comes.
     pub fn recycle(&mut self, incoming: Incoming<'_>) {
-        let buffer = match incoming {
+        let mut buffer = match incoming {
             Incoming::Text(Cow::Owned(text)) => text.into_bytes(),
             Incoming::Binary(Cow::Owned(bytes)) => bytes,
             _ => return,
         };
-        if self.lent > 0 && buffer.capacity() >= LONG_BYTES {
-            self.lent -= 1;
-            self.keep(buffer);
-        }
-    }
-
-    fn keep(&mut self, mut buffer: Vec<u8>) {
-        if self.held + buffer.capacity() <= MAX_BYTES {
+        let fits = self.held + buffer.capacity() <= MAX_BYTES;
+        if mem::take(&mut self.assembled) && buffer.capacity() >= LONG_BYTES && fits {
             self.held += buffer.capacity();
             buffer.clear();
             self.buffers.push(buffer);
@@ -56,11 +51,7 @@ impl Scratch {
 
     /// A long buffer, if there is one and so many bytes deserve it.
     pub(super) fn take_buffer(&mut self, arrived: usize) -> Option<Vec<u8>> {
-        if arrived < MUCH_BYTES {
-            return None;
-        }
-        self.lent += 1;
-        let buffer = self.buffers.pop()?;
+        let buffer = self.buffers.pop_if(|_| arrived >= MUCH_BYTES)?;
         self.held -= buffer.capacity();
         self.idle = self.idle.min(self.buffers.len());
         Some(buffer)
@@ -84,13 +75,14 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::protocol::{Limits, Receiver};
+    use crate::protocol::receiver::Inflation;
+    use crate::protocol::{Deflater, Limits, Receiver};
 
-    /// A scratch that has lent and got back buffers of so many bytes.
+    /// A scratch that was given buffers of so many bytes.
     fn with_buffers<const N: usize>(sizes: [usize; N]) -> Scratch {
         let mut scratch = Scratch::default();
-        sizes.iter().for_each(|_| assert_eq!(scratch.take_buffer(MUCH_BYTES), None));
         for size in sizes {
+            scratch.assembled = true;
             scratch.recycle(Incoming::Text(String::with_capacity(size).into()));
         }
         scratch
@@ -110,6 +102,26 @@ mod tests {
         let mut scratch = Scratch::default();
         scratch.recycle(Incoming::Binary(Vec::with_capacity(LONG_BYTES).into()));
         assert_eq!(scratch.held_bytes(), 0);
+    }
+
+    #[test]
+    fn what_a_message_was_inflated_into_is_not_kept() {
+        let (mut scratch, mut compressed) = (with_buffers([LONG_BYTES]), Vec::new());
+        Deflater::new(6, 15).deflate(&vec![0; 2 * LONG_BYTES], &mut compressed);
+        let length = compressed.len() as u16;
+        let head = [&[0xc2, 0x80 | 126], &length.to_be_bytes()[..], &[0; 4]].concat();
+        let mut receiver = Receiver::with(Arc::new(Limits::default()), Inflation::Shared);
+        for pieces in [vec![head.len() + compressed.len()], vec![20, usize::MAX]] {
+            let mut frame = [&head[..], &compressed].concat();
+            let (mut rest, mut received) = (&mut frame[..], None);
+            for size in pieces {
+                let (mut piece, behind) = rest.split_at_mut(size.min(rest.len()));
+                received = receiver.receive(&mut piece, &mut scratch).unwrap();
+                rest = behind;
+            }
+            scratch.recycle(received.expect("a message"));
+            assert_eq!(scratch.held_bytes(), LONG_BYTES);
+        }
     }
 
     #[test]
@@ -137,6 +149,7 @@ mod tests {
         scratch.trim();
         assert_eq!(scratch.held_bytes(), 3 * LONG_BYTES);
         let buffer = scratch.take_buffer(MUCH_BYTES).unwrap();
+        scratch.assembled = true;
         scratch.recycle(Incoming::Binary(buffer.into()));
         scratch.trim();
         assert_eq!(scratch.held_bytes(), LONG_BYTES);
