@@ -29,13 +29,18 @@ class Failure(Exception):
 
 
 def measure(row, runs):
-    """Measure the contestants of a row in turn, `runs` times; return the reports of each."""
-    reports = {name: [] for name in row.contestants}
+    """Measure the contestants of a row in turn, `runs` times; return the reports of each, and what
+    failed. Who fails is left out, so that it does not cost the others their row."""
+    reports, failures = {name: [] for name in row.contestants}, []
     # What is counted does not vary as what is measured does.
     for _ in range(1 if row.tool else runs):
-        for name in row.contestants:
-            reports[name].append(count(row, name) if row.tool else measure_once(row, name))
-    return reports
+        for name in list(reports):
+            try:
+                reports[name].append(count(row, name) if row.tool else measure_once(row, name))
+            except Failure as failure:
+                del reports[name]
+                failures.append(str(failure))
+    return reports, failures
 
 
 @cache

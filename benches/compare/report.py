@@ -16,9 +16,9 @@ def table(row, reports):
         line(["server", *columns]),
         line(["---", *["---:" for _ in columns]]),
     ]
-    base = next((reports[name] for name in row.contestants if server_of(name) == "townhall"), None)
-    for name in row.contestants:
-        lines.append(line([title(name), *(cell(reports[name], base) for cell in columns.values())]))
+    base = next((reports[name] for name in reports if server_of(name) == "townhall"), None)
+    for name, own in reports.items():
+        lines.append(line([title(name), *(cell(own, base) for cell in columns.values())]))
     return "\n".join(lines)
 
 
