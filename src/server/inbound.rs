@@ -2,21 +2,18 @@
 
 use std::io::ErrorKind;
 use std::mem;
-use std::time::SystemTime;
 
 use log::debug;
 
 use super::client::Client;
 use super::deadlines::Tick;
 use super::departure::{Cause, Departure};
-use super::event::{Event, Exchange, Upgrade};
+use super::event::Event;
+use super::handshake::{handshake, refuse};
 use super::hub::Hub;
 use super::id::ClientId;
 use super::outbound::{TickEnd, use_again};
-use crate::config::Config;
-use crate::protocol::{
-    CloseFrame, Failure, Incoming, Received, Refusal, Request, Response, Scratch, Terms, Violation,
-};
+use crate::protocol::{CloseFrame, Failure, Incoming, Received, Scratch, Violation};
 
 /// The application.
 pub(super) type App<'a> = dyn FnMut(&mut Hub, ClientId, Event<'_>) + 'a;
@@ -247,89 +244,4 @@ fn fail(hub: &mut Hub, id: ClientId, violation: Violation) {
     hub.complain(format_args!("{id} closed with {}: {violation}", violation.close_code()));
     hub.finish(id, |connection, out| connection.fail(violation, out));
     hub.depart(id, Departure::abnormal(Cause::Violation(violation)));
-}
-
-#[cold]
-fn handshake(hub: &mut Hub, id: ClientId, head: &[u8], app: &mut App<'_>) {
-    match Request::parse(head, hub.config.limits.max_headers) {
-        Err(refusal) => refuse(hub, id, refusal, false),
-        Ok(request) if request.asks_for_upgrade() && request.method() != "HEAD" => {
-            upgrade(hub, id, &request, app);
-        }
-        Ok(request) => answer(hub, id, &request, app),
-    }
-}
-
-fn upgrade(hub: &mut Hub, id: ClientId, request: &Request<'_>, app: &mut App<'_>) {
-    let terms = match negotiate(hub, id, request) {
-        Ok(terms) => terms,
-        Err(refusal) => return refuse(hub, id, refusal, false),
-    };
-    let (mut room, mut refusal) = (request.path().to_owned(), None);
-    let (chosen, refused) = (&mut room, &mut refusal);
-    app(hub, id, Event::Upgrade(Upgrade { request, room: chosen, refusal: refused }));
-    match refusal {
-        Some(response) => respond(hub, id, &response, false),
-        None => match admit(hub, id, request, &room) {
-            Err(refusal) => refuse(hub, id, refusal, false),
-            Ok(()) => {
-                hub.open(id, &terms);
-                app(hub, id, Event::Open { room: &room });
-            }
-        },
-    }
-}
-
-/// Whether there is room for one more, of those who come from the same address too.
-fn admit(hub: &mut Hub, id: ClientId, request: &Request<'_>, room: &str) -> Result<(), Refusal> {
-    if room.len() > hub.config.max_room_name_bytes {
-        return Err(Refusal::RoomNameTooLong);
-    }
-    if !hub.has_place_for(room) {
-        return Err(Refusal::TooManyRooms);
-    }
-    hub.enter_forwarded(id, request)
-}
-
-fn negotiate(hub: &mut Hub, id: ClientId, request: &Request<'_>) -> Result<Terms, Refusal> {
-    let Config { subprotocols, deflate, origins, .. } = &hub.config;
-    let terms = Terms::negotiate(request, subprotocols, deflate.as_ref())?;
-    origins.check(request).inspect_err(|_| {
-        let host = request.header("Host").unwrap_or_default();
-        let sent: Vec<_> = request.header_values("Origin").map(String::from_utf8_lossy).collect();
-        let origin = sent.join(", ");
-        let passing = format_args!("{host:?} or an --origin would have passed");
-        hub.complain(format_args!("{id} has the origin {origin:?}; {passing}"));
-    })?;
-    if hub.is_stopping() {
-        return Err(Refusal::Stopping);
-    }
-    if hub.is_full() { Err(Refusal::Full) } else { Ok(terms) }
-}
-
-/// Answers a request that does not ask for an upgrade.
-fn answer(hub: &mut Hub, id: ClientId, request: &Request<'_>, app: &mut App<'_>) {
-    if !matches!(request.method(), "GET" | "HEAD") {
-        return refuse(hub, id, Refusal::Method, false);
-    }
-    let mut answer = None;
-    app(hub, id, Event::Request(Exchange { request, answer: &mut answer }));
-    let head_only = request.method() == "HEAD";
-    match answer {
-        Some(answer) => respond(hub, id, &answer, head_only),
-        None => refuse(hub, id, Refusal::NoUpgrade, head_only),
-    }
-}
-
-fn respond(hub: &mut Hub, id: ClientId, response: &Response, head_only: bool) {
-    debug!("{id} answered with {}", response.status());
-    let response = response.clone().header("Date", httpdate::fmt_http_date(SystemTime::now()));
-    hub.finish(id, |connection, out| connection.respond(&response, head_only, out));
-}
-
-/// Answers a request that is not served, and says why.
-pub(super) fn refuse(hub: &mut Hub, id: ClientId, refusal: Refusal, head_only: bool) {
-    hub.complain(format_args!("{id} refused with {}: {refusal}", refusal.status()));
-    *hub.counts.refused.entry(refusal.status()).or_default() += 1;
-    respond(hub, id, &Response::refusal(refusal), head_only);
 }

@@ -2,9 +2,9 @@
 
 use super::client::Keep;
 use super::departure::{Cause, Departure};
+use super::handshake::refuse;
 use super::hub::Hub;
 use super::id::ClientId;
-use super::inbound::refuse;
 use crate::protocol::{CloseCode, Refusal};
 
 /// The longest rest of a frame in bytes that is copied for a member that leaves its room's log, at

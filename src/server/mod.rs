@@ -10,6 +10,7 @@ mod drain;
 mod epochs;
 mod event;
 mod event_loop;
+mod handshake;
 mod hub;
 mod id;
 mod inbound;
