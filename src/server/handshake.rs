@@ -8,6 +8,7 @@ use super::event::{Event, Exchange, Upgrade};
 use super::hub::Hub;
 use super::id::ClientId;
 use super::inbound::App;
+use super::shown::Shown;
 use crate::config::Config;
 use crate::protocol::{Refusal, Request, Response, Terms};
 
@@ -59,10 +60,10 @@ fn negotiate(hub: &mut Hub, id: ClientId, request: &Request<'_>) -> Result<Terms
     let terms = Terms::negotiate(request, subprotocols, deflate.as_ref())?;
     origins.check(request).inspect_err(|_| {
         let host = request.header("Host").unwrap_or_default();
-        let sent: Vec<_> = request.header_values("Origin").map(String::from_utf8_lossy).collect();
-        let origin = sent.join(", ");
-        let passing = format_args!("{host:?} or an --origin would have passed");
-        hub.complain(format_args!("{id} has the origin {origin:?}; {passing}"));
+        let origin = request.header_values("Origin").collect::<Vec<_>>().join(&b", "[..]);
+        let (host, origin) = (Shown(host.as_bytes()), Shown(&origin));
+        let passing = format_args!("{host} or an --origin would have passed");
+        hub.complain(format_args!("{id} has the origin {origin}; {passing}"));
     })?;
     if hub.is_stopping() {
         return Err(Refusal::Stopping);

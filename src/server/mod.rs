@@ -26,6 +26,7 @@ mod pace;
 mod parking;
 mod pool;
 mod room;
+mod shown;
 #[cfg(any(test, fuzzing))]
 pub mod simulation;
 mod stopper;

@@ -119,3 +119,16 @@ fn an_origin_cannot_forge_a_line_of_the_log() {
     assert!(line.contains(r#""\"; everything is fine \u{2028}\u{85}[2J""#), "{line}");
     siege.end(Bounds { memory: 4 * MIB, cpu: 2, time: 20 });
 }
+
+/// The lossy conversion to UTF-8 would even triple it.
+#[test]
+fn a_long_origin_and_a_long_host_take_a_short_line_of_the_log() {
+    let siege = Siege::begin(&[]);
+    let mut peer = siege.connect();
+    let (host, origin) = ("h".repeat(3_000), [0xff; 4_000]);
+    assert_eq!(status(&mut peer, &host, &origin), "403");
+    let line = siege.program.log_line("has the origin");
+    assert!(line.contains(r#"\xff"... (4000 bytes); "hhhh"#), "{line}");
+    assert!(line.len() < 500, "{} bytes: {line}", line.len());
+    siege.end(Bounds { memory: 4 * MIB, cpu: 2, time: 20 });
+}
