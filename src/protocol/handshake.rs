@@ -1,4 +1,4 @@
-//! The opening handshake: request, terms, answer (RFC 6455, section 4.2).
+//! The opening handshake: terms and answer (RFC 6455, section 4.2).
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -6,160 +6,11 @@ use sha1::{Digest, Sha1};
 
 use super::deflate::Deflate;
 use super::extension::DeflateTerms;
+use super::request::Request;
 use super::violation::Refusal;
 
 /// What is appended to a key before it is hashed (RFC 6455, section 1.3).
 const GUID: &[u8] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
-
-/// A request, parsed; borrowed from the bytes of its head.
-#[derive(Debug)]
-pub struct Request<'h> {
-    method: &'h str,
-    target: &'h str,
-    headers: Vec<httparse::Header<'h>>,
-}
-
-impl<'h> Request<'h> {
-    /// Parses a whole head, up to and including its empty line.
-    ///
-    /// # Errors
-    /// Another version than HTTP/1.1, more than `max_headers` fields, not exactly one Host, or
-    /// anything else that is not HTTP.
-    pub fn parse(head: &'h [u8], max_headers: usize) -> Result<Self, Refusal> {
-        let mut headers = vec![httparse::EMPTY_HEADER; max_headers.min(head.len())];
-        let mut parsed = httparse::Request::new(&mut headers);
-        let status = parsed.parse(head).map_err(refusal)?;
-        let (Some(method), Some(target), Some(1), true) =
-            (parsed.method, parsed.path, parsed.version, status.is_complete())
-        else {
-            let version = parsed.version.is_some_and(|version| version != 1);
-            let malformed = Refusal::Malformed("the request's head is cut short");
-            return Err(if version { Refusal::HttpVersion } else { malformed });
-        };
-        let count = parsed.headers.len();
-        headers.truncate(count);
-        let request = Self { method, target, headers };
-        request.check_target()?;
-        request.check_host()?;
-        Ok(request)
-    }
-
-    /// The method.
-    pub fn method(&self) -> &'h str {
-        self.method
-    }
-
-    /// The target as it was sent, with its query.
-    pub fn target(&self) -> &'h str {
-        self.target
-    }
-
-    /// The path as it was sent, percent-encoding and all, without the query.
-    pub fn path(&self) -> &'h str {
-        let target = self.origin_form();
-        match target.split_once('?') {
-            Some(("", _)) => "/",
-            Some((path, _)) => path,
-            None => target,
-        }
-    }
-
-    /// What follows the first `?` of the target.
-    pub fn query(&self) -> Option<&'h str> {
-        self.origin_form().split_once('?').map(|(_, query)| query)
-    }
-
-    /// The values of the fields of this name, which is compared without case, in their order.
-    pub fn header_values(&self, name: &str) -> impl Iterator<Item = &'h [u8]> {
-        let named =
-            self.headers.iter().filter(move |header| header.name.eq_ignore_ascii_case(name));
-        named.map(|header| header.value)
-    }
-
-    /// The value of the field of this name, where there is exactly one and it is UTF-8.
-    pub fn header(&self, name: &str) -> Option<&'h str> {
-        let mut values = self.header_values(name);
-        match (values.next(), values.next()) {
-            (Some(value), None) => std::str::from_utf8(value).ok(),
-            _ => None,
-        }
-    }
-
-    /// The elements of a list field, over all its lines (RFC 9110, section 5.6.1).
-    fn list(&self, name: &str) -> impl Iterator<Item = &'h str> {
-        let lines = self.header_values(name).filter_map(|value| std::str::from_utf8(value).ok());
-        lines.flat_map(|line| line.split(',')).map(str::trim_ascii).filter(|item| !item.is_empty())
-    }
-
-    fn lists_token(&self, name: &str, token: &str) -> bool {
-        self.list(name).any(|item| item.eq_ignore_ascii_case(token))
-    }
-
-    /// Whether the request asks for a WebSocket.
-    pub fn asks_for_upgrade(&self) -> bool {
-        self.lists_token("Upgrade", "websocket")
-    }
-
-    /// The target without the scheme and authority that a proxy's request has
-    /// (RFC 9112, section 3.2.2).
-    fn origin_form(&self) -> &'h str {
-        match self.target.split_once("://") {
-            Some((_, rest)) if !self.target.starts_with('/') => {
-                rest.find(['/', '?']).map_or("/", |end| &rest[end..])
-            }
-            _ => self.target,
-        }
-    }
-
-    /// A path, or a proxy's absolute form; a fragment is never sent (RFC 9112, section 3.2).
-    fn check_target(&self) -> Result<(), Refusal> {
-        let known = ["/", "http://", "https://"].iter().any(|form| self.target.starts_with(form));
-        // Methods with other forms are answered for their method.
-        if (known || self.method != "GET") && !self.target.contains('#') {
-            Ok(())
-        } else {
-            Err(Refusal::Malformed("the request's target is malformed"))
-        }
-    }
-
-    /// RFC 9112, section 3.2: "A server MUST respond with a 400 (Bad Request) status code to any
-    /// HTTP/1.1 request message that lacks a Host header field and to any request message that
-    /// contains more than one Host header field line".
-    fn check_host(&self) -> Result<(), Refusal> {
-        let mut hosts = self.header_values("Host");
-        match (hosts.next(), hosts.next()) {
-            (Some(host), None) if host.iter().all(|&byte| is_authority_byte(byte)) => Ok(()),
-            (Some(_), None) => Err(Refusal::Malformed("the Host field is malformed")),
-            (None, _) => Err(Refusal::Malformed("the Host field is missing")),
-            (Some(_), Some(_)) => Err(Refusal::Malformed("there is more than one Host field")),
-        }
-    }
-
-    /// What followed the head of an upgrade as its body would be taken for frames.
-    fn check_no_body(&self) -> Result<(), Refusal> {
-        let lengths = self.header_values("Content-Length").all(|length| length == b"0");
-        if lengths && self.header_values("Transfer-Encoding").next().is_none() {
-            Ok(())
-        } else {
-            Err(Refusal::Malformed("a request for an upgrade has no body"))
-        }
-    }
-}
-
-/// Whether a byte may be in `uri-host [ ":" port ]` (RFC 9110, section 7.2; RFC 3986, section 3.2).
-fn is_authority_byte(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=%:[]".contains(&byte)
-}
-
-fn refusal(error: httparse::Error) -> Refusal {
-    match error {
-        httparse::Error::TooManyHeaders => Refusal::TooManyHeaders,
-        httparse::Error::Version => Refusal::HttpVersion,
-        httparse::Error::HeaderName => Refusal::Malformed("a header field's name is malformed"),
-        httparse::Error::HeaderValue => Refusal::Malformed("a header field's value is malformed"),
-        _ => Refusal::Malformed("the request line is malformed"),
-    }
-}
 
 /// What server and client agreed on.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -337,21 +188,5 @@ mod tests {
         assert_eq!(status("GET /chat", "GET chat"), 400);
         assert_eq!(status("GET /chat", "GET *"), 400);
         assert_eq!(status("GET /chat", "GET /chat#there"), 400);
-    }
-
-    #[test]
-    fn path_and_query_in_origin_and_absolute_form() {
-        for (target, path, query) in [
-            ("/a/b?c=d?e", "/a/b", Some("c=d?e")),
-            ("/a", "/a", None),
-            ("http://example.com/a?u=ws://x/y", "/a", Some("u=ws://x/y")),
-            ("http://example.com", "/", None),
-            ("http://example.com?a=/b", "/", Some("a=/b")),
-            ("/a?u=ws://x/y", "/a", Some("u=ws://x/y")),
-        ] {
-            let head = format!("GET {target} HTTP/1.1\r\nHost: example.com\r\n\r\n");
-            let request = Request::parse(head.as_bytes(), 16).unwrap();
-            assert_eq!((request.path(), request.query()), (path, query), "{target}");
-        }
     }
 }

@@ -5,7 +5,7 @@
 
 use core::net::{IpAddr, Ipv6Addr};
 
-use super::handshake::Request;
+use super::request::Request;
 use super::violation::Refusal;
 
 /// The origins from which a browser's page may connect. Clients that send no Origin, which
@@ -28,7 +28,7 @@ impl Origins {
         if request.header_values("Origin").next().is_none() {
             return Ok(());
         }
-        let allowed = match (request.header("Origin"), request.header("Host")) {
+        let allowed = match (request.header("Origin"), request.authority()) {
             (Some(origin), Some(host)) => self.allow(origin, host),
             _ => false,
         };

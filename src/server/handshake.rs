@@ -59,7 +59,7 @@ fn negotiate(hub: &mut Hub, id: ClientId, request: &Request<'_>) -> Result<Terms
     let Config { subprotocols, deflate, origins, .. } = &hub.config;
     let terms = Terms::negotiate(request, subprotocols, deflate.as_ref())?;
     origins.check(request).inspect_err(|_| {
-        let host = request.header("Host").unwrap_or_default();
+        let host = request.authority().unwrap_or_default();
         let origin = request.header_values("Origin").collect::<Vec<_>>().join(&b", "[..]);
         let (host, origin) = (Shown(host.as_bytes()), Shown(&origin));
         let passing = format_args!("{host} or an --origin would have passed");

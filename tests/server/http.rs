@@ -37,6 +37,31 @@ fn each_kind_of_wrong_request_has_its_status() {
     assert_status(&server, &format!("GET / HTTP/1.1\r\nCookie: {long}\r\n"), "431");
 }
 
+/// RFC 9112, section 3.2.2: a server "MUST ignore the received Host header field (if any) and instead
+/// use the host information of the request-target".
+#[test]
+fn the_host_in_an_absolute_form_counts_instead_of_the_host_field() {
+    let server = Running::start(config(), chat);
+    let own = server.address;
+    let status = |target: &str, host: &str, origin: &str| {
+        let host = format!("Host: {host}\r\nOrigin: {origin}");
+        let request = request(target).replace("Host: localhost", &host);
+        let mut stream = server.stream();
+        stream.write_all(request.as_bytes()).unwrap();
+        read_head(&mut stream)[9..12].to_owned()
+    };
+    let (own_page, other_page) = (format!("http://{own}"), "http://other.example");
+    for scheme in ["ws", "WS", "wss", "http", "HTTPS"] {
+        let target = format!("{scheme}://{own}/lobby");
+        assert_eq!(status(&target, "other.example", &own_page), "101", "{target}");
+        assert!(matches!(server.told(), Told::Open(_, room) if room == "/lobby"));
+        server.departed();
+        assert_eq!(status(&target, "other.example", other_page), "403", "{target}");
+    }
+    assert_eq!(status("ftp://a/lobby", "a", "http://a"), "400");
+    assert_eq!(status("ws:///lobby", "a", "http://a"), "400");
+}
+
 #[test]
 fn a_head_that_does_not_come_is_not_awaited_for_ever() {
     let config = Config { handshake_timeout: Duration::from_millis(300), ..config() };

@@ -1,0 +1,205 @@
+//! A request, parsed (RFC 9112).
+
+use super::target::Target;
+use super::uri::{is_authority, normal_path};
+use super::violation::Refusal;
+
+/// A request, parsed; borrowed from the bytes of its head.
+#[derive(Debug)]
+pub struct Request<'h> {
+    method: &'h str,
+    target: &'h str,
+    form: Target<'h>,
+    headers: Vec<httparse::Header<'h>>,
+}
+
+impl<'h> Request<'h> {
+    /// Parses a whole head, up to and including its empty line.
+    ///
+    /// # Errors
+    /// Another version than HTTP/1.1, more than `max_headers` fields, not exactly one Host, or
+    /// anything else that is not HTTP.
+    pub fn parse(head: &'h [u8], max_headers: usize) -> Result<Self, Refusal> {
+        let mut headers = vec![httparse::EMPTY_HEADER; max_headers.min(head.len())];
+        let mut parsed = httparse::Request::new(&mut headers);
+        let status = parsed.parse(head).map_err(refusal)?;
+        let (Some(method), Some(target), Some(1), true) =
+            (parsed.method, parsed.path, parsed.version, status.is_complete())
+        else {
+            let version = parsed.version.is_some_and(|version| version != 1);
+            let malformed = Refusal::Malformed("the request's head is cut short");
+            return Err(if version { Refusal::HttpVersion } else { malformed });
+        };
+        let count = parsed.headers.len();
+        headers.truncate(count);
+        let form = Target::parse(method, target)?;
+        let request = Self { method, target, form, headers };
+        request.check_host()?;
+        Ok(request)
+    }
+
+    /// The method.
+    pub fn method(&self) -> &'h str {
+        self.method
+    }
+
+    /// The target as it was sent, with its query.
+    pub fn target(&self) -> &'h str {
+        self.target
+    }
+
+    /// The path as it was sent, percent-encoding and all, without the query. Paths that differ can
+    /// be equivalent: what names a room is the [normal form](Self::normal_path).
+    pub fn path(&self) -> &'h str {
+        self.form.path_and_query().0
+    }
+
+    /// The normal form of the path, which all equivalent paths share (RFC 3986, section 6.2.2):
+    /// `/caf%C3%A9` for `/caf%c3%a9`, `/c%61f%C3%A9` and `/a/../café`. Its `%` always begins a
+    /// percent-encoded octet; one that was sent alone is `%25`. `%2F` is not `/`.
+    pub fn normal_path(&self) -> String {
+        normal_path(self.path())
+    }
+
+    /// What follows the first `?` of the target.
+    pub fn query(&self) -> Option<&'h str> {
+        self.form.path_and_query().1
+    }
+
+    /// The host, and the port if there is one, that the request is for: those of its target, in
+    /// whose presence the Host field does not count (RFC 9112, section 3.2.2), or those of the Host
+    /// field. `None` where it names none.
+    pub fn authority(&self) -> Option<&'h str> {
+        let host = || self.header("Host").filter(|host| !host.is_empty());
+        self.form.authority().or_else(host)
+    }
+
+    /// The values of the fields of this name, which is compared without case, in their order.
+    pub fn header_values(&self, name: &str) -> impl Iterator<Item = &'h [u8]> {
+        let named =
+            self.headers.iter().filter(move |header| header.name.eq_ignore_ascii_case(name));
+        named.map(|header| header.value)
+    }
+
+    /// The value of the field of this name, where there is exactly one and it is UTF-8.
+    pub fn header(&self, name: &str) -> Option<&'h str> {
+        let mut values = self.header_values(name);
+        match (values.next(), values.next()) {
+            (Some(value), None) => std::str::from_utf8(value).ok(),
+            _ => None,
+        }
+    }
+
+    /// The elements of a list field, over all its lines (RFC 9110, section 5.6.1).
+    pub(super) fn list(&self, name: &str) -> impl Iterator<Item = &'h str> {
+        let lines = self.header_values(name).filter_map(|value| std::str::from_utf8(value).ok());
+        lines.flat_map(|line| line.split(',')).map(str::trim_ascii).filter(|item| !item.is_empty())
+    }
+
+    pub(super) fn lists_token(&self, name: &str, token: &str) -> bool {
+        self.list(name).any(|item| item.eq_ignore_ascii_case(token))
+    }
+
+    /// Whether the request asks for a WebSocket.
+    pub fn asks_for_upgrade(&self) -> bool {
+        self.lists_token("Upgrade", "websocket")
+    }
+
+    /// RFC 9112, section 3.2: "A server MUST respond with a 400 (Bad Request) status code to any
+    /// HTTP/1.1 request message that lacks a Host header field and to any request message that
+    /// contains more than one Host header field line".
+    fn check_host(&self) -> Result<(), Refusal> {
+        let mut hosts = self.header_values("Host");
+        match (hosts.next(), hosts.next()) {
+            (Some(host), None) if is_host_field(host) => Ok(()),
+            (Some(_), None) => Err(Refusal::Malformed("the Host field is malformed")),
+            (None, _) => Err(Refusal::Malformed("the Host field is missing")),
+            (Some(_), Some(_)) => Err(Refusal::Malformed("there is more than one Host field")),
+        }
+    }
+
+    /// What followed the head of an upgrade as its body would be taken for frames.
+    pub(super) fn check_no_body(&self) -> Result<(), Refusal> {
+        let lengths = self.header_values("Content-Length").all(|length| length == b"0");
+        if lengths && self.header_values("Transfer-Encoding").next().is_none() {
+            Ok(())
+        } else {
+            Err(Refusal::Malformed("a request for an upgrade has no body"))
+        }
+    }
+}
+
+/// Whether this is the value of a Host field: an authority, or nothing, which a client sends where
+/// its target has none (RFC 9112, section 3.2).
+fn is_host_field(value: &[u8]) -> bool {
+    value.is_empty() || std::str::from_utf8(value).is_ok_and(is_authority)
+}
+
+fn refusal(error: httparse::Error) -> Refusal {
+    match error {
+        httparse::Error::TooManyHeaders => Refusal::TooManyHeaders,
+        httparse::Error::Version => Refusal::HttpVersion,
+        httparse::Error::HeaderName => Refusal::Malformed("a header field's name is malformed"),
+        httparse::Error::HeaderValue => Refusal::Malformed("a header field's value is malformed"),
+        _ => Refusal::Malformed("the request line is malformed"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(head: &str) -> Result<Request<'_>, Refusal> {
+        Request::parse(head.as_bytes(), 16)
+    }
+
+    #[test]
+    fn path_and_query_are_those_of_the_target_in_any_form() {
+        for (target, path, query) in [
+            ("/a/b?c=d?e", "/a/b", Some("c=d?e")),
+            ("http://example.com/a?u=ws://x/y", "/a", Some("u=ws://x/y")),
+            ("WSS://example.com", "/", None),
+            ("ws://example.com?a=/b", "/", Some("a=/b")),
+            ("/caf%c3%a9/../b", "/caf%c3%a9/../b", None),
+        ] {
+            let head = format!("GET {target} HTTP/1.1\r\nHost: example.com\r\n\r\n");
+            let request = parse(&head).unwrap();
+            assert_eq!((request.path(), request.query()), (path, query), "{target}");
+            assert_eq!(request.target(), target);
+        }
+    }
+
+    #[test]
+    fn the_authority_of_the_target_counts_instead_of_the_host_field() {
+        for (target, host, authority) in [
+            ("/", "a:80", Some("a:80")),
+            ("/", "", None),
+            ("ws://b:90/", "a:80", Some("b:90")),
+            ("HTTP://b", "", Some("b")),
+        ] {
+            let head = format!("GET {target} HTTP/1.1\r\nHost: {host}\r\n\r\n");
+            assert_eq!(parse(&head).unwrap().authority(), authority, "{head}");
+        }
+    }
+
+    #[test]
+    fn a_host_that_is_no_host_is_refused_whatever_the_target() {
+        let malformed = Refusal::Malformed("the Host field is malformed");
+        for host in
+            ["a:b:c", "a b", "user@a", "http://a", "a/b", ":80", "a, b", "[::1", "gr\u{fc}n"]
+        {
+            for target in ["/", "http://a/"] {
+                let head = format!("GET {target} HTTP/1.1\r\nHost: {host}\r\n\r\n");
+                assert_eq!(parse(&head).unwrap_err(), malformed, "{head}");
+            }
+        }
+    }
+
+    #[test]
+    fn equivalent_targets_name_one_room() {
+        for target in ["/caf%C3%A9", "/caf%c3%a9", "ws://b/x/../caf%c3%a9?a=/b", "/café"] {
+            let head = format!("GET {target} HTTP/1.1\r\nHost: a\r\n\r\n");
+            assert_eq!(parse(&head).unwrap().normal_path(), "/caf%C3%A9", "{target}");
+        }
+    }
+}
