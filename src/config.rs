@@ -1,11 +1,13 @@
 //! What a server is told before it starts: every limit, with a reason for its default.
 
+mod check;
+
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use ipnet::{IpNet, Ipv4Net};
 
-use crate::protocol::{CloseCode, Deflate, Limits, Origins, is_token_byte};
+use crate::protocol::{CloseCode, Deflate, Limits, Origins};
 
 /// The configuration of a [`Server`](crate::Server).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,8 +46,8 @@ pub struct Config {
     /// that is longer. Over it, the connection is not read for a while.
     pub max_bytes_per_second: u32,
     /// How long a connection may be over these rates without a break, before it is closed with
-    /// 1008.
-    pub throttle_timeout: Duration,
+    /// 1008. Where it is `None`, the connection is only slowed down.
+    pub throttle_timeout: Option<Duration>,
     /// The most memory in bytes for messages and request heads that have not arrived whole, over
     /// all connections. Over it, who holds most is closed with 1013, or answered with 503. Sixteen
     /// of the longest messages.
@@ -62,19 +64,24 @@ pub struct Config {
     pub max_total_backlog_bytes: usize,
     /// What becomes of a member that is further behind than `max_backlog_bytes`.
     pub slow: Slow,
-    /// How long a client may take for the request's head, from the first byte to the last.
+    /// How long a client may take for the request's head, from the first byte to the last. Longer
+    /// than zero: a connection without a deadline would hold its place for ever.
     pub handshake_timeout: Duration,
     /// How long a peer may be silent before it is sent a ping. Any whole frame counts as life.
-    /// Thirty seconds are below what home routers and most proxies wait.
-    pub ping_interval: Duration,
-    /// How long a peer may be silent after the ping, before it is given up.
-    pub pong_timeout: Duration,
-    /// How long a peer may take nothing while there is something for it to take.
-    pub write_timeout: Duration,
+    /// Thirty seconds are below what home routers and most proxies wait. Where it is `None`, no
+    /// pings are sent, and silence is never a reason to drop a connection.
+    pub ping_interval: Option<Duration>,
+    /// How long a peer may be silent after the ping, before it is given up. Where it is `None`,
+    /// pings are sent at every interval, and nobody has to answer them.
+    pub pong_timeout: Option<Duration>,
+    /// How long a peer may take nothing while there is something for it to take; for ever, where
+    /// it is `None`.
+    pub write_timeout: Option<Duration>,
     /// How long a peer may take to answer a close frame, and to end its side of the connection.
+    /// Longer than zero, for the same reason as `handshake_timeout`.
     pub close_timeout: Duration,
     /// How long the server goes on after it was told to stop, so that clients can answer its
-    /// close frames.
+    /// close frames. At zero it ends as soon as these are sent.
     pub drain_timeout: Duration,
     /// Over what time the close frames are spread then, so that clients do not all come back at
     /// once; a hundred or fewer are always sent at once. Half of `drain_timeout` at most.
@@ -112,7 +119,7 @@ impl Default for Config {
             max_new_connections_per_second: 100,
             max_messages_per_second: 10_000,
             max_bytes_per_second: 16 << 20,
-            throttle_timeout: Duration::from_secs(30),
+            throttle_timeout: Some(Duration::from_secs(30)),
             max_incomplete_bytes: 16 * message,
             max_rooms: 10_000,
             max_room_name_bytes: 255,
@@ -120,9 +127,9 @@ impl Default for Config {
             max_total_backlog_bytes: 64 * message,
             slow: Slow::default(),
             handshake_timeout: Duration::from_secs(10),
-            ping_interval: Duration::from_secs(30),
-            pong_timeout: Duration::from_secs(20),
-            write_timeout: Duration::from_secs(60),
+            ping_interval: Some(Duration::from_secs(30)),
+            pong_timeout: Some(Duration::from_secs(20)),
+            write_timeout: Some(Duration::from_secs(60)),
             close_timeout: Duration::from_secs(5),
             drain_timeout: Duration::from_secs(5),
             drain_spread: Duration::from_secs(2),
@@ -134,80 +141,4 @@ impl Default for Config {
 /// 127.0.0.0/8.
 fn loopback_v4() -> IpNet {
     IpNet::V4(Ipv4Net::new_assert(Ipv4Addr::new(127, 0, 0, 0), 8))
-}
-
-impl Config {
-    /// Whether the limits go together.
-    ///
-    /// # Errors
-    /// One line that says which do not.
-    pub(crate) fn check(&self) -> Result<(), String> {
-        if self.listen.is_empty() {
-            return Err("there is no address to listen on".into());
-        }
-        self.check_sizes()?;
-        let rates = [self.max_messages_per_second, self.max_bytes_per_second];
-        if rates.contains(&0) || self.max_new_connections_per_second == 0 {
-            return Err("a limit per second is at least 1".into());
-        }
-        if self.deflate.as_ref().is_some_and(|deflate| !(9..=15).contains(&deflate.window_bits)) {
-            return Err("a compression window has 9 to 15 bits".into());
-        }
-        match self.subprotocols.iter().find(|name| !is_token(name)) {
-            Some(name) => Err(format!("{name:?} cannot be the name of a subprotocol")),
-            None => Ok(()),
-        }
-    }
-
-    /// Whether what must hold a thing is as large as that.
-    fn check_sizes(&self) -> Result<(), String> {
-        let message = ("the longest message", self.limits.max_message_bytes);
-        // What arrives is collected in memory of up to twice its size.
-        let two = ("two of the longest messages", self.limits.max_message_bytes.saturating_mul(2));
-        let backlog = ("the backlog limit", self.max_backlog_bytes);
-        let held = [
-            (backlog, message),
-            (("the limit of all backlogs", self.max_total_backlog_bytes), backlog),
-            (("the limit of incomplete messages", self.max_incomplete_bytes), two),
-        ];
-        match held.into_iter().find(|((_, holder), (_, size))| holder < size) {
-            Some(((holder, limit), (what, size))) => {
-                Err(format!("{holder}, {limit} bytes, does not hold {what}, {size} bytes"))
-            }
-            None => Ok(()),
-        }
-    }
-}
-
-/// Whether `name` is a token (RFC 9110, section 5.6.2), as a subprotocol's name must be
-/// (RFC 6455, section 4.1).
-fn is_token(name: &str) -> bool {
-    !name.is_empty() && name.bytes().all(is_token_byte)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_default_goes_together() {
-        assert_eq!(Config::default().check(), Ok(()));
-    }
-
-    #[test]
-    fn what_does_not_go_together_is_named() {
-        let small = Config { max_backlog_bytes: 1, ..Config::default() };
-        assert!(small.check().unwrap_err().contains("backlog"));
-        let window = Deflate { window_bits: 8, ..Deflate::default() };
-        let tiny = Config { deflate: Some(window), ..Config::default() };
-        assert!(tiny.check().unwrap_err().contains("window"));
-        let total = Config { max_total_backlog_bytes: 1 << 20, ..Config::default() };
-        assert!(total.check().unwrap_err().contains("all backlogs"));
-        let still = Config { max_messages_per_second: 0, ..Config::default() };
-        assert!(still.check().unwrap_err().contains("per second"));
-        let nowhere = Config { listen: Vec::new(), ..Config::default() };
-        assert!(nowhere.check().unwrap_err().contains("address"));
-        let forged = Config { subprotocols: vec!["a\r\nb".into()], ..Config::default() };
-        assert!(forged.check().unwrap_err().contains("subprotocol"));
-    }
 }

@@ -3,6 +3,8 @@
 use clap::Args;
 use townhall::{Config, Limits};
 
+use super::number::at_least;
+
 /// What a member may at least be behind by default: a tick reads about 1 MiB, and is judged in the
 /// next.
 const MIN_BACKLOG_BYTES: usize = 4 << 20;
@@ -13,22 +15,22 @@ const MIN_BACKLOG_BYTES: usize = 4 << 20;
 pub struct LimitFlags {
     /// The longest head of a request in bytes; a longer one is answered with 431
     #[arg(long, value_name = "BYTES", env = "TOWNHALL_MAX_HEAD_BYTES")]
-    #[arg(default_value_t = Limits::default().max_head_bytes)]
+    #[arg(default_value_t = Limits::default().max_head_bytes, value_parser = at_least(200_usize))]
     max_head_bytes: usize,
 
     /// The most header fields of a request; one with more is answered with 431
     #[arg(long, value_name = "N", env = "TOWNHALL_MAX_HEADERS")]
-    #[arg(default_value_t = Limits::default().max_headers)]
+    #[arg(default_value_t = Limits::default().max_headers, value_parser = at_least(5_usize))]
     max_headers: usize,
 
     /// The longest message in bytes; a longer one closes its connection with 1009
     #[arg(long, value_name = "BYTES", env = "TOWNHALL_MAX_MESSAGE_BYTES")]
-    #[arg(default_value_t = Limits::default().max_message_bytes)]
+    #[arg(default_value_t = Limits::default().max_message_bytes, value_parser = at_least(1_usize))]
     max_message_bytes: usize,
 
     /// The most fragments of a message; one with more closes its connection with 1008
     #[arg(long, value_name = "N", env = "TOWNHALL_MAX_FRAGMENTS")]
-    #[arg(default_value_t = Limits::default().max_fragments)]
+    #[arg(default_value_t = Limits::default().max_fragments, value_parser = at_least(1_u32))]
     max_fragments: u32,
 
     /// The most bytes of messages that have not arrived whole, over all connections; over it, who
@@ -38,38 +40,38 @@ pub struct LimitFlags {
 
     /// The most connections at once; the next is answered with 503
     #[arg(long, value_name = "N", env = "TOWNHALL_MAX_CONNECTIONS")]
-    #[arg(default_value_t = Config::default().max_connections)]
+    #[arg(default_value_t = Config::default().max_connections, value_parser = at_least(1_usize))]
     max_connections: usize,
 
     /// The most connections from one address; the next is answered with 429
     #[arg(long, value_name = "N", env = "TOWNHALL_MAX_CONNECTIONS_PER_ADDRESS")]
-    #[arg(default_value_t = Config::default().max_connections_per_address)]
+    #[arg(default_value_t = Config::default().max_connections_per_address, value_parser = at_least(1_u32))]
     max_connections_per_address: u32,
 
     /// The most new connections from one address in a second; the next is answered with 429
     #[arg(long, value_name = "N", env = "TOWNHALL_MAX_NEW_CONNECTIONS_PER_SECOND")]
-    #[arg(default_value_t = Config::default().max_new_connections_per_second, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(default_value_t = Config::default().max_new_connections_per_second, value_parser = at_least(1_u32))]
     max_new_connections_per_second: u32,
 
     /// The most messages that a connection may say in a second; who says more is read later, and
     /// closed with 1008 when that does not help
     #[arg(long, value_name = "N", env = "TOWNHALL_MAX_MESSAGES_PER_SECOND")]
-    #[arg(default_value_t = Config::default().max_messages_per_second, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(default_value_t = Config::default().max_messages_per_second, value_parser = at_least(1_u32))]
     max_messages_per_second: u32,
 
     /// The most bytes that a connection may say in a second; the same
     #[arg(long, value_name = "BYTES", env = "TOWNHALL_MAX_BYTES_PER_SECOND")]
-    #[arg(default_value_t = Config::default().max_bytes_per_second, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(default_value_t = Config::default().max_bytes_per_second, value_parser = at_least(1_u32))]
     max_bytes_per_second: u32,
 
     /// The most rooms at once; the next is refused with 503
     #[arg(long, value_name = "N", env = "TOWNHALL_MAX_ROOMS")]
-    #[arg(default_value_t = Config::default().max_rooms)]
+    #[arg(default_value_t = Config::default().max_rooms, value_parser = at_least(1_usize))]
     max_rooms: usize,
 
     /// The longest name of a room in bytes; a longer one is answered with 414
     #[arg(long, value_name = "BYTES", env = "TOWNHALL_MAX_ROOM_NAME_BYTES")]
-    #[arg(default_value_t = Config::default().max_room_name_bytes)]
+    #[arg(default_value_t = Config::default().max_room_name_bytes, value_parser = at_least(1_usize))]
     max_room_name_bytes: usize,
 
     /// The most bytes that a member may be behind its room; --slow says what follows. Twice the

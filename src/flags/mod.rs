@@ -1,6 +1,7 @@
 //! The command line.
 
 mod limits;
+mod number;
 mod times;
 
 use std::net::{IpAddr, SocketAddr};
@@ -9,6 +10,7 @@ use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser, ValueEnum};
 use limits::LimitFlags;
 use log::LevelFilter;
+use number::at_least;
 use times::TimeFlags;
 use townhall::{Config, Deflate, IpNet, Origins, Slow};
 
@@ -29,7 +31,7 @@ pub struct Flags {
     pub mode: Mode,
 
     /// Say only the first N characters of a text, or N bytes of a binary message
-    #[arg(long, value_name = "N", env = "TOWNHALL_TRUNCATE")]
+    #[arg(long, value_name = "N", env = "TOWNHALL_TRUNCATE", value_parser = at_least(1_usize))]
     pub truncate: Option<usize>,
 
     /// Do not say a message to the one who sent it

@@ -5,42 +5,48 @@ use std::time::Duration;
 use clap::Args;
 use townhall::{CloseCode, Config};
 
+use super::number::at_least;
+
 /// The deadlines.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Times")]
 pub struct TimeFlags {
-    /// How long a client may take for the head of its request, in seconds
+    /// How long a client may take to send the head of its request, in seconds
     #[arg(long, value_name = "SECONDS", env = "TOWNHALL_HANDSHAKE_TIMEOUT_SECONDS")]
-    #[arg(default_value_t = Config::default().handshake_timeout.as_secs())]
+    #[arg(default_value_t = Config::default().handshake_timeout.as_secs(), value_parser = at_least(1_u64))]
     handshake_timeout_seconds: u64,
 
-    /// How long a client may be silent before it is sent a ping, in seconds
+    /// How long a client may be silent before it is sent a ping, in seconds; 0 turns pings off
     #[arg(long, value_name = "SECONDS", env = "TOWNHALL_PING_INTERVAL_SECONDS")]
-    #[arg(default_value_t = Config::default().ping_interval.as_secs())]
+    #[arg(default_value_t = seconds(Config::default().ping_interval))]
     ping_interval_seconds: u64,
 
-    /// How long it may stay silent after that, in seconds
+    /// How long a client may stay silent after it was sent a ping, before its connection is
+    /// dropped, in seconds; 0 means for ever
     #[arg(long, value_name = "SECONDS", env = "TOWNHALL_PONG_TIMEOUT_SECONDS")]
-    #[arg(default_value_t = Config::default().pong_timeout.as_secs())]
+    #[arg(default_value_t = seconds(Config::default().pong_timeout))]
     pong_timeout_seconds: u64,
 
-    /// How long a client may take nothing of what there is for it, in seconds
+    /// How long a client may read nothing while there is something for it to read, before its
+    /// connection is dropped, in seconds; 0 means for ever
     #[arg(long, value_name = "SECONDS", env = "TOWNHALL_WRITE_TIMEOUT_SECONDS")]
-    #[arg(default_value_t = Config::default().write_timeout.as_secs())]
+    #[arg(default_value_t = seconds(Config::default().write_timeout))]
     write_timeout_seconds: u64,
 
-    /// How long a client may say more than it may in a second, before it is closed with 1008, in
-    /// seconds
+    /// How long a client may exceed --max-messages-per-second or --max-bytes-per-second without a
+    /// break, before it is closed with 1008, in seconds; 0 means for ever: such a client is then
+    /// only slowed down
     #[arg(long, value_name = "SECONDS", env = "TOWNHALL_THROTTLE_TIMEOUT_SECONDS")]
-    #[arg(default_value_t = Config::default().throttle_timeout.as_secs())]
+    #[arg(default_value_t = seconds(Config::default().throttle_timeout))]
     throttle_timeout_seconds: u64,
 
     /// How long a client may take to answer a close frame, in seconds
     #[arg(long, value_name = "SECONDS", env = "TOWNHALL_CLOSE_TIMEOUT_SECONDS")]
-    #[arg(default_value_t = Config::default().close_timeout.as_secs())]
+    #[arg(default_value_t = Config::default().close_timeout.as_secs(), value_parser = at_least(1_u64))]
     close_timeout_seconds: u64,
 
-    /// How long to wait for clients after a signal to stop, in seconds
+    /// How long to wait, after a signal to stop, for clients to answer the close frames, in seconds;
+    /// 0 means not at all
     #[arg(long, value_name = "SECONDS", env = "TOWNHALL_DRAIN_TIMEOUT_SECONDS")]
     #[arg(default_value_t = Config::default().drain_timeout.as_secs())]
     drain_timeout_seconds: u64,
@@ -61,15 +67,25 @@ impl TimeFlags {
     /// Sets the deadlines in a configuration.
     pub fn set(&self, config: &mut Config) {
         config.handshake_timeout = Duration::from_secs(self.handshake_timeout_seconds);
-        config.ping_interval = Duration::from_secs(self.ping_interval_seconds);
-        config.pong_timeout = Duration::from_secs(self.pong_timeout_seconds);
-        config.write_timeout = Duration::from_secs(self.write_timeout_seconds);
-        config.throttle_timeout = Duration::from_secs(self.throttle_timeout_seconds);
+        config.ping_interval = time(self.ping_interval_seconds);
+        config.pong_timeout = time(self.pong_timeout_seconds);
+        config.write_timeout = time(self.write_timeout_seconds);
+        config.throttle_timeout = time(self.throttle_timeout_seconds);
         config.close_timeout = Duration::from_secs(self.close_timeout_seconds);
         config.drain_timeout = Duration::from_secs(self.drain_timeout_seconds);
         config.drain_spread = Duration::from_secs(self.drain_spread_seconds);
         config.drain_code = self.drain_code;
     }
+}
+
+/// The time that a number of seconds stands for, where 0 turns off what it is about.
+fn time(seconds: u64) -> Option<Duration> {
+    (seconds > 0).then_some(Duration::from_secs(seconds))
+}
+
+/// The number of seconds that stands for a time.
+fn seconds(time: Option<Duration>) -> u64 {
+    time.map_or(0, |time| time.as_secs())
 }
 
 fn drain_code(text: &str) -> Result<CloseCode, String> {

@@ -28,6 +28,11 @@ impl Tick {
         self.plus(u32::try_from(grains).unwrap_or(u32::MAX)).plus(1)
     }
 
+    /// The first tick that is at least so much later; without a delay, one that never comes.
+    pub(super) fn after_or_never(self, delay: Option<Duration>) -> Self {
+        delay.map_or(Self(NonZeroU32::MAX), |delay| self.after(delay))
+    }
+
     /// The seconds that have passed since an earlier tick.
     pub(super) fn seconds_since(self, earlier: Self) -> f32 {
         self.grains_since(earlier) as f32 * GRAIN.as_secs_f32()

@@ -15,17 +15,17 @@ impl Hub {
             // It may have said something that is not read.
             client.note_life(now);
         }
-        let stall = client.blocked.unwrap_or(now).after(config.write_timeout);
-        let answer = client.pinged.map(|pinged| pinged.after(config.pong_timeout));
-        let silence = client.heard.after(config.ping_interval);
+        let stall = client.blocked.unwrap_or(now).after_or_never(config.write_timeout);
+        let answer = client.pinged.zip(config.pong_timeout).map(|(at, timeout)| at.after(timeout));
+        let silence = client.pinged.unwrap_or(client.heard).after_or_never(config.ping_interval);
         if stall <= now {
             self.give_up(id, Cause::Stalled);
         } else if answer.is_some_and(|answer| answer <= now) {
             self.give_up(id, Cause::Silent);
         } else if answer.is_none() && silence <= now {
             self.ping(id);
-            let (next, out) = (self.config.ping_interval, self.config.pong_timeout);
-            self.expect_by(id, stall.min(now.after(next.min(out))));
+            let next = [self.config.ping_interval, self.config.pong_timeout];
+            self.expect_by(id, stall.min(now.after_or_never(next.into_iter().flatten().min())));
         } else {
             self.expect_by(id, stall.min(answer.unwrap_or(silence)));
         }

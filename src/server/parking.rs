@@ -42,7 +42,7 @@ impl Hub {
         let Some(client) = client else { return false };
         let first = client.throttled.is_none();
         let since = *client.throttled.get_or_insert(now);
-        if !first && since.after(timeout) <= now {
+        if !first && since.after_or_never(timeout) <= now {
             let reason = "you say too much in a second";
             self.close_because(id, CloseCode::POLICY_VIOLATION, reason, Cause::TooFast);
             return false;

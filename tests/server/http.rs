@@ -157,9 +157,17 @@ fn a_long_answer_arrives_whole() {
 
 #[test]
 fn the_limits_of_the_head_are_the_configured_ones() {
-    let limits = Limits { max_head_bytes: 200, max_headers: 3, ..Limits::default() };
+    let limits = Limits { max_head_bytes: 200, max_headers: 5, ..Limits::default() };
     let server = Running::start(Config { limits, ..config() }, chat);
     assert_status(&server, &format!("GET /{} HTTP/1.1\r\nHost: a\r\n\r\n", "a".repeat(200)), "414");
-    assert_status(&server, "GET / HTTP/1.1\r\nHost: a\r\nA: b\r\nC: d\r\nE: f\r\n\r\n", "431");
-    assert_status(&server, "GET / HTTP/1.1\r\nHost: a\r\nA: b\r\nC: d\r\n\r\n", "426");
+    assert_status(
+        &server,
+        "GET / HTTP/1.1\r\nHost: a\r\nA: b\r\nC: d\r\nE: f\r\nG: h\r\nI: j\r\n\r\n",
+        "431",
+    );
+    assert_status(
+        &server,
+        "GET / HTTP/1.1\r\nHost: a\r\nA: b\r\nC: d\r\nE: f\r\nG: h\r\n\r\n",
+        "426",
+    );
 }

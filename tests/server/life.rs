@@ -8,8 +8,8 @@ use townhall::{Cause, Config};
 use crate::support::{Running, Told, chat, config, frame, read_all};
 
 fn impatient() -> Config {
-    let ping_interval = Duration::from_millis(300);
-    Config { ping_interval, pong_timeout: Duration::from_millis(300), ..config() }
+    let ping_interval = Some(Duration::from_millis(300));
+    Config { ping_interval, pong_timeout: ping_interval, ..config() }
 }
 
 #[test]
@@ -42,7 +42,7 @@ fn bytes_of_a_frame_that_does_not_end_are_no_life() {
 
 #[test]
 fn a_peer_that_answers_pings_stays() {
-    let patient = Config { pong_timeout: Duration::from_secs(5), ..impatient() };
+    let patient = Config { pong_timeout: Some(Duration::from_secs(5)), ..impatient() };
     let server = Running::start(patient, chat);
     let mut quiet = server.raw("/");
     server.opened();
@@ -60,7 +60,7 @@ fn a_peer_that_answers_pings_stays() {
 
 #[test]
 fn a_peer_that_takes_nothing_is_given_up_however_much_it_says() {
-    let config = Config { write_timeout: Duration::from_secs(2), ..config() };
+    let config = Config { write_timeout: Some(Duration::from_secs(2)), ..config() };
     let server = Running::start(config, chat);
     let mut deaf = server.raw("/");
     let id = server.opened();

@@ -136,7 +136,7 @@ fn bytes_count_as_messages_do() {
 
 #[test]
 fn who_goes_on_to_say_too_much_is_closed() {
-    let throttle_timeout = Duration::from_secs(1);
+    let throttle_timeout = Some(Duration::from_secs(1));
     let strict = Config { max_messages_per_second: 100, throttle_timeout, ..config() };
     let server = Running::start(strict, chat);
     let mut talker = server.raw("/");

@@ -11,3 +11,4 @@ mod policies;
 mod rooms;
 mod slow;
 mod support;
+mod times;

@@ -105,7 +105,7 @@ fn where_a_room_waits_nobody_misses_anything() {
 
 #[test]
 fn a_room_does_not_wait_for_ever() {
-    let write_timeout = Duration::from_secs(1);
+    let write_timeout = Some(Duration::from_secs(1));
     let server = Running::start(Config { write_timeout, ..with(Slow::Pause) }, counting_chat);
     let (_deaf, mut talker) = (server.raw("/"), server.raw("/"));
     let mut ears = talker.try_clone().unwrap();

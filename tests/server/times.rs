@@ -1,0 +1,95 @@
+//! Deadlines that are turned off, and those that are very long.
+
+use std::io::{Read, Write};
+use std::time::Duration;
+
+use townhall::Config;
+
+use crate::support::{Running, chat, config, frame, read_all};
+
+/// A configuration in which every deadline that may be off is off. The one for the handshake is
+/// short, for [`wait_for_the_handshake_timeout`].
+fn endless() -> Config {
+    Config {
+        handshake_timeout: Duration::from_secs(1),
+        ping_interval: None,
+        pong_timeout: None,
+        write_timeout: None,
+        throttle_timeout: None,
+        ..config()
+    }
+}
+
+/// Waits until the server shows that it looks at its deadlines, and that a second has passed.
+fn wait_for_the_handshake_timeout(server: &Running) {
+    let mut idle = server.stream();
+    idle.write_all(b"GET /").unwrap();
+    read_all(&mut idle);
+}
+
+#[test]
+fn without_a_ping_interval_nobody_is_pinged_and_nobody_is_dropped_for_silence() {
+    let server = Running::start(endless(), chat);
+    let mut silent = server.raw("/");
+    wait_for_the_handshake_timeout(&server);
+    silent.write_all(&frame(0x81, b"still here")).unwrap();
+    let mut echo = [0; 12];
+    silent.read_exact(&mut echo).unwrap();
+    assert_eq!(echo, *b"\x81\x0astill here");
+}
+
+#[test]
+fn without_a_pong_timeout_pings_go_on_though_nobody_answers() {
+    let ping_interval = Some(Duration::from_millis(200));
+    let server = Running::start(Config { ping_interval, ..endless() }, chat);
+    let mut silent = server.raw("/");
+    let mut pings = [0; 8];
+    silent.read_exact(&mut pings).unwrap();
+    assert_eq!(pings, *b"\x89\x00\x89\x00\x89\x00\x89\x00");
+}
+
+#[test]
+fn without_a_write_timeout_a_peer_may_take_nothing_for_ever() {
+    let server = Running::start(endless(), chat);
+    let (mut deaf, mut talker) = (server.raw("/"), server.connect("/"));
+    let text = "x".repeat(1 << 20);
+    for _ in 0..24 {
+        talker.say(&text);
+        assert_eq!(talker.hear().len(), text.len());
+    }
+    wait_for_the_handshake_timeout(&server);
+    let mut all = vec![0; 24 * (10 + text.len())];
+    deaf.read_exact(&mut all).unwrap();
+}
+
+#[test]
+fn without_a_throttle_timeout_who_says_too_much_is_only_slowed_down() {
+    let server = Running::start(Config { max_messages_per_second: 50, ..endless() }, chat);
+    let mut talker = server.connect("/");
+    (0..150).for_each(|number| talker.say(&number.to_string()));
+    (0..150).for_each(|number| assert_eq!(talker.hear(), number.to_string()));
+}
+
+#[test]
+fn the_longest_times_are_no_shorter_than_others() {
+    let endless = Config {
+        handshake_timeout: Duration::MAX,
+        ping_interval: Some(Duration::MAX),
+        pong_timeout: Some(Duration::MAX),
+        write_timeout: Some(Duration::MAX),
+        throttle_timeout: Some(Duration::MAX),
+        close_timeout: Duration::MAX,
+        drain_timeout: Duration::MAX,
+        drain_spread: Duration::MAX,
+        max_messages_per_second: 50,
+        ..config()
+    };
+    let server = Running::start(endless, chat);
+    let mut talker = server.connect("/");
+    (0..100).for_each(|number| talker.say(&number.to_string()));
+    (0..100).for_each(|number| assert_eq!(talker.hear(), number.to_string()));
+    server.stopper.stop();
+    assert_eq!(talker.hear_close().0, 1001);
+    talker.end();
+    server.join();
+}
