@@ -54,7 +54,8 @@ pub struct Config {
     pub max_incomplete_bytes: usize,
     /// The most rooms at once. The next is refused with 503.
     pub max_rooms: usize,
-    /// The longest name of a room, in bytes of the path; a longer one is answered with 414.
+    /// The longest name of a room, in bytes of the [normal form](crate::protocol::Request::normal_path)
+    /// of its path; a longer one is answered with 414.
     pub max_room_name_bytes: usize,
     /// The most bytes that a member may be behind its room, and that are kept for it. It must hold
     /// the longest message; the default holds two.

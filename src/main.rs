@@ -56,7 +56,7 @@ fn raise_descriptor_limit(max_connections: usize) {
 
 /// Answers with the page, or whether new connections are welcome, as load balancers ask.
 fn answer(page: &Page, hub: &Hub, exchange: Exchange<'_>) {
-    match exchange.request().path() {
+    match exchange.request().normal_path().as_str() {
         "/" => exchange.respond(page.response()),
         "/health" if hub.is_stopping() => exchange.respond(Response::text(503, "stopping")),
         "/health" => exchange.respond(Response::text(200, "ok")),

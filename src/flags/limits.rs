@@ -69,7 +69,8 @@ pub struct LimitFlags {
     #[arg(default_value_t = Config::default().max_rooms, value_parser = at_least(1_usize))]
     max_rooms: usize,
 
-    /// The longest name of a room in bytes; a longer one is answered with 414
+    /// The longest name of a room in bytes, percent-encoding included; a longer one is answered with
+    /// 414
     #[arg(long, value_name = "BYTES", env = "TOWNHALL_MAX_ROOM_NAME_BYTES")]
     #[arg(default_value_t = Config::default().max_room_name_bytes, value_parser = at_least(1_usize))]
     max_room_name_bytes: usize,

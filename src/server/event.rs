@@ -11,7 +11,7 @@ pub enum Event<'a> {
     /// A plain HTTP request. The application may answer it; left alone, it gets 426.
     Request(Exchange<'a>),
     /// A correct request for an upgrade. The application may refuse it or choose its room; left
-    /// alone, it is accepted into the room of its path.
+    /// alone, it is accepted into the room that the normal form of its path names.
     Upgrade(Upgrade<'a>),
     /// The client is connected. It is a member of nothing until the application says so.
     Open {
@@ -32,7 +32,8 @@ pub struct Exchange<'a> {
 }
 
 impl<'a> Exchange<'a> {
-    /// The request. Its method is GET or HEAD.
+    /// The request. Its method is GET or HEAD. What is served by the path should go by its
+    /// [normal form](Request::normal_path).
     pub fn request(&self) -> &'a Request<'a> {
         self.request
     }
@@ -55,6 +56,13 @@ impl<'a> Upgrade<'a> {
     /// The request.
     pub fn request(&self) -> &'a Request<'a> {
         self.request
+    }
+
+    /// The room that [`Event::Open`] will name: the one that was chosen, or the
+    /// [normal form](Request::normal_path) of the request's path. Whether somebody may enter it is
+    /// to be decided by this name, since one room has many paths.
+    pub fn room(&self) -> &str {
+        self.room
     }
 
     /// Chooses the room that [`Event::Open`] will name.

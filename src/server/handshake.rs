@@ -29,7 +29,7 @@ fn upgrade(hub: &mut Hub, id: ClientId, request: &Request<'_>, app: &mut App<'_>
         Ok(terms) => terms,
         Err(refusal) => return refuse(hub, id, refusal, false),
     };
-    let (mut room, mut refusal) = (request.path().to_owned(), None);
+    let (mut room, mut refusal) = (request.normal_path(), None);
     let (chosen, refused) = (&mut room, &mut refusal);
     app(hub, id, Event::Upgrade(Upgrade { request, room: chosen, refusal: refused }));
     match refusal {

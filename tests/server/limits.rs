@@ -75,12 +75,15 @@ fn there_are_only_so_many_rooms_with_names_of_such_a_length() {
     let (first, _) = (server.opened(), server.opened());
     assert_eq!(knock(server.address, "/c", "").0, "503");
     assert_eq!(knock(server.address, "/123456", "").0, "414");
+    assert_eq!(knock(server.address, "/é", "").0, "414", "its name is /%C3%A9");
+    assert_eq!(knock(server.address, "/%31%32%33%34%35", "").0, "414", "its name is /12345");
     let _in_a = server.connect("/a");
     server.opened();
     drop((a, _in_a));
     assert_eq!(server.departed().0, first);
     server.departed();
-    assert_eq!(knock(server.address, "/1234", "").0, "101", "the room of those who left is free");
+    let longest = "/%31%32%33%34";
+    assert_eq!(knock(server.address, longest, "").0, "101", "the room of those who left is free");
 }
 
 #[test]

@@ -1,8 +1,10 @@
 //! Who hears what, and in which order.
 
-use townhall::{Event, Message};
+use std::io::{Read, Write};
 
-use crate::support::{Running, chat, config};
+use townhall::{Event, Message, Response};
+
+use crate::support::{Running, Told, chat, config, frame, get, read_head, request};
 
 #[test]
 fn everyone_hears_everyone_in_the_same_order() {
@@ -32,6 +34,50 @@ fn rooms_are_apart() {
     here.say("here");
     there.say("there");
     assert_eq!((here.hear(), there.hear()), ("here".into(), "there".into()));
+}
+
+/// RFC 3986, section 6.2.2.
+#[test]
+fn equivalent_paths_are_one_room_and_its_name_is_their_normal_form() {
+    let server = Running::start(config(), chat);
+    let paths =
+        ["/caf%C3%A9/100%25", "/caf%c3%a9/100%25", "/%63af%C3%A9/100%", "/a/../café/./100%"];
+    let mut members: Vec<_> = paths.iter().map(|path| server.raw(path)).collect();
+    for path in paths {
+        let told = server.told();
+        assert!(matches!(&told, Told::Open(_, room) if room == paths[0]), "{path}: {told:?}");
+    }
+    for path in ["/caf%C3%A9%2F100%25", "/caf%C3%A9/100%25/", "/cafe%CC%81/100%25"] {
+        server.raw(path);
+        assert!(matches!(server.told(), Told::Open(_, room) if room == path));
+        server.departed();
+    }
+    members[3].write_all(&frame(0x81, b"everybody")).unwrap();
+    for member in &mut members {
+        let mut heard = [0; 11];
+        member.read_exact(&mut heard).unwrap();
+        assert_eq!(&heard, b"\x81\x09everybody");
+    }
+}
+
+/// What guards a room by a path as it was sent would not see all the paths that lead there.
+#[test]
+fn an_application_is_asked_about_the_room_and_not_about_one_spelling_of_it() {
+    let server = Running::start(config(), |_, _, event| match event {
+        Event::Upgrade(upgrade) if upgrade.room() == "/vault" => {
+            upgrade.refuse(Response::text(403, "members only"));
+        }
+        Event::Request(exchange) if exchange.request().normal_path() == "/about" => {
+            exchange.respond(Response::text(200, "about"));
+        }
+        _ => {}
+    });
+    for path in ["/vault", "/%76ault", "/lobby/../vault", "/./vault?a=b"] {
+        let mut stream = server.stream();
+        stream.write_all(request(path).as_bytes()).unwrap();
+        assert_eq!(&read_head(&mut stream)[9..12], "403", "{path}");
+    }
+    assert!(get(&server, "/lobby/%2e%2E/%61bout").ends_with("about\n"));
 }
 
 #[test]
