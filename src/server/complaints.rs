@@ -1,43 +1,94 @@
-//! What the log tells about peers that are refused: strangers must not be able to fill a disk.
+//! What the log shows of peers that are refused: strangers must not be able to fill a disk.
 
 use std::fmt;
+use std::mem;
 
-use log::info;
+use log::{Level, log, log_enabled};
 
 use super::deadlines::Tick;
 
 /// The most lines in a second.
 const MAX_LINES: u32 = 20;
 
-/// A writer of log lines that keeps to so many a second, and tells how many it left out.
+/// The size in bytes of a second's lines after which there are no more; the last one may exceed it.
+const MAX_BYTES: usize = 4 << 10;
+
+/// A writer of log lines that limits those of a second, and logs how many it left out.
 #[derive(Debug, Default)]
 pub(super) struct Complaints {
     /// When the second began.
     since: Tick,
     /// The lines since then.
     lines: u32,
+    /// Their bytes.
+    bytes: usize,
     /// How many of them were left out.
     withheld: u32,
 }
 
 impl Complaints {
     /// Writes a line, unless there were too many in the last second.
-    pub(super) fn log(&mut self, now: Tick, line: fmt::Arguments<'_>) {
-        if now.seconds_since(self.since) >= 1.0 {
-            if self.withheld > 0 {
-                info!("{} more lines like these were left out", self.withheld);
-            }
-            *self = Self { since: now, lines: 0, withheld: 0 };
+    pub(super) fn log(&mut self, level: Level, now: Tick, line: fmt::Arguments<'_>) {
+        if !log_enabled!(level) {
+            return;
         }
-        if self.admit() {
-            info!("{line}");
+        let withheld = self.renew(now);
+        if withheld > 0 {
+            log!(level, "{withheld} more lines like these were left out");
+        }
+        if let Some(line) = self.admit(line) {
+            log!(level, "{line}");
         }
     }
 
-    fn admit(&mut self) -> bool {
-        let admitted = self.lines < MAX_LINES;
-        self.lines = self.lines.saturating_add(1);
-        self.withheld += u32::from(!admitted);
-        admitted
+    /// Begins another second where the last one is over, and returns how many lines were left out
+    /// in that.
+    fn renew(&mut self, now: Tick) -> u32 {
+        if now.seconds_since(self.since) < 1.0 {
+            return 0;
+        }
+        mem::replace(self, Self { since: now, ..Self::default() }).withheld
+    }
+
+    /// The line, if it may be written. Only such a line is formatted.
+    fn admit(&mut self, line: fmt::Arguments<'_>) -> Option<String> {
+        if self.lines >= MAX_LINES || self.bytes >= MAX_BYTES {
+            self.withheld = self.withheld.saturating_add(1);
+            return None;
+        }
+        let line = line.to_string();
+        self.lines += 1;
+        self.bytes += line.len();
+        Some(line)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    /// How many of 1,000 lines of this size are written in a second.
+    fn written(complaints: &mut Complaints, size: usize) -> usize {
+        (0..1_000).filter_map(|_| complaints.admit(format_args!("{:size$}", ""))).count()
+    }
+
+    #[test]
+    fn a_second_has_few_lines_and_fewer_long_ones() {
+        assert_eq!(written(&mut Complaints::default(), 50), MAX_LINES as usize);
+        assert_eq!(written(&mut Complaints::default(), 1_000), 5);
+        assert_eq!(written(&mut Complaints::default(), MAX_BYTES), 1);
+    }
+
+    #[test]
+    fn the_next_second_begins_with_how_many_were_left_out() {
+        let (mut complaints, begin) = (Complaints::default(), Tick::default());
+        written(&mut complaints, 50);
+        assert_eq!(complaints.renew(begin.after(Duration::from_millis(500))), 0);
+        let next = begin.after(Duration::from_secs(1));
+        assert_eq!(complaints.renew(next), 1_000 - MAX_LINES);
+        assert_eq!(written(&mut complaints, 50), MAX_LINES as usize);
+        assert_eq!(complaints.renew(next), 0);
     }
 }

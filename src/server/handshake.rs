@@ -4,6 +4,7 @@ use std::time::SystemTime;
 
 use log::debug;
 
+use super::date::http_date;
 use super::event::{Event, Exchange, Upgrade};
 use super::hub::Hub;
 use super::id::ClientId;
@@ -87,7 +88,10 @@ fn answer(hub: &mut Hub, id: ClientId, request: &Request<'_>, app: &mut App<'_>)
 
 fn respond(hub: &mut Hub, id: ClientId, response: &Response, head_only: bool) {
     debug!("{id} answered with {}", response.status());
-    let response = response.clone().header("Date", httpdate::fmt_http_date(SystemTime::now()));
+    let response = match http_date(SystemTime::now()) {
+        Some(date) => response.clone().header("Date", date),
+        None => response.clone(),
+    };
     hub.finish(id, |connection, out| connection.respond(&response, head_only, out));
 }
 

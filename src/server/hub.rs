@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Instant;
 
+use log::Level;
 use slab::Slab;
 
 use super::addresses::Addresses;
@@ -251,9 +252,9 @@ impl Hub {
         &self.counts
     }
 
-    /// Tells in the log of a peer that is refused.
+    /// Logs that a peer is refused, within the limit of such lines.
     pub(super) fn complain(&mut self, line: fmt::Arguments<'_>) {
-        self.complaints.log(self.tick, line);
+        self.complaints.log(Level::Info, self.tick, line);
     }
 
     /// Whether the room is there, or there may be one more.

@@ -4,6 +4,7 @@ mod addresses;
 mod client;
 mod complaints;
 mod counts;
+mod date;
 mod deadlines;
 mod departure;
 mod drain;
