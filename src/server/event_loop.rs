@@ -20,7 +20,7 @@ use super::handshake::refuse;
 use super::hub::Hub;
 use super::id::ClientId;
 use super::inbound::{App, Inbound};
-use super::listeners::Listeners;
+use super::listeners::{Arrival, Listeners, PAUSE, turn_away};
 use super::outbound::TickEnd;
 use super::stopper::Stopper;
 use super::transport::Transport;
@@ -35,7 +35,7 @@ pub(super) const STOP: Token = Token(u32::MAX as usize);
 const MAX_EVENTS: usize = 4096;
 
 /// How many connections there may be beside the most that may be open, for their handshakes, their
-/// refusals and their last moments; the next are dropped without an answer.
+/// refusals and their last moments. The next are answered with 503, whatever they ask.
 const SPARE_CONNECTIONS: usize = 256;
 
 /// Everything that a running server owns.
@@ -111,7 +111,7 @@ impl EventLoop {
             match ClientId::from_token(event.token()) {
                 Some(id) => self.note_client(id, event),
                 None if event.token() == STOP => self.note_stop(),
-                None => self.listeners.wake(),
+                None => self.listeners.wake(event.token()),
             }
         }
     }
@@ -156,19 +156,40 @@ impl EventLoop {
 
     #[cold]
     fn accept(&mut self) {
-        let max = self.hub.config.max_connections.saturating_add(SPARE_CONNECTIONS);
-        for (stream, address) in self.listeners.accept(self.hub.now) {
-            self.hub.counts.accepted += 1;
-            let outcome = if self.hub.clients.len() >= max {
-                Err(io::Error::other(format!("there are {max} connections")))
-            } else {
-                self.admit(stream, address)
-            };
-            if let Err(error) = outcome {
-                self.hub.counts.dropped += 1;
-                debug!("{address} dropped: {error}");
+        self.listeners.begin_tick();
+        while let Some(arrival) = self.listeners.accept(self.hub.now) {
+            match arrival {
+                Arrival::Accepted(stream, address) => self.welcome(stream, address),
+                Arrival::TurnedAway(address) => {
+                    self.count_turned_away();
+                    let reason = "no file descriptor is left";
+                    self.hub.warn(format_args!("{address} refused with 503: {reason}"));
+                }
+                Arrival::Failed(error) => {
+                    self.hub.warn(format_args!("nothing is accepted for {PAUSE:?}: {error}"));
+                }
             }
         }
+    }
+
+    fn welcome(&mut self, stream: TcpStream, address: SocketAddr) {
+        let max = self.hub.config.max_connections.saturating_add(SPARE_CONNECTIONS);
+        if self.hub.clients.len() >= max {
+            turn_away(stream);
+            self.count_turned_away();
+            let reason = format_args!("there are {max} connections");
+            return self.hub.complain(format_args!("{address} refused with 503: {reason}"));
+        }
+        self.hub.counts.accepted += 1;
+        if let Err(error) = self.admit(stream, address) {
+            self.hub.counts.dropped += 1;
+            debug!("{address} dropped: {error}");
+        }
+    }
+
+    fn count_turned_away(&mut self) {
+        self.hub.counts.accepted += 1;
+        *self.hub.counts.refused.entry(Refusal::Full.status()).or_default() += 1;
     }
 
     fn admit(&mut self, mut stream: TcpStream, address: SocketAddr) -> io::Result<()> {

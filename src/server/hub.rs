@@ -257,6 +257,11 @@ impl Hub {
         self.complaints.log(Level::Info, self.tick, line);
     }
 
+    /// Logs what an operator should mend, within the same limit, since strangers can cause it.
+    pub(super) fn warn(&mut self, line: fmt::Arguments<'_>) {
+        self.complaints.log(Level::Warn, self.tick, line);
+    }
+
     /// Whether the room is there, or there may be one more.
     pub(super) fn has_place_for(&self, room: &str) -> bool {
         self.rooms.len() < self.config.max_rooms || self.rooms.find(room).is_some()

@@ -1,32 +1,57 @@
 //! Accepting connections.
 
-use std::io::{self, ErrorKind};
+use std::fs::File;
+use std::io::{self, ErrorKind, Read, Write};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use log::{debug, warn};
+use log::debug;
 use mio::net::{TcpListener, TcpStream};
 use mio::{Interest, Registry, Token};
 use socket2::{Domain, Socket, Type};
 
-/// How long nothing is accepted after the system refused, as it does when file descriptors are
-/// used up: long enough not to spin, short enough not to be noticed.
-const PAUSE: Duration = Duration::from_millis(100);
+use crate::protocol::{Refusal, Response};
+
+/// How long nothing is accepted after the system refused for a reason that does not pass by itself:
+/// long enough not to spin, short enough not to be noticed.
+pub(super) const PAUSE: Duration = Duration::from_millis(100);
 
 /// How many connections may wait to be accepted, if the system's limit (net.core.somaxconn) allows:
 /// thousands come at once when a network is back. Those that find no place try again after a second.
 const BACKLOG: i32 = 4096;
 
-/// The most connections accepted in one tick, so that a storm of them does not silence the rest.
+/// How often a tick tries to accept a connection, over all sockets, so that a storm of connections
+/// does not silence the rest.
 const MAX_PER_TICK: usize = 256;
 
 /// The sockets that new connections come from.
 #[derive(Debug)]
 pub(super) struct Listeners {
-    sockets: Vec<TcpListener>,
+    listeners: Vec<Listener>,
+    /// The listener to try first: the one behind the last that had a connection.
+    next: usize,
+    /// How often this tick may still try.
+    budget: usize,
+    paused_until: Option<Instant>,
+    reserve: Reserve,
+}
+
+#[derive(Debug)]
+struct Listener {
+    socket: TcpListener,
     /// Somebody may be waiting to be accepted.
     ready: bool,
-    paused_until: Option<Instant>,
+}
+
+/// What came of trying to accept a connection.
+#[derive(Debug)]
+pub(super) enum Arrival {
+    /// A connection, and its peer's address.
+    Accepted(TcpStream, SocketAddr),
+    /// A peer that was answered with 503, since there was no file descriptor for its connection.
+    TurnedAway(SocketAddr),
+    /// The system refuses, and nothing is accepted for [`PAUSE`].
+    Failed(io::Error),
 }
 
 impl Listeners {
@@ -35,58 +60,135 @@ impl Listeners {
     /// # Errors
     /// The system's, with the address that it is about.
     pub(super) fn bind(addresses: &[SocketAddr], registry: &Registry) -> io::Result<Self> {
-        let mut sockets = Vec::new();
+        let mut listeners = Vec::new();
         for (index, &address) in addresses.iter().enumerate() {
             let explain = |error| explain(address, error);
             let mut socket = listen(address).map_err(explain)?;
             registry.register(&mut socket, Token(index), Interest::READABLE).map_err(explain)?;
-            sockets.push(socket);
+            listeners.push(Listener { socket, ready: false });
         }
-        Ok(Self { sockets, ready: false, paused_until: None })
+        let reserve = Reserve::new();
+        Ok(Self { listeners, next: 0, budget: 0, paused_until: None, reserve })
     }
 
     /// The addresses that were bound, with the ports that the system chose.
     pub(super) fn addresses(&self) -> io::Result<Vec<SocketAddr>> {
-        self.sockets.iter().map(TcpListener::local_addr).collect()
+        self.listeners.iter().map(|listener| listener.socket.local_addr()).collect()
     }
 
-    /// Notes that a socket is readable.
-    pub(super) fn wake(&mut self) {
-        self.ready = true;
+    /// Notes that the socket of this token is readable.
+    pub(super) fn wake(&mut self, Token(index): Token) {
+        if let Some(listener) = self.listeners.get_mut(index) {
+            listener.ready = true;
+        }
     }
 
     /// How long the event loop may sleep before it accepts again.
     pub(super) fn timeout(&self, now: Instant) -> Option<Duration> {
-        let until = self.ready.then(|| self.paused_until.unwrap_or(now));
+        let ready = self.listeners.iter().any(|listener| listener.ready);
+        let until = ready.then(|| self.paused_until.unwrap_or(now));
         until.map(|until| until.saturating_duration_since(now))
     }
 
     /// Whether somebody may be waiting, and may be accepted now.
     pub(super) fn are_ready(&self, now: Instant) -> bool {
-        self.ready && self.paused_until.is_none_or(|until| until <= now)
+        self.timeout(now) == Some(Duration::ZERO)
     }
 
-    /// Accepts those who wait, in their order.
-    pub(super) fn accept(&mut self, now: Instant) -> Vec<(TcpStream, SocketAddr)> {
-        let mut accepted = Vec::new();
+    /// Begins the tick's share of accepting.
+    pub(super) fn begin_tick(&mut self) {
+        self.budget = MAX_PER_TICK;
         self.paused_until = None;
-        for socket in &self.sockets {
-            while accepted.len() < MAX_PER_TICK {
-                match socket.accept() {
-                    Ok(connection) => accepted.push(connection),
-                    Err(error) if error.kind() == ErrorKind::WouldBlock => break,
-                    Err(error) if is_about_one_connection(&error) => debug!("accept: {error}"),
-                    Err(error) => {
-                        warn!("nothing is accepted for {PAUSE:?}: {error}");
-                        self.paused_until = Some(now + PAUSE);
-                        return accepted;
-                    }
+        self.reserve.renew();
+    }
+
+    /// Accepts one of those who wait, within the tick's budget. The sockets take turns, so that a
+    /// storm on one does not shut out those who come to another.
+    pub(super) fn accept(&mut self, now: Instant) -> Option<Arrival> {
+        while self.budget > 0
+            && let Some(index) = self.find_ready()
+        {
+            self.budget -= 1;
+            match self.accept_from(index) {
+                Ok(arrival) => {
+                    self.next = index + 1;
+                    return Some(arrival);
+                }
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    self.listeners[index].ready = false;
+                }
+                Err(error) if is_about_one_connection(&error) => debug!("accept: {error}"),
+                Err(error) => {
+                    self.budget = 0;
+                    self.paused_until = Some(now + PAUSE);
+                    return Some(Arrival::Failed(error));
                 }
             }
         }
-        self.ready = accepted.len() == MAX_PER_TICK;
-        accepted
+        None
     }
+
+    fn accept_from(&mut self, index: usize) -> io::Result<Arrival> {
+        let socket = &self.listeners[index].socket;
+        match socket.accept() {
+            Ok((stream, address)) => Ok(Arrival::Accepted(stream, address)),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => Err(error),
+            Err(error) if is_about_one_connection(&error) => Err(error),
+            Err(error) => self.reserve.accept(socket, error),
+        }
+    }
+
+    fn find_ready(&self) -> Option<usize> {
+        let next = self.next.min(self.listeners.len());
+        let mut in_turn = (next..self.listeners.len()).chain(0..next);
+        in_turn.find(|&index| self.listeners[index].ready)
+    }
+}
+
+/// A file descriptor for the time when there is no other: it is given up for a moment, to accept a
+/// connection that would otherwise wait without a word, and to answer it.
+#[derive(Debug)]
+struct Reserve(Option<File>);
+
+impl Reserve {
+    fn new() -> Self {
+        let mut reserve = Self(None);
+        reserve.renew();
+        reserve
+    }
+
+    /// Takes a descriptor, unless there is one. Where that fails, those who come must wait.
+    fn renew(&mut self) {
+        if self.0.is_none() {
+            self.0 = File::open("/dev/null").ok();
+        }
+    }
+
+    /// Accepts a connection after the system refused to, and answers it with 503.
+    ///
+    /// # Errors
+    /// The system's, where the reserve does not help: `refusal`, or what came after it.
+    fn accept(&mut self, socket: &TcpListener, refusal: io::Error) -> io::Result<Arrival> {
+        drop(self.0.take().ok_or(refusal)?);
+        let accepted = socket.accept();
+        let arrival = accepted.map(|(stream, address)| {
+            turn_away(stream);
+            Arrival::TurnedAway(address)
+        });
+        self.renew();
+        arrival
+    }
+}
+
+/// Answers a connection that has no place with 503, and ends it. It costs one write, and never
+/// waits.
+pub(super) fn turn_away(mut stream: TcpStream) {
+    let mut answer = Vec::new();
+    Response::refusal(Refusal::Full).encode(false, &mut answer);
+    // The buffer of a new socket holds the answer. If the peer has gone, nobody misses it.
+    let _ = stream.write(&answer);
+    // To close a socket with unread bytes resets the connection, and a reset can lose the answer.
+    let _ = stream.read(&mut [0; 4096]);
 }
 
 fn listen(address: SocketAddr) -> io::Result<TcpListener> {

@@ -32,6 +32,11 @@ impl Peer {
         peer
     }
 
+    /// Its own end of the connection.
+    pub fn address(&self) -> String {
+        self.0.get_ref().local_addr().unwrap().to_string()
+    }
+
     pub fn send(&self, bytes: &[u8]) {
         self.try_send(bytes).unwrap();
     }

@@ -15,8 +15,7 @@ pub struct Program {
     pub address: String,
     child: Child,
     log: Receiver<String>,
-    /// A program whose output nobody can read would fail to write it.
-    _stdout: BufReader<ChildStdout>,
+    stdout: BufReader<ChildStdout>,
 }
 
 impl Drop for Program {
@@ -47,13 +46,27 @@ impl Program {
     fn spawn(mut command: Command) -> Self {
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
-        let mut stdout = BufReader::new(child.stdout.take().unwrap());
-        let mut line = String::new();
-        stdout.read_line(&mut line).unwrap();
-        let address = line.strip_prefix("townhall is listening on http://");
-        let address = address.and_then(|rest| rest.strip_suffix("/\n")).expect(&line).to_owned();
+        let stdout = BufReader::new(child.stdout.take().unwrap());
         let log = read_lines(child.stderr.take().unwrap());
-        Self { address, child, log, _stdout: stdout }
+        let mut program = Self { address: String::new(), child, log, stdout };
+        program.address = program.next_address();
+        program
+    }
+
+    /// The address that the next line of its output names.
+    pub fn next_address(&mut self) -> String {
+        let mut line = String::new();
+        self.stdout.read_line(&mut line).unwrap();
+        let address = line.strip_prefix("townhall is listening on http://");
+        address.and_then(|rest| rest.strip_suffix("/\n")).expect(&line).to_owned()
+    }
+
+    /// Sets how many file descriptors it may have, whatever it has already.
+    pub fn limit_descriptors(&self, limit: usize) {
+        let pid = self.child.id().to_string();
+        let mut command = Command::new("prlimit");
+        command.args(["--pid", &pid, &format!("--nofile={limit}:")]);
+        assert!(command.status().unwrap().success());
     }
 
     /// Waits for a line of the log that has `part` in it, passing over those before it.

@@ -1,6 +1,7 @@
 //! Many who come and go at once.
 
 use crate::peer::{Peer, frame, request};
+use crate::process::Program;
 use crate::support::{Bounds, MIB, Siege, eventually};
 
 #[test]
@@ -49,6 +50,37 @@ fn connections_that_came_and_went_unseen_leave_nothing_behind() {
         siege.program.wait_for_sockets(before);
     }
     siege.end(Bounds { memory: 16 * MIB, cpu: 10, time: 60 });
+}
+
+#[test]
+fn a_storm_on_one_address_does_not_shut_out_those_who_come_to_another() {
+    let mut siege = Siege::begin(&["--listen", "127.0.0.1:0"]);
+    let quiet = siege.program.next_address();
+    let (crowd, peer) = siege.program.at_once(|| {
+        let crowd: Vec<_> = (0..300).map(|_| siege.connect()).collect();
+        (crowd, Peer::connect(&quiet))
+    });
+    let crowd: Vec<_> = crowd.iter().map(|peer| (peer, peer.address())).collect();
+    let mut before = 0;
+    loop {
+        let line = siege.program.log_line("connected from");
+        if line.ends_with(&peer.address()) {
+            break;
+        }
+        before += usize::from(crowd.iter().any(|(_, address)| line.ends_with(address)));
+    }
+    assert!(before <= 2, "{before} of the crowd were served first");
+    siege.end(Bounds { memory: 8 * MIB, cpu: 10, time: 60 });
+}
+
+/// There are places for refusals beside those for connections, and they can be used up too.
+#[test]
+fn those_who_come_when_every_place_is_taken_are_told_so() {
+    let program = Program::start(&["--max-connections", "1"]);
+    let mut crowd: Vec<_> = (0..300).map(|_| Peer::connect(&program.address)).collect();
+    let (status, reason) = crowd.pop().unwrap().hear_refusal();
+    assert_eq!((status, &*reason), (503, "the server is full, try again later"));
+    program.log_line("refused with 503: there are 257 connections");
 }
 
 /// Two members who are alone in their room, and hear their own words once and no others.
