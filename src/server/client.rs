@@ -1,6 +1,7 @@
 //! One client: its socket, its connection, its place in the room's log.
 
 use std::io::{self, ErrorKind, IoSlice};
+use std::mem;
 
 use super::addresses::Place;
 use super::deadlines::Tick;
@@ -42,8 +43,6 @@ pub(super) struct Client {
     pub(super) encoding: Encoding,
     cursor: Cursor,
     outbox: Option<Box<Outbox>>,
-    /// When something must have happened.
-    pub(super) deadline: Option<Tick>,
     /// What is known about its departure before it has left.
     pub(super) parting: Option<Box<Parting>>,
     /// Since when the socket takes nothing: it took less than it was given, and has not asked for
@@ -69,6 +68,8 @@ pub(super) struct Client {
     write_closed: bool,
     /// The last bytes are queued; what follows is not for this client.
     finishing: bool,
+    /// They are written, and the time for the peer's answer has begun.
+    drained: bool,
     /// The application was told that the client is there, and its connection has not closed.
     pub(super) opened: bool,
     /// The application was told, or is about to be, that it is gone.
@@ -99,7 +100,6 @@ impl Client {
             encoding: Encoding::Plain,
             cursor: Cursor::default(),
             outbox: None,
-            deadline: None,
             parting: None,
             blocked: None,
             heard: Tick::default(),
@@ -112,6 +112,7 @@ impl Client {
             read_closed: false,
             write_closed: false,
             finishing: false,
+            drained: false,
             opened: false,
             departed: false,
             queued: false,
@@ -432,13 +433,17 @@ impl Client {
         self.write_closed
     }
 
-    /// Ends our side of the TCP connection when nothing more is to be sent or heard.
-    pub(super) fn end_writing(&mut self) {
-        if self.connection.is_closed() && self.is_drained() && !self.write_closed {
+    /// Notes that everything is written, and ends our side of the TCP connection when nothing more
+    /// is to be sent or heard. Returns whether the client got this far for the first time.
+    pub(super) fn end_writing(&mut self) -> bool {
+        let first = !mem::replace(&mut self.drained, true);
+        let ends = self.connection.is_closed() && self.is_drained() && !self.write_closed;
+        if ends {
             self.write_closed = true;
             // It fails where the peer has reset the connection, which reading will show.
             let _ = self.transport.shutdown();
         }
+        first || ends
     }
 
     /// Whether both sides have ended. The peer's side is drained until its end, so that a reset

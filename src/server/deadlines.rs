@@ -1,14 +1,13 @@
 //! Deadlines, coarse and cheap: a wheel of slots that are looked at when their time has come.
 
+use std::mem;
 use std::num::NonZeroU32;
 use std::time::{Duration, Instant};
-
-use super::id::ClientId;
 
 /// The time that a slot covers. A deadline is met at most three slots late, never early.
 pub(super) const GRAIN: Duration = Duration::from_millis(100);
 
-/// The number of slots; a deadline beyond the last one is looked at on the way.
+/// The number of slots.
 const SLOTS: usize = 512;
 
 /// A moment, in grains since the server's start, which is 1: so an optional one takes no more memory.
@@ -51,38 +50,90 @@ impl Tick {
     }
 }
 
-/// The wheel. Its owner keeps the true deadline of each client, and asks the wheel only to be
-/// reminded: moving a deadline back costs nothing.
+/// A place of nobody.
+const NOBODY: u32 = u32::MAX;
+
+/// The wheel. A client owns one reminder on it at most: a new one takes the place of the one before,
+/// so that the wheel takes 12 bytes for each client, however often its deadline moves.
 #[derive(Debug)]
 pub(super) struct Deadlines {
-    /// The last tick whose slot was emptied.
+    /// The last tick whose slot was looked at.
     now: Tick,
-    slots: Vec<Vec<ClientId>>,
+    /// The key of the first client in each slot. A deadline stands in the slot of its tick, however
+    /// many turns of the wheel it is away.
+    slots: [u32; SLOTS],
+    /// The clients' reminders, by the clients' keys.
+    reminders: Vec<Reminder>,
     waiting: usize,
+}
+
+/// A client's entry in the list of its slot.
+#[derive(Debug, Clone, Copy)]
+struct Reminder {
+    /// When it is due; `None` where the client has none.
+    tick: Option<Tick>,
+    previous: u32,
+    next: u32,
+}
+
+impl Reminder {
+    const NONE: Self = Self { tick: None, previous: NOBODY, next: NOBODY };
 }
 
 impl Deadlines {
     pub(super) fn new() -> Self {
-        Self { now: Tick::default(), slots: vec![Vec::new(); SLOTS], waiting: 0 }
+        Self { now: Tick::default(), slots: [NOBODY; SLOTS], reminders: Vec::new(), waiting: 0 }
     }
 
-    /// Wants `id` to be returned by [`due`](Self::due) at `tick`, or before it if it is far away.
-    pub(super) fn remind(&mut self, id: ClientId, tick: Tick) {
-        let ahead = tick.grains_since(self.now).clamp(1, SLOTS as u32 - 1);
-        self.slots[self.now.plus(ahead).slot()].push(id);
+    /// Lets [`due`](Self::due) return a client's key at `tick`, and no longer at the tick that was
+    /// set before.
+    pub(super) fn remind(&mut self, key: usize, tick: Tick) {
+        self.forget(key);
+        if self.reminders.len() <= key {
+            self.reminders.resize(key + 1, Reminder::NONE);
+        }
+        let tick = tick.max(self.now.plus(1));
+        let next = mem::replace(&mut self.slots[tick.slot()], key as u32);
+        self.reminders[key] = Reminder { tick: Some(tick), previous: NOBODY, next };
+        if let Some(next) = self.reminders.get_mut(next as usize) {
+            next.previous = key as u32;
+        }
         self.waiting += 1;
     }
 
-    /// The clients to look at.
-    pub(super) fn due(&mut self, end: Tick) -> Vec<ClientId> {
+    /// Takes a client's reminder away, if it has one.
+    pub(super) fn forget(&mut self, key: usize) {
+        let Some(reminder) = self.reminders.get_mut(key) else { return };
+        let Reminder { tick: Some(tick), previous, next } = mem::replace(reminder, Reminder::NONE)
+        else {
+            return;
+        };
+        match self.reminders.get_mut(previous as usize) {
+            Some(previous) => previous.next = next,
+            None => self.slots[tick.slot()] = next,
+        }
+        if let Some(next) = self.reminders.get_mut(next as usize) {
+            next.previous = previous;
+        }
+        self.waiting -= 1;
+    }
+
+    /// The keys of the clients whose time has come, whose reminders are gone with that.
+    pub(super) fn due(&mut self, end: Tick) -> Vec<usize> {
         let mut due = Vec::new();
         while self.now < end {
-            // After a long sleep each slot is emptied once.
+            // After a long sleep each slot is looked at once.
             let skipped = end.grains_since(self.now).saturating_sub(SLOTS as u32);
             self.now = self.now.plus(skipped.max(1));
-            due.append(&mut self.slots[self.now.slot()]);
+            let mut key = self.slots[self.now.slot()];
+            while let Some(&Reminder { tick, next, .. }) = self.reminders.get(key as usize) {
+                if tick.is_some_and(|tick| tick <= end) {
+                    self.forget(key as usize);
+                    due.push(key as usize);
+                }
+                key = next;
+            }
         }
-        self.waiting -= due.len();
         due
     }
 
@@ -122,8 +173,6 @@ impl Clock {
 mod tests {
     use super::*;
 
-    const ID: fn(usize) -> ClientId = |key| ClientId::new(key, 1);
-
     /// The tick that it is so many milliseconds after the start.
     fn at(milliseconds: u64) -> Tick {
         let start = Instant::now();
@@ -134,32 +183,57 @@ mod tests {
     fn a_reminder_comes_when_it_is_due_and_not_before() {
         let mut wheel = Deadlines::new();
         let tick = at(50).after(Duration::from_secs(5));
-        wheel.remind(ID(1), tick);
+        wheel.remind(1, tick);
         assert!(wheel.due(at(5_049)).is_empty() && wheel.is_waiting());
         let now = at(5_200);
-        assert_eq!(wheel.due(now), [ID(1)]);
+        assert_eq!(wheel.due(now), [1]);
         assert!(now >= tick && !wheel.is_waiting());
     }
 
     #[test]
-    fn a_far_deadline_is_looked_at_on_the_way() {
+    fn a_far_deadline_is_passed_over_until_its_turn() {
         let mut wheel = Deadlines::new();
         let tick = at(0).after(Duration::from_secs(600));
-        wheel.remind(ID(1), tick);
-        let now = at(60_000);
-        assert_eq!(wheel.due(now), [ID(1)]);
-        assert!(now < tick);
+        wheel.remind(1, tick);
+        for second in 0..600 {
+            assert_eq!(wheel.due(at(1_000 * second)), [0; 0]);
+        }
+        assert_eq!(wheel.due(at(600_200)), [1]);
     }
 
     #[test]
     fn after_a_long_sleep_everybody_is_looked_at_once() {
         let mut wheel = Deadlines::new();
         for key in 0..1_000 {
-            wheel.remind(ID(key), at(50 * key as u64));
+            wheel.remind(key, at(50 * key as u64));
         }
         let mut due = wheel.due(at(3_600_000));
         due.sort();
-        assert_eq!(due, (0..1_000).map(ID).collect::<Vec<_>>());
+        assert_eq!(due, (0..1_000).collect::<Vec<_>>());
+    }
+
+    /// How many reminders stand in the slots.
+    fn count(wheel: &Deadlines) -> usize {
+        let next = |key: u32| wheel.reminders.get(key as usize).map(|reminder| reminder.next);
+        let list = |&first| std::iter::successors(Some(first), |&key| next(key));
+        wheel.slots.iter().flat_map(list).filter(|&key| key != NOBODY).count()
+    }
+
+    #[test]
+    fn a_client_owns_one_reminder_however_often_its_deadline_moves() {
+        let mut wheel = Deadlines::new();
+        for round in 1..1_000 {
+            for key in 0..3 {
+                wheel.remind(key, at(100 * (round * 37 % 1_000)));
+            }
+        }
+        assert_eq!((count(&wheel), wheel.reminders.len()), (3, 3));
+        wheel.remind(1, at(1_000));
+        assert_eq!(wheel.due(at(1_000)), [1], "the last deadline counts, be it an earlier one");
+        wheel.remind(1, at(90_000));
+        wheel.forget(0);
+        assert_eq!(wheel.due(at(1_000_000)), [1, 2]);
+        assert_eq!((count(&wheel), wheel.is_waiting()), (0, false));
     }
 
     #[test]

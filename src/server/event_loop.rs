@@ -225,16 +225,15 @@ impl EventLoop {
         self.expired = now;
         self.inbound.trim(now);
         self.hub.resume_due();
-        for id in self.hub.deadlines.due(now) {
-            let Some(client) = self.hub.get(id) else { continue };
-            match client.deadline {
-                Some(deadline) if deadline > now => self.hub.deadlines.remind(id, deadline),
-                Some(_) if client.connection.is_handshaking() => {
-                    refuse(&mut self.hub, id, Refusal::Timeout, false);
-                }
-                Some(_) if client.connection.is_open() => self.hub.check_life(id),
-                Some(_) => self.hub.check_end(id),
-                None => {}
+        for key in self.hub.deadlines.due(now) {
+            let client = &self.hub.clients[key];
+            let (id, connection) = (client.id, &client.connection);
+            if connection.is_handshaking() {
+                refuse(&mut self.hub, id, Refusal::Timeout, false);
+            } else if connection.is_open() {
+                self.hub.check_life(id);
+            } else {
+                self.hub.check_end(id);
             }
         }
     }

@@ -69,11 +69,14 @@ impl Hub {
     ) {
         let room = self.seated_in(id);
         if let Some((client, at, pool)) = self.reach(id) {
+            let first = !client.is_finishing();
             client.finish(at, pool, speak);
             if room.is_some() {
                 client.parting.get_or_insert_default().room = room;
             }
-            self.expect_within(id, self.config.close_timeout);
+            if first {
+                self.expect_within(id, self.config.close_timeout);
+            }
         }
     }
 
@@ -96,9 +99,8 @@ impl Hub {
     }
 
     pub(super) fn expect_by(&mut self, id: ClientId, deadline: Tick) {
-        if let Some(client) = self.get_mut(id) {
-            client.deadline = Some(deadline);
-            self.deadlines.remind(id, deadline);
+        if self.get(id).is_some() {
+            self.deadlines.remind(id.key(), deadline);
         }
     }
 
@@ -129,6 +131,8 @@ impl Hub {
         self.unseat(id, Keep::Nothing);
         if self.get(id).is_some() {
             let client = self.clients.remove(id.key());
+            self.deadlines.forget(id.key());
+            self.resumptions.forget(id.key());
             self.open -= usize::from(client.opened);
             self.unsent -= client.unsent as usize;
             self.incomplete -= client.incomplete as usize;

@@ -116,10 +116,12 @@ impl Hub {
             return;
         }
         self.unseat(id, Keep::Nothing);
-        // The peer's time to answer begins when it has got everything.
-        self.expect_within(id, self.config.close_timeout);
+        if self.get_mut(id).is_some_and(Client::end_writing) {
+            // The peer's time to answer begins when everything is written, and its time to end its
+            // side when ours has ended; nothing else begins it anew.
+            self.expect_within(id, self.config.close_timeout);
+        }
         if let Some(client) = self.get_mut(id) {
-            client.end_writing();
             // What is left is the end of TCP, which needs no place.
             let left = client.connection.was_clean() && mem::take(&mut client.opened);
             if client.is_over() {

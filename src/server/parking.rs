@@ -49,14 +49,14 @@ impl Hub {
         }
         client.parked = true;
         self.counts.throttled += u64::from(first);
-        self.resumptions.remind(id, now.after(pause));
+        self.resumptions.remind(id.key(), now.after(pause));
         true
     }
 
     /// Looks at those who said too much and have paused.
     pub(super) fn resume_due(&mut self) {
         let due = self.resumptions.due(self.tick);
-        self.resumed.extend(due);
+        self.resumed.extend(due.into_iter().map(|key| self.clients[key].id));
     }
 
     /// Lets a client's room, or the client itself where it is in none, wait until the client has

@@ -3,7 +3,7 @@
 use std::io::{Read, Write};
 use std::time::{Duration, Instant};
 
-use townhall::{Cause, Config};
+use townhall::{Cause, ClientId, CloseCode, Config, Event, Hub};
 
 use crate::support::{Running, Told, chat, config, frame, read_all};
 
@@ -82,4 +82,34 @@ fn a_peer_that_takes_nothing_is_given_up_however_much_it_says() {
         }
     };
     assert_eq!(departure.cause, Cause::Stalled);
+}
+
+#[test]
+fn a_closing_client_departs_in_time_however_often_it_is_sent_something() {
+    let close_timeout = Duration::from_millis(300);
+    let mut closed = None;
+    let app = move |hub: &mut Hub, client: ClientId, event: Event<'_>| match event {
+        Event::Open { room: "/closed" } => {
+            closed = Some(client);
+            hub.close(client, CloseCode::NORMAL, "");
+        }
+        Event::Message(message) => hub.send(closed.unwrap(), message),
+        _ => {}
+    };
+    let server = Running::start(Config { close_timeout, ..config() }, app);
+    let mut talker = server.connect("/");
+    server.opened();
+    let _silent = server.raw("/closed");
+    let id = server.opened();
+    let begin = Instant::now();
+    let departure = loop {
+        talker.say("psst");
+        match server.told() {
+            Told::Close(left, departure) if left == id => break departure,
+            _ => assert!(begin.elapsed() < Duration::from_secs(4), "it never departs"),
+        }
+        // Far more often than its time runs out.
+        std::thread::sleep(Duration::from_millis(50));
+    };
+    assert_eq!((departure.code, departure.cause), (1006, Cause::Application));
 }
