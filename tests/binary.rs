@@ -159,6 +159,10 @@ fn everyone_hears_a_message_or_its_beginning() {
     say(&mut a, "äöüß");
     assert_eq!(hear(&mut a), "äöü");
     assert_eq!(hear(&mut b), "äöü");
+    let (family, flag) = ("\u{1F468}\u{200D}\u{1F469}\u{200D}\u{1F467}", "\u{1F1E9}\u{1F1EA}");
+    say(&mut a, &format!("{family}{flag}{family}{flag}"));
+    assert_eq!(hear(&mut a), format!("{family}{flag}{family}"));
+    assert_eq!(hear(&mut b), format!("{family}{flag}{family}"));
     b.send(Message::binary(vec![1, 2, 3, 4])).unwrap();
     assert_eq!(a.read().unwrap(), Message::binary(vec![1, 2, 3]));
 }

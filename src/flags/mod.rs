@@ -30,7 +30,8 @@ pub struct Flags {
     #[arg(long, env = "TOWNHALL_MODE", value_enum, default_value_t = Mode::Broadcast)]
     pub mode: Mode,
 
-    /// Say only the first N characters of a text, or N bytes of a binary message
+    /// Pass on only the first N characters of a text, or N bytes of a binary message. A character is
+    /// what a reader sees as one, such as an emoji, and is never cut apart
     #[arg(long, value_name = "N", env = "TOWNHALL_TRUNCATE", value_parser = at_least(1_usize))]
     pub truncate: Option<usize>,
 

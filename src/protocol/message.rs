@@ -1,7 +1,13 @@
 //! A message, as it is sent.
 
+use unicode_segmentation::UnicodeSegmentation;
+
 use super::deflate::Deflater;
 use super::frame::{self, Opcode};
+
+/// The longest grapheme cluster that [`Message::truncate`] keeps, in bytes. The longest emoji have
+/// some 50, but Unicode sets no limit: a letter and megabytes of accents are one cluster too.
+const MAX_CLUSTER_BYTES: usize = 1024;
 
 /// A whole text or binary message (RFC 6455, section 5.6), borrowed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -30,13 +36,14 @@ impl<'a> Message<'a> {
     }
 
     /// The first `length` characters of a text, or bytes of a binary message.
+    ///
+    /// A character is what its reader takes for one: an extended grapheme cluster (Unicode Standard
+    /// Annex #29). It is kept or left out whole. A text of more than `length` bytes ends before a
+    /// cluster of more than 1 KiB.
     #[must_use]
     pub fn truncate(self, length: usize) -> Self {
         match self {
-            Self::Text(text) => {
-                let end = text.char_indices().nth(length).map_or(text.len(), |(end, _)| end);
-                Self::Text(&text[..end])
-            }
+            Self::Text(text) => Self::Text(first_clusters(text, length)),
             Self::Binary(bytes) => Self::Binary(&bytes[..length.min(bytes.len())]),
         }
     }
@@ -62,6 +69,25 @@ impl<'a> Message<'a> {
     }
 }
 
+/// The first `count` grapheme clusters of a text, up to the first that is too long. Nothing of the
+/// text is looked at beyond the longest that the next cluster may be.
+fn first_clusters(text: &str, count: usize) -> &str {
+    if text.len() <= count {
+        return text;
+    }
+    let mut end = 0;
+    for _ in 0..count {
+        let rest = &text[end..];
+        // The end of a cluster shows only in the character behind it.
+        let beginning = &rest[..rest.ceil_char_boundary(MAX_CLUSTER_BYTES + 1)];
+        match beginning.graphemes(true).next() {
+            Some(cluster) if cluster.len() <= MAX_CLUSTER_BYTES => end += cluster.len(),
+            _ => break,
+        }
+    }
+    &text[..end]
+}
+
 impl<'a> From<&'a str> for Message<'a> {
     fn from(text: &'a str) -> Self {
         Self::Text(text)
@@ -78,6 +104,13 @@ impl<'a> From<&'a [u8]> for Message<'a> {
 mod tests {
     use super::*;
 
+    fn first(text: &str, length: usize) -> &str {
+        match Message::Text(text).truncate(length) {
+            Message::Text(text) => text,
+            Message::Binary(_) => unreachable!(),
+        }
+    }
+
     #[test]
     fn a_text_is_cut_by_characters_and_bytes_by_bytes() {
         assert_eq!(Message::Text("äöü").truncate(2), Message::Text("äö"));
@@ -85,5 +118,37 @@ mod tests {
         assert_eq!(Message::Text("").truncate(0), Message::Text(""));
         assert_eq!(Message::Binary(b"abc").truncate(2), Message::Binary(b"ab"));
         assert_eq!(Message::Binary(b"abc").truncate(9), Message::Binary(b"abc"));
+    }
+
+    #[test]
+    fn what_its_reader_takes_for_one_character_is_kept_or_left_out_whole() {
+        let family = "\u{1F468}\u{200D}\u{1F469}\u{200D}\u{1F467}\u{200D}\u{1F466}";
+        let flag = "\u{1F1E9}\u{1F1EA}";
+        let accents = "e\u{301}\u{323}";
+        let hangul = "\u{1112}\u{1161}\u{11AB}";
+        for character in [family, flag, accents, hangul, "\r\n", "ä", "a"] {
+            let text = character.repeat(4);
+            for length in 0..=4 {
+                assert_eq!(first(&text, length), character.repeat(length), "{length} of {text:?}");
+            }
+            assert_eq!(first(&text, usize::MAX), text);
+        }
+    }
+
+    #[test]
+    fn a_character_without_an_end_is_left_out_and_so_is_what_follows_it() {
+        let longest = "\u{301}".repeat(MAX_CLUSTER_BYTES / 2);
+        assert_eq!(first(&format!("ab{}c", &longest[2..]), 3), format!("ab{}c", &longest[2..]));
+        assert_eq!(first(&format!("ab{longest}c"), 3), "a");
+        assert_eq!(first(&format!("{longest}{longest}"), 1), "");
+    }
+
+    #[test]
+    fn of_a_character_without_an_end_only_the_beginning_is_looked_at() {
+        let endless = format!("a{}", "\u{301}".repeat(8 << 20));
+        // Looking at all of it each time would take the better part of an hour.
+        for _ in 0..10_000 {
+            assert_eq!(first(&endless, 1_000_000), "");
+        }
     }
 }
