@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use ipnet::{IpNet, Ipv4Net};
 
-use crate::protocol::{CloseCode, Deflate, Limits, Origins};
+use crate::protocol::{CloseCode, Deflate, Host, Limits, Origins};
 
 /// The configuration of a [`Server`](crate::Server).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,16 +18,24 @@ pub struct Config {
     /// The subprotocols that the server speaks; of those that a client offers, its first in this
     /// list is chosen (RFC 6455, section 4.2.2).
     pub subprotocols: Vec<String>,
-    /// Whose pages may connect; by default those of the host that they connect to.
+    /// Whose pages may connect; by default those of the host that they connect to. On a loopback
+    /// address this is a name that only loopback addresses have, such as `localhost`, since the
+    /// name of a hostile page may point there too (DNS rebinding); `hosts` and `origins` name
+    /// others, and what a trusted proxy forwards is for the name that it says.
     pub origins: Origins,
+    /// What the server is called. A request for another host is answered with 421, unless it is for
+    /// the address itself that the connection was made to, as those of load balancers are. With
+    /// none, which is the default, every host is served.
+    pub hosts: Vec<Host>,
     /// How messages are compressed with clients that offer permessage-deflate (RFC 7692); not at
     /// all where it is `None`.
     pub deflate: Option<Deflate>,
     /// What is taken of one peer's input.
     pub limits: Limits,
-    /// Who may tell for whom it connects: the networks of reverse proxies, whose `X-Forwarded-For`
-    /// is believed, and which the limits of a single address do not bind. By default this machine,
-    /// where most proxies are.
+    /// Who may say for whom it connects: the networks of reverse proxies, which the limits of a
+    /// single address do not bind. Their `X-Forwarded-For` is believed, and their
+    /// `X-Forwarded-Host`; where these fields are missing, `Forwarded` (RFC 7239). By default this
+    /// machine, where most proxies are.
     pub trusted_proxies: Vec<IpNet>,
     /// The most connections that are open at once. The next request for an upgrade is answered
     /// with 503. 10,000 leave room in the usual limit of file descriptors.
@@ -112,6 +120,7 @@ impl Default for Config {
             listen: vec![SocketAddr::from(([127, 0, 0, 1], 8080))],
             subprotocols: Vec::new(),
             origins: Origins::default(),
+            hosts: Vec::new(),
             deflate: Some(Deflate::default()),
             limits,
             trusted_proxies: vec![loopback_v4(), IpNet::from(IpAddr::from(Ipv6Addr::LOCALHOST))],

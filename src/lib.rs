@@ -23,7 +23,10 @@ mod server;
 
 pub use config::{Config, Slow};
 pub use ipnet::IpNet;
-pub use protocol::{CloseCode, Deflate, Limits, Message, Origins, Request, Response};
+pub use protocol::{
+    CloseCode, Deflate, Host, InvalidHost, InvalidOrigin, Limits, Message, Origin, Origins,
+    Request, Response,
+};
 #[cfg(fuzzing)]
 pub use server::simulation;
 pub use server::{

@@ -282,8 +282,9 @@ fn foreign_pages_may_connect_only_where_they_were_named() {
     assert_eq!(handshake(&address, "a\r\nOrigin: b"), "403");
     program.signal("TERM");
     let log = program.wait().1;
-    let line = format!("has the origin \"http://app.example\"; {address:?} or an --origin would");
-    assert!(log.contains(&line), "{log}");
+    let asked = format!("has the origin \"http://app.example\", and asked for {address:?}");
+    let flag = "; start with --origin 'http://app.example' to let it in\n";
+    assert!(log.contains(&asked) && log.contains(flag), "{log}");
     let (_program, address) = Program::start(&["--origin", "*"]);
     assert_eq!(handshake(&address, "http://evil.example"), "101");
 }
@@ -394,7 +395,7 @@ fn the_largest_numbers_break_nothing() {
 fn what_cannot_be_done_is_one_clear_line_and_a_status() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let taken = taken.local_addr().unwrap().to_string();
-    let cases: [(&[&str], i32, &str); 8] = [
+    let cases: [(&[&str], i32, &str); 11] = [
         (&["--listen", &taken], 1, &format!("townhall: cannot listen on {taken}: Address already")),
         (&["--listen", "192.0.2.1:0"], 1, "townhall: cannot listen on 192.0.2.1:0: Cannot assign"),
         (&["--max-backlog-bytes", "1"], 1, "townhall: the backlog limit, 1 bytes, does not hold"),
@@ -405,6 +406,21 @@ fn what_cannot_be_done_is_one_clear_line_and_a_status() {
         ),
         (&["--max-head-bytes", "999999999"], 1, "townhall: the limit of incomplete messages, 268"),
         (&["--subprotocol", "a b"], 1, "townhall: \"a b\" cannot be the name of a subprotocol"),
+        (
+            &["--origin", "https://chat.example/app"],
+            2,
+            "error: invalid value 'https://chat.example/app' for '--origin <ORIGIN>': an origin ends",
+        ),
+        (
+            &["--origin", "chat.example"],
+            2,
+            "error: invalid value 'chat.example' for '--origin <ORIGIN>': it has no scheme",
+        ),
+        (
+            &["--host", "https://chat.example"],
+            2,
+            "error: invalid value 'https://chat.example' for '--host <HOST>': a host is a name",
+        ),
         (&["--listen", "here"], 2, "error: invalid value 'here' for '--listen <IP:PORT>'"),
         (&["--mode", "echo", "--no-reflect"], 2, "error: with --no-reflect in --mode echo nobody"),
     ];
@@ -419,7 +435,7 @@ fn what_cannot_be_done_is_one_clear_line_and_a_status() {
 #[test]
 fn the_help_names_every_flag_and_its_variable() {
     let help = String::from_utf8(run(&["--help"]).stdout).unwrap();
-    let flags = "listen mode truncate no-reflect origin subprotocol trusted-proxy slow deflate \
+    let flags = "listen mode truncate no-reflect origin host subprotocol trusted-proxy slow deflate \
         deflate-level deflate-window-bits deflate-threshold-bytes max-head-bytes max-headers \
         max-message-bytes max-fragments max-incomplete-bytes max-connections \
         max-connections-per-address max-new-connections-per-second max-messages-per-second \

@@ -1,18 +1,20 @@
 //! The command line.
 
+mod access;
 mod limits;
 mod number;
 mod times;
 
 use std::net::{IpAddr, SocketAddr};
 
+use access::AccessFlags;
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser, ValueEnum};
 use limits::LimitFlags;
 use log::LevelFilter;
 use number::at_least;
 use times::TimeFlags;
-use townhall::{Config, Deflate, IpNet, Origins, Slow};
+use townhall::{Config, Deflate, IpNet, Slow};
 
 /// A WebSocket server in which everyone in a room hears everyone.
 ///
@@ -38,11 +40,6 @@ pub struct Flags {
     /// Do not say a message to the one who sent it
     #[arg(long, env = "TOWNHALL_NO_REFLECT")]
     pub no_reflect: bool,
-
-    /// Let pages of this origin connect too, such as https://example.com; * is every origin. By
-    /// default only pages of the server's own host may. May be given several times
-    #[arg(long, value_name = "ORIGIN", env = "TOWNHALL_ORIGIN", value_delimiter = ',')]
-    origin: Vec<String>,
 
     /// Speak this subprotocol, to clients that ask for it. May be given several times
     #[arg(long, value_name = "NAME", env = "TOWNHALL_SUBPROTOCOL", value_delimiter = ',')]
@@ -76,6 +73,9 @@ pub struct Flags {
     /// What becomes of a member that is too far behind its room
     #[arg(long, env = "TOWNHALL_SLOW", value_enum, default_value_t = SlowFlag::Close)]
     slow: SlowFlag,
+
+    #[command(flatten)]
+    access: AccessFlags,
 
     #[command(flatten)]
     limits: LimitFlags,
@@ -153,20 +153,15 @@ impl Flags {
         let mut config = Config {
             listen: self.listen.clone(),
             subprotocols: self.subprotocol.clone(),
-            origins: self.origins(),
             deflate: (self.deflate == Switch::On).then(|| self.deflate()),
             trusted_proxies: self.trusted_proxy.clone(),
             slow: self.slow.into(),
             ..Config::default()
         };
+        self.access.set(&mut config);
         self.limits.set(&mut config);
         self.times.set(&mut config);
         config
-    }
-
-    fn origins(&self) -> Origins {
-        let is_any = |origin: &String| origin == "*";
-        Origins { any: self.origin.iter().any(is_any), also: self.origin.clone() }
     }
 
     fn deflate(&self) -> Deflate {

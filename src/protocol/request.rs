@@ -90,6 +90,11 @@ impl<'h> Request<'h> {
         }
     }
 
+    /// The names of the fields, in their order and as they were sent.
+    pub fn header_names(&self) -> impl Iterator<Item = &'h str> {
+        self.headers.iter().map(|header| header.name)
+    }
+
     /// The elements of a list field, over all its lines (RFC 9110, section 5.6.1).
     pub(super) fn list(&self, name: &str) -> impl Iterator<Item = &'h str> {
         let lines = self.header_values(name).filter_map(|value| std::str::from_utf8(value).ok());

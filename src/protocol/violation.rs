@@ -104,6 +104,8 @@ pub enum Refusal {
     NoUpgrade,
     /// The page that asks is of another origin than may (RFC 6455, section 10.2).
     Origin,
+    /// The request is for a host that this server is not (RFC 9110, section 15.5.20).
+    Misdirected,
     /// The WebSocket version is not 13 (RFC 6455, section 4.4).
     WebSocketVersion,
     /// The head did not arrive in time (RFC 9110, section 15.5.9).
@@ -129,6 +131,7 @@ impl Refusal {
             Self::Method => 405,
             Self::Timeout => 408,
             Self::TargetTooLong | Self::RoomNameTooLong => 414,
+            Self::Misdirected => 421,
             Self::NoUpgrade | Self::WebSocketVersion => 426,
             Self::TooManyFromAddress => 429,
             Self::HeadTooLong | Self::TooManyHeaders => 431,
@@ -162,6 +165,7 @@ impl fmt::Display for Refusal {
             Self::Method => "the method must be GET",
             Self::NoUpgrade => "this is a WebSocket room: connect with a WebSocket client",
             Self::Origin => "pages of this origin may not connect here",
+            Self::Misdirected => "this server does not serve the host that was asked for",
             Self::WebSocketVersion => "only WebSocket version 13 is spoken here",
             Self::Timeout => "the request's head did not arrive in time",
             Self::RoomNameTooLong => "the name of the room is longer than the limit",

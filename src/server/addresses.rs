@@ -1,15 +1,13 @@
 //! Where clients come from, and how many from one place.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::num::NonZeroU64;
 
 use super::deadlines::Tick;
-use super::hub::Hub;
-use super::id::ClientId;
+use super::forwarded::is_trusted;
 use super::pace::Arrivals;
 use crate::config::Config;
-use crate::protocol::{Refusal, Request};
 
 /// How many connections beyond the limit get an answer; the next are dropped without one, so that
 /// refusing them does not take the places that the limit keeps.
@@ -24,7 +22,7 @@ const MIN_SWEEP: usize = 1024;
 pub(super) struct Place(NonZeroU64);
 
 impl Place {
-    fn of(address: IpAddr) -> Self {
+    pub(super) fn of(address: IpAddr) -> Self {
         let bits = match address.to_canonical() {
             // Not the beginning of any IPv6 address that is in use.
             IpAddr::V4(address) => 0xffff << 32 | u64::from(address.to_bits()),
@@ -37,27 +35,6 @@ impl Place {
     pub(super) fn of_peer(address: IpAddr, config: &Config) -> Option<Self> {
         (!is_trusted(address, config)).then(|| Self::of(address))
     }
-
-    /// The place that a trusted proxy tells: the last address in `X-Forwarded-For` that is not a
-    /// trusted proxy itself. What stands before it, anybody can have written.
-    pub(super) fn of_forwarded(request: &Request<'_>, config: &Config) -> Option<Self> {
-        let lines = request.header_values("X-Forwarded-For");
-        let hops: Vec<_> = lines.flat_map(|line| line.split(|&byte| byte == b',')).collect();
-        let mut addresses = hops.into_iter().rev().map_while(parse);
-        addresses.find(|&address| !is_trusted(address, config)).map(Self::of)
-    }
-}
-
-fn is_trusted(address: IpAddr, config: &Config) -> bool {
-    config.trusted_proxies.iter().any(|network| network.contains(&address.to_canonical()))
-}
-
-/// An address, which some proxies write with brackets, some with a port.
-fn parse(hop: &[u8]) -> Option<IpAddr> {
-    let hop = std::str::from_utf8(hop.trim_ascii()).ok()?;
-    let bare = hop.trim_start_matches('[').trim_end_matches(']');
-    let with_port = || hop.parse::<SocketAddr>().map(|address| address.ip());
-    bare.parse().or_else(|_| with_port()).ok()
 }
 
 /// What becomes of somebody who comes.
@@ -122,33 +99,6 @@ impl Addresses {
     }
 }
 
-impl Hub {
-    /// Takes in a client that comes through a trusted proxy, by the address that the proxy tells.
-    ///
-    /// # Errors
-    /// It is one too many.
-    pub(super) fn enter_forwarded(
-        &mut self,
-        id: ClientId,
-        request: &Request<'_>,
-    ) -> Result<(), Refusal> {
-        let Self { clients, addresses, tick, config, .. } = self;
-        let Some(client) = clients.get_mut(id.key()).filter(|client| client.place.is_none()) else {
-            return Ok(());
-        };
-        let Some(place) = Place::of_forwarded(request, config) else { return Ok(()) };
-        let entrance = addresses.enter(place, *tick, config);
-        if entrance == Entrance::Refused {
-            addresses.leave(place);
-        }
-        if entrance != Entrance::Admitted {
-            return Err(Refusal::TooManyFromAddress);
-        }
-        client.place = Some(place);
-        Ok(())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
@@ -159,33 +109,12 @@ mod tests {
         Place::of(address.parse().unwrap())
     }
 
-    fn forwarded(value: impl AsRef<[u8]>) -> Option<Place> {
-        let begin = b"GET / HTTP/1.1\r\nHost: a\r\nX-Forwarded-For: ";
-        let head = [begin, value.as_ref(), b"\r\n\r\n"].concat();
-        let request = Request::parse(&head, 10).unwrap();
-        let trusted_proxies = vec!["10.0.0.0/8".parse().unwrap()];
-        Place::of_forwarded(&request, &Config { trusted_proxies, ..Config::default() })
-    }
-
     #[test]
     fn one_subscriber_is_one_place() {
         assert_eq!(place("192.0.2.1"), place("::ffff:192.0.2.1"));
         assert_ne!(place("192.0.2.1"), place("192.0.2.2"));
         assert_eq!(place("2001:db8::1"), place("2001:db8::ffff:1"));
         assert_ne!(place("2001:db8::1"), place("2001:db8:0:1::1"));
-    }
-
-    #[test]
-    fn only_what_a_trusted_proxy_added_is_believed() {
-        let client = Some(place("192.0.2.1"));
-        assert_eq!(forwarded("192.0.2.1"), client);
-        assert_eq!(forwarded("198.51.100.7, 192.0.2.1, 10.1.1.1"), client);
-        assert_eq!(forwarded(b"\xff, 192.0.2.1"), client);
-        assert_eq!(forwarded("forged\", 192.0.2.1:4711"), client);
-        assert_eq!(forwarded("[2001:db8::1]:80, 10.0.0.1"), Some(place("2001:db8::1")));
-        assert_eq!(forwarded("[2001:db8::1]"), Some(place("2001:db8::1")));
-        assert_eq!(forwarded("192.0.2.1, unknown"), None);
-        assert_eq!(forwarded("10.0.0.1"), None);
     }
 
     #[test]

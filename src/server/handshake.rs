@@ -4,12 +4,14 @@ use std::time::SystemTime;
 
 use log::debug;
 
+use super::addresses::{Entrance, Place};
 use super::date::http_date;
 use super::event::{Event, Exchange, Upgrade};
+use super::forwarded;
 use super::hub::Hub;
 use super::id::ClientId;
 use super::inbound::App;
-use super::shown::Shown;
+use super::site::{check_host, check_origin};
 use crate::config::Config;
 use crate::protocol::{Refusal, Request, Response, Terms};
 
@@ -18,10 +20,13 @@ use crate::protocol::{Refusal, Request, Response, Terms};
 pub(super) fn handshake(hub: &mut Hub, id: ClientId, head: &[u8], app: &mut App<'_>) {
     match Request::parse(head, hub.config.limits.max_headers) {
         Err(refusal) => refuse(hub, id, refusal, false),
-        Ok(request) if request.asks_for_upgrade() && request.method() != "HEAD" => {
-            upgrade(hub, id, &request, app);
-        }
-        Ok(request) => answer(hub, id, &request, app),
+        Ok(request) => match check_host(hub, id, &request) {
+            Err(refusal) => refuse(hub, id, refusal, request.method() == "HEAD"),
+            Ok(()) if request.asks_for_upgrade() && request.method() != "HEAD" => {
+                upgrade(hub, id, &request, app);
+            }
+            Ok(()) => answer(hub, id, &request, app),
+        },
     }
 }
 
@@ -53,19 +58,34 @@ fn admit(hub: &mut Hub, id: ClientId, request: &Request<'_>, room: &str) -> Resu
     if !hub.has_place_for(room) {
         return Err(Refusal::TooManyRooms);
     }
-    hub.enter_forwarded(id, request)
+    enter_forwarded(hub, id, request)
+}
+
+/// Takes in a client that comes through a trusted proxy, by the address that the proxy forwards.
+///
+/// # Errors
+/// It is one too many.
+fn enter_forwarded(hub: &mut Hub, id: ClientId, request: &Request<'_>) -> Result<(), Refusal> {
+    let Hub { clients, addresses, tick, config, .. } = hub;
+    let Some(client) = clients.get_mut(id.key()).filter(|client| client.place.is_none()) else {
+        return Ok(());
+    };
+    let Some(place) = forwarded::address(request, config).map(Place::of) else { return Ok(()) };
+    let entrance = addresses.enter(place, *tick, config);
+    if entrance == Entrance::Refused {
+        addresses.leave(place);
+    }
+    if entrance != Entrance::Admitted {
+        return Err(Refusal::TooManyFromAddress);
+    }
+    client.place = Some(place);
+    Ok(())
 }
 
 fn negotiate(hub: &mut Hub, id: ClientId, request: &Request<'_>) -> Result<Terms, Refusal> {
-    let Config { subprotocols, deflate, origins, .. } = &hub.config;
+    let Config { subprotocols, deflate, .. } = &hub.config;
     let terms = Terms::negotiate(request, subprotocols, deflate.as_ref())?;
-    origins.check(request).inspect_err(|_| {
-        let host = request.authority().unwrap_or_default();
-        let origin = request.header_values("Origin").collect::<Vec<_>>().join(&b", "[..]);
-        let (host, origin) = (Shown(host.as_bytes()), Shown(&origin));
-        let passing = format_args!("{host} or an --origin would have passed");
-        hub.complain(format_args!("{id} has the origin {origin}; {passing}"));
-    })?;
+    check_origin(hub, id, request)?;
     if hub.is_stopping() {
         return Err(Refusal::Stopping);
     }

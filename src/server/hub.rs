@@ -1,6 +1,7 @@
 //! Who is connected, who is where, and what is said to whom.
 
 use std::fmt;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -39,6 +40,8 @@ const LONG_BYTES: usize = 64 << 10;
 pub struct Hub {
     pub(super) config: Config,
     pub(super) limits: Arc<Limits>,
+    /// The addresses that are listened on, with their true ports.
+    pub(super) listening: Vec<SocketAddr>,
     pub(super) allowance: Allowance,
     pub(super) clients: Slab<Client>,
     pub(super) rooms: Rooms,
@@ -93,6 +96,7 @@ impl Hub {
         let now = Instant::now();
         Self {
             limits: Arc::new(config.limits.clone()),
+            listening: Vec::new(),
             allowance: Allowance::new(&config),
             codecs: config.deflate.clone().map(Codecs::new),
             contexts: Vec::new(),

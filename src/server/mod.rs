@@ -11,6 +11,7 @@ mod drain;
 mod epochs;
 mod event;
 mod event_loop;
+mod forwarded;
 mod handshake;
 mod hub;
 mod id;
@@ -30,6 +31,7 @@ mod room;
 mod shown;
 #[cfg(any(test, fuzzing))]
 pub mod simulation;
+mod site;
 mod stopper;
 mod transport;
 
@@ -86,11 +88,13 @@ impl Server {
         let poll = Poll::new()?;
         let listeners = Listeners::bind(&config.listen, poll.registry())?;
         let addresses = listeners.addresses()?;
+        let mut hub = Hub::new(config);
+        hub.listening.clone_from(&addresses);
         let stopper = Stopper::new(Waker::new(poll.registry(), STOP)?);
         let event_loop = EventLoop {
             poll,
             listeners,
-            hub: Hub::new(config),
+            hub,
             inbound: Inbound::new(),
             signals: None,
             stopper,

@@ -3,7 +3,7 @@
 use std::fmt::{self, Write};
 
 /// The most bytes between the quotes.
-const MAX_BYTES: usize = 100;
+pub(super) const MAX_BYTES: usize = 100;
 
 /// The longest encoding of a character in UTF-8.
 const MAX_CHAR_BYTES: usize = 4;

@@ -1,7 +1,7 @@
 //! What carries a client's bytes.
 
 use std::io::{self, IoSlice, Read, Write};
-use std::net::Shutdown;
+use std::net::{Shutdown, SocketAddr};
 
 use mio::net::TcpStream;
 
@@ -44,6 +44,15 @@ impl Transport {
             Self::Tcp(stream) => stream.write_vectored(pieces),
             #[cfg(any(test, fuzzing))]
             Self::Pipe(pipe) => pipe.write(pieces),
+        }
+    }
+
+    /// The address that the peer connected to, where it is one.
+    pub(super) fn local_address(&self) -> Option<SocketAddr> {
+        match self {
+            Self::Tcp(stream) => stream.local_addr().ok(),
+            #[cfg(any(test, fuzzing))]
+            Self::Pipe(_) => None,
         }
     }
 

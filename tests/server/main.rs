@@ -9,6 +9,7 @@ mod limits;
 mod places;
 mod policies;
 mod rooms;
+mod sites;
 mod slow;
 mod support;
 mod times;

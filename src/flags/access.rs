@@ -1,0 +1,52 @@
+//! Who may connect, and by which name.
+
+use clap::Args;
+use townhall::{Config, Host, Origin, Origins};
+
+/// Pages and hosts.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Access")]
+pub struct AccessFlags {
+    /// Let pages of this origin connect too, such as https://example.com; * is every origin. By
+    /// default only pages of the server's own host may. May be given several times
+    #[arg(long, value_name = "ORIGIN", env = "TOWNHALL_ORIGIN", value_delimiter = ',')]
+    #[arg(value_parser = page)]
+    origin: Vec<Page>,
+
+    /// What the server is called, such as chat.example; a request for another host is answered with
+    /// 421, unless it is for the IP address that it came to. Protects from DNS rebinding where a
+    /// network can connect. May be given several times
+    #[arg(long, value_name = "HOST", env = "TOWNHALL_HOST", value_delimiter = ',')]
+    host: Vec<Host>,
+}
+
+/// The pages that a flag lets in.
+#[derive(Debug, Clone)]
+enum Page {
+    Any,
+    Of(Origin),
+}
+
+fn page(text: &str) -> Result<Page, String> {
+    if text == "*" {
+        return Ok(Page::Any);
+    }
+    text.parse().map(Page::Of).map_err(|error: townhall::InvalidOrigin| error.reason().to_owned())
+}
+
+impl AccessFlags {
+    /// Sets who may connect in a configuration.
+    pub fn set(&self, config: &mut Config) {
+        config.origins = self.origins();
+        config.hosts.clone_from(&self.host);
+    }
+
+    fn origins(&self) -> Origins {
+        let named = |page: &Page| match page {
+            Page::Any => None,
+            Page::Of(origin) => Some(origin.clone()),
+        };
+        let named: Option<Origins> = self.origin.iter().map(named).collect();
+        named.unwrap_or(Origins::any())
+    }
+}

@@ -1,0 +1,112 @@
+//! What proxies say of those for whom they forward: the field Forwarded (RFC 7239).
+
+/// One proxy's element of a Forwarded field.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Forwarded<'h> {
+    /// Whose request it was, as the parameter `for` says it: an address, in brackets where it is of
+    /// IPv6, perhaps with a port; `unknown`, or an invented name (section 6).
+    pub node: Option<&'h str>,
+    /// The Host field of that request.
+    pub host: Option<&'h str>,
+}
+
+impl<'h> Forwarded<'h> {
+    /// The elements of one field value from the last to the first, which is from the nearest proxy to
+    /// the furthest. `None` stands for one that is malformed.
+    ///
+    /// The value is read backwards, since anybody can have written its beginning: a quote that is
+    /// opened there and not closed would otherwise hide what a trusted proxy has added behind it.
+    pub fn elements(value: &'h [u8]) -> impl Iterator<Item = Option<Self>> {
+        rsplit_unquoted(value, b',').filter(|element| !element.is_empty()).map(Self::parse)
+    }
+
+    /// Reads `[ pair ] *( ";" [ pair ] )` (section 4).
+    fn parse(element: &'h [u8]) -> Option<Self> {
+        let mut forwarded = Self::default();
+        for pair in rsplit_unquoted(element, b';').filter(|pair| !pair.is_empty()) {
+            let (name, value) = str::from_utf8(pair).ok()?.split_once('=')?;
+            let value = unquote(value)?;
+            let place = if name.eq_ignore_ascii_case("for") {
+                &mut forwarded.node
+            } else if name.eq_ignore_ascii_case("host") {
+                &mut forwarded.host
+            } else {
+                continue;
+            };
+            // "Each parameter MUST NOT occur more than once per field-value."
+            if place.replace(value).is_some() {
+                return None;
+            }
+        }
+        Some(forwarded)
+    }
+}
+
+/// The parts between the separators that are not inside quotes, trimmed, from the last to the first.
+fn rsplit_unquoted(text: &[u8], separator: u8) -> impl Iterator<Item = &[u8]> {
+    let mut quoted = false;
+    let parts = text.rsplit(move |&byte| {
+        quoted ^= byte == b'"';
+        byte == separator && !quoted
+    });
+    parts.map(<[u8]>::trim_ascii)
+}
+
+/// The value of a token or a quoted string. No address and no host has anything in it that would
+/// have to be escaped.
+fn unquote(value: &str) -> Option<&str> {
+    let value = match value.strip_prefix('"') {
+        Some(quoted) => quoted.strip_suffix('"')?,
+        None => value,
+    };
+    (!value.contains(['"', '\\'])).then_some(value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(value: &str) -> Vec<Option<(Option<&str>, Option<&str>)>> {
+        let elements = Forwarded::elements(value.as_bytes());
+        elements.map(|element| element.map(|one| (one.node, one.host))).collect()
+    }
+
+    #[test]
+    fn the_rfcs_own_examples() {
+        assert_eq!(read("for=\"_gazonk\""), [Some((Some("_gazonk"), None))]);
+        assert_eq!(
+            read("For=\"[2001:db8:cafe::17]:4711\""),
+            [Some((Some("[2001:db8:cafe::17]:4711"), None))]
+        );
+        assert_eq!(
+            read("for=192.0.2.60;proto=http;by=203.0.113.43"),
+            [Some((Some("192.0.2.60"), None))]
+        );
+        assert_eq!(
+            read("for=192.0.2.43, for=198.51.100.17"),
+            [Some((Some("198.51.100.17"), None)), Some((Some("192.0.2.43"), None))]
+        );
+    }
+
+    #[test]
+    fn separators_inside_quotes_separate_nothing() {
+        assert_eq!(
+            read(r#"by="a,b;c";host="chat.example:8443" ; for=192.0.2.1"#),
+            [Some((Some("192.0.2.1"), Some("chat.example:8443")))]
+        );
+        assert_eq!(read(",, for=a;, ;"), [Some((None, None)), Some((Some("a"), None))]);
+        assert_eq!(read(""), []);
+    }
+
+    #[test]
+    fn what_is_malformed_hides_nothing_behind_it() {
+        let proxys = Some((Some("192.0.2.1"), None));
+        for forged in [r#"for=""#, r#"for="x;"#, "for", "for=a;for=b", "for=\"", "\u{a0}"] {
+            let value = format!("{forged}, for=192.0.2.1");
+            assert_eq!(read(&value), [proxys, None], "{forged}");
+        }
+        let mut elements = Forwarded::elements(b"for=\xff, for=a");
+        assert_eq!(elements.next().flatten().and_then(|element| element.node), Some("a"));
+        assert_eq!(elements.next(), Some(None));
+    }
+}

@@ -1,0 +1,224 @@
+//! Hosts, and authorities: what a request calls the server (RFC 9110, section 7.2).
+
+use core::fmt;
+use core::net::{IpAddr, Ipv6Addr};
+use core::str::FromStr;
+
+/// The longest name in bytes (RFC 1035, section 2.3.4, in the notation with dots).
+const MAX_NAME_BYTES: usize = 253;
+
+/// A host, in the one form that can be compared: an IP address, or a name in lower case without the
+/// dot of the root. Names that are not ASCII are in Punycode (RFC 3492), as browsers send them.
+///
+/// ```
+/// use townhall::protocol::Host;
+///
+/// let host: Host = "Chat.Example.".parse()?;
+/// assert_eq!(host.to_string(), "chat.example");
+/// # Ok::<(), townhall::protocol::InvalidHost>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Host(Kind);
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Kind {
+    Address(IpAddr),
+    Name(Box<str>),
+}
+
+impl Host {
+    /// Reads `uri-host` (RFC 3986, section 3.2.2): an IPv6 address is in brackets.
+    pub(super) fn parse(text: &str) -> Option<Self> {
+        if let Some(literal) = text.strip_prefix('[') {
+            let address: Ipv6Addr = literal.strip_suffix(']')?.parse().ok()?;
+            return Some(Self::from(IpAddr::from(address)));
+        }
+        let name = text.strip_suffix('.').unwrap_or(text);
+        match name.parse() {
+            Ok(address) => Some(Self::from(IpAddr::V4(address))),
+            Err(_) => is_name(name).then(|| Self(Kind::Name(name.to_ascii_lowercase().into()))),
+        }
+    }
+
+    /// Whether the host is this machine, wherever it is asked for: `localhost`, a name below it
+    /// (RFC 6761, section 6.3), or an address of the loopback interface. No name server can make
+    /// these names point elsewhere, or point them here.
+    pub fn is_loopback(&self) -> bool {
+        match &self.0 {
+            Kind::Address(address) => address.to_canonical().is_loopback(),
+            Kind::Name(name) => {
+                let label = name.strip_suffix("localhost");
+                label.is_some_and(|label| label.is_empty() || label.ends_with('.'))
+            }
+        }
+    }
+
+    /// Whether the host is this address. An IPv4 address is the same in its form for IPv6.
+    pub fn is_address(&self, address: IpAddr) -> bool {
+        matches!(self.0, Kind::Address(own) if own.to_canonical() == address.to_canonical())
+    }
+}
+
+impl From<IpAddr> for Host {
+    fn from(address: IpAddr) -> Self {
+        Self(Kind::Address(address))
+    }
+}
+
+impl FromStr for Host {
+    type Err = InvalidHost;
+
+    /// Reads a name or an IP address, which needs no brackets.
+    fn from_str(text: &str) -> Result<Self, InvalidHost> {
+        let text = text.trim_ascii();
+        let address = text.parse().map(|address: IpAddr| Self::from(address)).ok();
+        address.or_else(|| Self::parse(text)).ok_or(InvalidHost(()))
+    }
+}
+
+impl fmt::Display for Host {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Kind::Address(IpAddr::V4(address)) => address.fmt(f),
+            Kind::Address(IpAddr::V6(address)) => write!(f, "[{address}]"),
+            Kind::Name(name) => f.write_str(name),
+        }
+    }
+}
+
+/// A text that is no [`Host`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InvalidHost(());
+
+impl fmt::Display for InvalidHost {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(
+            "a host is a name such as chat.example, or an IP address, without a scheme, a port or \
+             a path; a name that is not ASCII is written in Punycode, xn--...",
+        )
+    }
+}
+
+impl core::error::Error for InvalidHost {}
+
+/// Whether this can be the name of a host. One whose last label is a number is none: browsers take
+/// it for an IPv4 address (WHATWG URL, section 3.5), in forms that other parsers do not know.
+fn is_name(name: &str) -> bool {
+    let is_name_byte = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
+    let is_label = |label: &str| !label.is_empty() && label.bytes().all(is_name_byte);
+    let last = name.rsplit('.').next().unwrap_or_default();
+    let is_hex = last.strip_prefix("0x").or(last.strip_prefix("0X")).is_some();
+    let is_number = is_hex || last.bytes().all(|byte| byte.is_ascii_digit());
+    name.len() <= MAX_NAME_BYTES && name.split('.').all(is_label) && !is_number
+}
+
+/// A host, and the port where one is named: `uri-host [ ":" port ]` (RFC 9110, section 7.2).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Authority {
+    /// The host.
+    pub host: Host,
+    /// The port, where there is one. `chat.example:` has none.
+    pub port: Option<u16>,
+}
+
+impl Authority {
+    /// Reads an authority without user information; `None` where it is none.
+    pub fn parse(text: &str) -> Option<Self> {
+        // The colons of an IPv6 address are inside its brackets.
+        let bracket = text.find(']').unwrap_or_default();
+        let (host, port) = match text[bracket..].find(':') {
+            Some(colon) => (&text[..bracket + colon], &text[bracket + colon + 1..]),
+            None => (text, ""),
+        };
+        // `parse` would take a sign.
+        let is_number = port.bytes().all(|byte| byte.is_ascii_digit());
+        let port = match port {
+            "" => None,
+            port if is_number => Some(port.parse().ok()?),
+            _ => return None,
+        };
+        Some(Self { host: Host::parse(host)?, port })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_host_has_one_form() {
+        for (text, form) in [
+            ("chat.example", "chat.example"),
+            (" Chat.EXAMPLE. ", "chat.example"),
+            ("a_b-c", "a_b-c"),
+            ("127.0.0.1", "127.0.0.1"),
+            ("[0:0::1]", "[::1]"),
+            ("0:0::1", "[::1]"),
+            ("xn--bcher-kva.example", "xn--bcher-kva.example"),
+            ("0x.example", "0x.example"),
+        ] {
+            assert_eq!(text.parse::<Host>().unwrap().to_string(), form, "{text}");
+        }
+        let long = format!("{}.example", "a.".repeat(123));
+        for text in [
+            "",
+            ".",
+            "..",
+            "a..b",
+            ".a",
+            "a b",
+            "a/",
+            "http://a",
+            "a:80",
+            "[::1]:80",
+            "[::1",
+            "*",
+            "*.example",
+            "bücher.example",
+            "user@a",
+            "127.1",
+            "2130706433",
+            "0x7f.0x1",
+            "1.2.3.256",
+            &long,
+        ] {
+            assert!(text.parse::<Host>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn only_names_that_no_name_server_answers_for_are_loopback() {
+        let is_loopback = |text: &str| text.parse::<Host>().unwrap().is_loopback();
+        for text in [
+            "localhost",
+            "LOCALHOST.",
+            "a.localhost",
+            "127.0.0.1",
+            "127.255.1.2",
+            "::1",
+            "::ffff:127.0.0.1",
+        ] {
+            assert!(is_loopback(text), "{text}");
+        }
+        for text in
+            ["evil.example", "notlocalhost", "localhost.evil.example", "10.0.0.1", "0.0.0.0", "::"]
+        {
+            assert!(!is_loopback(text), "{text}");
+        }
+    }
+
+    #[test]
+    fn an_authority_may_name_a_port() {
+        let read = |text| {
+            let Authority { host, port } = Authority::parse(text)?;
+            Some((host.to_string(), port))
+        };
+        assert_eq!(read("a"), Some(("a".into(), None)));
+        assert_eq!(read("a:"), Some(("a".into(), None)));
+        assert_eq!(read("a:80"), Some(("a".into(), Some(80))));
+        assert_eq!(read("[::1]:080"), Some(("[::1]".into(), Some(80))));
+        for text in ["", ":80", "a:b", "a:b:c", "a:+80", "a:65536", "::1", "[::1]x", "u@a"] {
+            assert_eq!(read(text), None, "{text}");
+        }
+    }
+}

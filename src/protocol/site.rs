@@ -1,0 +1,27 @@
+//! The server as a request names it.
+
+/// What a request calls the server, and how far that can be believed.
+///
+/// An application with a transport of its own knows what stands between it and its clients; with
+/// nothing between them, [`named`](Self::named) is all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Site<'h> {
+    /// The host, and the port where there is one, as the client's user sees them (RFC 9110, section
+    /// 7.2): [`Request::authority`](super::Request::authority), or what a trusted proxy has
+    /// forwarded of it.
+    pub authority: &'h str,
+    /// Whether a proxy may have left the port out, as nginx does with `$host`. A missing port is then
+    /// not compared.
+    pub port_may_be_missing: bool,
+    /// Whether a browser's request for another host than this machine is a fraud. A page of
+    /// `evil.example` can have its name point at 127.0.0.1 once it has been loaded (DNS rebinding);
+    /// the browser then sends requests for `evil.example` to what listens there.
+    pub loopback_only: bool,
+}
+
+impl<'h> Site<'h> {
+    /// A site that clients connect to as it is named.
+    pub fn named(authority: &'h str) -> Self {
+        Self { authority, port_may_be_missing: false, loopback_only: false }
+    }
+}

@@ -1,0 +1,142 @@
+//! Whether a request is meant for this server, and comes from a page that may connect to it.
+
+use std::fmt;
+use std::net::SocketAddr;
+
+use super::forwarded;
+use super::hub::Hub;
+use super::id::ClientId;
+use super::shown::{self, Shown};
+use crate::protocol::{Authority, Host, Origin, Refusal, Request, Site};
+
+/// The ports that browsers leave out.
+const IMPLIED_PORTS: [u16; 2] = [80, 443];
+
+impl Hub {
+    /// What a request calls the server. It is asked for before the client is counted by the address
+    /// that a proxy has forwarded.
+    fn site<'h>(&self, id: ClientId, request: &Request<'h>) -> Site<'h> {
+        let local = self.local_address(id);
+        let is_proxy = self.get(id).is_some_and(|client| client.place.is_none());
+        let is_forwarded = is_proxy && forwarded::is_forwarded(request);
+        let own = request.authority().unwrap_or_default();
+        let forwarded = is_forwarded.then(|| forwarded::authority(request)).flatten();
+        let authority = forwarded.unwrap_or(own);
+        // A browser that connects to another port names it. If there is none, a proxy left it out.
+        let is_port_implied = local.is_none_or(|local| IMPLIED_PORTS.contains(&local.port()));
+        Site {
+            authority,
+            port_may_be_missing: is_forwarded || is_proxy && !is_port_implied,
+            loopback_only: !is_forwarded
+                && !self.is_called(authority)
+                && local.is_some_and(|local| self.is_loopback(local)),
+        }
+    }
+
+    /// The address that the client connected to.
+    fn local_address(&self, id: ClientId) -> Option<SocketAddr> {
+        self.get(id)?.transport.local_address()
+    }
+
+    /// Whether only this machine can connect to an address. Where the whole network can, connections
+    /// from this machine have a loopback address too, but nothing listens on just that.
+    fn is_loopback(&self, local: SocketAddr) -> bool {
+        local.ip().is_loopback() && self.listening.contains(&local)
+    }
+
+    /// Whether the configuration names the host of this authority.
+    fn is_called(&self, authority: &str) -> bool {
+        host(authority).is_some_and(|host| self.config.hosts.contains(&host))
+    }
+}
+
+fn host(authority: &str) -> Option<Host> {
+    Authority::parse(authority).map(|authority| authority.host)
+}
+
+/// Checks that a request is for a host that the server is called.
+///
+/// # Errors
+/// [`Refusal::Misdirected`] where it is for another. One that names no host is for any.
+pub(super) fn check_host(
+    hub: &mut Hub,
+    id: ClientId,
+    request: &Request<'_>,
+) -> Result<(), Refusal> {
+    if hub.config.hosts.is_empty() {
+        return Ok(());
+    }
+    let authority = hub.site(id, request).authority;
+    let local = hub.local_address(id);
+    let is_local = |host: Host| local.is_some_and(|local| host.is_address(local.ip()));
+    if authority.is_empty() || hub.is_called(authority) || host(authority).is_some_and(is_local) {
+        return Ok(());
+    }
+    let asked = Shown(authority.as_bytes());
+    match host(authority) {
+        Some(host) => {
+            let flag = Flag("host", host.to_string());
+            hub.complain(format_args!("{id} asked for {asked}; start with {flag} to serve it"));
+        }
+        None => hub.complain(format_args!("{id} asked for {asked}, which is no host")),
+    }
+    Err(Refusal::Misdirected)
+}
+
+/// Checks that the page that a request comes from, if it comes from one, may connect.
+///
+/// # Errors
+/// [`Refusal::Origin`] where it may not.
+pub(super) fn check_origin(
+    hub: &mut Hub,
+    id: ClientId,
+    request: &Request<'_>,
+) -> Result<(), Refusal> {
+    let site = hub.site(id, request);
+    hub.config.origins.check(request, &site).inspect_err(|_| {
+        let origins: Vec<_> = request.header_values("Origin").collect();
+        let origin = origins.join(&b", "[..]);
+        let (asked, sent) = (Shown(site.authority.as_bytes()), Shown(&origin));
+        let line = format_args!("{id} has the origin {sent}, and asked for {asked}");
+        match single(&origins) {
+            Some(origin) => {
+                let (doubt, flag) = (doubt(&site), Flag("origin", origin.to_string()));
+                hub.complain(format_args!("{line}{doubt}; start with {flag} to let it in"));
+            }
+            None => hub.complain(format_args!("{line}; no page has such an origin")),
+        }
+    })
+}
+
+/// The only origin, if it is one.
+fn single(origins: &[&[u8]]) -> Option<Origin> {
+    let [origin] = origins else { return None };
+    str::from_utf8(origin).ok()?.parse().ok()
+}
+
+/// What may be wrong with the host that was asked for.
+fn doubt(site: &Site<'_>) -> &'static str {
+    match host(site.authority) {
+        Some(host) if host.is_loopback() => " (a proxy has to pass Host on)",
+        _ if site.loopback_only => {
+            ", which may not be this machine's name (a proxy has to send X-Forwarded-Host)"
+        }
+        _ => "",
+    }
+}
+
+/// A flag and its value, to be pasted into a shell. The value is the one form of a host or an origin,
+/// in which there is nothing that could end the quotes.
+#[derive(Debug)]
+struct Flag(&'static str, String);
+
+impl fmt::Display for Flag {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(name, value) = self;
+        if value.len() <= shown::MAX_BYTES {
+            write!(f, "--{name} '{value}'")
+        } else {
+            write!(f, "--{name} and the whole of it")
+        }
+    }
+}

@@ -1,0 +1,173 @@
+//! What the server is called, by those who connect to it directly and through proxies.
+
+use std::io::Write;
+use std::net::SocketAddr;
+
+use townhall::{Config, Origins};
+
+use crate::support::{Running, config, counting_chat, get, read_all, read_head, request};
+
+/// The status of the answer to a request for an upgrade with these fields, which bars separate, in
+/// place of its Host. UPSTREAM in them stands for the server's own address.
+fn status(server: &Running, fields: &str) -> String {
+    let mut stream = server.stream();
+    let fields = fields.replace(" | ", "\r\n").replace("UPSTREAM", &server.address.to_string());
+    let request = request("/").replace("Host: localhost", &fields);
+    stream.write_all(request.as_bytes()).unwrap();
+    read_head(&mut stream)[9..12].to_owned()
+}
+
+/// Through nginx at port 8081, to a server that listens on a loopback address.
+#[test]
+fn behind_a_proxy_a_page_of_the_host_that_its_visitor_sees_may_connect() {
+    let server = Running::start(config(), counting_chat);
+    for (case, fields) in [
+        (
+            "$http_host",
+            "Host: chat.example:8081 | X-Forwarded-For: 192.0.2.1 | Origin: http://chat.example:8081",
+        ),
+        (
+            "$host leaves the port out",
+            "Host: chat.example | X-Forwarded-For: 192.0.2.1 | Origin: http://chat.example:8081",
+        ),
+        ("$host alone, on this machine", "Host: localhost | Origin: http://localhost:8081"),
+        (
+            "no Host",
+            "Host: UPSTREAM | X-Forwarded-Host: chat.example:8081 | Origin: http://chat.example:8081",
+        ),
+        (
+            "no Host, and the port is left out",
+            "Host: UPSTREAM | X-Forwarded-Host: chat.example | Origin: https://chat.example:8081",
+        ),
+        (
+            "Forwarded",
+            "Host: UPSTREAM | Forwarded: for=a;host=\"chat.example:8081\" \
+             | Origin: http://chat.example:8081",
+        ),
+        (
+            "Forwarded without a host",
+            "Host: chat.example:8081 | Forwarded: for=192.0.2.1 | Origin: http://chat.example:8081",
+        ),
+        (
+            "any field of a proxy",
+            "Host: chat.example | x-forwarded-proto: https | Origin: https://chat.example",
+        ),
+        (
+            "two proxies",
+            "Host: inner.example | X-Forwarded-Host: chat.example, inner.example \
+             | Origin: https://chat.example",
+        ),
+    ] {
+        assert_eq!(status(&server, fields), "101", "{case}");
+    }
+}
+
+#[test]
+fn behind_a_proxy_pages_of_other_hosts_may_not() {
+    let server = Running::start(config(), counting_chat);
+    for (case, fields) in [
+        (
+            "another host",
+            "Host: chat.example | X-Forwarded-For: 192.0.2.1 | Origin: http://evil.example",
+        ),
+        (
+            "another port, where the port is there",
+            "Host: chat.example:8081 | X-Forwarded-For: 192.0.2.1 | Origin: http://chat.example:8082",
+        ),
+        (
+            "the host of the proxy's own request, which no visitor sees",
+            "Host: UPSTREAM | X-Forwarded-Host: chat.example | Origin: http://UPSTREAM",
+        ),
+        (
+            "no Host and nothing instead",
+            "Host: UPSTREAM | X-Forwarded-For: 192.0.2.1 | Origin: http://chat.example:8081",
+        ),
+        (
+            "nothing that tells a proxy from DNS rebinding",
+            "Host: chat.example | Origin: http://chat.example:8081",
+        ),
+        (
+            "a field that proxies do not have",
+            "Host: chat.example | X-Real-IP: 192.0.2.1 | Origin: http://chat.example",
+        ),
+    ] {
+        assert_eq!(status(&server, fields), "403", "{case}");
+    }
+}
+
+#[test]
+fn who_is_no_trusted_proxy_says_nothing_about_the_host() {
+    let trusted_proxies = vec!["10.0.0.0/8".parse().unwrap()];
+    let server = Running::start(Config { trusted_proxies, ..config() }, counting_chat);
+    for field in ["X-Forwarded-For: 192.0.2.1", "Forwarded: host=evil.example"] {
+        let forged = format!("Host: evil.example | {field} | Origin: http://evil.example");
+        assert_eq!(status(&server, &forged), "403", "{field}");
+    }
+    let forged = "Host: localhost | X-Forwarded-Host: a | Origin: http://a";
+    assert_eq!(status(&server, forged), "403");
+    let ported = "Host: localhost | Origin: http://localhost:8081";
+    assert_eq!(status(&server, ported), "403", "nobody left the port out");
+}
+
+#[test]
+fn a_page_that_is_named_or_that_is_none_may_connect_under_any_name() {
+    let origins = Origins::of(["http://evil.example/"]).unwrap();
+    let server = Running::start(Config { origins, ..config() }, counting_chat);
+    let named = "Host: evil.example | Origin: http://evil.example";
+    assert_eq!(status(&server, named), "101");
+    assert_eq!(status(&server, "Host: chat.example"), "101", "no Origin, no page");
+    for origin in ["http://chat.example/", "ws://chat.example", "chat.example"] {
+        let program = format!("Host: chat.example:8080 | Origin: {origin}");
+        assert_eq!(status(&server, &program), "101", "{origin}");
+    }
+}
+
+/// There the names are the network's, and only their owner knows them.
+#[test]
+fn where_a_network_can_connect_every_name_is_good_unless_it_is_named() {
+    let page = "Host: chat.example:8080 | Origin: http://chat.example:8080";
+    let everywhere = vec![SocketAddr::from(([0, 0, 0, 0], 0))];
+    let server = Running::start(Config { listen: everywhere.clone(), ..config() }, counting_chat);
+    assert_eq!(status(&server, page), "101");
+    let hosts = vec!["other.example".parse().unwrap()];
+    let named = Config { listen: everywhere, hosts, ..config() };
+    let server = Running::start(named, counting_chat);
+    assert_eq!(status(&server, page), "421");
+}
+
+#[test]
+fn a_request_for_another_host_is_misdirected() {
+    let hosts = vec!["Chat.Example".parse().unwrap()];
+    let server = Running::start(Config { hosts, ..config() }, counting_chat);
+    assert_eq!(status(&server, "Host: chat.example"), "101");
+    assert_eq!(status(&server, "Host: CHAT.example.:8443"), "101");
+    let page = "Host: chat.example:8080 | Origin: http://chat.example:8080";
+    assert_eq!(status(&server, page), "101", "it is called that, on loopback too");
+    for host in ["evil.example", "chat.example.evil.example", "localhost", "192.0.2.1"] {
+        assert_eq!(status(&server, &format!("Host: {host}")), "421", "{host}");
+    }
+    let through_a_proxy = "Host: chat.example | X-Forwarded-Host: evil.example";
+    assert_eq!(status(&server, through_a_proxy), "421");
+    let without_host = "Host: 192.0.2.1 | X-Forwarded-Host: chat.example";
+    assert_eq!(status(&server, without_host), "101");
+    assert!(get(&server, "/counts").starts_with("HTTP/1.1 421 Misdirected Request\r\n"));
+}
+
+/// Load balancers ask for the address.
+#[test]
+fn a_request_for_the_address_that_it_came_to_is_never_misdirected() {
+    let hosts = vec!["chat.example".parse().unwrap()];
+    let server = Running::start(Config { hosts, ..config() }, counting_chat);
+    assert_eq!(status(&server, &format!("Host: {}", server.address)), "101");
+    for (method, host, status) in [
+        ("GET", &*server.address.to_string(), "HTTP/1.1 200 OK"),
+        ("GET", "", "HTTP/1.1 200 OK"),
+        ("HEAD", "localhost", "HTTP/1.1 421 Misdirected Request"),
+    ] {
+        let mut stream = server.stream();
+        write!(stream, "{method} /health HTTP/1.1\r\nHost: {host}\r\n\r\n").unwrap();
+        let answer = String::from_utf8(read_all(&mut stream)).unwrap();
+        assert!(answer.starts_with(status), "{host}: {answer}");
+        assert!(method == "GET" || answer.ends_with("\r\n\r\n"), "HEAD has no body: {answer}");
+    }
+}
