@@ -4,7 +4,7 @@ use std::mem;
 use std::num::NonZeroU32;
 use std::time::{Duration, Instant};
 
-/// The time that a slot covers. A deadline is met at most three slots late, never early.
+/// The time that a slot covers. A deadline is met at most four slots late, never early.
 pub(super) const GRAIN: Duration = Duration::from_millis(100);
 
 /// The number of slots.

@@ -30,8 +30,7 @@ use crate::protocol::Refusal;
 /// from 2^32 on.
 pub(super) const STOP: Token = Token(u32::MAX as usize);
 
-/// The most events taken from the system at once. Rooms in which more members than this talk at the
-/// same time need a second tick, and so a second write to each of them.
+/// The most events taken from the system with one call.
 const MAX_EVENTS: usize = 4096;
 
 /// How many connections there may be beside the most that may be open, for their handshakes, their
@@ -60,15 +59,15 @@ impl EventLoop {
     pub(super) fn run(mut self, app: &mut App<'_>) -> io::Result<()> {
         let mut events = Events::with_capacity(MAX_EVENTS);
         while !self.is_over() {
+            let asked = self.hub.tick;
             self.wait(&mut events)?;
-            self.note(&events);
             if self.stopper.asked() > 0 {
                 self.drain();
             }
             if self.listeners.are_ready(self.hub.now) {
                 self.accept();
             }
-            self.inbound.read(&mut self.hub, app);
+            self.inbound.read(&mut self.hub, asked, app);
             self.hub.flush(TickEnd::Now);
             if self.hub.tick != self.expired {
                 self.expire();
@@ -81,16 +80,31 @@ impl EventLoop {
         Ok(())
     }
 
+    /// Waits for events and notes all that there are. Where more sockets are ready than one list holds,
+    /// the system is asked again: those it has not named yet come first.
     fn wait(&mut self, events: &mut Events) -> io::Result<()> {
-        let timeout = self.timeout();
-        if let Err(error) = self.poll.poll(events, timeout)
-            && error.kind() != io::ErrorKind::Interrupted
-        {
-            return Err(error);
+        let mut timeout = self.timeout();
+        let mut lists = self.hub.clients.len() / MAX_EVENTS + 1;
+        while lists > 0 {
+            match self.poll.poll(events, timeout) {
+                // A signal, or a stop: what came meanwhile was not named.
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                outcome => {
+                    outcome?;
+                    self.note_time();
+                    self.note(events);
+                    let full = events.iter().count() >= MAX_EVENTS;
+                    lists = if full { lists - 1 } else { 0 };
+                }
+            }
+            timeout = Some(Duration::ZERO);
         }
+        Ok(())
+    }
+
+    fn note_time(&mut self) {
         self.hub.now = Instant::now();
         self.hub.tick = self.hub.clock.tick(self.hub.now);
-        Ok(())
     }
 
     fn timeout(&self) -> Option<Duration> {
@@ -218,14 +232,14 @@ impl EventLoop {
         registered
     }
 
-    /// Looks at those whose time may have come.
+    /// Looks at those whose time may have come, as far as what they sent by then was read.
     #[cold]
     fn expire(&mut self) {
         let now = self.hub.tick;
         self.expired = now;
         self.inbound.trim(now);
         self.hub.resume_due();
-        for key in self.hub.deadlines.due(now) {
+        for key in self.hub.deadlines.due(self.hub.horizon) {
             let client = &self.hub.clients[key];
             let (id, connection) = (client.id, &client.connection);
             if connection.is_handshaking() {

@@ -65,6 +65,9 @@ pub struct Hub {
     pub(super) clock: Clock,
     /// The time as deadlines count it.
     pub(super) tick: Tick,
+    /// Up to when everything that clients sent has been read. Nobody is judged by what it had not done
+    /// at a later time: the answer may lie in its socket.
+    pub(super) horizon: Tick,
     /// From how many bytes on a message to one client is written at once.
     pub(super) long_bytes: usize,
     /// How many bytes were queued since the last flush.
@@ -114,6 +117,7 @@ impl Hub {
             complaints: Complaints::default(),
             now,
             tick: Tick::default(),
+            horizon: Tick::default(),
             long_bytes: LONG_BYTES,
             grown: 0,
             laggards: 0,

@@ -41,6 +41,10 @@ const TRIM_SECONDS: f32 = 1.0;
 #[derive(Debug)]
 pub(super) struct Inbound {
     queue: Vec<ClientId>,
+    /// When `horizon` may be set, and to what: how many are still in the queue of those who were in
+    /// it then.
+    ahead: usize,
+    asked: Tick,
     /// What all clients are read into.
     buffer: Vec<u8>,
     scratch: Scratch,
@@ -52,6 +56,8 @@ impl Inbound {
     pub(super) fn new() -> Self {
         Self {
             queue: Vec::new(),
+            ahead: 0,
+            asked: Tick::default(),
             buffer: vec![0; LONG_READ_BYTES],
             scratch: Scratch::default(),
             trimmed: Tick::default(),
@@ -87,18 +93,26 @@ impl Inbound {
     }
 
     /// Reads from each client that waits, within the tick's budget. Who has more than its own
-    /// budget goes to the end of the queue.
-    pub(super) fn read(&mut self, hub: &mut Hub, app: &mut App<'_>) {
+    /// budget goes to the end of the queue. Every client that had sent something when the system was
+    /// last `asked` is in the queue.
+    pub(super) fn read(&mut self, hub: &mut Hub, asked: Tick, app: &mut App<'_>) {
         if !hub.resumed.is_empty() {
             self.queue.extend(hub.take_resumed());
         }
         let mut queue = mem::take(&mut self.queue);
+        if self.ahead == 0 {
+            (self.ahead, self.asked) = (queue.len(), asked);
+        }
         let (mut budget, mut count) = (MAX_TICK_BYTES, 0);
         while let Some(&id) = queue.get(count).filter(|_| budget > 0) {
             budget = budget.saturating_sub(self.read_client(hub, id, app));
             count += 1;
         }
         queue.drain(..count);
+        self.ahead = self.ahead.saturating_sub(count);
+        if self.ahead == 0 {
+            hub.horizon = self.asked;
+        }
         use_again(&mut self.queue, queue);
     }
 

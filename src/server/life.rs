@@ -8,9 +8,9 @@ impl Hub {
     /// Asks a silent client whether it is there, gives up one that does not answer or that takes
     /// nothing, and sets the time to look again.
     pub(super) fn check_life(&mut self, id: ClientId) {
-        let Self { clients, config, tick: now, .. } = self;
+        let Self { clients, config, tick: now, horizon, .. } = self;
         let client = clients.get_mut(id.key()).filter(|client| client.id == id);
-        let (Some(client), now) = (client, *now) else { return };
+        let (Some(client), now, horizon) = (client, *now, *horizon) else { return };
         if client.parked {
             // It may have said something that is not read.
             client.note_life(now);
@@ -18,11 +18,11 @@ impl Hub {
         let stall = client.blocked.unwrap_or(now).after_or_never(config.write_timeout);
         let answer = client.pinged.zip(config.pong_timeout).map(|(at, timeout)| at.after(timeout));
         let silence = client.pinged.unwrap_or(client.heard).after_or_never(config.ping_interval);
-        if stall <= now {
+        if stall <= horizon {
             self.give_up(id, Cause::Stalled);
-        } else if answer.is_some_and(|answer| answer <= now) {
+        } else if answer.is_some_and(|answer| answer <= horizon) {
             self.give_up(id, Cause::Silent);
-        } else if answer.is_none() && silence <= now {
+        } else if answer.is_none() && silence <= horizon {
             self.ping(id);
             let next = [self.config.ping_interval, self.config.pong_timeout];
             self.expect_by(id, stall.min(now.after_or_never(next.into_iter().flatten().min())));
@@ -33,10 +33,10 @@ impl Hub {
 
     /// Gives up a client that was to be gone by now, unless it is still taking its last bytes.
     pub(super) fn check_end(&mut self, id: ClientId) {
-        let (now, timeout) = (self.tick, self.config.close_timeout);
+        let (horizon, timeout) = (self.horizon, self.config.close_timeout);
         let blocked = self.get(id).and_then(|client| client.blocked);
         match blocked.map(|since| since.after(timeout)) {
-            Some(deadline) if deadline > now => self.expect_by(id, deadline),
+            Some(deadline) if deadline > horizon => self.expect_by(id, deadline),
             _ => self.lose(id),
         }
     }

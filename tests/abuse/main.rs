@@ -6,6 +6,7 @@ mod closing;
 mod control;
 mod descriptors;
 mod frames;
+mod freezes;
 mod heads;
 mod neighbours;
 mod origins;

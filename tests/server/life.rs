@@ -1,9 +1,11 @@
 //! Peers that say nothing, and those that are there.
 
 use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::thread;
 use std::time::{Duration, Instant};
 
-use townhall::{Cause, ClientId, CloseCode, Config, Event, Hub};
+use townhall::{Cause, ClientId, CloseCode, Config, Event, Hub, Message};
 
 use crate::support::{Running, Told, chat, config, frame, read_all};
 
@@ -32,7 +34,7 @@ fn bytes_of_a_frame_that_does_not_end_are_no_life() {
     let long = frame(0x82, &[0; 60_000]);
     // Each byte waits for nothing but the server's patience.
     let mut bytes = long.chunks(1).take_while(|byte| {
-        std::thread::sleep(Duration::from_millis(10));
+        thread::sleep(Duration::from_millis(10));
         trickler.write_all(byte).is_ok()
     });
     let taken = bytes.by_ref().count();
@@ -73,7 +75,7 @@ fn a_peer_that_takes_nothing_is_given_up_however_much_it_says() {
     }
     // It goes on to ping; what ends it is that it does not read.
     while deaf.write_all(&frame(0x89, b"")).is_ok() {
-        std::thread::sleep(Duration::from_millis(5));
+        thread::sleep(Duration::from_millis(5));
     }
     let departure = loop {
         if let Told::Close(left, departure) = server.told() {
@@ -109,7 +111,42 @@ fn a_closing_client_departs_in_time_however_often_it_is_sent_something() {
             _ => assert!(begin.elapsed() < Duration::from_secs(4), "it never departs"),
         }
         // Far more often than its time runs out.
-        std::thread::sleep(Duration::from_millis(50));
+        thread::sleep(Duration::from_millis(50));
     };
     assert_eq!((departure.code, departure.cause), (1006, Cause::Application));
+}
+
+fn hear_ping(member: &mut TcpStream) {
+    let mut ping = [0; 2];
+    member.read_exact(&mut ping).unwrap();
+    assert_eq!(ping, *b"\x89\x00");
+}
+
+/// The turn after it begins with more talk than a turn reads.
+#[test]
+fn members_that_answered_in_time_are_kept_where_a_turn_took_long() {
+    let config = Config {
+        pong_timeout: Some(Duration::from_secs(1)),
+        max_messages_per_second: u32::MAX,
+        max_bytes_per_second: u32::MAX,
+        ..impatient()
+    };
+    let server = Running::start(config, |_, _, event| {
+        if let Event::Message(Message::Text("take long")) = event {
+            thread::sleep(Duration::from_secs(2));
+        }
+    });
+    let mut talkers: Vec<_> = (0..30).map(|_| server.raw("/")).collect();
+    let mut members: Vec<_> = (0..5).map(|_| server.raw("/")).collect();
+    (0..35).for_each(|_| _ = server.opened());
+    members.iter_mut().for_each(hear_ping);
+    talkers[0].write_all(&frame(0x81, b"take long")).unwrap();
+    assert!(matches!(server.told(), Told::Message(_, text) if text == "take long"));
+    let talk = frame(0x82, &[0; 60_000]);
+    for talker in &mut talkers {
+        talker.set_nonblocking(true).unwrap();
+        while talker.write_all(&talk).is_ok() {}
+    }
+    members.iter_mut().for_each(|member| member.write_all(&frame(0x8a, b"")).unwrap());
+    members.iter_mut().for_each(hear_ping);
 }
