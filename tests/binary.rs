@@ -112,9 +112,14 @@ fn a_signal_ends_it_with_1001_and_status_0() {
 
 /// The status of the answer to a plain request.
 fn status(address: &str, path: &str) -> String {
+    status_of(address, &format!("GET {path} HTTP/1.1\r\nHost: {address}\r\n\r\n"))
+}
+
+/// The status of the answer to these bytes.
+fn status_of(address: &str, request: &str) -> String {
     let mut stream = TcpStream::connect(address).unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
-    write!(stream, "GET {path} HTTP/1.1\r\nHost: {address}\r\n\r\n").unwrap();
+    stream.write_all(request.as_bytes()).unwrap();
     let mut status = [0; 12];
     stream.read_exact(&mut status).unwrap();
     String::from_utf8_lossy(&status[9..]).into_owned()
@@ -124,12 +129,22 @@ fn status(address: &str, path: &str) -> String {
 fn its_health_is_good_until_it_is_told_to_stop() {
     let (mut program, address) = Program::start(&["--drain-code", "1012"]);
     let mut client = connect(&address, "/");
-    assert_eq!(status(&address, "/health"), "200");
+    // The second is HAProxy's `option httpchk` as it comes, the third its `option httpchk GET /health`.
+    let checks = [
+        "GET /health HTTP/1.1\r\nHost: a\r\n\r\n",
+        "OPTIONS / HTTP/1.0\r\n\r\n",
+        "GET /health HTTP/1.0\r\n\r\n",
+        "OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n",
+        "GET /%68ealth?from=here HTTP/1.1\r\nHost: a\r\n\r\n",
+    ];
+    let all = || checks.map(|check| status_of(&address, check));
+    assert_eq!(all(), ["200", "204", "200", "204", "200"]);
     program.signal("TERM");
     let deadline = Instant::now() + PATIENCE;
     while status(&address, "/health") != "503" {
         assert!(Instant::now() < deadline);
     }
+    assert_eq!(all(), ["503"; 5]);
     let Message::Close(Some(frame)) = client.read().unwrap() else { panic!("no close") };
     assert_eq!(u16::from(frame.code), 1012);
     while client.read().is_ok() {}
@@ -296,13 +311,13 @@ fn the_log_tells_reasons_and_no_payloads() {
     say(&mut client, "confidential");
     assert_eq!(hear(&mut client), "confidential");
     let mut stream = TcpStream::connect(&address).unwrap();
-    stream.write_all(b"GET / HTTP/1.0\r\n\r\n").unwrap();
+    stream.write_all(b"GET / HTTP/2.0\r\n\r\n").unwrap();
     stream.read_to_end(&mut Vec::new()).unwrap();
     drop((client, stream));
     program.signal("TERM");
     let (status, log) = program.wait();
     assert_eq!(status, Some(0));
-    assert!(log.contains("INFO") && log.contains("refused with 505: only HTTP/1.1"), "{log}");
+    assert!(log.contains("INFO") && log.contains("refused with 505: only HTTP/1.1 and"), "{log}");
     assert!(log.contains("DEBUG") && log.contains("connected from 127.0.0.1:"), "{log}");
     assert!(!log.contains("confidential"), "{log}");
 }

@@ -13,7 +13,8 @@ const MIN_BACKLOG_BYTES: usize = 4 << 20;
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Limits")]
 pub struct LimitFlags {
-    /// The longest head of a request in bytes; a longer one is answered with 431
+    /// The longest head of a request in bytes; a longer one is answered with 431, or with 414 where
+    /// its first line alone is longer
     #[arg(long, value_name = "BYTES", env = "TOWNHALL_MAX_HEAD_BYTES")]
     #[arg(default_value_t = Limits::default().max_head_bytes, value_parser = at_least(200_usize))]
     max_head_bytes: usize,

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use super::close::{CloseCode, CloseFrame, encode_close};
 use super::frame::{Opcode, encode_frame, encode_header};
 use super::handshake::Terms;
+use super::head::Head;
 use super::limits::Limits;
 use super::receiver::{Incoming, Inflation, Receiver};
 use super::response::Response;
@@ -56,10 +57,6 @@ enum State {
         clean: bool,
     },
 }
-
-/// The head so far.
-#[derive(Debug, Default)]
-struct Head(Vec<u8>);
 
 impl Connection {
     /// A connection that has just been made.
@@ -193,7 +190,7 @@ impl Connection {
     /// The memory in bytes that what has not arrived whole takes: a head, or a message.
     pub fn held_bytes(&self) -> usize {
         match &self.state {
-            State::Handshaking(head) => head.0.capacity(),
+            State::Handshaking(head) => head.held_bytes(),
             State::Open(receiver) | State::Closing(receiver) => receiver.held_bytes(),
             State::Closed { .. } => 0,
         }
@@ -211,6 +208,11 @@ impl Connection {
     /// Whether the request's head is awaited.
     pub fn is_handshaking(&self) -> bool {
         matches!(self.state, State::Handshaking(_))
+    }
+
+    /// Whether nothing has arrived, but for the empty lines that may come before a request.
+    pub fn is_untouched(&self) -> bool {
+        matches!(&self.state, State::Handshaking(head) if !head.has_begun())
     }
 
     /// Whether messages may be sent.
@@ -242,50 +244,4 @@ fn receive_close<'a>(
         }
     }
     Ok(None)
-}
-
-impl Head {
-    /// Takes the head off the front of `input`, once it is whole. What follows it stays.
-    fn receive(
-        &mut self,
-        input: &mut &mut [u8],
-        max_bytes: usize,
-    ) -> Result<Option<Vec<u8>>, Refusal> {
-        if self.0.is_empty() {
-            skip_empty_lines(input);
-        }
-        let before = self.0.len();
-        let bytes = mem::take(input);
-        // What was searched before is not searched again, but for an end that was cut.
-        self.0.extend_from_slice(&bytes[..bytes.len().min(max_bytes - before)]);
-        let Some(end) = head_end(&self.0, before.saturating_sub(3)) else {
-            return match before + bytes.len() < max_bytes {
-                true => Ok(None),
-                false if self.0.contains(&b'\n') => Err(Refusal::HeadTooLong),
-                false => Err(Refusal::TargetTooLong),
-            };
-        };
-        self.0.truncate(end);
-        *input = &mut bytes[end - before..];
-        Ok(Some(mem::take(&mut self.0)))
-    }
-}
-
-/// RFC 9112, section 2.2: "a server that is expecting to receive and parse a request-line SHOULD
-/// ignore at least one empty line (CRLF) received prior to the request-line."
-fn skip_empty_lines(input: &mut &mut [u8]) {
-    let empty = input.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
-    *input = &mut mem::take(input)[empty..];
-}
-
-/// The offset behind the empty line that ends a head, searched from `from` on. A line may end in
-/// a bare LF (RFC 9112, section 2.2).
-fn head_end(bytes: &[u8], from: usize) -> Option<usize> {
-    let ends = bytes.iter().enumerate().skip(from).filter(|(_, byte)| **byte == b'\n');
-    let mut ends = ends.map(|(at, _)| at + 1);
-    ends.find_map(|at| match bytes[at..] {
-        [b'\n', ..] => Some(at + 1),
-        [b'\r', b'\n', ..] => Some(at + 2),
-        _ => None,
-    })
 }

@@ -1,7 +1,7 @@
 //! The opening handshake: terms and answer (RFC 6455, section 4.2).
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
+use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig, STANDARD};
+use base64::{Engine, alphabet};
 use sha1::{Digest, Sha1};
 
 use super::deflate::Deflate;
@@ -11,6 +11,13 @@ use super::violation::Refusal;
 
 /// What is appended to a key before it is hashed (RFC 6455, section 1.3).
 const GUID: &[u8] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
+
+/// Decodes keys. Sixteen bytes leave four bits of the last symbol unused, which are set where clients
+/// draw random letters instead of bytes, and in the example of RFC 6455, section 4.1.
+const KEY_DECODER: GeneralPurpose = GeneralPurpose::new(
+    &alphabet::STANDARD,
+    GeneralPurposeConfig::new().with_decode_allow_trailing_bits(true),
+);
 
 /// What server and client agreed on.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,7 +44,7 @@ impl Terms {
             return Err(Refusal::Method);
         }
         if !request.asks_for_upgrade() {
-            return Err(Refusal::NoUpgrade);
+            return Err(request.missing_upgrade());
         }
         if !request.lists_token("Connection", "upgrade") {
             return Err(Refusal::Malformed("the Connection field does not list Upgrade"));
@@ -98,7 +105,7 @@ fn negotiate_deflate(
 fn key<'h>(request: &Request<'h>) -> Result<&'h str, Refusal> {
     let malformed = Refusal::Malformed("there must be one Sec-WebSocket-Key field of 16 bytes");
     let key = request.header("Sec-WebSocket-Key").ok_or(malformed)?;
-    match STANDARD.decode(key) {
+    match KEY_DECODER.decode(key) {
         Ok(bytes) if bytes.len() == 16 => Ok(key),
         _ => Err(malformed),
     }
@@ -163,10 +170,31 @@ mod tests {
         assert_eq!(status("Upgrade: websocket", "Upgrade: websockets"), 426);
     }
 
+    /// Section 4.2.1 asks for what decodes to 16 bytes, and no more than that.
+    #[test]
+    fn a_key_may_have_bits_to_spare() {
+        let with = |key: &str| status("dGhlIHNhbXBsZSBub25jZQ==", key);
+        // The example of section 4.1.
+        assert_eq!(with("AQIDBAUGBwgJCgsMDQ4PEC=="), 101);
+        for last in ["A", "Q", "g", "w", "z", "/", "+", "9"] {
+            assert_eq!(with(&format!("abcdefghijklmnopqrstu{last}==")), 101, "{last}");
+        }
+        for wrong in [
+            "abcdefghijklmnopqrstu==",
+            "abcdefghijklmnopqrstuvw=",
+            "abcdefghijklmnopqrstuv",
+            "=",
+            "-",
+        ] {
+            assert_eq!(with(wrong), 400, "{wrong}");
+        }
+        assert_eq!(accept_key("AQIDBAUGBwgJCgsMDQ4PEC=="), "OfS0wDaT5NoxF2gqm7Zj2YtetzM=");
+    }
+
     #[test]
     fn a_request_that_does_not_conform_gets_its_status() {
         assert_eq!(status("GET", "POST"), 405);
-        assert_eq!(status("HTTP/1.1", "HTTP/1.0"), 505);
+        assert_eq!(status("HTTP/1.1", "HTTP/1.0"), 426);
         assert_eq!(status("HTTP/1.1", "HTTP/2.0"), 505);
         assert_eq!(status("Host: server.example.com\r\n", ""), 400);
         assert_eq!(status("Host:", "Host: a\r\nHost:"), 400);
@@ -178,7 +206,7 @@ mod tests {
         assert_eq!(status("dGhlIHNhbXBsZSBub25jZQ==", "dGhlIHNhbXBsZSBub25j"), 400);
         assert_eq!(status("dGhlIHNhbXBsZSBub25jZQ==", "dGhlIHNhbXBsZSBub25jZQ"), 400);
         assert_eq!(status("Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n", ""), 400);
-        assert_eq!(status("Host: ", &"A: b\r\n".repeat(20)), 431);
+        assert_eq!(status("Host: ", &("A: b\r\n".repeat(20) + "Host: ")), 431);
         assert_eq!(status("Host", "Ho st"), 400);
         assert_eq!(status("Host: server", "Host: a b, server"), 400);
         assert_eq!(status("Host: server", "Host: user@server"), 400);

@@ -4,10 +4,11 @@
 /// grows with the bytes that arrive, up to these.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
-    /// The longest request head, in bytes. 8 KiB is what most web servers take, and holds every
-    /// browser's cookies.
+    /// The longest request head, in bytes. 16 KiB hold a request line of 8,000 bytes, the least that
+    /// RFC 9112, section 3, recommends to take, and every browser's cookies beside it.
     pub max_head_bytes: usize,
-    /// The most header fields of a request. Browsers send about 15, proxies add a few.
+    /// The most header fields of a request. Browsers send about 15, proxies add a few, and 100 is
+    /// what most web servers take.
     pub max_headers: usize,
     /// The longest message, in bytes of its payload, however it is fragmented. 16 MiB is the
     /// longest that the Autobahn suite sends.
@@ -20,8 +21,8 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            max_head_bytes: 8 << 10,
-            max_headers: 64,
+            max_head_bytes: 16 << 10,
+            max_headers: 100,
             max_message_bytes: 16 << 20,
             max_fragments: 100_000,
         }

@@ -16,7 +16,7 @@
 //! let (mut input, mut out) = (&mut bytes[..], Vec::new());
 //!
 //! let Ok(Some(Received::Head(head))) = connection.receive(&mut input, &mut scratch) else { panic!() };
-//! let terms = Terms::negotiate(&Request::parse(&head, 64)?, &[], None)?;
+//! let terms = Terms::negotiate(&Request::parse(&head, 100)?, &[], None)?;
 //! connection.accept(&terms, &mut out);
 //! assert!(out.starts_with(b"HTTP/1.1 101 "));
 //!
@@ -35,6 +35,7 @@ mod deflate;
 mod extension;
 mod forwarded;
 mod handshake;
+mod head;
 mod host;
 mod limits;
 mod message;

@@ -1,8 +1,11 @@
 //! A request, parsed (RFC 9112).
 
+use super::head;
 use super::target::Target;
 use super::uri::{is_authority, normal_path};
 use super::violation::Refusal;
+
+const MALFORMED_LINE: Refusal = Refusal::Malformed("the request line is malformed");
 
 /// A request, parsed; borrowed from the bytes of its head.
 #[derive(Debug)]
@@ -10,6 +13,7 @@ pub struct Request<'h> {
     method: &'h str,
     target: &'h str,
     form: Target<'h>,
+    is_http_1_0: bool,
     headers: Vec<httparse::Header<'h>>,
 }
 
@@ -17,23 +21,19 @@ impl<'h> Request<'h> {
     /// Parses a whole head, up to and including its empty line.
     ///
     /// # Errors
-    /// Another version than HTTP/1.1, more than `max_headers` fields, not exactly one Host, or
-    /// anything else that is not HTTP.
+    /// Another major version than that of HTTP/1.1, more than `max_headers` fields, not exactly one
+    /// Host where one is needed, or anything else that is not HTTP.
     pub fn parse(head: &'h [u8], max_headers: usize) -> Result<Self, Refusal> {
-        let mut headers = vec![httparse::EMPTY_HEADER; max_headers.min(head.len())];
-        let mut parsed = httparse::Request::new(&mut headers);
-        let status = parsed.parse(head).map_err(refusal)?;
-        let (Some(method), Some(target), Some(1), true) =
-            (parsed.method, parsed.path, parsed.version, status.is_complete())
-        else {
-            let version = parsed.version.is_some_and(|version| version != 1);
-            let malformed = Refusal::Malformed("the request's head is cut short");
-            return Err(if version { Refusal::HttpVersion } else { malformed });
-        };
-        let count = parsed.headers.len();
-        headers.truncate(count);
+        head::check(head)?;
+        let (line, fields) = split_line(head);
+        let line = std::str::from_utf8(line).map_err(|_| MALFORMED_LINE)?;
+        // The line has these three words, since it was checked.
+        let mut words = line.splitn(3, ' ');
+        let mut word = || words.next().ok_or(MALFORMED_LINE);
+        let (method, target, version) = (word()?, word()?, word()?);
         let form = Target::parse(method, target)?;
-        let request = Self { method, target, form, headers };
+        let headers = parse_fields(fields, max_headers)?;
+        let request = Self { method, target, form, is_http_1_0: version == "HTTP/1.0", headers };
         request.check_host()?;
         Ok(request)
     }
@@ -105,9 +105,20 @@ impl<'h> Request<'h> {
         self.list(name).any(|item| item.eq_ignore_ascii_case(token))
     }
 
-    /// Whether the request asks for a WebSocket.
+    /// Whether the request asks for a WebSocket. RFC 9110, section 7.8: "A server MUST ignore an
+    /// Upgrade header field that is received in an HTTP/1.0 request."
     pub fn asks_for_upgrade(&self) -> bool {
-        self.lists_token("Upgrade", "websocket")
+        self.lists_token("Upgrade", "websocket") && !self.is_http_1_0
+    }
+
+    /// What to say to a request that does not ask for a WebSocket where there is nothing else. Some
+    /// proxies turn a request for one into HTTP/1.0, and should be told.
+    pub fn missing_upgrade(&self) -> Refusal {
+        if self.is_http_1_0 && self.lists_token("Upgrade", "websocket") {
+            Refusal::UpgradeInHttp10
+        } else {
+            Refusal::NoUpgrade
+        }
     }
 
     /// RFC 9112, section 3.2: "A server MUST respond with a 400 (Bad Request) status code to any
@@ -118,6 +129,7 @@ impl<'h> Request<'h> {
         match (hosts.next(), hosts.next()) {
             (Some(host), None) if is_host_field(host) => Ok(()),
             (Some(_), None) => Err(Refusal::Malformed("the Host field is malformed")),
+            (None, _) if self.is_http_1_0 => Ok(()),
             (None, _) => Err(Refusal::Malformed("the Host field is missing")),
             (Some(_), Some(_)) => Err(Refusal::Malformed("there is more than one Host field")),
         }
@@ -140,13 +152,21 @@ fn is_host_field(value: &[u8]) -> bool {
     value.is_empty() || std::str::from_utf8(value).is_ok_and(is_authority)
 }
 
-fn refusal(error: httparse::Error) -> Refusal {
-    match error {
-        httparse::Error::TooManyHeaders => Refusal::TooManyHeaders,
-        httparse::Error::Version => Refusal::HttpVersion,
-        httparse::Error::HeaderName => Refusal::Malformed("a header field's name is malformed"),
-        httparse::Error::HeaderValue => Refusal::Malformed("a header field's value is malformed"),
-        _ => Refusal::Malformed("the request line is malformed"),
+/// The first line that is not empty, without its end, and what follows it.
+fn split_line(head: &[u8]) -> (&[u8], &[u8]) {
+    let begin = head.iter().position(|byte| !b"\r\n".contains(byte)).unwrap_or_default();
+    let end =
+        head[begin..].iter().position(|byte| *byte == b'\n').map_or(head.len(), |end| begin + end);
+    let line = &head[begin..end];
+    (line.strip_suffix(b"\r").unwrap_or(line), head.get(end + 1..).unwrap_or_default())
+}
+
+fn parse_fields(fields: &[u8], max_headers: usize) -> Result<Vec<httparse::Header<'_>>, Refusal> {
+    let mut headers = vec![httparse::EMPTY_HEADER; max_headers.min(fields.len())];
+    match httparse::parse_headers(fields, &mut headers) {
+        Ok(httparse::Status::Complete((_, parsed))) => Ok(parsed.to_vec()),
+        Err(httparse::Error::TooManyHeaders) => Err(Refusal::TooManyHeaders),
+        _ => Err(Refusal::Malformed("the header fields are malformed")),
     }
 }
 

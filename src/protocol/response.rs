@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::violation::Refusal;
+use super::violation::{ALLOWED_METHODS, Refusal};
 
 /// A whole HTTP/1.1 answer, after which the connection closes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,6 +25,11 @@ impl Response {
         Self::new(status)
             .header("Content-Type", "text/plain; charset=utf-8")
             .body(body.into_bytes())
+    }
+
+    /// The answer to OPTIONS: the methods that are served (RFC 9110, section 9.3.7).
+    pub fn options() -> Self {
+        Self::new(204).header("Allow", ALLOWED_METHODS)
     }
 
     /// The answer that a refused request gets, with the reason as its body.
@@ -136,8 +141,8 @@ mod tests {
     #[test]
     fn no_content_has_no_length() {
         assert_eq!(
-            encoded(&Response::new(204), false),
-            "HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n"
+            encoded(&Response::options(), false),
+            "HTTP/1.1 204 No Content\r\nAllow: GET, HEAD, OPTIONS\r\nConnection: close\r\n\r\n"
         );
     }
 

@@ -83,6 +83,9 @@ impl fmt::Display for Violation {
 
 impl std::error::Error for Violation {}
 
+/// The methods that are served, as a field names them (RFC 9110, section 10.2.1).
+pub(crate) const ALLOWED_METHODS: &str = "GET, HEAD, OPTIONS";
+
 /// Why a request is not upgraded.
 ///
 /// Its [`Display`](fmt::Display) text is the body of the answer.
@@ -96,12 +99,16 @@ pub enum Refusal {
     HeadTooLong,
     /// The head has more fields than the configured limit (RFC 6585, section 5).
     TooManyHeaders,
-    /// The version is not HTTP/1.1 (RFC 6455, section 4.2.1).
+    /// TLS came to a port that speaks plain HTTP.
+    Tls,
+    /// The major version is not that of HTTP/1.1 (RFC 9110, section 15.6.6).
     HttpVersion,
-    /// The method is not GET (RFC 6455, section 4.2.1).
+    /// The method is not served, or not the one of an upgrade (RFC 6455, section 4.2.1).
     Method,
     /// The request does not ask for an upgrade to WebSocket.
     NoUpgrade,
+    /// The request asks for an upgrade in HTTP/1.0, which has none (RFC 9110, section 7.8).
+    UpgradeInHttp10,
     /// The page that asks is of another origin than may (RFC 6455, section 10.2).
     Origin,
     /// The request is for a host that this server is not (RFC 9110, section 15.5.20).
@@ -126,13 +133,13 @@ impl Refusal {
     /// The HTTP status of the answer.
     pub fn status(self) -> u16 {
         match self {
-            Self::Malformed(_) => 400,
+            Self::Malformed(_) | Self::Tls => 400,
             Self::Origin => 403,
             Self::Method => 405,
             Self::Timeout => 408,
             Self::TargetTooLong | Self::RoomNameTooLong => 414,
             Self::Misdirected => 421,
-            Self::NoUpgrade | Self::WebSocketVersion => 426,
+            Self::NoUpgrade | Self::UpgradeInHttp10 | Self::WebSocketVersion => 426,
             Self::TooManyFromAddress => 429,
             Self::HeadTooLong | Self::TooManyHeaders => 431,
             Self::Full | Self::TooManyRooms | Self::Stopping => 503,
@@ -143,8 +150,8 @@ impl Refusal {
     /// The fields, name and value, that the status wants beside it.
     pub fn headers(self) -> &'static [(&'static str, &'static str)] {
         match self {
-            Self::Method => &[("Allow", "GET, HEAD")],
-            Self::NoUpgrade => &[("Upgrade", "websocket")],
+            Self::Method => &[("Allow", ALLOWED_METHODS)],
+            Self::NoUpgrade | Self::UpgradeInHttp10 => &[("Upgrade", "websocket")],
             Self::WebSocketVersion => &[("Sec-WebSocket-Version", "13"), ("Upgrade", "websocket")],
             Self::TooManyFromAddress | Self::Full | Self::TooManyRooms | Self::Stopping => {
                 &[("Retry-After", "5")]
@@ -161,9 +168,13 @@ impl fmt::Display for Refusal {
             Self::TargetTooLong => "the request line is longer than the limit",
             Self::HeadTooLong => "the request's head is longer than the limit",
             Self::TooManyHeaders => "the request has more header fields than the limit",
-            Self::HttpVersion => "only HTTP/1.1 is spoken here",
-            Self::Method => "the method must be GET",
+            Self::Tls => "a TLS client hello came to a port that speaks plain HTTP",
+            Self::HttpVersion => "only HTTP/1.1 and HTTP/1.0 are spoken here",
+            Self::Method => "the method is none of GET, HEAD and OPTIONS; an upgrade needs GET",
             Self::NoUpgrade => "this is a WebSocket room: connect with a WebSocket client",
+            Self::UpgradeInHttp10 => {
+                "an upgrade to WebSocket needs HTTP/1.1; this came as HTTP/1.0"
+            }
             Self::Origin => "pages of this origin may not connect here",
             Self::Misdirected => "this server does not serve the host that was asked for",
             Self::WebSocketVersion => "only WebSocket version 13 is spoken here",

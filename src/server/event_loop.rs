@@ -242,7 +242,11 @@ impl EventLoop {
         for key in self.hub.deadlines.due(self.hub.horizon) {
             let client = &self.hub.clients[key];
             let (id, connection) = (client.id, &client.connection);
-            if connection.is_handshaking() {
+            if connection.is_untouched() {
+                // Browsers connect in advance, and may find nothing to ask.
+                debug!("{id} asked nothing");
+                self.hub.lose(id);
+            } else if connection.is_handshaking() {
                 refuse(&mut self.hub, id, Refusal::Timeout, false);
             } else if connection.is_open() {
                 self.hub.check_life(id);

@@ -18,15 +18,22 @@ use crate::protocol::{Refusal, Request, Response, Terms};
 /// Answers a request whose head has arrived whole.
 #[cold]
 pub(super) fn handshake(hub: &mut Hub, id: ClientId, head: &[u8], app: &mut App<'_>) {
-    match Request::parse(head, hub.config.limits.max_headers) {
-        Err(refusal) => refuse(hub, id, refusal, false),
-        Ok(request) => match check_host(hub, id, &request) {
-            Err(refusal) => refuse(hub, id, refusal, request.method() == "HEAD"),
-            Ok(()) if request.asks_for_upgrade() && request.method() != "HEAD" => {
-                upgrade(hub, id, &request, app);
-            }
-            Ok(()) => answer(hub, id, &request, app),
-        },
+    let request = match Request::parse(head, hub.config.limits.max_headers) {
+        Ok(request) => request,
+        Err(refusal) => return refuse(hub, id, refusal, false),
+    };
+    if let Err(refusal) = check_host(hub, id, &request) {
+        return refuse(hub, id, refusal, request.method() == "HEAD");
+    }
+    match request.method() {
+        // Load balancers ask with it whether the server is up.
+        "OPTIONS" if hub.is_stopping() => {
+            respond(hub, id, &Response::refusal(Refusal::Stopping), false);
+        }
+        "OPTIONS" => respond(hub, id, &Response::options(), false),
+        "GET" if request.asks_for_upgrade() => upgrade(hub, id, &request, app),
+        "GET" | "HEAD" => answer(hub, id, &request, app),
+        _ => refuse(hub, id, Refusal::Method, false),
     }
 }
 
@@ -94,15 +101,12 @@ fn negotiate(hub: &mut Hub, id: ClientId, request: &Request<'_>) -> Result<Terms
 
 /// Answers a request that does not ask for an upgrade.
 fn answer(hub: &mut Hub, id: ClientId, request: &Request<'_>, app: &mut App<'_>) {
-    if !matches!(request.method(), "GET" | "HEAD") {
-        return refuse(hub, id, Refusal::Method, false);
-    }
     let mut answer = None;
     app(hub, id, Event::Request(Exchange { request, answer: &mut answer }));
     let head_only = request.method() == "HEAD";
     match answer {
         Some(answer) => respond(hub, id, &answer, head_only),
-        None => refuse(hub, id, Refusal::NoUpgrade, head_only),
+        None => refuse(hub, id, request.missing_upgrade(), head_only),
     }
 }
 

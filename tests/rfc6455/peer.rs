@@ -140,7 +140,7 @@ impl Server {
     }
 
     fn answer(&mut self, head: &[u8]) {
-        let request = Request::parse(head, 64);
+        let request = Request::parse(head, Limits::default().max_headers);
         let terms =
             request.and_then(|request| Terms::negotiate(&request, &[], self.deflate.as_ref()));
         match terms {

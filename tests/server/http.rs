@@ -27,12 +27,17 @@ fn each_kind_of_wrong_request_has_its_status() {
     assert_status(&server, "GET / HTTP/1.1\r\n\r\n", "400");
     assert_status(&server, "POST / HTTP/1.1\r\nHost: a\r\n\r\n", "405");
     assert_status(&server, "GET / HTTP/1.1\r\nHost: a\r\n\r\n", "426");
-    assert_status(&server, "GET / HTTP/1.0\r\nHost: a\r\n\r\n", "505");
+    assert_status(&server, "GET / HTTP/1.0\r\nHost: a\r\n\r\n", "426");
+    assert_status(&server, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "505");
+    assert_status(&server, "GET /a b HTTP/1.1\r\nHost: a\r\n\r\n", "400");
+    assert_status(&server, "GET / HTTP/1.1\r\nHost: a:b:c\r\n\r\n", "400");
+    assert_status(&server, "GET * HTTP/1.1\r\nHost: a\r\n\r\n", "400");
+    assert_status(&server, "CONNECT a:80 HTTP/1.1\r\nHost: a\r\n\r\n", "405");
     assert_status(&server, &request("/").replace("13", "12"), "426");
     assert_status(&server, &request("/").replace("Key: ", "Key: x"), "400");
     let many = "A: b\r\n".repeat(100);
     assert_status(&server, &format!("GET / HTTP/1.1\r\nHost: a\r\n{many}\r\n"), "431");
-    let long = "a".repeat(10_000);
+    let long = "a".repeat(20_000);
     assert_status(&server, &format!("GET /{long} HTTP/1.1\r\n"), "414");
     assert_status(&server, &format!("GET / HTTP/1.1\r\nCookie: {long}\r\n"), "431");
 }
@@ -60,6 +65,73 @@ fn the_host_in_an_absolute_form_counts_instead_of_the_host_field() {
     }
     assert_eq!(status("ftp://a/lobby", "a", "http://a"), "400");
     assert_eq!(status("ws:///lobby", "a", "http://a"), "400");
+}
+
+/// RFC 9112, section 3, recommends to take request lines of 8,000 bytes. The rest is what a browser
+/// sends, with a site's cookies.
+#[test]
+fn a_long_request_line_has_room_beside_a_browsers_fields() {
+    let server = Running::start(config(), chat);
+    let target = format!("/?token={}", "a".repeat(8_000 - "GET /?token= HTTP/1.1".len()));
+    let cookies = format!("Cookie: {}\r\n", "c".repeat(4_000));
+    let fields = cookies + &"X-From-A-Proxy: yes\r\n".repeat(90);
+    let mut stream = server.stream();
+    let request = request(&target).replace("\r\n\r\n", &format!("\r\n{fields}\r\n"));
+    stream.write_all(request.as_bytes()).unwrap();
+    assert!(read_head(&mut stream).starts_with("HTTP/1.1 101 "));
+}
+
+/// HTTP/1.0 has no upgrade (RFC 9110, section 7.8), and asks for no Host.
+#[test]
+fn requests_of_any_http_1_are_served() {
+    let server = Running::start(config(), |_, _, event| {
+        if let Event::Request(exchange) = event
+            && exchange.request().path() == "/page"
+        {
+            exchange.respond(Response::text(200, "the page"));
+        }
+    });
+    for (head, status) in [
+        ("GET /page HTTP/1.0\r\n\r\n", "200"),
+        ("GET /page HTTP/1.0\r\nHost: a\r\nConnection: keep-alive\r\n\r\n", "200"),
+        ("GET http://a/page HTTP/1.0\r\n\r\n", "200"),
+        ("GET /page HTTP/1.2\r\nHost: a\r\n\r\n", "200"),
+        ("GET /page HTTP/1.9\r\n\r\n", "400"),
+        ("GET /page HTTP/1.0\r\nHost: a:b:c\r\n\r\n", "400"),
+        ("GET /page HTTP/1.0\r\nHost: a\r\nHost: a\r\n\r\n", "400"),
+        ("GET /page HTTP/2.0\r\nHost: a\r\n\r\n", "505"),
+        ("POST /page HTTP/1.0\r\n\r\n", "405"),
+    ] {
+        assert_status(&server, head, status);
+    }
+    let upgrade = request("/page").replace("HTTP/1.1", "HTTP/1.0");
+    assert!(answer(&server, &upgrade).ends_with("\r\n\r\nthe page\n"));
+    let told = answer(&server, &upgrade.replace("/page", "/lobby"));
+    assert!(told.starts_with("HTTP/1.1 426 ") && told.contains("needs HTTP/1.1"), "{told}");
+    let told = answer(&server, &request("/lobby").replace("GET", "HEAD"));
+    assert!(told.starts_with("HTTP/1.1 426 ") && told.ends_with("\r\n\r\n"), "{told}");
+    let later = request("/lobby").replace("HTTP/1.1", "HTTP/1.2");
+    let mut stream = server.stream();
+    stream.write_all(later.as_bytes()).unwrap();
+    assert!(read_head(&mut stream).starts_with("HTTP/1.1 101 "));
+}
+
+/// It is what HAProxy checks with, as it comes.
+#[test]
+fn options_tells_what_is_served() {
+    let server = Running::start(config(), chat);
+    let allow = "HTTP/1.1 204 No Content\r\nAllow: GET, HEAD, OPTIONS\r\n";
+    for head in [
+        "OPTIONS / HTTP/1.0\r\n\r\n",
+        "OPTIONS * HTTP/1.1\r\nHost:\r\n\r\n",
+        "OPTIONS http://a HTTP/1.1\r\nHost: a\r\n\r\n",
+        &request("/lobby").replace("GET", "OPTIONS"),
+    ] {
+        let answer = answer(&server, head);
+        assert!(answer.starts_with(allow) && answer.ends_with("\r\n\r\n"), "{head}: {answer}");
+    }
+    let not = answer(&server, "DELETE / HTTP/1.1\r\nHost: a\r\n\r\n");
+    assert!(not.contains("\r\nAllow: GET, HEAD, OPTIONS\r\n"), "{not}");
 }
 
 #[test]
