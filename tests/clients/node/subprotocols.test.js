@@ -3,10 +3,13 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { test } from 'node:test';
+import { WebSocket } from 'undici';
 import { Client } from './client.js';
 import { within } from './deadline.js';
 import { Townhall } from './townhall.js';
 
+/** What a line in the log says of a subprotocol that was refused. */
+const TRACE = /unknown.*--subprotocol/;
 const KNOWN = ['--subprotocol', 'chat', '--subprotocol', 'superchat'];
 
 test('the client\'s order decides', async (t) => {
@@ -34,12 +37,21 @@ test('a client that asks for none gets none', async (t) => {
 
 for (const [name, options] of [['none that fits', KNOWN], ['none at all', []]]) {
   test(`the server accepts without a subprotocol when it knows ${name}`, async (t) => {
-    const { url } = await Townhall.start(t, ...options);
-    const client = new Client(t, url, { protocols: ['unknown'] });
+    const server = await Townhall.start(t, ...options);
+    const client = new Client(t, server.url, { protocols: ['unknown'] });
     const [response] = await within(once(client.socket, 'upgrade'), 'answer with status 101');
     assert.equal(response.headers['sec-websocket-protocol'], undefined);
     // `ws` insists on getting a subprotocol, so that it is the client that gives up.
     await client.closing();
     assert.equal(client.error.message, 'Server sent no subprotocol');
+    await server.logged(TRACE);
   });
 }
+
+test('undici gives up without a subprotocol too, and the log says what was missing', async (t) => {
+  const server = await Townhall.start(t);
+  const socket = new WebSocket(server.url, ['unknown']);
+  const { code } = await within(new Promise((done) => { socket.onclose = done; }), 'end');
+  assert.equal(code, 1006);
+  await server.logged(TRACE);
+});

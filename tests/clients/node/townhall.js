@@ -2,6 +2,7 @@
 // binary, or the example `whisper`, which sends direct messages.
 
 import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { resolve } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
@@ -66,6 +67,18 @@ export class Townhall {
       new Promise((done) => lines.once('line', done)),
       this.ended.then(() => undefined),
     ]);
+  }
+
+  /** Wait for a line in the log that matches, and return the match. */
+  async logged(expression) {
+    const match = async () => {
+      for (;;) {
+        const found = expression.exec(this.#log);
+        if (found) return found;
+        await once(this.#child.stderr, 'data');
+      }
+    };
+    return within(match(), `${expression} in the log`);
   }
 
   /** End the server as a service manager would, and insist that it obeys. */

@@ -1,0 +1,59 @@
+// What Firefox reports of a connection.
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { Townhall } from '../node/townhall.js';
+import { Firefox } from './firefox.js';
+
+/** In the page: say these messages one after the other, and give what was heard and the end. */
+const converse = (messages) => new Promise((done) => {
+  const socket = new WebSocket(`ws://${location.host}/room`);
+  const heard = [];
+  const say = () => {
+    if (heard.length < messages.length) socket.send(messages[heard.length]);
+    else socket.close(4001, 'off to lunch');
+  };
+  socket.onopen = say;
+  socket.onmessage = ({ data }) => {
+    heard.push(data);
+    say();
+  };
+  socket.onclose = ({ code, reason, wasClean }) => {
+    done({ heard, code, reason, wasClean, extensions: socket.extensions });
+  };
+});
+
+/** In the page: say one message of so many characters, and give the end. */
+const sayTooMuch = (size) => new Promise((done) => {
+  const socket = new WebSocket(`ws://${location.host}/room`);
+  socket.onopen = () => socket.send('x'.repeat(size));
+  socket.onclose = ({ code, wasClean }) => done({ code, wasClean });
+});
+
+test('Firefox', async (t) => {
+  const firefox = await Firefox.start(t);
+  const visit = async (test, ...options) => {
+    const server = await Townhall.start(test, ...options);
+    await firefox.open(server.url.replace('ws:', 'http:'));
+    return server;
+  };
+
+  for (const mode of ['echo', 'broadcast']) {
+    await t.test(`${mode}: compressed messages, and a clean close`, async (test) => {
+      await visit(test, '--mode', mode);
+      const messages = ['hello '.repeat(500), 'hello '.repeat(500), 'grüß dich, 世界 😀', '', 'hello'];
+      const { heard, extensions, ...closed } = await firefox.run(converse, messages);
+      assert.deepEqual(heard, messages);
+      assert.match(extensions, /permessage-deflate/);
+      assert.deepEqual(closed, { code: 4001, reason: 'off to lunch', wasClean: true });
+    });
+  }
+
+  for (const size of [1025, 5_000_000]) {
+    await t.test(`a message of ${size} bytes that is too long ends in a clean close`, async (test) => {
+      await visit(test, '--max-message-bytes', '1024', '--deflate', 'off');
+      const closed = await firefox.run(sayTooMuch, size);
+      assert.deepEqual(closed, { code: 1009, wasClean: true });
+    });
+  }
+});

@@ -1,0 +1,65 @@
+// nginx as people have it who set as little as they can.
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { Client } from '../node/client.js';
+import { Townhall } from '../node/townhall.js';
+import { Proxy } from './proxy.js';
+import { get } from './web.js';
+
+const UPGRADE = `
+  proxy_http_version 1.1;
+  proxy_set_header Upgrade $http_upgrade;
+  proxy_set_header Connection "upgrade";`;
+
+/** Start nginx before a server, with these lines beside `proxy_pass`. */
+function before(t, server, lines) {
+  const { host } = new URL(server.url);
+  return Proxy.start(t, 'nginx', `location / { proxy_pass http://${host}; ${lines} }`);
+}
+
+/** Let the server's own page say something through nginx. */
+async function talk(t, proxy) {
+  const client = await Client.join(t, `${proxy.url}/room`, { origin: proxy.origin });
+  client.send('hello');
+  assert.equal(await client.hear(), 'hello');
+}
+
+test('nginx as it comes asks with HTTP/1.0, and is served', async (t) => {
+  const proxy = await before(t, await Townhall.start(t), '');
+  assert.match((await get(proxy, '/')).body, /<title>townhall<\/title>/);
+  assert.deepEqual((await get(proxy, '/health')).status, 200);
+});
+
+test('nginx with $host, which leaves out the port of the page\'s origin', async (t) => {
+  const lines = `${UPGRADE}
+    proxy_set_header Host $host;
+    proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;`;
+  const proxy = await before(t, await Townhall.start(t), lines);
+  await talk(t, proxy);
+  const stranger = { origin: 'http://other.example.com' };
+  const refused = Client.join(t, `${proxy.url}/room`, stranger);
+  await assert.rejects(refused, { message: 'Unexpected server response: 403' });
+});
+
+test('nginx without Host, but with X-Forwarded-Host', async (t) => {
+  const lines = `${UPGRADE} proxy_set_header X-Forwarded-Host $http_host;`;
+  await talk(t, await before(t, await Townhall.start(t), lines));
+});
+
+test('nginx without any of these: programs get through, and the log has the flag for pages',
+  async (t) => {
+    const server = await Townhall.start(t);
+    const proxy = await before(t, server, UPGRADE);
+    const program = await Client.join(t, `${proxy.url}/room`);
+    program.send('hello');
+    assert.equal(await program.hear(), 'hello');
+    await assert.rejects(talk(t, proxy), { message: 'Unexpected server response: 403' });
+    const [flag, origin] = (await server.logged(/--origin (\S*\w)/)).slice(0, 2);
+    assert.equal(flag, `--origin ${proxy.origin}`);
+    const open = await Townhall.start(t, '--origin', origin);
+    const other = await before(t, open, UPGRADE);
+    const page = await Client.join(t, `${other.url}/room`, { origin });
+    page.send('hello');
+    assert.equal(await page.hear(), 'hello');
+  });
