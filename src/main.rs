@@ -2,10 +2,10 @@
 
 mod flags;
 mod logger;
+mod output;
 mod page;
 
 use std::error::Error;
-use std::io::{Write, stdout};
 use std::process::ExitCode;
 
 use flags::{Flags, Mode};
@@ -15,10 +15,14 @@ use townhall::{ClientId, Event, Exchange, Hub, Message, Response, Server};
 
 fn main() -> ExitCode {
     let flags = Flags::read().unwrap_or_else(|error| error.exit());
+    output::report_panics();
     match run(&flags) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(()) => {
+            logger::flush();
+            ExitCode::SUCCESS
+        }
         Err(error) => {
-            eprintln!("townhall: {error}");
+            output::say_last(error);
             ExitCode::FAILURE
         }
     }
@@ -29,9 +33,7 @@ fn run(flags: &Flags) -> Result<(), Box<dyn Error>> {
     let mut server = Server::bind(flags.config())?;
     raise_descriptor_limit(flags.config().max_connections);
     server.listen_to_signals()?;
-    for address in server.addresses() {
-        writeln!(stdout(), "townhall is listening on http://{address}/")?;
-    }
+    output::announce(server.addresses().to_vec())?;
     let page = Page::new();
     server.run(|hub, client, event| match event {
         Event::Request(exchange) => answer(&page, hub, exchange),

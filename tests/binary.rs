@@ -213,16 +213,6 @@ fn a_flag_can_be_an_environment_variable() {
 }
 
 #[test]
-fn a_log_that_cannot_be_written_stops_nothing() {
-    let mut command = townhall(&["--listen", "127.0.0.1:0", "--log-level", "debug"]);
-    command.stderr(std::fs::File::create("/dev/full").unwrap());
-    let (_program, address) = Program::start_with(command);
-    let mut client = connect(&address, "/");
-    say(&mut client, "hello");
-    assert_eq!(hear(&mut client), "hello");
-}
-
-#[test]
 fn compression_is_agreed_on_unless_it_is_off() {
     let offer = |address: &str| {
         let mut stream = TcpStream::connect(address).unwrap();
@@ -257,9 +247,12 @@ fn the_limit_of_file_descriptors_is_raised_as_far_as_it_goes() {
         program.wait().1
     };
     let raised = log("ulimit -Sn 20; ulimit -Hn 100");
-    assert!(raised.contains("INFO  up to 100 file descriptors"), "{raised}");
+    assert!(raised.contains("INFO  [townhall] up to 100 file descriptors"), "{raised}");
     let low = log("ulimit -Sn 20; ulimit -Hn 40");
-    assert!(low.contains("WARN  40 file descriptors are too few for 50 connections"), "{low}");
+    assert!(
+        low.contains("WARN  [townhall] 40 file descriptors are too few for 50 connections"),
+        "{low}"
+    );
 }
 
 #[test]
@@ -404,6 +397,15 @@ fn the_largest_numbers_break_nothing() {
     program.signal("TERM");
     while client.read().is_ok() {}
     assert_eq!(program.wait().0, Some(0));
+}
+
+#[test]
+fn a_line_of_the_log_begins_with_its_time_in_utc_as_iso_8601() {
+    let (mut program, _) = Program::start(&[]);
+    program.signal("TERM");
+    let (_, log) = program.wait();
+    let shape = log[..log.find(' ').unwrap()].replace(|c: char| c.is_ascii_digit(), "0");
+    assert_eq!(shape, "0000-00-00T00:00:00.000Z", "{log}");
 }
 
 #[test]

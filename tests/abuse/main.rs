@@ -10,6 +10,7 @@ mod freezes;
 mod heads;
 mod neighbours;
 mod origins;
+mod outputs;
 mod peer;
 mod process;
 mod signals;

@@ -169,7 +169,7 @@ fn cpu(stat: &[String]) -> Duration {
     Duration::from_millis(10 * ticks)
 }
 
-/// Reads lines as they come: a log that nobody reads would stop the program.
+/// Reads lines as they come: the program leaves out those that nobody reads.
 fn read_lines(source: impl std::io::Read + Send + 'static) -> Receiver<String> {
     let (sender, lines) = channel();
     thread::spawn(move || {

@@ -1,0 +1,208 @@
+//! Outputs that take nothing: a stuck log shipper, a full disk, a parent that has gone.
+
+use std::fs::File;
+use std::io::{BufRead, BufReader, PipeReader, Write, pipe};
+use std::net::TcpStream;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicU16, Ordering};
+use std::time::{Duration, Instant};
+
+use crate::peer::{Peer, frame, request_with};
+use crate::support::eventually;
+
+/// What an output of the program is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Output {
+    /// One that takes everything.
+    Sink,
+    /// A pipe that the test reads.
+    Read,
+    /// The file descriptor is closed.
+    Closed,
+    /// A disk that is full.
+    Full,
+    /// A pipe that is full, and that nobody reads.
+    Stuck,
+    /// A pipe whose reader has gone.
+    Abandoned,
+}
+
+impl Output {
+    /// What a program gets for it, and the other end, where that must stay open.
+    fn open(self) -> (Stdio, Option<PipeReader>) {
+        match self {
+            Self::Sink | Self::Closed => (Stdio::null(), None),
+            Self::Full => (File::create("/dev/full").unwrap().into(), None),
+            Self::Read => {
+                let (reader, writer) = pipe().unwrap();
+                (writer.into(), Some(reader))
+            }
+            Self::Stuck => {
+                let (reader, mut writer) = pipe().unwrap();
+                // As much as a pipe holds (pipe(7)).
+                writer.write_all(&[b'\n'; 65_536]).unwrap();
+                (writer.into(), Some(reader))
+            }
+            Self::Abandoned => (pipe().unwrap().1.into(), None),
+        }
+    }
+}
+
+/// A program with such outputs. It is killed when it is dropped.
+struct Program {
+    child: Child,
+    address: String,
+    stderr: Option<PipeReader>,
+    _stdout: Option<PipeReader>,
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        // It fails where the program has ended, which is as well.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Program {
+    /// Starts it on an address that only this call names: all of 127.0.0.0/8 is this machine.
+    fn start(stdout: Output, stderr: Output) -> Self {
+        static PORT: AtomicU16 = AtomicU16::new(10_000);
+        let [_, a, b, c] = std::process::id().to_be_bytes();
+        let port = PORT.fetch_add(1, Ordering::Relaxed);
+        Self::start_at(format!("127.{a}.{b}.{c}:{port}"), stdout, stderr)
+    }
+
+    fn start_at(address: String, stdout: Output, stderr: Output) -> Self {
+        let close = |output, redirection| if output == Output::Closed { redirection } else { "" };
+        let (one, two) = (close(stdout, ">&-"), close(stderr, "2>&-"));
+        let program = env!("CARGO_BIN_EXE_townhall");
+        let script = format!("exec {program} --listen {address} --log-level debug {one} {two}");
+        let ((stdout, _stdout), (into_stderr, stderr)) = (stdout.open(), stderr.open());
+        let mut command = Command::new("sh");
+        command.args(["-c", &script]).stdin(Stdio::null()).stdout(stdout).stderr(into_stderr);
+        Self { child: command.spawn().unwrap(), address, stderr, _stdout }
+    }
+
+    fn wait_until_it_listens(&self) {
+        eventually("it listens", || TcpStream::connect(&self.address).is_ok());
+    }
+
+    /// A request that is refused, and logged.
+    fn ask_in_vain(&self) {
+        let mut peer = Peer::connect(&self.address);
+        peer.send(b"POST / HTTP/1.1\r\nHost: localhost\r\n\r\n");
+        assert_eq!(peer.hear_refusal().0, 405);
+    }
+
+    /// The lines on its standard error.
+    fn log(&mut self) -> impl Iterator<Item = String> + use<> {
+        BufReader::new(self.stderr.take().unwrap()).lines().map(Result::unwrap)
+    }
+
+    fn stop(&mut self) -> ExitStatus {
+        let pid = self.child.id().to_string();
+        assert!(Command::new("kill").arg(&pid).status().unwrap().success());
+        self.wait()
+    }
+
+    fn wait(&mut self) -> ExitStatus {
+        let mut status = None;
+        eventually("it ends", || {
+            status = self.child.try_wait().unwrap();
+            status.is_some()
+        });
+        status.unwrap()
+    }
+}
+
+fn echo(member: &mut Peer, text: &str) {
+    member.send(&frame(0x81, text.as_bytes()));
+    assert_eq!(member.hear_text(), text);
+}
+
+/// A member is heard, and others are served, however much there would be to be logged.
+fn assert_serves(stdout: Output, stderr: Output) {
+    let mut program = Program::start(stdout, stderr);
+    program.wait_until_it_listens();
+    let mut member = Peer::join(&program.address, "/");
+    for round in 0..8 {
+        echo(&mut member, &format!("round {round}"));
+        (0..100).for_each(|_| program.ask_in_vain());
+    }
+    let origin = format!("Origin: {}\r\n", "\u{ff}".repeat(3_500));
+    for _ in 0..4 {
+        let mut page = Peer::connect(&program.address);
+        page.send(request_with("/", &origin).as_bytes());
+        assert_eq!(page.hear_refusal().0, 403);
+    }
+    echo(&mut member, "still there");
+    echo(&mut Peer::join(&program.address, "/new"), "newly there");
+    drop(member);
+    let begin = Instant::now();
+    assert_eq!(program.stop().code(), Some(0), "{stdout:?} {stderr:?}");
+    assert!(begin.elapsed() < Duration::from_secs(10), "{:?}", begin.elapsed());
+}
+
+/// Standard output, standard error, or both are this.
+fn assert_serves_with(output: Output) {
+    assert_serves(output, Output::Sink);
+    assert_serves(Output::Sink, output);
+    assert_serves(output, output);
+}
+
+#[test]
+fn outputs_that_are_closed_stop_nothing() {
+    assert_serves_with(Output::Closed);
+}
+
+#[test]
+fn full_disks_stop_nothing() {
+    assert_serves_with(Output::Full);
+}
+
+#[test]
+fn pipes_that_nobody_reads_stop_nothing() {
+    assert_serves_with(Output::Stuck);
+}
+
+#[test]
+fn pipes_whose_readers_have_gone_stop_nothing() {
+    assert_serves_with(Output::Abandoned);
+}
+
+#[test]
+fn the_log_names_an_address_that_cannot_be_printed() {
+    for (output, reason) in [(Output::Full, "No space left"), (Output::Abandoned, "Broken pipe")] {
+        let mut program = Program::start(output, Output::Read);
+        let address = &program.address;
+        let begin = format!("townhall is listening on http://{address}/, which cannot be printed");
+        let line = program.log().find(|line| line.contains(&begin)).unwrap();
+        assert!(line.contains("WARN") && line.contains(reason), "{line}");
+    }
+}
+
+#[test]
+fn a_start_that_fails_has_its_status_whatever_becomes_of_the_reason() {
+    let first = Program::start(Output::Sink, Output::Sink);
+    first.wait_until_it_listens();
+    for output in [Output::Closed, Output::Full, Output::Stuck, Output::Abandoned] {
+        let mut second = Program::start_at(first.address.clone(), output, output);
+        assert_eq!(second.wait().code(), Some(1), "{output:?}");
+    }
+}
+
+#[test]
+fn when_a_stuck_pipe_is_read_again_the_log_says_how_many_lines_it_lacks() {
+    let mut program = Program::start(Output::Sink, Output::Stuck);
+    program.wait_until_it_listens();
+    (0..3_000).for_each(|_| program.ask_in_vain());
+    let mut lines = program.log();
+    let before = lines.by_ref().take_while(|line| !line.contains(" lines were left out"));
+    let written = before.filter(|line| line.contains("answered with 405")).count();
+    assert!((1_000..3_000).contains(&written), "{written} of 3000");
+    let mut member = Peer::join(&program.address, "/");
+    let mut connected = lines.filter(|line| line.contains("connected from"));
+    assert!(connected.next().unwrap().ends_with(&member.address()));
+    echo(&mut member, "all is well");
+}
