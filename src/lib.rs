@@ -1,5 +1,5 @@
-//! A WebSocket server in which everyone in a room hears everyone: one process, one thread, one
-//! event loop, no `unsafe`.
+//! A WebSocket server in which everyone in a room hears everyone: one process, one event loop
+//! on one thread, no `unsafe`.
 //!
 //! A message goes this way:
 //!

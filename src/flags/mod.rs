@@ -83,7 +83,8 @@ pub struct Flags {
     #[command(flatten)]
     times: TimeFlags,
 
-    /// What to log: connections at debug, refusals and their reasons at info, never what is said
+    /// What to log on standard error: connections at debug, refusals and their reasons at info,
+    /// never what is said. Lines that nobody reads are left out and counted
     #[arg(long, value_name = "LEVEL", env = "TOWNHALL_LOG_LEVEL", default_value_t = LevelFilter::Info)]
     #[arg(value_parser = clap::value_parser!(LevelFilter))]
     pub log_level: LevelFilter,

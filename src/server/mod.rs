@@ -130,6 +130,9 @@ impl Server {
     /// [`Config::drain_code`], and given [`Config::drain_timeout`] to end. Until then, requests are
     /// still answered, so that [`Hub::is_stopping`] can be told; upgrades are refused with 503.
     ///
+    /// It logs through the `log` crate from the calling thread. A logger that waits for its output
+    /// holds up every connection.
+    ///
     /// # Errors
     /// The system's, where waiting for events fails. What happens to a single connection is not
     /// an error, but an [`Event`].
