@@ -41,6 +41,9 @@ def columns_of(row):
         return columns
     if row.name == "deflate":
         columns["on the wire"] = shown("wire_bytes_per_unit", size)
+    if row.name == "neighbour":
+        columns["longest"] = shown("latency.max_us", microseconds)
+        columns["p99 without the flood"] = shown("alone.p99_us", microseconds)
     return {
         **columns,
         **{name: shown(f"latency.{field}", microseconds)
@@ -58,6 +61,7 @@ def cost(name, unit):
     costs = {
         "idle": (f"memory per {unit}", "bytes_per_unit", size),
         "latency": ("p99", "latency.p99_us", microseconds),
+        "neighbour": ("p99", "latency.p99_us", microseconds),
         "instructions": (f"instructions per {unit}", "counted_per_unit", count),
         "system-calls": (f"system calls per {unit}", "counted_per_unit", count),
     }

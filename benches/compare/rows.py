@@ -154,6 +154,20 @@ def latency(share):
     )
 
 
+def neighbour(members, size, messages):
+    """A member of another room waits to hear itself while one room is flooded."""
+    return Row(
+        name="neighbour",
+        title=f"a quiet room beside a flooded one: {members:,} members, {amount(size)}",
+        flags={"members": members, "bytes": size},
+        work=("messages", messages),
+        contestants=("townhall", "bun", "ws"),
+        connections=members + 1,
+        gathers=False,
+        least=40,
+    )
+
+
 def growth(members, rooms, deliveries):
     """One member of each room speaks, and all in it hear: what more members and more rooms cost."""
     each = members // rooms
@@ -272,6 +286,7 @@ ROWS = [
     broadcast(1_000, 1, 1, 100, 600_000),
     broadcast(10_000, 1, 1, 100, 600_000),
     *(latency(share) for share in (0.5, 0.8)),
+    neighbour(450, 64 << 10, 400),
     *(growth(members, 1, 600_000) for members in (10, 100, 1_000, 10_000)),
     *(growth(10_000, rooms, 600_000) for rooms in (100, 10_000)),
     *(deflate(members, size, 4, messages)

@@ -41,6 +41,8 @@ pub enum Load {
     Deflate(Deflate),
     /// Every client hears what it said
     Echo(Echo),
+    /// A member of a quiet room beside a room that is flooded
+    Neighbour(Neighbour),
     /// New connections, each ended as soon as it is open
     Handshakes(Handshakes),
     /// Connections on which nothing happens
@@ -155,6 +157,28 @@ pub struct Echo {
     /// In how many frames a message is said
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1_024), default_value_t = 1)]
     pub fragments: u32,
+}
+
+#[derive(Debug, Args)]
+pub struct Neighbour {
+    /// How many hear the flood
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=15_000))]
+    pub members: u32,
+    /// How many messages of the flood some member may still have to hear
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1_024), default_value_t = 32)]
+    pub in_flight: u32,
+    /// The length of a message of the flood
+    #[arg(long, value_parser = message_bytes, default_value = "65536")]
+    pub bytes: usize,
+    /// The messages of the flood
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub messages: u32,
+    /// Messages that are not measured, before those that are
+    #[arg(long, value_parser = clap::value_parser!(u32).range(..=1_000_000), default_value_t = 0)]
+    pub warm_up: u32,
+    /// How many messages the quiet member says while there is no flood
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=100_000), default_value_t = 500)]
+    pub samples: u32,
 }
 
 #[derive(Debug, Args)]

@@ -30,6 +30,7 @@ impl Latency {
             "p50_us": quantile(0.5),
             "p99_us": quantile(0.99),
             "p99_9_us": quantile(0.999),
+            "max_us": quantile(1.0),
         })
     }
 
@@ -51,6 +52,7 @@ mod tests {
         let report = latency.report();
         assert_eq!(report["p50_us"], 500.0);
         assert_eq!(report["p99_us"], 990.0);
+        assert_eq!(report["max_us"], 1_000.0);
         assert_eq!(report["p99_9_us"], 999.0);
     }
 

@@ -15,6 +15,7 @@ mod idle;
 mod latency;
 mod line;
 mod meter;
+mod neighbour;
 mod process;
 mod reference;
 mod room;
@@ -51,6 +52,7 @@ fn run(flags: &Flags) -> Result<Value, Failure> {
         Load::Broadcast(load) => room::broadcast(&target, load),
         Load::Deflate(load) => chat::deflate(&target, load),
         Load::Echo(load) => echo::echo(&target, load),
+        Load::Neighbour(load) => neighbour::neighbour(&target, load),
         Load::Handshakes(load) => handshakes::handshakes(&target, load),
         Load::Idle(load) => idle::idle(&target, load),
     }

@@ -1,0 +1,236 @@
+//! A member of a quiet room beside a room that is flooded.
+//!
+//! The generator has one thread for both, so it looks at the quiet member after every piece that a
+//! member of the loud room has heard: what it measures is the server's delay, not its own.
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use mio::event::Event;
+use mio::{Events, Poll};
+use serde_json::{Value, json};
+
+use crate::Failure;
+use crate::connect;
+use crate::flags::{Neighbour, Target};
+use crate::latency::Latency;
+use crate::line::{BUFFER, Line};
+use crate::meter::Meter;
+use crate::reference::Reference;
+use crate::speech::Speech;
+
+/// The length of what the quiet member says, in bytes.
+const QUIET_BYTES: usize = 20;
+
+/// How much time passes between two messages of the quiet member.
+const INTERVAL: Duration = Duration::from_millis(2);
+
+/// The room that is flooded. Its first member speaks, and all hear.
+#[derive(Debug)]
+struct Flood<'a> {
+    target: &'a Target,
+    poll: Poll,
+    members: Vec<Member>,
+    reference: Reference,
+    speech: Speech,
+    said: u32,
+    /// How many of its messages every member has heard.
+    heard: u32,
+    in_flight: u32,
+    buffer: Vec<u8>,
+    quiet: Quiet,
+}
+
+/// The only member of the quiet room. It speaks at fixed times, whatever it has heard, so that a
+/// server that stalls delays every message that is due meanwhile.
+#[derive(Debug)]
+struct Quiet {
+    member: Member,
+    reference: Reference,
+    speech: Speech,
+    said: u32,
+    next: Instant,
+    /// When the messages were due that it has not heard yet.
+    waiting: VecDeque<Instant>,
+    latency: Latency,
+    buffer: Vec<u8>,
+}
+
+#[derive(Debug)]
+struct Member {
+    line: Line,
+    /// How many bytes it has heard.
+    position: u64,
+}
+
+/// Measures how long the quiet member waits to hear itself, first alone, then beside the flood.
+pub fn neighbour(target: &Target, load: &Neighbour) -> Result<Value, Failure> {
+    let mut flood = Flood::open(target, load)?;
+    flood.run(load.warm_up)?;
+    let alone = flood.rest(load.samples)?;
+    let meter = Meter::start(&target.process)?;
+    flood.quiet.begin();
+    flood.run(load.messages)?;
+    let deliveries = u64::from(load.messages) * u64::from(load.members);
+    let mut report = meter.stop(&target.process, deliveries)?;
+    report["latency"] = flood.quiet.latency().report();
+    report["alone"] = alone.report();
+    report["load"] = json!({
+        "name": "neighbour", "members": load.members, "in_flight": load.in_flight,
+        "bytes": load.bytes, "messages": load.messages, "samples": load.samples,
+    });
+    Ok(report)
+}
+
+impl<'a> Flood<'a> {
+    fn open(target: &'a Target, load: &Neighbour) -> Result<Self, Failure> {
+        let poll = Poll::new()?;
+        let enter = |index| Member::enter(target, "loud", &poll, index);
+        let members = (0..load.members as usize).map(enter).collect::<Result<Vec<_>, _>>()?;
+        let quiet = Quiet::enter(target, &poll, members.len())?;
+        Ok(Self {
+            target,
+            poll,
+            members,
+            reference: Reference::new(1, load.bytes),
+            speech: Speech::new(target.mask, load.bytes),
+            said: 0,
+            heard: 0,
+            in_flight: load.in_flight,
+            buffer: vec![0; BUFFER],
+            quiet,
+        })
+    }
+
+    /// Lets the quiet member say `samples` messages while the flood rests.
+    fn rest(&mut self, samples: u32) -> Result<Latency, Failure> {
+        self.quiet.begin();
+        let last = self.quiet.said + samples;
+        let mut events = Events::with_capacity(64);
+        while self.quiet.said < last {
+            self.poll(&mut events)?;
+        }
+        self.settle(&mut events)?;
+        Ok(self.quiet.latency())
+    }
+
+    /// Floods the room with `messages` more, until every member has heard them all, and the quiet
+    /// member its own.
+    fn run(&mut self, messages: u32) -> Result<(), Failure> {
+        let quota = self.said + messages;
+        let mut events = Events::with_capacity(self.members.len().clamp(64, 4_096));
+        while self.heard < quota {
+            self.speak(quota.min(self.heard + self.in_flight))?;
+            self.poll(&mut events)?;
+            self.count();
+        }
+        self.settle(&mut events)
+    }
+
+    /// Waits until the quiet member has heard all that it said.
+    fn settle(&mut self, events: &mut Events) -> Result<(), Failure> {
+        while !self.quiet.waiting.is_empty() {
+            self.poll(events)?;
+        }
+        Ok(())
+    }
+
+    /// Counts what every member has heard, and forgets it.
+    fn count(&mut self) {
+        let slowest = self.members.iter().map(|member| member.position).min().unwrap_or(0);
+        self.heard += self.reference.own_heard(0, slowest) as u32;
+        if self.reference.is_long() {
+            self.reference.trim(slowest);
+        }
+    }
+
+    /// Lets the first member say messages up to number `last`.
+    fn speak(&mut self, last: u32) -> Result<(), Failure> {
+        let line = &mut self.members[0].line;
+        for number in self.said..last {
+            self.speech.say(0, number, &mut line.unsent);
+        }
+        self.said = self.said.max(last);
+        line.flush()
+    }
+
+    fn poll(&mut self, events: &mut Events) -> Result<(), Failure> {
+        let timeout = self.target.time_left()?.min(self.quiet.check()?);
+        self.poll.poll(events, Some(timeout))?;
+        events.iter().try_for_each(|event| self.deal_with(event))
+    }
+
+    fn deal_with(&mut self, event: &Event) -> Result<(), Failure> {
+        let Self { members, reference, buffer, quiet, .. } = self;
+        let Some(member) = members.get_mut(event.token().0) else {
+            return quiet.check().map(drop);
+        };
+        if event.is_readable() {
+            member.hear(buffer, reference, || quiet.check().map(drop))?;
+        }
+        member.line.flush()
+    }
+}
+
+impl Quiet {
+    fn enter(target: &Target, poll: &Poll, token: usize) -> Result<Self, Failure> {
+        Ok(Self {
+            member: Member::enter(target, "quiet", poll, token)?,
+            reference: Reference::new(1, QUIET_BYTES),
+            speech: Speech::new(target.mask, QUIET_BYTES),
+            said: 0,
+            next: Instant::now(),
+            waiting: VecDeque::new(),
+            latency: Latency::default(),
+            buffer: vec![0; BUFFER],
+        })
+    }
+
+    /// Begins a new series of measurements now.
+    fn begin(&mut self) {
+        self.latency = Latency::default();
+        self.next = Instant::now();
+    }
+
+    fn latency(&mut self) -> Latency {
+        std::mem::take(&mut self.latency)
+    }
+
+    /// Hears what there is, says what is due, and returns how long there is until the next message.
+    fn check(&mut self) -> Result<Duration, Failure> {
+        self.member.hear(&mut self.buffer, &mut self.reference, || Ok(()))?;
+        let now = Instant::now();
+        let heard = self.reference.own_heard(0, self.member.position);
+        self.waiting.drain(..heard).for_each(|due| self.latency.add(now - due));
+        while self.next <= now {
+            self.speech.say(0, self.said, &mut self.member.line.unsent);
+            self.said += 1;
+            self.waiting.push_back(self.next);
+            self.next += INTERVAL;
+        }
+        self.member.line.flush()?;
+        // Polling sleeps for whole milliseconds: the last one is spent awake.
+        Ok((self.next - now).saturating_sub(Duration::from_millis(1)))
+    }
+}
+
+impl Member {
+    fn enter(target: &Target, room: &str, poll: &Poll, token: usize) -> Result<Self, Failure> {
+        let opened = connect::open(target, &format!("{}-{room}", connect::ROOM), None)?;
+        Ok(Self { line: Line::new(opened, poll, token)?, position: 0 })
+    }
+
+    /// Reads what there is, verifies it, and calls `after` behind every piece.
+    fn hear(
+        &mut self,
+        buffer: &mut [u8],
+        reference: &mut Reference,
+        mut after: impl FnMut() -> Result<(), Failure>,
+    ) -> Result<(), Failure> {
+        self.line.hear(buffer, |bytes| {
+            reference.hear(self.position, bytes)?;
+            self.position += bytes.len() as u64;
+            after()
+        })
+    }
+}
