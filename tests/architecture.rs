@@ -1,14 +1,22 @@
 //! The import rules of ARCHITECTURE.md.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+
+/// The `.rs` files below `folder`.
+fn files_below(folder: &Path) -> Vec<PathBuf> {
+    let paths = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let (folders, files): (Vec<_>, Vec<_>) = paths.partition(|path| path.is_dir());
+    let below = folders.iter().flat_map(|folder| files_below(folder));
+    let is_source = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "rs");
+    files.into_iter().filter(is_source).chain(below).collect()
+}
 
 /// The lines of all `.rs` files below `folder`, with their places, without comments.
 fn lines(folder: &str) -> Vec<(String, String)> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src").join(folder);
     let mut lines = Vec::new();
-    for entry in fs::read_dir(root).unwrap() {
-        let path = entry.unwrap().path();
+    for path in files_below(&root) {
         let content = fs::read_to_string(&path).unwrap();
         for (number, line) in content.lines().enumerate() {
             if !line.trim_start().starts_with("//") {
