@@ -226,14 +226,14 @@ pub fn is_control(bytes: &[u8]) -> bool {
 }
 
 /// The size in bytes of the whole server frame at the start of `bytes`, which must begin with
-/// what [`encode_frame`] wrote; `None` where its header is cut short.
+/// what [`encode_frame`] wrote; `None` where its header is cut short or its length fits no memory.
 pub fn frame_size(bytes: &[u8]) -> Option<usize> {
     let length = match *bytes.get(1)? {
         126 => u16::from_be_bytes(*bytes.get(2..)?.first_chunk()?).into(),
         127 => usize::try_from(u64::from_be_bytes(*bytes.get(2..)?.first_chunk()?)).ok()?,
         short => short.into(),
     };
-    Some(header_size(length) + length)
+    header_size(length).checked_add(length)
 }
 
 #[cfg(test)]

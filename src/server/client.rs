@@ -12,6 +12,7 @@ use super::logs::Encoding;
 use super::outbox::{NOWHERE, Outbox};
 use super::pace::Pace;
 use super::pool::Pool;
+use super::tally::Share;
 use super::transport::Transport;
 use crate::protocol::{Connection, Message, frame};
 
@@ -56,10 +57,10 @@ pub(super) struct Client {
     pub(super) pace: Pace,
     /// Since when it has said too much without a break.
     pub(super) throttled: Option<Tick>,
-    /// How many bytes it holds of what has not arrived whole, and of what is private and not
-    /// written, as they are counted for all.
-    pub(super) incomplete: u32,
-    pub(super) unsent: u32,
+    /// What it holds of a message or a head that has not arrived whole.
+    pub(super) incomplete: Share,
+    /// What is private and not written.
+    pub(super) unsent: Share,
     /// The peer has ended its side, behind what may still be read.
     pub(super) hangup: bool,
     /// All that the peer sent is read.
@@ -106,8 +107,8 @@ impl Client {
             pinged: None,
             pace: Pace::default(),
             throttled: None,
-            incomplete: 0,
-            unsent: 0,
+            incomplete: Share::default(),
+            unsent: Share::default(),
             hangup: false,
             read_closed: false,
             write_closed: false,
@@ -152,28 +153,48 @@ impl Client {
         }
     }
 
-    /// Ends that. What it has not got of the log becomes private, unless it is not to get it.
-    /// Tells how many messages it misses, where it goes on.
-    pub(super) fn leave(&mut self, log: &mut Log, pool: &mut Pool, keep: Keep) -> u64 {
+    /// Makes the client no reader of its log any more.
+    pub(super) fn leave(&mut self, log: &mut Log, pool: &mut Pool, keep: Keep) {
         self.seat = None;
-        let outbox = self.outbox.get_or_insert_with(|| pool.take_outbox());
-        let mut skipped = 0;
-        match keep {
-            Keep::All => outbox.detach(log, self.cursor),
-            Keep::ControlFrames => skipped = outbox.cut_messages(log, self.cursor),
-            Keep::UnfinishedFrame => outbox.cut(log, self.cursor),
-            Keep::Nothing => **outbox = Outbox::default(),
-        }
-        self.put_outbox(pool);
-        log.leave(self.cursor, pool);
-        self.cursor = Cursor::default();
-        skipped
+        let cursor = std::mem::take(&mut self.cursor);
+        self.edit_outbox(pool, |outbox, _| match keep {
+            Keep::All => outbox.detach(log, cursor),
+            Keep::UnfinishedFrame => outbox.cut(log, cursor),
+            Keep::Nothing => *outbox = Outbox::default(),
+        });
+        log.leave(cursor, pool);
     }
 
-    /// Leaves out everything that is not half written.
+    /// Leaves out everything that is not half written, which stays in the log.
     pub(super) fn skip_unbegun(&mut self, log: &Log, pool: &mut Pool) {
         let cursor = self.cursor;
-        self.outbox(pool).skip_unbegun(log, cursor);
+        self.edit_outbox(pool, |outbox, _| outbox.skip_unbegun(log, cursor));
+    }
+
+    /// Leaves out the oldest messages, so that at most `max_bytes` of messages are left, or the
+    /// newest one. Returns how many it misses.
+    pub(super) fn skip_oldest(&mut self, log: &mut Log, pool: &mut Pool, max_bytes: usize) -> u64 {
+        let cursor = self.cursor;
+        let (offset, missed) =
+            self.edit_outbox(pool, |outbox, _| outbox.skip_oldest(log, cursor, max_bytes));
+        log.advance(&mut self.cursor, offset, pool);
+        missed
+    }
+
+    /// Goes from a log of its room to the plain one, and there to the same message, or to the oldest
+    /// that is kept. Returns how many messages it misses.
+    pub(super) fn go_plain(&mut self, shared: &mut Log, plain: &mut Log, pool: &mut Pool) -> u64 {
+        let cursor = self.cursor;
+        let offset = self.edit_outbox(pool, |outbox, _| {
+            outbox.translate(shared, cursor, |at| plain.last_frames(shared.frames_from(at)))
+        });
+        let missed = shared.frames_from(cursor.offset()) - plain.frames_from(offset);
+        shared.leave(cursor, pool);
+        self.cursor = plain.enter_at(offset);
+        if let Some(seat) = &mut self.seat {
+            seat.encoding = Encoding::Plain;
+        }
+        missed
     }
 
     /// How many bytes are left of what is half written.
@@ -182,41 +203,62 @@ impl Client {
         self.outbox.as_ref().map_or_else(in_log, |outbox| outbox.unfinished_size(log, self.cursor))
     }
 
-    /// Leaves out the private messages that are not written, where there is no log, and tells how
-    /// many those are.
-    pub(super) fn cut_messages(&mut self, log: &Log) -> u64 {
-        self.outbox.as_mut().map_or(0, |outbox| outbox.cut_messages(log, self.cursor))
+    /// How many bytes of its log it has not got.
+    pub(super) fn unread_bytes(&self, log: &Log) -> u64 {
+        log.end().saturating_sub(self.cursor.offset())
+    }
+
+    /// How many bytes it has not got, its own included.
+    pub(super) fn unwritten_bytes(&self, log: &Log) -> u64 {
+        self.unread_bytes(log) + self.unsent.get() as u64
     }
 
     /// Keeps of what is private, where there is no log, only what [`leave`](Self::leave) would.
     pub(super) fn cut_private(&mut self, nowhere: &Log, pool: &mut Pool, keep: Keep) {
-        match (&mut self.outbox, keep) {
-            (Some(outbox), Keep::UnfinishedFrame) => outbox.cut(nowhere, self.cursor),
-            (Some(outbox), Keep::Nothing) => **outbox = Outbox::default(),
-            _ => {}
+        let cursor = self.cursor;
+        if self.outbox.is_some() {
+            self.edit_outbox(pool, |outbox, _| match keep {
+                Keep::All => {}
+                Keep::UnfinishedFrame => outbox.cut(nowhere, cursor),
+                Keep::Nothing => *outbox = Outbox::default(),
+            });
         }
-        self.put_outbox(pool);
     }
 
-    /// Answers the handshake with what `speak` appends.
+    /// Queues an HTTP answer, which `speak` appends. Frames may follow it.
     pub(super) fn answer(
         &mut self,
         pool: &mut Pool,
         speak: impl FnOnce(&mut Connection, &mut Vec<u8>),
     ) {
-        self.speak(0, pool, speak);
-        self.outbox(pool).begin_frames();
+        self.edit_outbox(pool, |outbox, connection| {
+            outbox.append_opaque(0, |out| speak(connection, out));
+        });
+        self.recount_incomplete(pool);
     }
 
-    /// Lets `speak` append what is to be sent when the log is written up to `at`, its end.
+    /// Queues the frame that `speak` appends, to be sent when the log is written up to `at`, its end.
     pub(super) fn speak(
         &mut self,
         at: u64,
         pool: &mut Pool,
         speak: impl FnOnce(&mut Connection, &mut Vec<u8>),
     ) {
-        let outbox = self.outbox.get_or_insert_with(|| pool.take_outbox());
-        outbox.append(at, |out| speak(&mut self.connection, out));
+        self.edit_outbox(pool, |outbox, connection| {
+            outbox.append(at, |out| speak(connection, out));
+        });
+        self.recount_incomplete(pool);
+    }
+
+    /// Queues a message, to be sent when the log is written up to `at`, its end.
+    pub(super) fn queue(&mut self, message: Message<'_>, at: u64, pool: &mut Pool) {
+        self.edit_outbox(pool, |outbox, _| outbox.append(at, |out| message.encode(out)));
+    }
+
+    /// Ends the connection without a word: its transport is gone.
+    pub(super) fn abandon(&mut self, pool: &mut Pool) {
+        self.connection.abandon();
+        self.recount_incomplete(pool);
     }
 
     /// Whether everything up to `at`, the log's end, is written, and the socket takes more.
@@ -242,26 +284,57 @@ impl Client {
         if written == message.frame_size() {
             return;
         }
-        let outbox = self.outbox.get_or_insert_with(|| pool.take_outbox());
-        outbox.append(at, |out| {
+        let rest = |out: &mut Vec<u8>| {
             out.extend_from_slice(header.get(written..).unwrap_or_default());
             out.extend_from_slice(&payload[written.saturating_sub(header.len())..]);
-        });
+        };
         if written > 0 {
-            outbox.begin_frames();
             self.blocked = Some(now);
+            self.edit_outbox(pool, |outbox, _| outbox.append_opaque(at, rest));
+        } else {
+            self.edit_outbox(pool, |outbox, _| outbox.append(at, rest));
         }
     }
 
-    fn outbox(&mut self, pool: &mut Pool) -> &mut Outbox {
-        self.outbox.get_or_insert_with(|| pool.take_outbox())
+    /// Lets `edit` change what is private, and counts what that takes. Nobody else changes it but
+    /// [`consume`](Self::consume).
+    #[inline]
+    fn edit_outbox<T>(
+        &mut self,
+        pool: &mut Pool,
+        edit: impl FnOnce(&mut Outbox, &mut Connection) -> T,
+    ) -> T {
+        let outbox = self.outbox.get_or_insert_with(|| pool.take_outbox());
+        let edited = edit(outbox, &mut self.connection);
+        self.settle_outbox(pool);
+        edited
     }
 
-    /// Gives the outbox back if it is empty.
-    fn put_outbox(&mut self, pool: &mut Pool) {
-        if let Some(outbox) = self.outbox.take_if(|outbox| outbox.is_empty()) {
+    /// Counts what is private, and gives the outbox back if it is empty.
+    #[inline]
+    fn settle_outbox(&mut self, pool: &mut Pool) {
+        let Some(outbox) = &self.outbox else { return };
+        pool.unsent.set(&mut self.unsent, outbox.size());
+        if outbox.is_empty()
+            && let Some(outbox) = self.outbox.take()
+        {
             pool.put_outbox(outbox);
         }
+    }
+
+    /// Counts what has not arrived whole. Returns whether it has become more.
+    pub(super) fn recount_incomplete(&mut self, pool: &mut Pool) -> bool {
+        let (before, now) = (self.incomplete.get(), self.connection.held_bytes());
+        if now != before {
+            pool.incomplete.set(&mut self.incomplete, now);
+        }
+        now > before
+    }
+
+    /// Counts nothing for it any more.
+    pub(super) fn release_shares(&mut self, pool: &mut Pool) {
+        pool.unsent.set(&mut self.unsent, 0);
+        pool.incomplete.set(&mut self.incomplete, 0);
     }
 
     /// Queues the answer to a ping. A peer that does not read gets only the latest.
@@ -272,7 +345,7 @@ impl Client {
         // What waits is written last, so that one for a later ping must take its place.
         let waits = self.outbox.as_ref().is_some_and(|outbox| outbox.pong.is_some());
         if waits || self.blocked.is_some() {
-            self.outbox(pool).pong = Some(payload.into());
+            self.edit_outbox(pool, |outbox, _| outbox.pong = Some(payload.into()));
         } else {
             self.speak(at, pool, |connection, out| connection.pong(payload, out));
         }
@@ -286,7 +359,7 @@ impl Client {
         if self.outbox.is_none() && self.cursor.offset() == from {
             log.advance(&mut self.cursor, to, pool);
         } else {
-            self.outbox(pool).skip(from, to);
+            self.edit_outbox(pool, |outbox, _| outbox.skip(from, to));
         }
     }
 
@@ -298,11 +371,13 @@ impl Client {
         speak: impl FnOnce(&mut Connection, &mut Vec<u8>),
     ) {
         if self.finishing {
-            return speak(&mut self.connection, &mut Vec::new());
+            speak(&mut self.connection, &mut Vec::new());
+            self.recount_incomplete(pool);
+            return;
         }
         self.speak(at, pool, speak);
         self.finishing = true;
-        self.outbox(pool).finish(at);
+        self.edit_outbox(pool, |outbox, _| outbox.finish(at));
     }
 
     /// How many bytes are kept because this client has not taken them, and may become more. What
@@ -316,20 +391,6 @@ impl Client {
     /// How many bytes of its log are kept for it, if no other member is further behind.
     pub(super) fn held_bytes(&self, log: &Log) -> u64 {
         log.held_from(self.cursor)
-    }
-
-    /// Counts anew what is private and not written, and changes the sum over all clients.
-    #[inline]
-    pub(super) fn recount_unsent(&mut self, sum: &mut usize) {
-        if self.outbox.is_some() || self.unsent != 0 {
-            let size = self.outbox.as_ref().map_or(0, |outbox| outbox.size());
-            *sum = sum.saturating_add_signed(change(&mut self.unsent, size));
-        }
-    }
-
-    /// Counts anew what has not arrived whole, and tells by how much that has changed.
-    pub(super) fn recount_incomplete(&mut self) -> isize {
-        change(&mut self.incomplete, self.connection.held_bytes())
     }
 
     /// Whether its last bytes are queued.
@@ -421,7 +482,7 @@ impl Client {
             None => self.cursor.offset() + size as u64,
             Some(outbox) => outbox.consume(size, self.cursor),
         };
-        self.put_outbox(pool);
+        self.settle_outbox(pool);
         if offset != NOWHERE {
             log.advance(&mut self.cursor, offset, pool);
         }
@@ -467,8 +528,6 @@ pub(super) struct Parting {
 pub(super) enum Keep {
     /// Everything that was said while it was there.
     All,
-    /// The rest of the frame that is half written, and control frames.
-    ControlFrames,
     /// The rest of the frame that is half written.
     UnfinishedFrame,
     /// Nothing: it has got everything, or it is lost.
@@ -484,13 +543,6 @@ pub(super) enum Progress {
     Blocked,
     /// Everything was written, and there will be nothing else.
     Finished,
-}
-
-/// Sets a count, and tells by how much it has changed.
-fn change(count: &mut u32, size: usize) -> isize {
-    let before = *count;
-    *count = u32::try_from(size).unwrap_or(u32::MAX);
-    *count as isize - before as isize
 }
 
 fn fill<'a>(

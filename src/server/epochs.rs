@@ -39,33 +39,37 @@ impl Hub {
             room.logs.reset_context(codecs.deflate(), *now);
         }
         for id in ready {
-            self.change_encoding(id, Encoding::Shared, Keep::All);
+            self.change_encoding(id, Encoding::Shared);
         }
+        self.keep_newest(key);
     }
 
     /// Takes a member that is open out of the shared log, to hop in again later.
     pub(super) fn retreat(&mut self, id: ClientId) {
         let open = self.get(id).filter(|client| client.connection.is_open());
-        if open.is_some_and(|client| client.reads(Encoding::Shared)) {
-            self.change_encoding(id, Encoding::Plain, Keep::All);
+        if open.is_none_or(|client| !client.reads(Encoding::Shared)) {
+            return;
+        }
+        if self.covers_backlog(id) {
+            self.change_encoding(id, Encoding::Plain);
             // What it had not got of the shared log has become its own.
             self.mark_dirty(id);
+        } else {
+            self.leave_backlog(id);
         }
     }
 
-    /// Moves a member from one log of its room to the end of another, or of the same. Tells how
-    /// many messages it misses.
-    pub(super) fn change_encoding(&mut self, id: ClientId, encoding: Encoding, keep: Keep) -> u64 {
+    /// Moves a member from one log of its room to the end of another.
+    fn change_encoding(&mut self, id: ClientId, encoding: Encoding) {
         let Self { clients, rooms, pool, .. } = self;
         let client = &mut clients[id.key()];
-        let Some(mut seat) = client.seat else { return 0 };
-        let Some(room) = rooms.get_mut(seat.room) else { return 0 };
+        let Some(mut seat) = client.seat else { return };
+        let Some(room) = rooms.get_mut(seat.room) else { return };
         room.waiting -= usize::from(client.waits());
-        let skipped = client.leave(room.logs.get_mut(seat.encoding), pool, keep);
+        client.leave(room.logs.get_mut(seat.encoding), pool, Keep::All);
         seat.encoding = encoding;
         client.enter(seat, room.logs.get_mut(encoding));
         room.waiting += usize::from(client.waits());
-        skipped
     }
 
     /// Whether the room has a context, or may have one: one more, or that of an idle room.
@@ -85,10 +89,12 @@ impl Hub {
         place
     }
 
+    /// Takes the context from a room that has not used it for a while, and whose members have got
+    /// everything, so that nothing has to be copied for them.
     fn retire_if_idle(&mut self, key: usize) {
         let Some(room) = self.rooms.get(key) else { return };
         let Some(shared) = &room.logs.shared else { return };
-        if self.now.saturating_duration_since(shared.used) < IDLE {
+        if self.now.saturating_duration_since(shared.used) < IDLE || !shared.log.is_read() {
             return self.contexts.push(key);
         }
         let members: Vec<_> = room.members.iter().map(|&member| self.clients[member].id).collect();

@@ -242,7 +242,10 @@ impl EventLoop {
         for key in self.hub.deadlines.due(self.hub.horizon) {
             let client = &self.hub.clients[key];
             let (id, connection) = (client.id, &client.connection);
-            if connection.is_untouched() {
+            if client.queued && !client.parked {
+                // What it sent has not been read: its room is not flushed yet.
+                self.hub.expect_within(id, GRAIN);
+            } else if connection.is_untouched() {
                 // Browsers connect in advance, and may find nothing to ask.
                 debug!("{id} asked nothing");
                 self.hub.lose(id);

@@ -116,7 +116,7 @@ fn respond(hub: &mut Hub, id: ClientId, response: &Response, head_only: bool) {
         Some(date) => response.clone().header("Date", date),
         None => response.clone(),
     };
-    hub.finish(id, |connection, out| connection.respond(&response, head_only, out));
+    hub.finish_with_answer(id, |connection, out| connection.respond(&response, head_only, out));
 }
 
 /// Answers a request that is not served, and says why.

@@ -1,5 +1,6 @@
 //! Who is connected, who is where, and what is said to whom.
 
+use std::collections::VecDeque;
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -74,12 +75,10 @@ pub struct Hub {
     pub(super) grown: usize,
     /// How many members are too far behind, and waited for.
     pub(super) laggards: usize,
-    /// How many bytes are private and not written, over all clients.
-    pub(super) unsent: usize,
-    /// How many bytes are held of what has not arrived whole, over all clients.
-    pub(super) incomplete: usize,
-    /// Rooms that grew in this tick.
-    pub(super) dirty_rooms: Vec<usize>,
+    /// Some room's flush did not fit into the last turn.
+    pub(super) overdue: bool,
+    /// Rooms that grew and are to be flushed, in their order.
+    pub(super) dirty_rooms: VecDeque<usize>,
     /// Clients that have something of their own to write.
     pub(super) dirty_clients: Vec<ClientId>,
     /// Departures that the application has not been told of.
@@ -121,9 +120,8 @@ impl Hub {
             long_bytes: LONG_BYTES,
             grown: 0,
             laggards: 0,
-            unsent: 0,
-            incomplete: 0,
-            dirty_rooms: Vec::new(),
+            overdue: false,
+            dirty_rooms: VecDeque::new(),
             dirty_clients: Vec::new(),
             departures: Vec::new(),
             gone: Vec::new(),
@@ -134,19 +132,24 @@ impl Hub {
     }
 
     /// Sends a message to one client.
-    pub fn send<'m>(&mut self, client: ClientId, message: impl Into<Message<'m>>) {
+    pub fn send<'m>(&mut self, id: ClientId, message: impl Into<Message<'m>>) {
         let message = message.into();
         let (now, size) = (self.tick, message.frame_size());
         let long = size >= self.long_bytes;
-        let Some((client, at, pool)) = self.reach(client) else { return };
+        let Some((client, at, pool)) = self.reach(id) else { return };
         if !client.connection.is_open() {
             return;
         }
         if long && client.is_up_to_date(at) {
             client.send_at_once(message, at, pool, now);
         } else {
-            client.speak(at, pool, |_, out| message.encode(out));
-            self.grown += size;
+            client.queue(message, at, pool);
+        }
+        let own = client.unsent.get();
+        self.grown += if own > 0 { size } else { 0 };
+        let (max, max_all) = (self.config.max_backlog_bytes, self.config.max_total_backlog_bytes);
+        if own > max || self.pool.backlog() > max_all {
+            self.limit_unsent(id);
         }
     }
 
@@ -192,6 +195,9 @@ impl Hub {
             return;
         }
         self.leave(client);
+        if self.get(client).is_none_or(|client| !client.connection.is_open()) {
+            return;
+        }
         if !self.has_place_for(room) {
             let reason = "there are too many rooms";
             return self.close_because(client, CloseCode::TRY_AGAIN_LATER, reason, Cause::Overload);
@@ -212,9 +218,12 @@ impl Hub {
         }
     }
 
-    /// Makes the client a member of no room. What was said before still reaches it.
+    /// Makes the client a member of no room. What was said before still reaches it, as far as the
+    /// backlog limits cover a copy of it; a client for which they do not is treated as one that is
+    /// too far behind ([`Config::slow`](crate::Config::slow)), and closed where it would be.
     pub fn leave(&mut self, client: ClientId) {
-        if self.seat_of(client).is_some() && self.unseat(client, Keep::All) {
+        if self.seat_of(client).is_some() && self.may_leave_log(client) {
+            self.unseat(client, Keep::All);
             self.mark_dirty(client);
         }
     }
@@ -327,9 +336,11 @@ impl Hub {
         let Some(room) = self.rooms.get_mut(key) else { return };
         room.logs.append(message, &mut self.codecs, &mut self.pool, self.now);
         self.grown += message.frame_size();
-        if !room.dirty {
+        if room.dirty {
+            room.grew_meanwhile |= room.flushed > 0;
+        } else {
             room.dirty = true;
-            self.dirty_rooms.push(key);
+            self.dirty_rooms.push_back(key);
         }
     }
 }

@@ -121,7 +121,9 @@ impl Inbound {
         let (mut total, mut left) = (0, Left::Something);
         while left == Left::Something && total < MAX_CLIENT_BYTES {
             let size;
-            (size, left) = if hub.is_held_up() && hub.park_while_held(id) {
+            (size, left) = if hub.is_overdue(id) {
+                (0, Left::ForNextTurn)
+            } else if hub.is_held_up() && hub.park_while_held(id) {
                 (0, Left::ForLater)
             } else {
                 self.read_once(hub, id, app)
@@ -132,7 +134,7 @@ impl Inbound {
             && let Some(client) = hub.get_mut(id)
         {
             client.queued = true;
-            self.queue.extend((left == Left::Something).then_some(id));
+            self.queue.extend((left != Left::ForLater).then_some(id));
         }
         total
     }
@@ -173,7 +175,9 @@ impl Inbound {
 enum Left {
     Nothing,
     Something,
-    /// Something, perhaps, but it is not to be read now.
+    /// Something, perhaps, to be read when what its room has said is written.
+    ForNextTurn,
+    /// Something, perhaps, to be read when it may go on.
     ForLater,
 }
 
@@ -245,7 +249,10 @@ fn control(hub: &mut Hub, id: ClientId, incoming: &Incoming<'_>) {
     }
 }
 
+/// "It SHOULD do so as soon as practical" (RFC 6455, section 5.5.1): nothing but the frame that has
+/// begun goes before the answer.
 fn answer_close(hub: &mut Hub, id: ClientId, frame: Option<&CloseFrame>) {
+    hub.make_way(id);
     hub.finish(id, |connection, out| connection.answer_close(frame, out));
     // RFC 6455, section 7.1.5: without a code it "is considered to be 1005".
     let (code, reason) = frame.map_or((1005, ""), |frame| (frame.code.get(), &frame.reason));

@@ -1,5 +1,6 @@
 //! A client's way through the hub: in, open, closing, out.
 
+use std::mem;
 use std::time::Duration;
 
 use super::addresses::Place;
@@ -80,6 +81,28 @@ impl Hub {
         }
     }
 
+    /// Queues an HTTP answer that ends the client's output.
+    pub(super) fn finish_with_answer(
+        &mut self,
+        id: ClientId,
+        speak: impl FnOnce(&mut Connection, &mut Vec<u8>),
+    ) {
+        if let Some((client, _, pool)) =
+            self.reach(id).filter(|(client, ..)| !client.is_finishing())
+        {
+            client.answer(pool, speak);
+            self.finish(id, |_, _| {});
+        }
+    }
+
+    /// Notes the room that a client is in, for its departure, before it is taken out of it.
+    pub(super) fn note_room(&mut self, id: ClientId) {
+        let room = self.seated_in(id);
+        if let Some(client) = self.get_mut(id).filter(|_| room.is_some()) {
+            client.parting.get_or_insert_default().room = room;
+        }
+    }
+
     pub(super) fn close_because(
         &mut self,
         id: ClientId,
@@ -119,8 +142,9 @@ impl Hub {
 
     /// Gives a client up whose connection is lost or whose time is over.
     pub(super) fn lose(&mut self, id: ClientId) {
-        if let Some(client) = self.get_mut(id) {
-            client.connection.abandon();
+        if self.get(id).is_some() {
+            let Self { clients, pool, .. } = self;
+            clients[id.key()].abandon(pool);
             self.depart(id, Departure::abnormal(Cause::Lost));
             self.gone.push(id);
         }
@@ -130,47 +154,53 @@ impl Hub {
     pub(super) fn remove(&mut self, id: ClientId) {
         self.unseat(id, Keep::Nothing);
         if self.get(id).is_some() {
-            let client = self.clients.remove(id.key());
+            let mut client = self.clients.remove(id.key());
             self.deadlines.forget(id.key());
             self.resumptions.forget(id.key());
             self.open -= usize::from(client.opened);
-            self.unsent -= client.unsent as usize;
-            self.incomplete -= client.incomplete as usize;
+            client.release_shares(&mut self.pool);
             if let Some(place) = client.place {
                 self.addresses.leave(place);
             }
         }
     }
 
-    /// Takes the client out of its room, and tells whether it was in one.
-    pub(super) fn unseat(&mut self, id: ClientId, keep: Keep) -> bool {
+    /// Takes the client out of its room, if it is in one.
+    pub(super) fn unseat(&mut self, id: ClientId, keep: Keep) {
         self.release(id);
         let Some(seat) = self.get(id).and_then(|client| client.seat) else {
             let Self { clients, nowhere, pool, .. } = self;
             if let Some(client) = clients.get_mut(id.key()).filter(|client| client.id == id) {
                 client.cut_private(nowhere, pool, keep);
             }
-            return false;
+            return;
         };
         if self.clients[id.key()].parked {
             // It may be waiting for the room that it leaves.
             self.resumed.push(id);
         }
-        let Self { clients, rooms, pool, contexts, .. } = self;
+        let Self { clients, rooms, pool, contexts, dirty_clients, .. } = self;
+        let index = seat.index;
         if let Some(room) = rooms.get_mut(seat.room) {
             room.waiting -= usize::from(clients[id.key()].waits());
             clients[id.key()].leave(room.logs.get_mut(seat.encoding), pool, keep);
-            room.logs.forget_unread();
+            room.logs.forget_unread(pool);
             room.members.swap_remove(seat.index);
+            let passed = seat.index < room.flushed;
             let moved = room.members.get(seat.index).and_then(|&moved| clients.get_mut(moved));
-            if let Some(moved) = moved.and_then(|moved| moved.seat.as_mut()) {
-                moved.index = seat.index;
+            if let Some(moved) = moved
+                && let Some(seat) = &mut moved.seat
+            {
+                seat.index = index;
+                // The flush that is under way will not come past it.
+                if passed && !mem::replace(&mut moved.dirty, true) {
+                    dirty_clients.push(moved.id);
+                }
             }
             if room.members.is_empty() {
                 contexts.retain(|&context| context != seat.room);
             }
         }
         rooms.remove_if_empty(seat.room);
-        true
     }
 }

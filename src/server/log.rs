@@ -31,13 +31,18 @@ impl Segment {
 
     /// The first end of a frame at `offset` or behind it, and how many frames end there or before.
     fn walk(&self, offset: u64) -> (u64, u64) {
-        let (mut boundary, mut passed) = (0, 0);
-        while self.start + (boundary as u64) < offset {
-            let rest = &self.bytes[boundary..];
-            boundary += frame::frame_size(rest).unwrap_or(rest.len());
-            passed += 1;
-        }
-        (self.start + boundary as u64, passed)
+        let mut boundaries = (0..).zip(self.boundaries());
+        let found = boundaries.find(|&(_, boundary)| boundary >= offset);
+        found.map_or((self.end(), self.frames), |(passed, boundary)| (boundary, passed))
+    }
+
+    /// The offsets at which its frames begin, in order, and its end.
+    fn boundaries(&self) -> impl Iterator<Item = u64> {
+        std::iter::successors(Some(0), |&begin| {
+            let rest = self.bytes.get(begin..).filter(|rest| !rest.is_empty())?;
+            Some(begin + frame::frame_size(rest).unwrap_or(rest.len()))
+        })
+        .map(|begin| self.start + begin as u64)
     }
 }
 
@@ -54,6 +59,8 @@ pub(crate) struct Log {
     behind: usize,
     /// The end when the readers were last given the chance to take everything.
     offered: u64,
+    /// The end when the flush began that gives them this chance now.
+    offering: u64,
 }
 
 /// A reader's place: all bytes before it have been written to the reader's transport.
@@ -78,13 +85,24 @@ impl Log {
         self.offered
     }
 
-    /// Notes that the readers have been given the chance to take everything.
+    /// Notes that the readers are about to be given the chance to take everything.
+    pub(crate) fn begin_offer(&mut self) {
+        self.offering = self.end;
+    }
+
+    /// Notes that the readers have been given the chance to take everything that there was at
+    /// [`begin_offer`](Self::begin_offer).
     pub(crate) fn offer(&mut self) {
-        self.offered = self.end;
+        self.offered = self.offering;
     }
 
     pub(crate) fn has_readers(&self) -> bool {
         self.readers > 0
+    }
+
+    /// Whether no reader has anything to read.
+    pub(crate) fn is_read(&self) -> bool {
+        self.behind == 0
     }
 
     /// A new reader, at the end.
@@ -94,6 +112,16 @@ impl Log {
             last.readers += 1;
         }
         Cursor(self.end)
+    }
+
+    /// A new reader at `offset`, which lies in what is kept, or at the end.
+    pub(crate) fn enter_at(&mut self, offset: u64) -> Cursor {
+        self.readers += 1;
+        self.behind += usize::from(offset < self.end);
+        if let Some(at) = self.segment_of(offset) {
+            self.segments[at].readers += 1;
+        }
+        Cursor(offset)
     }
 
     /// Ends a reader.
@@ -179,11 +207,36 @@ impl Log {
         self.segment_of(cursor.0).map_or(cursor.0, |at| self.segments[at].walk(cursor.0).0)
     }
 
-    /// How many frames begin at the cursor or behind it.
-    pub(crate) fn frames_from(&self, cursor: Cursor) -> u64 {
-        let Some(at) = self.segment_of(cursor.0) else { return 0 };
-        let passed = self.segments[at].walk(cursor.0).1;
+    /// How many frames begin at `offset` or behind it.
+    pub(crate) fn frames_from(&self, offset: u64) -> u64 {
+        let Some(at) = self.segment_of(offset) else { return 0 };
+        let passed = self.segments[at].walk(offset).1;
         self.segments.range(at..).map(|segment| segment.frames).sum::<u64>() - passed
+    }
+
+    /// The offset at which the last `count` frames begin, or as many of them as are kept.
+    pub(crate) fn last_frames(&self, mut count: u64) -> u64 {
+        for segment in self.segments.iter().rev() {
+            if count <= segment.frames {
+                let skipped = (segment.frames - count) as usize;
+                return segment.boundaries().nth(skipped).unwrap_or(segment.end());
+            }
+            count -= segment.frames;
+        }
+        self.segments.front().map_or(self.end, |first| first.start)
+    }
+
+    /// Where between `from` and `to`, which lie between frames, the longest run of whole frames
+    /// begins that ends at `to` and has at most `max_bytes`. `one` asks for a frame at least.
+    pub(crate) fn newest_from(&self, from: u64, to: u64, max_bytes: usize, one: bool) -> u64 {
+        let wanted = to.saturating_sub(max_bytes as u64);
+        if wanted <= from {
+            return from;
+        }
+        let begin = self.frame_end(Cursor(wanted)).min(to);
+        let last = self.segment_of(to - 1).filter(|_| one && begin == to);
+        let begins = last.map(|at| self.segments[at].boundaries().take_while(|&begin| begin < to));
+        begins.and_then(Iterator::last).unwrap_or(begin)
     }
 
     /// How many bytes a reader keeps: from the beginning of its segment on.
@@ -250,7 +303,7 @@ mod tests {
         assert_eq!(log.segments.len(), 1);
         let end = log.end();
         log.advance(&mut slow, end, &mut pool);
-        assert_eq!((log.segments.len(), pool.held()), (0, 0));
+        assert_eq!((log.segments.len(), pool.backlog()), (0, 0));
     }
 
     #[test]
@@ -280,7 +333,7 @@ mod tests {
         assert_eq!(log.frame_end(Cursor(13)), 216);
         append(&mut log, &mut pool, 100_000);
         append(&mut log, &mut pool, 10);
-        let left = |offset| log.frames_from(Cursor(offset));
+        let left = |offset| log.frames_from(offset);
         assert_eq!(
             [left(0), left(1), left(12), left(13), left(216), left(log.end())],
             [4, 3, 3, 2, 2, 0]

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use super::log::Log;
+use super::log::{Cursor, Log};
 use super::pool::Pool;
 use crate::protocol::{Deflate, DeflateTerms, Deflater, Message};
 
@@ -132,6 +132,9 @@ pub(super) struct Logs {
     pub(super) plain: Log,
     pub(super) shared: Option<Box<Shared>>,
     independent: Vec<(u8, Log)>,
+    /// A reader of the plain log that stays behind as the slowest member of the shared one does, so
+    /// that this member can go on in the plain one with the newest messages.
+    keeper: Option<Cursor>,
 }
 
 impl Logs {
@@ -171,18 +174,55 @@ impl Logs {
         self.get(encoding).map_or(0, Log::end)
     }
 
-    /// Forgets the logs without readers of those who keep no context.
-    pub(super) fn forget_unread(&mut self) {
-        self.independent.retain(|(_, log)| log.has_readers());
+    /// The shared log, if there is one, and the plain one.
+    pub(super) fn shared_and_plain(&mut self) -> Option<(&mut Log, &mut Log)> {
+        let shared = self.shared.as_mut()?;
+        Some((&mut shared.log, &mut self.plain))
     }
 
-    /// Notes that the members have been given the chance to take everything.
-    pub(super) fn offer(&mut self) {
-        self.plain.offer();
-        self.independent.iter_mut().for_each(|(_, log)| log.offer());
-        if let Some(shared) = &mut self.shared {
-            shared.log.offer();
+    /// Forgets what nobody reads: the logs of those who keep no context, and the newest messages
+    /// for those who are behind.
+    pub(super) fn forget_unread(&mut self, pool: &mut Pool) {
+        self.independent.retain(|(_, log)| log.has_readers());
+        if self.shared.as_ref().is_none_or(|shared| !shared.log.has_readers())
+            && let Some(keeper) = self.keeper.take()
+        {
+            self.plain.leave(keeper, pool);
         }
+    }
+
+    /// Keeps the newest messages, `max_bytes` of them or one, in the plain log, while somebody is
+    /// behind in the shared one.
+    pub(super) fn keep_newest(&mut self, max_bytes: usize, pool: &mut Pool) {
+        self.forget_unread(pool);
+        let Some(shared) = self.shared.as_ref().filter(|shared| shared.log.has_readers()) else {
+            return;
+        };
+        let keeper = self.keeper.get_or_insert_with(|| self.plain.enter());
+        let end = self.plain.end();
+        let newest = if shared.log.is_read() {
+            end
+        } else {
+            self.plain.newest_from(keeper.offset(), end, max_bytes, true)
+        };
+        self.plain.advance(keeper, newest, pool);
+    }
+
+    fn each(&mut self) -> impl Iterator<Item = &mut Log> {
+        let shared = self.shared.iter_mut().map(|shared| &mut shared.log);
+        let independent = self.independent.iter_mut().map(|(_, log)| log);
+        std::iter::once(&mut self.plain).chain(shared).chain(independent)
+    }
+
+    /// Notes that the members are about to be given the chance to take everything.
+    pub(super) fn begin_offer(&mut self) {
+        self.each().for_each(Log::begin_offer);
+    }
+
+    /// Notes that the members have been given the chance to take what there was at
+    /// [`begin_offer`](Self::begin_offer).
+    pub(super) fn offer(&mut self) {
+        self.each().for_each(Log::offer);
     }
 
     /// Appends a message to every log that somebody reads, encoded once for each.

@@ -7,21 +7,14 @@ use super::hub::Hub;
 use super::id::ClientId;
 use crate::protocol::{CloseCode, Refusal};
 
-/// The longest rest of a frame in bytes that is copied for a member that leaves its room's log, at
-/// any time and where there is memory. Thousands may stand in the middle of one frame.
-const SHORT_REST_BYTES: u64 = 64 << 10;
-const MAX_REST_BYTES: u64 = 1 << 20;
-
 impl Hub {
-    /// Notes that what has not arrived whole from a client has changed. Where that is too much for
-    /// all, who holds most of it goes.
+    /// Where too much is held of what has not arrived whole, lets the one that holds most of it go.
     #[cold]
-    pub(super) fn count_incomplete(&mut self, change: isize) {
-        self.incomplete = self.incomplete.saturating_add_signed(change);
-        if change <= 0 || self.incomplete <= self.config.max_incomplete_bytes {
+    pub(super) fn limit_incomplete(&mut self) {
+        if self.pool.incomplete.get() <= self.config.max_incomplete_bytes {
             return;
         }
-        let largest = self.clients.iter().max_by_key(|(_, client)| client.incomplete);
+        let largest = self.clients.iter().max_by_key(|(_, client)| client.incomplete.get());
         if let Some((id, handshaking)) =
             largest.map(|(_, client)| (client.id, client.connection.is_handshaking()))
         {
@@ -38,19 +31,17 @@ impl Hub {
             self.finish(id, |connection, out| connection.give_up(code, reason, out));
             self.depart(id, Departure::abnormal(Cause::Overload));
         }
-        let change = self.get_mut(id).map_or(0, |client| client.recount_incomplete());
-        self.incomplete = self.incomplete.saturating_add_signed(change);
     }
 
     /// Closes those who are furthest behind, if more is kept for all than may be: until a quarter
     /// is free, so that it is not done all the time.
     pub(super) fn relieve(&mut self) {
         let max = self.config.max_total_backlog_bytes;
-        if self.backlog() <= max {
+        if self.pool.backlog() <= max {
             return;
         }
         for id in self.furthest_behind() {
-            if self.backlog() <= max / 4 * 3 {
+            if self.pool.backlog() <= max / 4 * 3 {
                 return;
             }
             self.shed(id);
@@ -65,41 +56,13 @@ impl Hub {
             if let Some(client) = self.get_mut(id) {
                 client.parting.get_or_insert_default().cause.get_or_insert(Cause::Overload);
             }
-            self.lose(id);
+            self.note_room(id);
             self.unseat(id, Keep::Nothing);
+            self.lose(id);
         } else {
-            self.unseat(id, Keep::UnfinishedFrame);
+            self.skip_unbegun(id);
             let reason = "the server keeps too much for those who are behind";
             self.close_because(id, CloseCode::TRY_AGAIN_LATER, reason, Cause::Overload);
-        }
-        self.count_unsent(id);
-    }
-
-    /// Whether a client may have a copy of what is half written to it: a short one always, a longer
-    /// one while there is memory for it.
-    pub(super) fn may_copy_rest(&self, id: ClientId) -> bool {
-        let rest = self.unfinished_size(id);
-        let free = self.config.max_total_backlog_bytes.saturating_sub(self.backlog());
-        rest <= SHORT_REST_BYTES || rest <= MAX_REST_BYTES.min(free as u64)
-    }
-
-    /// How many bytes are left of what is half written to a client.
-    fn unfinished_size(&self, id: ClientId) -> u64 {
-        let Some(client) = self.get(id) else { return 0 };
-        let room = client.seat.and_then(|seat| Some((seat, self.rooms.get(seat.room)?)));
-        let log = room.and_then(|(seat, room)| room.logs.get(seat.encoding));
-        client.unfinished_size(log.unwrap_or(&self.nowhere))
-    }
-
-    /// The memory in bytes that is kept because somebody has not taken it.
-    fn backlog(&self) -> usize {
-        self.pool.held() + self.unsent
-    }
-
-    pub(super) fn count_unsent(&mut self, id: ClientId) {
-        let Self { clients, unsent, .. } = self;
-        if let Some(client) = clients.get_mut(id.key()).filter(|client| client.id == id) {
-            client.recount_unsent(unsent);
         }
     }
 
@@ -110,7 +73,10 @@ impl Hub {
             .map(|(_, client)| {
                 let room = client.seat.and_then(|seat| Some((seat, rooms.get(seat.room)?)));
                 let log = room.and_then(|(seat, room)| room.logs.get(seat.encoding));
-                (log.map_or(0, |log| client.held_bytes(log)) + u64::from(client.unsent), client.id)
+                (
+                    log.map_or(0, |log| client.held_bytes(log)) + client.unsent.get() as u64,
+                    client.id,
+                )
             })
             .collect();
         behind.sort_unstable_by(|a, b| b.cmp(a));

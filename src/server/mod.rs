@@ -32,7 +32,9 @@ mod shown;
 #[cfg(any(test, fuzzing))]
 pub mod simulation;
 mod site;
+mod slow;
 mod stopper;
+mod tally;
 mod transport;
 
 use std::io;

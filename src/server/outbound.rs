@@ -1,4 +1,4 @@
-//! The end of a tick: one write for every member of a room that grew.
+//! Flushing: one write for every member of a room that grew.
 
 use std::io;
 use std::mem;
@@ -6,13 +6,16 @@ use std::mem;
 use log::debug;
 
 use super::client::{Client, Keep, Progress};
-use super::departure::Cause;
 use super::hub::Hub;
 use super::id::ClientId;
 use super::log::Log;
-use super::logs::Encoding;
-use crate::config::Slow;
-use crate::protocol::CloseCode;
+
+/// The most that a flush of rooms, or of clients, may cost, in bytes, and what a write costs beside
+/// its bytes. It takes one or two milliseconds, so that one loud room does not hold up everybody
+/// else for longer than that: the rest of its members come in the next turn. Tests write less, so
+/// that a few members do not fit into a turn.
+const MAX_FLUSH_COST: u64 = if cfg!(any(test, fuzzing)) { 4 << 10 } else { 2 << 20 };
+const WRITE_COST: u64 = 2 << 10;
 
 impl Hub {
     /// Whether something is queued that no event of a socket will fetch.
@@ -28,74 +31,113 @@ impl Hub {
         }
     }
 
-    /// Writes what was queued since the last time.
+    /// Writes what was queued, as far as one turn may write. Clients come first, so that a loud room
+    /// does not hold up an answer.
     pub(super) fn flush(&mut self, end: TickEnd) {
         self.grown = 0;
-        if !self.dirty_rooms.is_empty() {
-            self.flush_rooms(end);
-        }
         if !self.dirty_clients.is_empty() {
             self.flush_clients();
+        }
+        if !self.dirty_rooms.is_empty() {
+            self.flush_rooms(end);
         }
         self.relieve();
     }
 
-    fn flush_rooms(&mut self, end: TickEnd) {
-        let mut rooms = mem::take(&mut self.dirty_rooms);
-        for &key in &rooms {
-            for (id, outcome) in self.flush_room(key, end) {
-                self.settle(id, outcome);
-            }
-        }
-        if end == TickEnd::Now {
-            rooms.clear();
-        }
-        use_again(&mut self.dirty_rooms, rooms);
-    }
-
     fn flush_clients(&mut self) {
         let mut clients = mem::take(&mut self.dirty_clients);
-        for &id in &clients {
-            if let Some(outcome) = self.flush_client(id) {
-                self.settle(id, outcome);
-            }
+        let (mut left, mut count) = (MAX_FLUSH_COST, 0);
+        while let Some(&id) = clients.get(count).filter(|_| left > 0) {
+            left = left.saturating_sub(self.flush_client(id));
+            count += 1;
         }
-        clients.clear();
+        clients.drain(..count);
         use_again(&mut self.dirty_clients, clients);
     }
 
-    /// Writes to the members of a room, and tells about those who need more than that.
-    fn flush_room(&mut self, key: usize, end: TickEnd) -> Vec<(ClientId, Outcome)> {
-        let Self { clients, rooms, pool, config, tick, unsent, .. } = self;
+    /// Writes to a client, and returns what that cost.
+    fn flush_client(&mut self, id: ClientId) -> u64 {
+        let Self { clients, rooms, pool, nowhere, config, tick, .. } = self;
+        let client = clients.get_mut(id.key()).filter(|client| client.id == id);
+        let Some(client) = client else { return 0 };
+        client.dirty = false;
+        let room = client.seat.and_then(|seat| Some((seat, rooms.get_mut(seat.room)?)));
+        let log = room.map_or(nowhere, |(seat, room)| room.logs.get_mut(seat.encoding));
+        let before = client.unwritten_bytes(log);
+        let progress = client.flush(log, pool, *tick);
+        let cost = WRITE_COST + before.saturating_sub(client.unwritten_bytes(log));
+        if let Some(outcome) = judge(progress, client, log, config.max_backlog_bytes) {
+            self.settle(id, outcome);
+        }
+        cost
+    }
+
+    /// Writes to a client what is queued for it, in the middle of a turn. An error shows again when
+    /// the rest is written.
+    pub(super) fn write_now(&mut self, id: ClientId) {
+        let Self { clients, rooms, pool, nowhere, tick, .. } = self;
+        let client = clients.get_mut(id.key()).filter(|client| client.id == id);
+        if let Some(client) = client {
+            let room = client.seat.and_then(|seat| Some((seat, rooms.get_mut(seat.room)?)));
+            let log = room.map_or(nowhere, |(seat, room)| room.logs.get_mut(seat.encoding));
+            let _ = client.flush(log, pool, *tick);
+        }
+    }
+
+    /// Flushes the rooms that grew, in turn. What does not fit into this turn is overdue.
+    fn flush_rooms(&mut self, end: TickEnd) {
+        let mut left = MAX_FLUSH_COST;
+        for _ in 0..self.dirty_rooms.len() {
+            let Some(key) = self.dirty_rooms.pop_front() else { break };
+            let unusual = self.flush_room(key, end, &mut left);
+            self.keep_newest(key);
+            for (id, outcome) in unusual {
+                self.settle(id, outcome);
+            }
+            if self.rooms.get(key).is_some_and(|room| room.dirty) {
+                self.dirty_rooms.push_back(key);
+            }
+            if left == 0 {
+                break;
+            }
+        }
+        for &key in &self.dirty_rooms {
+            if let Some(room) = self.rooms.get_mut(key) {
+                room.overdue = true;
+            }
+        }
+        self.overdue = !self.dirty_rooms.is_empty();
+    }
+
+    /// Writes to the members of a room, from the one at which the last flush stopped, until nothing
+    /// is `left` of what may be written. Returns those who need more than that.
+    fn flush_room(&mut self, key: usize, end: TickEnd, left: &mut u64) -> Vec<(ClientId, Outcome)> {
+        let Self { clients, rooms, pool, config, tick, .. } = self;
         let Some(room) = rooms.get_mut(key).filter(|room| room.dirty) else { return Vec::new() };
+        if room.flushed == 0 {
+            room.begin_flush();
+        }
         let mut unusual = Vec::new();
-        for &member in &room.members {
+        for &member in room.members.get(room.flushed..).unwrap_or_default() {
+            if *left == 0 {
+                return unusual;
+            }
+            room.flushed += 1;
             let client = &mut clients[member];
             let Some(seat) = client.seat else { continue };
             let log = room.logs.get_mut(seat.encoding);
+            let before = client.unread_bytes(log);
             let progress = client.flush(log, pool, *tick);
-            client.recount_unsent(unsent);
+            let written = before - client.unread_bytes(log);
+            if written > 0 {
+                *left = left.saturating_sub(WRITE_COST + written);
+            }
             if let Some(outcome) = judge(progress, client, log, config.max_backlog_bytes) {
                 unusual.push((client.id, outcome));
             }
         }
-        if end == TickEnd::Now {
-            room.dirty = false;
-            room.logs.offer();
-        }
+        room.end_flush(end);
         unusual
-    }
-
-    /// Writes to a client, and tells where it needs more than that.
-    fn flush_client(&mut self, id: ClientId) -> Option<Outcome> {
-        let Self { clients, rooms, pool, nowhere, config, tick, unsent, .. } = self;
-        let client = clients.get_mut(id.key()).filter(|client| client.id == id)?;
-        client.dirty = false;
-        let room = client.seat.and_then(|seat| Some((seat, rooms.get_mut(seat.room)?)));
-        let log = room.map_or(nowhere, |(seat, room)| room.logs.get_mut(seat.encoding));
-        let progress = client.flush(log, pool, *tick);
-        client.recount_unsent(unsent);
-        judge(progress, client, log, config.max_backlog_bytes)
     }
 
     #[cold]
@@ -130,63 +172,6 @@ impl Hub {
             self.open -= usize::from(left);
         }
     }
-
-    /// Does with a member that is too far behind what the configuration says.
-    fn fall_behind(&mut self, id: ClientId) {
-        let open = self.get(id).is_some_and(|client| client.connection.is_open());
-        match self.config.slow {
-            Slow::Drop if open => self.skip_messages(id),
-            Slow::Pause if open => self.hold(id),
-            _ => self.cut_off(id),
-        }
-    }
-
-    /// Closes a member that is too far behind. One that is closing already is given up.
-    fn cut_off(&mut self, id: ClientId) {
-        if self.get(id).is_none_or(|client| !client.connection.is_open()) {
-            return self.lose(id);
-        }
-        if self.may_copy_rest(id) {
-            self.unseat(id, Keep::UnfinishedFrame);
-            self.count_unsent(id);
-        } else {
-            self.skip_unbegun(id);
-        }
-        let reason = "you are too far behind";
-        self.close_because(id, CloseCode::TRY_AGAIN_LATER, reason, Cause::TooSlow);
-    }
-
-    /// Leaves out everything for a client but what is half written, which stays in the log.
-    fn skip_unbegun(&mut self, id: ClientId) {
-        let Self { clients, rooms, pool, nowhere, .. } = self;
-        let client = &mut clients[id.key()];
-        let room = client.seat.and_then(|seat| Some((seat, rooms.get_mut(seat.room)?)));
-        let log = room.map_or(nowhere, |(seat, room)| room.logs.get_mut(seat.encoding));
-        client.skip_unbegun(log, pool);
-    }
-
-    /// Lets a member go on with what is said next. One that shares a compression context has lost
-    /// its place in it, and goes back to the plain log.
-    fn skip_messages(&mut self, id: ClientId) {
-        if !self.may_copy_rest(id) {
-            return self.cut_off(id);
-        }
-        let encoding =
-            self.get(id).and_then(|client| client.seat).map(|seat| match seat.encoding {
-                Encoding::Shared => Encoding::Plain,
-                encoding => encoding,
-            });
-        let skipped = match encoding {
-            Some(encoding) => self.change_encoding(id, encoding, Keep::ControlFrames),
-            None => {
-                let Self { clients, nowhere, .. } = self;
-                clients[id.key()].cut_messages(nowhere)
-            }
-        };
-        self.counts.skipped += skipped;
-        self.count_unsent(id);
-        debug!("{id} is too far behind and misses {skipped} messages");
-    }
 }
 
 /// Lets `list` go on in the memory of the one before, and after what is left of that.
@@ -197,13 +182,13 @@ pub(super) fn use_again<T>(list: &mut Vec<T>, mut before: Vec<T>) {
     *list = before;
 }
 
-/// Whether what is written is all of the tick's. Who was offered something in the middle of a tick
-/// had no time to take it.
+/// Whether this is the last flush of a turn. Members that were offered something in the middle of a
+/// turn had no time to take it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum TickEnd {
-    /// It is.
+    /// It is the last one.
     Now,
-    /// More may come.
+    /// More may be read in this turn.
     Later,
 }
 
@@ -214,13 +199,13 @@ enum Outcome {
     Finished,
     /// It is too far behind.
     Behind,
-    /// It was, and is not any more.
+    /// It was too far behind, and has caught up.
     CaughtUp,
     /// Its connection is lost.
     Lost(io::Error),
 }
 
-/// Tells whether something beside writing is to be done, by how far that went.
+/// Whether something beside writing is to be done, by how far that went.
 fn judge(
     progress: io::Result<Progress>,
     client: &Client,
@@ -230,7 +215,7 @@ fn judge(
     if !client.lagging && matches!(progress, Ok(Progress::Written)) {
         return None;
     }
-    // Who is closing still has a frame to take, and keeps the log until then.
+    // A client that is closing still has a frame to take, and keeps the log until then.
     let times = if client.is_finishing() { 2 } else { 1 };
     let max = (max_backlog_bytes as u64).saturating_mul(times);
     match progress {

@@ -1,5 +1,7 @@
 //! What is for one member alone, between the frames of its room's log.
 
+mod cut;
+
 use std::collections::VecDeque;
 use std::mem;
 
@@ -25,9 +27,9 @@ pub(super) struct Outbox {
     written: usize,
     /// How many bytes of all inserts are not written.
     unwritten: usize,
-    /// How many bytes of the first insert come before its first whole frame: the answer to the
-    /// handshake, or the rest of a frame that is half written.
-    rest: usize,
+    /// How many bytes at the beginning of the first insert are no whole frames: an HTTP answer, or
+    /// the rest of a frame that is half written.
+    opaque: usize,
     /// An empty buffer for the next insert behind the first.
     spare: Vec<u8>,
     /// The payload of the latest ping, while the peer does not take the pongs before it.
@@ -59,10 +61,12 @@ impl Outbox {
         self.unwritten += added;
     }
 
-    /// Notes that what was queued first is not a frame: the answer to the handshake, or the rest of a
-    /// frame.
-    pub(super) fn begin_frames(&mut self) {
-        self.rest = self.first.bytes.len();
+    /// Lets `speak` append what comes before the first frame: an HTTP answer, or the rest of a frame
+    /// whose beginning was written. It is never parsed.
+    pub(super) fn append_opaque(&mut self, at: u64, speak: impl FnOnce(&mut Vec<u8>)) {
+        debug_assert_eq!(self.opaque, self.unwritten, "frames come after what is opaque");
+        self.append(at, speak);
+        self.opaque = self.first.bytes.len();
     }
 
     /// Leaves out what is in the log between `from` and `to`, its end.
@@ -169,7 +173,7 @@ impl Outbox {
 
     /// Goes on with the next insert that changes something.
     fn pass_first(&mut self) {
-        (self.written, self.rest) = (0, 0);
+        (self.written, self.opaque) = (0, 0);
         self.first.bytes.clear();
         self.first.resume = self.first.at;
         if !self.later.is_empty() {
@@ -199,14 +203,14 @@ impl Outbox {
         if self.written > MAX_WRITTEN_BYTES && self.written > size / 2 {
             let rest = self.boundary() - self.written;
             self.first.bytes.drain(..self.written);
-            (self.written, self.rest) = (0, rest);
+            (self.written, self.opaque) = (0, rest);
         }
     }
 
     /// Where in the first insert the first whole frame begins of which nothing is written.
     fn boundary(&self) -> usize {
         let bytes = &self.first.bytes;
-        let mut boundary = self.rest;
+        let mut boundary = self.opaque;
         while boundary < self.written {
             let size = frame::frame_size(&bytes[boundary..]);
             boundary = size.map_or(bytes.len(), |size| boundary + size);
@@ -214,87 +218,9 @@ impl Outbox {
         boundary
     }
 
-    /// What must be written before anything else can be: the rest of what is half written.
-    fn unfinished(&self, log: &Log, cursor: Cursor) -> Vec<u8> {
-        if self.is_begun() {
-            return self.first.bytes[self.written..self.boundary()].to_vec();
-        }
-        log.pieces(cursor.offset(), log.frame_end(cursor)).collect::<Vec<_>>().concat()
-    }
-
-    /// The frames of all inserts of which nothing is written.
-    fn unwritten_frames(&self) -> impl Iterator<Item = &[u8]> {
-        let begins = std::iter::once(self.boundary()).chain(std::iter::repeat(0));
-        let bytes = self.inserts().zip(begins).map(|(insert, begin)| &insert.bytes[begin..]);
-        bytes.flat_map(frames)
-    }
-
-    /// Makes everything that is to be written private, for a member that leaves the log.
-    pub(super) fn detach(&mut self, log: &Log, cursor: Cursor) {
-        let bytes = self.pieces(log, cursor).collect::<Vec<_>>().concat();
-        let rest = self.unfinished(log, cursor).len();
-        self.replace(bytes, rest);
-    }
-
-    /// Leaves out everything up to the log's end but what is half written, without a copy of it.
-    pub(super) fn skip_unbegun(&mut self, log: &Log, cursor: Cursor) {
-        self.later.clear();
-        if self.is_begun() {
-            let boundary = self.boundary();
-            self.first.bytes.truncate(boundary);
-            self.first.resume = self.first.at;
-            self.unwritten = boundary - self.written;
-            self.skip(cursor.offset(), log.end());
-        } else {
-            self.first = Insert::default();
-            self.unwritten = 0;
-            self.skip(log.frame_end(cursor), log.end());
-        }
-    }
-
-    /// The size of what is half written.
-    pub(super) fn unfinished_size(&self, log: &Log, cursor: Cursor) -> u64 {
-        match self.is_begun() {
-            true => (self.boundary() - self.written) as u64,
-            false => log.frame_end(cursor) - cursor.offset(),
-        }
-    }
-
-    /// Keeps only what is half written, for a member that leaves the log.
-    pub(super) fn cut(&mut self, log: &Log, cursor: Cursor) {
-        let bytes = self.unfinished(log, cursor);
-        let rest = bytes.len();
-        self.replace(bytes, rest);
-    }
-
-    /// Keeps only what is half written, and control frames. Tells how many frames are not kept.
-    pub(super) fn cut_messages(&mut self, log: &Log, cursor: Cursor) -> u64 {
-        let mut bytes = self.unfinished(log, cursor);
-        let (rest, mut skipped) = (bytes.len(), log.frames_from(cursor));
-        for frame in self.unwritten_frames() {
-            if frame::is_control(frame) {
-                bytes.extend_from_slice(frame);
-            } else {
-                skipped += 1;
-            }
-        }
-        self.replace(bytes, rest);
-        skipped
-    }
-
     /// Whether the first insert begins with the rest of what is half written.
     fn is_begun(&self) -> bool {
-        self.written > 0 || self.rest > 0
-    }
-
-    /// From now on `bytes` are all there is, the first `rest` of them no whole frame, and there is
-    /// no log.
-    fn replace(&mut self, bytes: Vec<u8>, rest: usize) {
-        (self.first, self.later) = (Insert::default(), VecDeque::new());
-        (self.written, self.unwritten, self.rest) = (0, 0, rest);
-        if !bytes.is_empty() {
-            self.append(0, |out| *out = bytes);
-        }
+        self.written > 0 || self.opaque > 0
     }
 
     /// Moves what is private into a log that the member enters at its end, `at`.
@@ -306,15 +232,6 @@ impl Outbox {
             self.pass_first();
         }
     }
-}
-
-/// The whole frames that `bytes` are made of.
-fn frames(mut bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
-    std::iter::from_fn(move || {
-        let (frame, rest) = bytes.split_at_checked(frame::frame_size(bytes)?)?;
-        bytes = rest;
-        Some(frame)
-    })
 }
 
 #[cfg(test)]
@@ -469,8 +386,7 @@ mod tests {
     #[test]
     fn control_frames_and_what_is_half_written_outlive_messages() {
         let (mut log, mut pool, mut cursor, mut outbox) = begin();
-        outbox.append(0, |out| out.extend_from_slice(b"HTTP"));
-        outbox.begin_frames();
+        outbox.append_opaque(0, |out| out.extend_from_slice(b"HTTP"));
         outbox.append(0, |out| Message::Text("half").encode(out));
         let cursor_after = outbox.consume(7, cursor);
         log.advance(&mut cursor, cursor_after, &mut pool);
@@ -478,12 +394,13 @@ mod tests {
         say(&mut log, &mut pool, "logged");
         outbox.append(log.end(), |out| Message::Text("private").encode(out));
         outbox.append(log.end(), |out| frame::encode_frame(frame::Opcode::Pong, b"pong", out));
-        assert_eq!(outbox.cut_messages(&log, cursor), 2);
-        let left = |outbox: &Outbox| unwritten(outbox, &Log::default(), Cursor::default());
-        assert_eq!(left(&outbox), "alfpingpong");
-        outbox.append(0, |out| Message::Text("again").encode(out));
-        assert_eq!(outbox.cut_messages(&Log::default(), Cursor::default()), 1);
-        assert_eq!(left(&outbox), "alfpingpong");
+        let (offset, missed) = outbox.skip_oldest(&log, cursor, 0);
+        log.advance(&mut cursor, offset, &mut pool);
+        assert_eq!((unwritten(&outbox, &log, cursor).as_str(), missed), ("alfpingprivatepong", 1));
+        say(&mut log, &mut pool, "again");
+        let (offset, missed) = outbox.skip_oldest(&log, cursor, 0);
+        log.advance(&mut cursor, offset, &mut pool);
+        assert_eq!((unwritten(&outbox, &log, cursor).as_str(), missed), ("alfpingpongagain", 1));
     }
 
     #[test]

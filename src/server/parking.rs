@@ -19,7 +19,7 @@ impl Hub {
         size: usize,
         drained: bool,
     ) -> bool {
-        let Self { clients, allowance, tick, .. } = self;
+        let Self { clients, allowance, tick, pool, .. } = self;
         let Some(client) = clients.get_mut(id.key()).filter(|client| client.id == id) else {
             return false;
         };
@@ -28,9 +28,8 @@ impl Hub {
         }
         let pause = client.pace.count(said, size, *tick, allowance);
         client.throttled.take_if(|_| drained && pause.is_none());
-        let change = client.recount_incomplete();
-        if change != 0 {
-            self.count_incomplete(change);
+        if client.recount_incomplete(pool) {
+            self.limit_incomplete();
         }
         pause.is_some_and(|pause| self.throttle(id, pause))
     }
@@ -85,6 +84,14 @@ impl Hub {
                 self.resumed.append(&mut room.parked);
             }
         }
+    }
+
+    /// Whether a client's room is not yet flushed. What its members say waits until then, so that a
+    /// flush gives all members the same.
+    pub(super) fn is_overdue(&self, id: ClientId) -> bool {
+        let seat = || self.get(id)?.seat;
+        self.overdue
+            && seat().and_then(|seat| self.rooms.get(seat.room)).is_some_and(|room| room.overdue)
     }
 
     /// Whether some room waits for a member.

@@ -1,6 +1,7 @@
 //! Memory that is needed for a moment, over and over again.
 
 use super::outbox::Outbox;
+use super::tally::Total;
 
 /// The size of a segment in bytes. A busy room fills and frees segments all the time, so that two
 /// of them fit into a core's cache; a frame that is longer gets a segment of its own.
@@ -26,12 +27,16 @@ pub(crate) struct Pool {
     outboxes: Vec<Box<Outbox>>,
     /// The bytes that they can hold.
     spare: usize,
+    /// What is private and not written, over all clients.
+    pub(super) unsent: Total,
+    /// What is held of messages and request heads that have not arrived whole, over all clients.
+    pub(super) incomplete: Total,
 }
 
 impl Pool {
-    /// The memory in bytes that all logs take.
-    pub(crate) fn held(&self) -> usize {
-        self.held
+    /// The memory in bytes that is kept because somebody has not taken it.
+    pub(crate) fn backlog(&self) -> usize {
+        self.held + self.unsent.get()
     }
 
     /// An empty buffer that holds `size` bytes without growing.

@@ -6,6 +6,7 @@ use slab::Slab;
 
 use super::id::ClientId;
 use super::logs::Logs;
+use super::outbound::TickEnd;
 
 /// A room that somebody is in.
 #[derive(Debug)]
@@ -16,12 +17,35 @@ pub(super) struct Room {
     pub(super) members: Vec<usize>,
     /// It grew, and waits to be flushed.
     pub(super) dirty: bool,
+    /// How many members the flush that is under way has come past.
+    pub(super) flushed: usize,
+    /// It grew since that flush began.
+    pub(super) grew_meanwhile: bool,
+    /// Its flush did not fit into the last turn. Its members are read when it is complete.
+    pub(super) overdue: bool,
     /// How many members read the plain log until they can hop to the shared one.
     pub(super) waiting: usize,
     /// How many members the room waits for, because they are too far behind.
     pub(super) laggards: usize,
     /// Members that are not read until it goes on.
     pub(super) parked: Vec<ClientId>,
+}
+
+impl Room {
+    /// Begins to flush: what is there now is about to be offered to all members.
+    pub(super) fn begin_flush(&mut self) {
+        self.logs.begin_offer();
+        self.grew_meanwhile = false;
+    }
+
+    /// Notes that the flush has come past all members.
+    pub(super) fn end_flush(&mut self, end: TickEnd) {
+        self.flushed = 0;
+        if end == TickEnd::Now {
+            self.logs.offer();
+            (self.dirty, self.overdue) = (self.grew_meanwhile, false);
+        }
+    }
 }
 
 /// All rooms, by key and by name.
@@ -47,6 +71,9 @@ impl Rooms {
             logs: Logs::default(),
             members: Vec::new(),
             dirty: false,
+            flushed: 0,
+            grew_meanwhile: false,
+            overdue: false,
             waiting: 0,
             laggards: 0,
             parked: Vec::new(),

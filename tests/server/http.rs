@@ -1,6 +1,6 @@
 //! What the port answers to requests that are not upgraded, and to those that are.
 
-use std::io::Write;
+use std::io::{Read, Write};
 use std::time::Duration;
 
 use townhall::{Config, Event, Limits, Response};
@@ -242,4 +242,23 @@ fn the_limits_of_the_head_are_the_configured_ones() {
         "GET / HTTP/1.1\r\nHost: a\r\nA: b\r\nC: d\r\nE: f\r\nG: h\r\n\r\n",
         "426",
     );
+}
+
+#[test]
+fn an_answer_that_is_read_slowly_is_not_taken_for_frames() {
+    // Lengths that overflow where the body is parsed as frames.
+    let body = b"\x7f\xff\xff\xff\xff\xff\xff\xff\xf4".repeat(2 << 20);
+    let served = body.clone();
+    let server = Running::start(config(), move |_, _, event| {
+        if let Event::Request(exchange) = event {
+            exchange.respond(Response::new(200).body(served.clone()));
+        }
+    });
+    let mut stream = server.stream();
+    stream.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").unwrap();
+    read_head(&mut stream);
+    let mut piece = vec![0; 100_000];
+    stream.read_exact(&mut piece).unwrap();
+    let rest = read_all(&mut stream);
+    assert!([piece, rest].concat() == body);
 }

@@ -1,0 +1,177 @@
+//! Members that are too far behind, and what of their backlog goes with those who leave a log.
+
+use log::debug;
+
+use super::client::Keep;
+use super::departure::Cause;
+use super::hub::Hub;
+use super::id::ClientId;
+use super::log::Log;
+use super::logs::Encoding;
+use crate::config::Slow;
+use crate::protocol::CloseCode;
+
+/// The longest rest of a frame in bytes that is copied for a member that leaves its room's log, at
+/// any time and where there is memory. Thousands may stand in the middle of one frame.
+const SHORT_REST_BYTES: u64 = 64 << 10;
+const MAX_REST_BYTES: u64 = 1 << 20;
+
+impl Hub {
+    /// Does with a member that is too far behind what the configuration says.
+    pub(super) fn fall_behind(&mut self, id: ClientId) {
+        let open = self.get(id).is_some_and(|client| client.connection.is_open());
+        match self.config.slow {
+            Slow::Drop if open => self.skip_messages(id),
+            Slow::Pause if open => self.hold(id),
+            _ => self.cut_off(id),
+        }
+    }
+
+    /// Writes what the socket takes to a client that was sent more than the limits allow, and treats
+    /// it as one that is too far behind if that does not help.
+    #[cold]
+    pub(super) fn limit_unsent(&mut self, id: ClientId) {
+        self.write_now(id);
+        if self.get(id).is_some_and(|client| client.unsent.get() > self.config.max_backlog_bytes) {
+            self.fall_behind(id);
+        }
+        self.relieve();
+    }
+
+    /// Closes a member that is too far behind. One that is closing already is given up.
+    fn cut_off(&mut self, id: ClientId) {
+        if self.get(id).is_none_or(|client| !client.connection.is_open()) {
+            return self.lose(id);
+        }
+        self.skip_unbegun(id);
+        let reason = "you are too far behind";
+        self.close_because(id, CloseCode::TRY_AGAIN_LATER, reason, Cause::TooSlow);
+    }
+
+    /// Makes way for a close frame: writes what the socket takes, and where that is not everything,
+    /// leaves out all but the frame that has begun.
+    pub(super) fn make_way(&mut self, id: ClientId) {
+        self.write_now(id);
+        if self.get(id).is_some_and(|client| client.blocked.is_some()) {
+            self.skip_unbegun(id);
+        }
+    }
+
+    /// Leaves out everything for a client but what is half written. A short rest becomes its own; a
+    /// long one stays in the log, of which there is one for all.
+    pub(super) fn skip_unbegun(&mut self, id: ClientId) {
+        self.note_room(id);
+        if self.may_copy_rest(id) {
+            self.unseat(id, Keep::UnfinishedFrame);
+            return;
+        }
+        let Self { clients, rooms, pool, nowhere, .. } = self;
+        if let Some(client) = clients.get_mut(id.key()).filter(|client| client.id == id) {
+            let room = client.seat.and_then(|seat| Some((seat, rooms.get_mut(seat.room)?)));
+            let log = room.map_or(nowhere, |(seat, room)| room.logs.get_mut(seat.encoding));
+            client.skip_unbegun(log, pool);
+        }
+    }
+
+    /// Lets a member miss the oldest messages, and go on with the newest that half of its limit
+    /// holds. One that shares a compression context loses its place in it, and goes on in the plain
+    /// log.
+    fn skip_messages(&mut self, id: ClientId) {
+        if !self.may_copy_rest(id) {
+            return self.cut_off(id);
+        }
+        let max_bytes = self.config.max_backlog_bytes / 2;
+        let mut skipped = self.go_plain(id);
+        let Self { clients, rooms, pool, nowhere, .. } = self;
+        if let Some(client) = clients.get_mut(id.key()).filter(|client| client.id == id) {
+            let room = client.seat.and_then(|seat| Some((seat, rooms.get_mut(seat.room)?)));
+            let log = room.map_or(nowhere, |(seat, room)| room.logs.get_mut(seat.encoding));
+            skipped += client.skip_oldest(log, pool, max_bytes);
+        }
+        self.counts.skipped += skipped;
+        debug!("{id} is too far behind and misses {skipped} messages");
+    }
+
+    /// Keeps in a room's plain log what members of its shared log go on with when they fall too far
+    /// behind, if they miss messages then.
+    pub(super) fn keep_newest(&mut self, key: usize) {
+        if self.config.slow == Slow::Drop
+            && let Some(room) = self.rooms.get_mut(key)
+        {
+            room.logs.keep_newest(self.config.max_backlog_bytes / 2, &mut self.pool);
+        }
+    }
+
+    /// Takes a member that reads the shared log to the plain one, to the oldest message that it has
+    /// not got and that is kept there. Returns how many it misses.
+    fn go_plain(&mut self, id: ClientId) -> u64 {
+        let Self { clients, rooms, pool, .. } = self;
+        let client = clients.get_mut(id.key()).filter(|client| client.id == id);
+        let Some(client) = client.filter(|client| client.reads(Encoding::Shared)) else { return 0 };
+        let Some(room) = client.seat.and_then(|seat| rooms.get_mut(seat.room)) else { return 0 };
+        let Some((shared, plain)) = room.logs.shared_and_plain() else { return 0 };
+        let missed = client.go_plain(shared, plain, pool);
+        room.waiting += usize::from(client.waits());
+        missed
+    }
+
+    /// Takes a member that has fallen too far behind out of the shared log, or closes it, as the
+    /// configuration says.
+    pub(super) fn leave_backlog(&mut self, id: ClientId) {
+        if self.config.slow == Slow::Drop {
+            self.skip_messages(id);
+        } else {
+            self.cut_off(id);
+        }
+    }
+
+    /// Whether a member may leave its log, and take along as its own what it has not got of it.
+    /// Where the limits do not cover that copy, the member misses messages or is closed, as the
+    /// configuration says.
+    pub(super) fn may_leave_log(&mut self, id: ClientId) -> bool {
+        if self.covers_backlog(id) {
+            return true;
+        }
+        self.leave_backlog(id);
+        let covered = self.covers_backlog(id);
+        if !covered {
+            self.cut_off(id);
+        }
+        covered
+    }
+
+    /// Whether the limits cover a copy of what a member has not got of its log, when the socket has
+    /// taken what it takes.
+    pub(super) fn covers_backlog(&mut self, id: ClientId) -> bool {
+        if self.unread_bytes(id) > SHORT_REST_BYTES {
+            self.write_now(id);
+        }
+        let Some(client) = self.get(id) else { return false };
+        let unread = usize::try_from(self.unread_bytes(id)).unwrap_or(usize::MAX);
+        let own = unread.saturating_add(client.unsent.get());
+        let all = unread.saturating_add(self.pool.backlog());
+        let (max, max_all) = (self.config.max_backlog_bytes, self.config.max_total_backlog_bytes);
+        unread == 0 || own <= max && all <= max_all
+    }
+
+    /// Whether a client may have a copy of what is half written to it: a short one always, a longer
+    /// one while there is memory for it.
+    pub(super) fn may_copy_rest(&self, id: ClientId) -> bool {
+        let rest = self.get(id).map_or(0, |client| client.unfinished_size(self.log_of(id)));
+        let free = self.config.max_total_backlog_bytes.saturating_sub(self.pool.backlog());
+        rest <= SHORT_REST_BYTES || rest <= MAX_REST_BYTES.min(free as u64)
+    }
+
+    /// How many bytes of its log a client has not got.
+    fn unread_bytes(&self, id: ClientId) -> u64 {
+        self.get(id).map_or(0, |client| client.unread_bytes(self.log_of(id)))
+    }
+
+    /// The log that a client reads.
+    fn log_of(&self, id: ClientId) -> &Log {
+        let seat = self.get(id).and_then(|client| client.seat);
+        let room = seat.and_then(|seat| Some((seat, self.rooms.get(seat.room)?)));
+        let log = room.and_then(|(seat, room)| room.logs.get(seat.encoding));
+        log.unwrap_or(&self.nowhere)
+    }
+}

@@ -1,0 +1,53 @@
+//! Sums over all clients, which are right whenever they are looked at.
+
+/// A sum in bytes, of which each client holds its share.
+#[derive(Debug, Default)]
+pub(crate) struct Total(usize);
+
+/// One client's part of one [`Total`], in bytes. It is neither copied nor made from a number, so
+/// that the total is the sum of its shares.
+#[derive(Debug, Default)]
+pub(crate) struct Share(u32);
+
+impl Total {
+    pub(crate) fn get(&self) -> usize {
+        self.0
+    }
+
+    /// Changes a share of this total. What does not fit into 32 bits counts as 4 GiB.
+    ///
+    /// # Panics
+    /// Where the share is one of another total.
+    #[inline]
+    pub(crate) fn set(&mut self, share: &mut Share, bytes: usize) {
+        let others = self.0.checked_sub(share.0 as usize).expect("a share of this total");
+        share.0 = u32::try_from(bytes).unwrap_or(u32::MAX);
+        self.0 = others + share.0 as usize;
+    }
+}
+
+impl Share {
+    pub(crate) fn get(&self) -> usize {
+        self.0 as usize
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_total_is_the_sum_of_its_shares() {
+        let (mut total, mut one, mut other) =
+            (Total::default(), Share::default(), Share::default());
+        total.set(&mut one, 10);
+        total.set(&mut other, 5);
+        total.set(&mut one, 3);
+        assert_eq!((total.get(), one.get(), other.get()), (8, 3, 5));
+        total.set(&mut one, 0);
+        total.set(&mut other, usize::MAX);
+        assert_eq!(total.get(), u32::MAX as usize);
+        total.set(&mut other, 0);
+        assert_eq!(total.get(), 0);
+    }
+}
