@@ -30,8 +30,10 @@ fn main() -> ExitCode {
 
 fn run(flags: &Flags) -> Result<(), Box<dyn Error>> {
     logger::init(flags.log_level)?;
-    let mut server = Server::bind(flags.config())?;
-    raise_descriptor_limit(flags.config().max_connections);
+    let config = flags.config()?;
+    let max_connections = config.max_connections;
+    let mut server = Server::bind(config)?;
+    raise_descriptor_limit(max_connections);
     server.listen_to_signals()?;
     output::announce(server.addresses().to_vec())?;
     let page = Page::new();

@@ -3,21 +3,22 @@
 use clap::Args;
 use townhall::{Config, Host, Origin, Origins};
 
+use super::list::{List, list};
+
 /// Pages and hosts.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Access")]
 pub struct AccessFlags {
     /// Let pages of this origin connect too, such as https://example.com; * is every origin. By
     /// default only pages of the server's own host may. May be given several times
-    #[arg(long, value_name = "ORIGIN", env = "TOWNHALL_ORIGIN", value_delimiter = ',')]
-    #[arg(value_parser = page)]
-    origin: Vec<Page>,
+    #[arg(long, value_name = "ORIGIN", env = "TOWNHALL_ORIGIN", value_parser = list(page))]
+    origin: Vec<List<Page>>,
 
     /// What the server is called, such as chat.example; a request for another host is answered with
     /// 421, unless it is for the IP address that it came to. Protects from DNS rebinding where a
     /// network can connect. May be given several times
-    #[arg(long, value_name = "HOST", env = "TOWNHALL_HOST", value_delimiter = ',')]
-    host: Vec<Host>,
+    #[arg(long, value_name = "HOST", env = "TOWNHALL_HOST", value_parser = list(str::parse::<Host>))]
+    host: Vec<List<Host>>,
 }
 
 /// The pages that a flag lets in.
@@ -38,15 +39,15 @@ impl AccessFlags {
     /// Sets who may connect in a configuration.
     pub fn set(&self, config: &mut Config) {
         config.origins = self.origins();
-        config.hosts.clone_from(&self.host);
+        config.hosts = List::concat(&self.host);
     }
 
     fn origins(&self) -> Origins {
-        let named = |page: &Page| match page {
+        let named = |page| match page {
             Page::Any => None,
-            Page::Of(origin) => Some(origin.clone()),
+            Page::Of(origin) => Some(origin),
         };
-        let named: Option<Origins> = self.origin.iter().map(named).collect();
+        let named: Option<Origins> = List::concat(&self.origin).into_iter().map(named).collect();
         named.unwrap_or(Origins::any())
     }
 }

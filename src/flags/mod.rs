@@ -1,16 +1,24 @@
 //! The command line.
 
 mod access;
+mod environment;
 mod limits;
+mod list;
+mod listen;
 mod number;
 mod times;
 
-use std::net::{IpAddr, SocketAddr};
+use std::convert::Infallible;
+use std::io;
+use std::net::IpAddr;
 
 use access::AccessFlags;
+use clap::builder::{BoolishValueParser, PossibleValuesParser, TypedValueParser};
 use clap::error::ErrorKind;
-use clap::{CommandFactory, Parser, ValueEnum};
+use clap::{CommandFactory, FromArgMatches, Parser, ValueEnum};
 use limits::LimitFlags;
+use list::{List, list};
+use listen::Listen;
 use log::LevelFilter;
 use number::at_least;
 use times::TimeFlags;
@@ -23,13 +31,15 @@ use townhall::{Config, Deflate, IpNet, Slow};
 #[derive(Debug, Parser)]
 #[command(version, max_term_width = 100)]
 pub struct Flags {
-    /// Listen on this address and port; port 0 takes a free one. May be given several times
-    #[arg(long, value_name = "IP:PORT", env = "TOWNHALL_LISTEN", value_delimiter = ',')]
+    /// Listen on this address and port, such as 192.0.2.1:8080, [::]:8080 or localhost:8080. Without
+    /// a port it is 8080; port 0 takes a free one. :8080 or 8080 alone listens on every address of
+    /// this machine. May be given several times
+    #[arg(long, value_name = "ADDRESS", env = "TOWNHALL_LISTEN", value_parser = list(str::parse::<Listen>))]
     #[arg(default_value = "127.0.0.1:8080")]
-    listen: Vec<SocketAddr>,
+    listen: Vec<List<Listen>>,
 
     /// Who hears a message
-    #[arg(long, env = "TOWNHALL_MODE", value_enum, default_value_t = Mode::Broadcast)]
+    #[arg(long, env = "TOWNHALL_MODE", value_enum, ignore_case = true, default_value_t = Mode::Broadcast)]
     pub mode: Mode,
 
     /// Pass on only the first N characters of a text, or N bytes of a binary message. A character is
@@ -38,15 +48,15 @@ pub struct Flags {
     pub truncate: Option<usize>,
 
     /// Do not say a message to the one who sent it
-    #[arg(long, env = "TOWNHALL_NO_REFLECT")]
+    #[arg(long, env = "TOWNHALL_NO_REFLECT", value_parser = BoolishValueParser::new())]
     pub no_reflect: bool,
 
     /// Speak this subprotocol, to clients that ask for it. May be given several times
-    #[arg(long, value_name = "NAME", env = "TOWNHALL_SUBPROTOCOL", value_delimiter = ',')]
-    subprotocol: Vec<String>,
+    #[arg(long, value_name = "NAME", env = "TOWNHALL_SUBPROTOCOL", value_parser = list(text))]
+    subprotocol: Vec<List<String>>,
 
     /// Compress messages with clients that offer permessage-deflate
-    #[arg(long, env = "TOWNHALL_DEFLATE", value_enum, default_value_t = Switch::On)]
+    #[arg(long, env = "TOWNHALL_DEFLATE", value_enum, ignore_case = true, default_value_t = Switch::On)]
     deflate: Switch,
 
     /// How hard to compress, from 1 (fast) to 9 (small)
@@ -66,13 +76,19 @@ pub struct Flags {
 
     /// Believe the X-Forwarded-For of proxies in this network, such as 10.0.0.0/8, and do not hold
     /// them to the limits of one address. May be given several times
-    #[arg(long, value_name = "NETWORK", env = "TOWNHALL_TRUSTED_PROXY", value_delimiter = ',')]
-    #[arg(default_value = "127.0.0.0/8,::1", value_parser = network)]
-    trusted_proxy: Vec<IpNet>,
+    #[arg(long, value_name = "NETWORK", env = "TOWNHALL_TRUSTED_PROXY", value_parser = list(network))]
+    #[arg(default_value = "127.0.0.0/8,::1")]
+    trusted_proxy: Vec<List<IpNet>>,
 
     /// What becomes of a member that is too far behind its room
-    #[arg(long, env = "TOWNHALL_SLOW", value_enum, default_value_t = SlowFlag::Close)]
+    #[arg(long, env = "TOWNHALL_SLOW", value_enum, ignore_case = true, default_value_t = SlowFlag::Close)]
     slow: SlowFlag,
+
+    /// What to log on standard error: connections at debug, refusals and their reasons at info,
+    /// never what is said. Lines that nobody reads are left out and counted
+    #[arg(long, value_name = "LEVEL", env = "TOWNHALL_LOG_LEVEL", default_value = "info")]
+    #[arg(ignore_case = true, value_parser = log_levels())]
+    pub log_level: LevelFilter,
 
     #[command(flatten)]
     access: AccessFlags,
@@ -82,20 +98,16 @@ pub struct Flags {
 
     #[command(flatten)]
     times: TimeFlags,
-
-    /// What to log on standard error: connections at debug, refusals and their reasons at info,
-    /// never what is said. Lines that nobody reads are left out and counted
-    #[arg(long, value_name = "LEVEL", env = "TOWNHALL_LOG_LEVEL", default_value_t = LevelFilter::Info)]
-    #[arg(value_parser = clap::value_parser!(LevelFilter))]
-    pub log_level: LevelFilter,
 }
 
 /// Whether to do something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Switch {
     /// Do it
+    #[value(aliases = ["yes", "true", "1"])]
     On,
     /// Do not
+    #[value(aliases = ["no", "false", "0"])]
     Off,
 }
 
@@ -129,6 +141,15 @@ impl From<SlowFlag> for Slow {
     }
 }
 
+fn log_levels() -> impl TypedValueParser<Value = LevelFilter> {
+    PossibleValuesParser::new(["off", "error", "warn", "info", "debug", "trace"])
+        .try_map(|level| level.parse::<LevelFilter>())
+}
+
+fn text(text: &str) -> Result<String, Infallible> {
+    Ok(text.to_owned())
+}
+
 /// A network, or a single address.
 fn network(text: &str) -> Result<IpNet, String> {
     let address = |_| text.parse::<IpAddr>().map(IpNet::from);
@@ -141,28 +162,35 @@ impl Flags {
     /// # Errors
     /// Flags that do not make sense, alone or together.
     pub fn read() -> Result<Self, clap::Error> {
-        let flags = Self::try_parse()?;
+        let mut command = Self::command();
+        let matches = environment::parse(&command)?;
+        let flags = Self::from_arg_matches(&matches)?;
         if flags.no_reflect && flags.mode == Mode::Echo {
-            let reason = "with --no-reflect in --mode echo nobody would hear anything";
-            return Err(Self::command().error(ErrorKind::ArgumentConflict, reason));
+            let [no_reflect, mode] =
+                ["no_reflect", "mode"].map(|id| environment::given_name(&command, &matches, id));
+            let reason = format!("with {no_reflect} and {mode} echo nobody would hear anything");
+            return Err(command.error(ErrorKind::ArgumentConflict, reason));
         }
         Ok(flags)
     }
 
     /// The configuration that the flags ask for.
-    pub fn config(&self) -> Config {
+    ///
+    /// # Errors
+    /// A host name to listen on is not known.
+    pub fn config(&self) -> io::Result<Config> {
         let mut config = Config {
-            listen: self.listen.clone(),
-            subprotocols: self.subprotocol.clone(),
+            listen: Listen::resolve_all(&List::concat(&self.listen))?,
+            subprotocols: List::concat(&self.subprotocol),
             deflate: (self.deflate == Switch::On).then(|| self.deflate()),
-            trusted_proxies: self.trusted_proxy.clone(),
+            trusted_proxies: List::concat(&self.trusted_proxy),
             slow: self.slow.into(),
             ..Config::default()
         };
         self.access.set(&mut config);
         self.limits.set(&mut config);
         self.times.set(&mut config);
-        config
+        Ok(config)
     }
 
     fn deflate(&self) -> Deflate {

@@ -63,7 +63,7 @@ impl Listeners {
         let mut listeners = Vec::new();
         for (index, &address) in addresses.iter().enumerate() {
             let explain = |error| explain(address, error);
-            let mut socket = listen(address).map_err(explain)?;
+            let mut socket = listen(address, addresses).map_err(explain)?;
             registry.register(&mut socket, Token(index), Interest::READABLE).map_err(explain)?;
             listeners.push(Listener { socket, ready: false });
         }
@@ -191,8 +191,15 @@ pub(super) fn turn_away(mut stream: TcpStream) {
     let _ = stream.read(&mut [0; 4096]);
 }
 
-fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+/// Listens on one of the addresses. `[::]` takes IPv4 connections too, whatever the system's default
+/// is, unless one of the others takes those of its port.
+fn listen(address: SocketAddr, all: &[SocketAddr]) -> io::Result<TcpListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
+    if address.is_ipv6() && address.ip().is_unspecified() {
+        let (port, fixed) = (address.port(), address.port() != 0);
+        let takes_v4 = |other: &SocketAddr| fixed && other.is_ipv4() && other.port() == port;
+        socket.set_only_v6(all.iter().any(takes_v4))?;
+    }
     // So that a server can start where one has just ended.
     socket.set_reuse_address(true)?;
     socket.set_nonblocking(true)?;

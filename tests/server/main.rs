@@ -6,6 +6,7 @@ mod drain;
 mod http;
 mod life;
 mod limits;
+mod listeners;
 mod places;
 mod policies;
 mod rooms;

@@ -66,9 +66,16 @@ pub fn get(server: &Running, path: &str) -> String {
 impl Running {
     pub fn start(
         config: Config,
+        app: impl FnMut(&mut Hub, ClientId, Event<'_>) + Send + 'static,
+    ) -> Self {
+        Self::start_bound(Server::bind(config).unwrap(), app)
+    }
+
+    /// Starts a server that is bound already.
+    pub fn start_bound(
+        server: Server,
         mut app: impl FnMut(&mut Hub, ClientId, Event<'_>) + Send + 'static,
     ) -> Self {
-        let server = Server::bind(config).unwrap();
         let (addresses, stopper) = (server.addresses().to_vec(), server.stopper());
         let (teller, told) = channel();
         let thread = thread::spawn(move || {

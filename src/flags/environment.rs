@@ -1,0 +1,56 @@
+//! The environment variables of the flags, as service managers and compose files set them.
+
+use clap::builder::Resettable;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::parser::ValueSource;
+use clap::{Arg, ArgMatches, Command, Error};
+
+/// Parses the command line and the environment. A variable that is empty counts as unset.
+///
+/// # Errors
+/// Those of clap. An error about the value of a variable names the variable, not the flag.
+pub fn parse(command: &Command) -> Result<ArgMatches, Error> {
+    let forget_empty = |arg| if is_empty(&arg) { without_variable(arg) } else { arg };
+    let effective = command.clone().mut_args(forget_empty);
+    effective.try_get_matches().map_err(|error| explain(error, command))
+}
+
+/// What the user set to give a flag its value: the variable, or the flag itself.
+pub fn given_name(command: &Command, matches: &ArgMatches, flag: &str) -> String {
+    let from_variable = matches.value_source(flag) == Some(ValueSource::EnvVariable);
+    let arg = command.get_arguments().find(|arg| arg.get_id() == flag);
+    let variable = arg.filter(|_| from_variable).and_then(variable);
+    variable.unwrap_or_else(|| format!("--{}", flag.replace('_', "-")))
+}
+
+fn explain(mut error: Error, command: &Command) -> Error {
+    if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
+        // The help lists every variable, those that are empty included.
+        return command.clone().try_get_matches().err().unwrap_or(error);
+    }
+    let is_about_variable = command.clone().mut_args(without_variable).try_get_matches().is_ok();
+    if let Some(variable) = variable_in(&error, command).filter(|_| is_about_variable) {
+        error.insert(ContextKind::InvalidArg, ContextValue::String(variable));
+    }
+    error
+}
+
+/// The variable of the flag that an error names.
+fn variable_in(error: &Error, command: &Command) -> Option<String> {
+    let Some(ContextValue::String(usage)) = error.get(ContextKind::InvalidArg) else { return None };
+    let long = usage.strip_prefix("--")?.split(' ').next();
+    command.get_arguments().find(|arg| arg.get_long() == long).and_then(variable)
+}
+
+fn variable(arg: &Arg) -> Option<String> {
+    arg.get_env().map(|name| name.to_string_lossy().into_owned())
+}
+
+fn is_empty(arg: &Arg) -> bool {
+    let value = arg.get_env().and_then(std::env::var_os);
+    value.is_some_and(|value| value.to_string_lossy().trim().is_empty())
+}
+
+fn without_variable(arg: Arg) -> Arg {
+    arg.env(Resettable::Reset)
+}

@@ -1,0 +1,51 @@
+//! Flags that may be given several times, or once with commas.
+
+use std::fmt::Display;
+
+/// The items of one list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct List<T>(Vec<T>);
+
+impl<T: Clone> List<T> {
+    /// The items of all lists, in order.
+    pub fn concat(lists: &[Self]) -> Vec<T> {
+        lists.iter().flat_map(|list| list.0.iter().cloned()).collect()
+    }
+}
+
+/// A parser of items that are separated by commas. Blanks around them and empty items are ignored,
+/// since people write `a, b` and leave a comma at the end.
+pub fn list<T, E: Display>(
+    parse: impl Fn(&str) -> Result<T, E> + Clone,
+) -> impl Fn(&str) -> Result<List<T>, String> + Clone {
+    move |text| {
+        let items = text.split(',').map(str::trim).filter(|item| !item.is_empty());
+        let explain = |item: &str, error: E| match item == text.trim() {
+            true => error.to_string(),
+            false => format!("{item:?}: {error}"),
+        };
+        let parsed = items.map(|item| parse(item).map_err(|error| explain(item, error)));
+        parsed.collect::<Result<_, _>>().map(List)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn blanks_and_empty_items_do_not_count() {
+        let parse = list(str::parse::<u8>);
+        for text in ["1,2", " 1 , 2 ", "1,2,", ",1,,2", "1,\n2\n"] {
+            assert_eq!(parse(text), Ok(List(vec![1, 2])), "{text:?}");
+        }
+        assert_eq!(parse(""), Ok(List(vec![])));
+    }
+
+    #[test]
+    fn of_several_items_the_wrong_one_is_named() {
+        let parse = list(str::parse::<u8>);
+        assert_eq!(parse("x"), Err("invalid digit found in string".into()));
+        assert_eq!(parse("1, x"), Err("\"x\": invalid digit found in string".into()));
+    }
+}

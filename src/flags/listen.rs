@@ -1,0 +1,174 @@
+//! Where to listen, as people type it.
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs, UdpSocket};
+use std::str::FromStr;
+
+/// The port where none is given.
+const DEFAULT_PORT: u16 = 8080;
+
+/// One item of `--listen`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Listen {
+    /// One address.
+    Address(SocketAddr),
+    /// A port of every address that this machine has.
+    Everywhere(u16),
+    /// A port of this machine's loopback addresses.
+    Localhost(u16),
+    /// A port of every address that a name stands for.
+    Name(String, u16),
+}
+
+impl FromStr for Listen {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if let Ok(address) = text.parse() {
+            return Ok(Self::Address(address));
+        }
+        let bare = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')).unwrap_or(text);
+        if let Ok(ip) = bare.parse() {
+            return Ok(Self::Address(SocketAddr::new(ip, DEFAULT_PORT)));
+        }
+        match text.rsplit_once(':') {
+            Some((host, port)) => Self::new(host, parse_port(port)?),
+            None if is_number(text) => Self::new("", parse_port(text)?),
+            None => Self::new(text, DEFAULT_PORT),
+        }
+    }
+}
+
+impl Listen {
+    fn new(host: &str, port: u16) -> Result<Self, String> {
+        if host.is_empty() {
+            return Ok(Self::Everywhere(port));
+        }
+        if host.eq_ignore_ascii_case("localhost") {
+            return Ok(Self::Localhost(port));
+        }
+        // What ends in a number is no name, but may be a mistyped address (RFC 1123, section 2.1).
+        let is_letter = |letter: char| letter.is_ascii_alphanumeric() || "-_.".contains(letter);
+        let last = host.trim_end_matches('.').rsplit('.').next().unwrap_or_default();
+        match host.chars().all(is_letter) && !last.is_empty() && !is_number(last) {
+            true => Ok(Self::Name(host.to_owned(), port)),
+            false => Err(format!("{host:?} is neither an IP address nor a host name")),
+        }
+    }
+
+    /// The addresses that it stands for. Of every address and of loopback there are one in IPv4 and
+    /// one in IPv6, as far as this machine has them.
+    ///
+    /// # Errors
+    /// The name is not known.
+    pub fn resolve(&self) -> io::Result<Vec<SocketAddr>> {
+        let both = |ips: [IpAddr; 2], port| {
+            let here: Vec<_> = ips.into_iter().filter(|&ip| is_here(ip)).collect();
+            let ips = if here.is_empty() { ips.to_vec() } else { here };
+            ips.into_iter().map(|ip| SocketAddr::new(ip, port)).collect()
+        };
+        Ok(match self {
+            Self::Address(address) => vec![*address],
+            Self::Everywhere(port) => {
+                both([Ipv4Addr::UNSPECIFIED.into(), Ipv6Addr::UNSPECIFIED.into()], *port)
+            }
+            Self::Localhost(port) => {
+                both([Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()], *port)
+            }
+            Self::Name(name, port) => {
+                let explain = |error: io::Error| {
+                    io::Error::new(error.kind(), format!("cannot find the host {name}: {error}"))
+                };
+                (name.as_str(), *port).to_socket_addrs().map_err(explain)?.collect()
+            }
+        })
+    }
+
+    /// The addresses that several items stand for, each of them once.
+    ///
+    /// # Errors
+    /// A name is not known.
+    pub fn resolve_all(items: &[Self]) -> io::Result<Vec<SocketAddr>> {
+        let mut addresses = Vec::new();
+        for item in items {
+            for address in item.resolve()? {
+                // Port 0 is another one each time.
+                if address.port() == 0 || !addresses.contains(&address) {
+                    addresses.push(address);
+                }
+            }
+        }
+        Ok(addresses)
+    }
+}
+
+fn parse_port(text: &str) -> Result<u16, String> {
+    // A sign is no part of a port, though it is of a number.
+    let digits = Some(text).filter(|text| is_number(text));
+    let port = digits.and_then(|digits| digits.parse().ok());
+    port.ok_or_else(|| format!("{text:?} is no port, which is a number up to 65535"))
+}
+
+fn is_number(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+/// Whether this machine has an address.
+fn is_here(ip: IpAddr) -> bool {
+    UdpSocket::bind((ip, 0)).is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_people_type_is_understood() {
+        let address = |text: &str| Listen::Address(text.parse().unwrap());
+        let cases = [
+            ("127.0.0.1:80", address("127.0.0.1:80")),
+            ("127.0.0.1", address("127.0.0.1:8080")),
+            ("[::1]:80", address("[::1]:80")),
+            ("[::1]", address("[::1]:8080")),
+            ("::1", address("[::1]:8080")),
+            ("::", address("[::]:8080")),
+            ("0.0.0.0", address("0.0.0.0:8080")),
+            ("8081", Listen::Everywhere(8081)),
+            (":8081", Listen::Everywhere(8081)),
+            ("localhost", Listen::Localhost(8080)),
+            ("LocalHost:8081", Listen::Localhost(8081)),
+            ("chat.example:8081", Listen::Name("chat.example".into(), 8081)),
+            ("web", Listen::Name("web".into(), 8080)),
+        ];
+        for (text, listen) in cases {
+            assert_eq!(text.parse(), Ok(listen), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_address_is_an_error() {
+        let wrong = [
+            ("99999", "\"99999\" is no port"),
+            ("localhost:http", "\"http\" is no port"),
+            ("localhost:", "\"\" is no port"),
+            ("127.0.0.1:+80", "\"+80\" is no port"),
+            ("127.0.0.256:80", "\"127.0.0.256\" is neither"),
+            ("8080:80", "\"8080\" is neither"),
+            ("[::1:80", "\"[::1\" is neither"),
+            ("http://localhost:80", "\"http://localhost\" is neither"),
+            ("a b:80", "\"a b\" is neither"),
+            (".", "\".\" is neither"),
+        ];
+        for (text, reason) in wrong {
+            let error = text.parse::<Listen>().unwrap_err();
+            assert!(error.starts_with(reason), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn an_address_that_was_given_twice_is_bound_once() {
+        let items = ["127.0.0.1:80", "127.0.0.1:80", "127.0.0.1:0", "127.0.0.1:0"];
+        let items = items.map(|text| text.parse().unwrap());
+        assert_eq!(Listen::resolve_all(&items).unwrap().len(), 3);
+    }
+}

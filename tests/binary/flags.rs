@@ -1,0 +1,199 @@
+//! What flags and their environment variables may be.
+
+use tungstenite::protocol::Message;
+
+use crate::{Program, connect, hear, run, say, townhall};
+
+#[test]
+fn a_time_of_zero_is_off_or_an_error() {
+    for flag in ["ping-interval", "pong-timeout", "write-timeout", "throttle-timeout"] {
+        let (_program, address) = Program::start(&[&format!("--{flag}-seconds"), "0"]);
+        let mut client = connect(&address, "/");
+        say(&mut client, "hello");
+        assert_eq!(hear(&mut client), "hello", "{flag}");
+    }
+    for flag in ["handshake-timeout", "close-timeout"] {
+        let output = run(&[&format!("--{flag}-seconds"), "0"]);
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        let line = format!(
+            "error: invalid value '0' for '--{flag}-seconds <SECONDS>': it must be at least 1\n"
+        );
+        assert!(output.status.code() == Some(2) && stderr.starts_with(&line), "{stderr}");
+    }
+}
+
+#[test]
+fn without_a_drain_timeout_it_ends_as_soon_as_the_close_frames_are_sent() {
+    let (mut program, address) = Program::start(&["--drain-timeout-seconds", "0"]);
+    let mut client = connect(&address, "/");
+    program.signal("TERM");
+    // The client answers nothing before the program has ended.
+    assert_eq!(program.wait().0, Some(0));
+    let Message::Close(Some(frame)) = client.read().unwrap() else { panic!("no close") };
+    assert_eq!(u16::from(frame.code), 1001);
+}
+
+#[test]
+fn a_limit_of_nothing_is_an_error() {
+    let least = [
+        ("truncate", "1"),
+        ("max-head-bytes", "200"),
+        ("max-headers", "5"),
+        ("max-message-bytes", "1"),
+        ("max-fragments", "1"),
+        ("max-connections", "1"),
+        ("max-connections-per-address", "1"),
+        ("max-new-connections-per-second", "1"),
+        ("max-messages-per-second", "1"),
+        ("max-bytes-per-second", "1"),
+        ("max-rooms", "1"),
+        ("max-room-name-bytes", "1"),
+    ];
+    for (flag, least) in least {
+        let output = run(&[&format!("--{flag}"), "0"]);
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{flag}: {stderr}");
+        assert!(stderr.starts_with("error: invalid value '0' for '--"), "{stderr}");
+        assert!(stderr.contains(&format!(": it must be at least {least}\n")), "{stderr}");
+        // The least that is allowed serves somebody.
+        let (_program, address) = Program::start(&[&format!("--{flag}"), least]);
+        let mut client = connect(&address, "/");
+        say(&mut client, "a");
+        assert_eq!(hear(&mut client), "a", "{flag}");
+    }
+}
+
+#[test]
+fn the_largest_numbers_break_nothing() {
+    let largest: Vec<_> = "truncate max-headers max-connections max-rooms max-room-name-bytes \
+        deflate-threshold-bytes max-backlog-bytes max-total-backlog-bytes max-incomplete-bytes \
+        handshake-timeout-seconds ping-interval-seconds pong-timeout-seconds write-timeout-seconds \
+        throttle-timeout-seconds close-timeout-seconds drain-timeout-seconds drain-spread-seconds"
+        .split_whitespace()
+        .flat_map(|flag| [format!("--{flag}"), u64::MAX.to_string()])
+        .collect();
+    let large = "max-fragments max-connections-per-address max-new-connections-per-second \
+        max-messages-per-second max-bytes-per-second"
+        .split_whitespace()
+        .flat_map(|flag| [format!("--{flag}"), u32::MAX.to_string()]);
+    let message = ["--max-message-bytes", "1073741824"].map(String::from);
+    let all: Vec<_> = largest.into_iter().chain(large).chain(message).collect();
+    let flags: Vec<_> = all.iter().map(String::as_str).collect();
+    let (mut program, address) = Program::start(&flags);
+    let mut client = connect(&address, "/");
+    say(&mut client, "hello");
+    assert_eq!(hear(&mut client), "hello");
+    program.signal("TERM");
+    while client.read().is_ok() {}
+    assert_eq!(program.wait().0, Some(0));
+}
+
+/// What the program says on standard error, and its exit status, with these variables.
+fn fail(variables: &[(&str, &str)]) -> (Option<i32>, String) {
+    let mut command = townhall(&[]);
+    let output = command.envs(variables.iter().copied()).output().unwrap();
+    (output.status.code(), String::from_utf8(output.stderr).unwrap())
+}
+
+#[test]
+fn an_empty_variable_is_unset() {
+    let help = String::from_utf8(run(&["--help"]).stdout).unwrap();
+    let rest = help.split("[env: TOWNHALL_").skip(1);
+    let variables: Vec<_> = rest.map(|rest| rest.split_once('=').unwrap().0).collect();
+    assert!(variables.len() > 30, "{variables:?}");
+    for empty in ["", " "] {
+        let mut command = townhall(&["--listen", "127.0.0.1:0"]);
+        command.envs(variables.iter().map(|name| (format!("TOWNHALL_{name}"), empty)));
+        let (_program, address) = Program::start_with(command);
+        let mut client = connect(&address, "/");
+        say(&mut client, "hello");
+        assert_eq!(hear(&mut client), "hello");
+    }
+    let mut command = townhall(&["--help"]);
+    command.env("TOWNHALL_MAX_ROOMS", "");
+    let help = String::from_utf8(command.output().unwrap().stdout).unwrap();
+    assert!(help.contains("[env: TOWNHALL_MAX_ROOMS=]"), "{help}");
+}
+
+#[test]
+fn yes_and_no_have_their_usual_spellings() {
+    for (spellings, reflects) in [
+        (["1", "true", "yes", "on", "Y", "TRUE"], false),
+        (["0", "false", "no", "off", "N", "False"], true),
+    ] {
+        for spelling in spellings {
+            let mut command = townhall(&["--listen", "127.0.0.1:0"]);
+            command.env("TOWNHALL_NO_REFLECT", spelling);
+            let (_program, address) = Program::start_with(command);
+            let (mut a, mut b) = (connect(&address, "/"), connect(&address, "/"));
+            say(&mut a, "from a");
+            assert_eq!(hear(&mut b), "from a");
+            say(&mut b, "from b");
+            let heard = if reflects { "from a" } else { "from b" };
+            assert_eq!(hear(&mut a), heard, "{spelling}");
+        }
+    }
+    for (variable, value) in
+        [("DEFLATE", "yes"), ("DEFLATE", "0"), ("MODE", "Echo"), ("LOG_LEVEL", "DEBUG")]
+    {
+        let mut command = townhall(&["--listen", "127.0.0.1:0"]);
+        command.env(format!("TOWNHALL_{variable}"), value);
+        Program::start_with(command);
+    }
+}
+
+#[test]
+fn an_error_names_the_variable_where_the_value_came_from_one() {
+    let cases = [
+        ("MAX_ROOMS", "0", "invalid value '0' for 'TOWNHALL_MAX_ROOMS': it must be at least 1"),
+        ("NO_REFLECT", "perhaps", "invalid value 'perhaps' for 'TOWNHALL_NO_REFLECT': "),
+        ("MODE", "loud", "invalid value 'loud' for 'TOWNHALL_MODE'\n"),
+        ("LISTEN", "::1, a b", "invalid value '::1, a b' for 'TOWNHALL_LISTEN': \"a b\": "),
+        (
+            "DEFLATE_LEVEL",
+            "10",
+            "invalid value '10' for 'TOWNHALL_DEFLATE_LEVEL': 10 is not in 1..=9",
+        ),
+    ];
+    for (variable, value, line) in cases {
+        let (status, stderr) = fail(&[(&format!("TOWNHALL_{variable}"), value)]);
+        assert_eq!(status, Some(2), "{stderr}");
+        assert!(stderr.starts_with(&format!("error: {line}")), "{stderr}");
+    }
+    let (status, stderr) = fail(&[("TOWNHALL_NO_REFLECT", "1"), ("TOWNHALL_MODE", "echo")]);
+    let line =
+        "error: with TOWNHALL_NO_REFLECT and TOWNHALL_MODE echo nobody would hear anything\n";
+    assert!(status == Some(2) && stderr.starts_with(line), "{stderr}");
+    // The command line is read first, and its errors are its own.
+    let mut command = townhall(&["--max-rooms", "0"]);
+    let output = command.env("TOWNHALL_MAX_ROOMS", "-1").output().unwrap();
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert!(stderr.starts_with("error: invalid value '0' for '--max-rooms <N>': "), "{stderr}");
+}
+
+#[test]
+fn a_list_may_have_blanks_and_a_comma_at_its_end() {
+    let mut command = townhall(&[]);
+    command.env("TOWNHALL_LISTEN", "127.0.0.1:0, [::1]:0,");
+    command.env("TOWNHALL_TRUSTED_PROXY", "10.0.0.0/8, ::1,");
+    command.env("TOWNHALL_SUBPROTOCOL", " chat, ");
+    let (mut program, first) = Program::start_with(command);
+    let second = program.address();
+    assert!(first.starts_with("127.0.0.1:") && second.starts_with("[::1]:"), "{first} {second}");
+}
+
+#[test]
+fn localhost_and_a_port_alone_are_both_families() {
+    let places = [
+        ("localhost:0", ["127.0.0.1:", "[::1]:"]),
+        (":0", ["0.0.0.0:", "[::]:"]),
+        ("0", ["0.0.0.0:", "[::]:"]),
+    ];
+    for (listen, begins) in places {
+        let (mut program, first) = Program::start_with(townhall(&["--listen", listen]));
+        for (address, begin) in [first, program.address()].iter().zip(begins) {
+            assert!(address.starts_with(begin), "{listen}: {address}");
+            connect(&address.replace("0.0.0.0", "127.0.0.1").replace("[::]", "[::1]"), "/");
+        }
+    }
+}

@@ -1,0 +1,54 @@
+//! The addresses that a server listens on.
+
+use std::io::{ErrorKind, Write};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
+
+use townhall::{Config, Server};
+
+use crate::support::{PATIENCE, Running, chat, config, read_head, request};
+
+fn assert_serves(address: SocketAddr) {
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream.write_all(request("/").as_bytes()).unwrap();
+    assert!(read_head(&mut stream).starts_with("HTTP/1.1 101 "), "{address}");
+}
+
+#[test]
+fn every_address_in_ipv6_takes_ipv4_too() {
+    let listen = vec![(Ipv6Addr::UNSPECIFIED, 0).into()];
+    let server = Running::start(Config { listen, ..config() }, chat);
+    let port = server.address.port();
+    assert_serves((Ipv6Addr::LOCALHOST, port).into());
+    assert_serves((Ipv4Addr::LOCALHOST, port).into());
+}
+
+/// A server that is bound to `addresses` on a port that is free on all of them.
+fn bind_on_one_port(addresses: impl Fn(u16) -> Vec<SocketAddr>) -> Server {
+    // Another process may take the port before it is bound again, but not every time.
+    for _ in 0..20 {
+        let port = Server::bind(config()).unwrap().addresses()[0].port();
+        match Server::bind(Config { listen: addresses(port), ..config() }) {
+            Ok(server) => return server,
+            Err(error) => assert_eq!(error.kind(), ErrorKind::AddrInUse),
+        }
+    }
+    panic!("no port is free on all addresses");
+}
+
+#[test]
+fn every_address_in_ipv6_and_in_ipv4_go_together_on_one_port() {
+    for v4 in [Ipv4Addr::UNSPECIFIED, Ipv4Addr::LOCALHOST] {
+        for v6_first in [true, false] {
+            let server = bind_on_one_port(|port| {
+                let mut both = vec![(Ipv6Addr::UNSPECIFIED, port).into(), (v4, port).into()];
+                both.rotate_left(usize::from(!v6_first));
+                both
+            });
+            let server = Running::start_bound(server, chat);
+            let port = server.address.port();
+            assert_serves((Ipv6Addr::LOCALHOST, port).into());
+            assert_serves((Ipv4Addr::LOCALHOST, port).into());
+        }
+    }
+}
