@@ -1,6 +1,7 @@
 //! What a server is told before it starts: every limit, with a reason for its default.
 
 mod check;
+mod room_pattern;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
@@ -8,6 +9,8 @@ use std::time::Duration;
 use ipnet::{IpNet, Ipv4Net};
 
 use crate::protocol::{CloseCode, Deflate, Host, Limits, Origins};
+
+pub use room_pattern::{InvalidRoomPattern, RoomPattern};
 
 /// The configuration of a [`Server`](crate::Server).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,8 +63,17 @@ pub struct Config {
     /// all connections. Over it, who holds most is closed with 1013, or answered with 503. Sixteen
     /// of the longest messages.
     pub max_incomplete_bytes: usize,
+    /// The paths that are rooms; a request for an upgrade at any other is answered with 404. With
+    /// none, which is the default, every path is a room. What the application chooses instead of
+    /// the path is not compared with them.
+    pub rooms: Vec<RoomPattern>,
     /// The most rooms at once. The next is refused with 503.
     pub max_rooms: usize,
+    /// The most rooms that clients from one address have made and that somebody is still in. The
+    /// next is refused with 429. A fiftieth of all, so that a few strangers cannot take every room.
+    /// Clients for whom a trusted proxy forwards no address, and those that run on its machine,
+    /// cannot be told apart: all of them together make nine tenths of the rooms at most.
+    pub max_rooms_per_address: usize,
     /// The longest name of a room, in bytes of the [normal form](crate::protocol::Request::normal_path)
     /// of its path; a longer one is answered with 414.
     pub max_room_name_bytes: usize,
@@ -112,6 +124,13 @@ pub enum Slow {
     Pause,
 }
 
+impl Config {
+    /// Whether a path, in normal form, may be a room.
+    pub(crate) fn is_room(&self, path: &str) -> bool {
+        self.rooms.is_empty() || self.rooms.iter().any(|pattern| pattern.matches(path))
+    }
+}
+
 impl Default for Config {
     fn default() -> Self {
         let limits = Limits::default();
@@ -131,7 +150,9 @@ impl Default for Config {
             max_bytes_per_second: 16 << 20,
             throttle_timeout: Some(Duration::from_secs(30)),
             max_incomplete_bytes: 16 * message,
+            rooms: Vec::new(),
             max_rooms: 10_000,
+            max_rooms_per_address: 200,
             max_room_name_bytes: 255,
             max_backlog_bytes: 2 * message,
             max_total_backlog_bytes: 64 * message,

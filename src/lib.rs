@@ -21,7 +21,7 @@ pub mod protocol;
 mod config;
 mod server;
 
-pub use config::{Config, Slow};
+pub use config::{Config, InvalidRoomPattern, RoomPattern, Slow};
 pub use ipnet::IpNet;
 pub use protocol::{
     CloseCode, Deflate, Host, InvalidHost, InvalidOrigin, Limits, Message, Origin, Origins,

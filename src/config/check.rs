@@ -47,6 +47,7 @@ impl Config {
             ("max_messages_per_second", u64::from(self.max_messages_per_second)),
             ("max_bytes_per_second", u64::from(self.max_bytes_per_second)),
             ("max_rooms", self.max_rooms as u64),
+            ("max_rooms_per_address", self.max_rooms_per_address as u64),
             ("max_room_name_bytes", self.max_room_name_bytes as u64),
         ];
         for (name, value) in at_least_1 {
@@ -168,6 +169,7 @@ mod tests {
             (complaint(|config| config.max_messages_per_second = 0), "per_second is 0"),
             (complaint(|config| config.max_bytes_per_second = 0), "per_second is 0"),
             (complaint(|config| config.max_rooms = 0), "max_rooms is 0"),
+            (complaint(|config| config.max_rooms_per_address = 0), "rooms_per_address is 0"),
             (complaint(|config| config.max_room_name_bytes = 0), "max_room_name_bytes is 0"),
         ];
         for (complaint, words) in complaints {

@@ -1,11 +1,11 @@
-//! Who may connect, and by which name.
+//! Who may connect, by which name, and to which rooms.
 
 use clap::Args;
-use townhall::{Config, Host, Origin, Origins};
+use townhall::{Config, Host, Origin, Origins, RoomPattern};
 
 use super::list::{List, list};
 
-/// Pages and hosts.
+/// Pages, hosts and rooms.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Access")]
 pub struct AccessFlags {
@@ -19,6 +19,13 @@ pub struct AccessFlags {
     /// network can connect. May be given several times
     #[arg(long, value_name = "HOST", env = "TOWNHALL_HOST", value_parser = list(str::parse::<Host>))]
     host: Vec<List<Host>>,
+
+    /// Let this path be a room, such as /lobby, or with a * at its end those that begin so, such as
+    /// /team/*; any other path is answered with 404. Every path is a room by default. May be given
+    /// several times
+    #[arg(long, value_name = "PATTERN", env = "TOWNHALL_ROOM")]
+    #[arg(value_parser = list(str::parse::<RoomPattern>))]
+    room: Vec<List<RoomPattern>>,
 }
 
 /// The pages that a flag lets in.
@@ -40,6 +47,7 @@ impl AccessFlags {
     pub fn set(&self, config: &mut Config) {
         config.origins = self.origins();
         config.hosts = List::concat(&self.host);
+        config.rooms = List::concat(&self.room);
     }
 
     fn origins(&self) -> Origins {

@@ -70,6 +70,12 @@ pub struct LimitFlags {
     #[arg(default_value_t = Config::default().max_rooms, value_parser = at_least(1_usize))]
     max_rooms: usize,
 
+    /// The most rooms made by clients from one address; the next is refused with 429. Clients whose
+    /// address a trusted proxy does not forward make nine tenths of --max-rooms together at most
+    #[arg(long, value_name = "N", env = "TOWNHALL_MAX_ROOMS_PER_ADDRESS")]
+    #[arg(default_value_t = Config::default().max_rooms_per_address, value_parser = at_least(1_usize))]
+    max_rooms_per_address: usize,
+
     /// The longest name of a room in bytes, percent-encoding included; a longer one is answered with
     /// 414
     #[arg(long, value_name = "BYTES", env = "TOWNHALL_MAX_ROOM_NAME_BYTES")]
@@ -109,6 +115,7 @@ impl LimitFlags {
         config.max_messages_per_second = self.max_messages_per_second;
         config.max_bytes_per_second = self.max_bytes_per_second;
         config.max_rooms = self.max_rooms;
+        config.max_rooms_per_address = self.max_rooms_per_address;
         config.max_room_name_bytes = self.max_room_name_bytes;
         config.max_backlog_bytes = times(self.max_backlog_bytes, 2, MIN_BACKLOG_BYTES);
         config.max_total_backlog_bytes =

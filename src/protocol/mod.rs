@@ -68,4 +68,5 @@ pub use request::Request;
 pub use response::Response;
 pub use scratch::Scratch;
 pub use site::Site;
+pub(crate) use uri::normal_path;
 pub use violation::{Refusal, Violation};

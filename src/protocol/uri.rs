@@ -55,7 +55,7 @@ fn is_port(port: &str) -> bool {
 ///
 /// What no URI may hold is taken for the data that it stands for, as browsers do: a `%` that
 /// encodes nothing is `%25`, and `é` is `%C3%A9` (RFC 3987, section 3.1).
-pub(super) fn normal_path(path: &str) -> String {
+pub(crate) fn normal_path(path: &str) -> String {
     remove_dot_segments(&normal_encoding(path))
 }
 

@@ -113,6 +113,8 @@ pub enum Refusal {
     Origin,
     /// The request is for a host that this server is not (RFC 9110, section 15.5.20).
     Misdirected,
+    /// No room may have this path.
+    NoSuchRoom,
     /// The WebSocket version is not 13 (RFC 6455, section 4.4).
     WebSocketVersion,
     /// The head did not arrive in time (RFC 9110, section 15.5.9).
@@ -125,6 +127,8 @@ pub enum Refusal {
     Full,
     /// The server has as many rooms as it may.
     TooManyRooms,
+    /// Too many rooms were made from one address (RFC 6585, section 4).
+    TooManyRoomsFromAddress,
     /// The server stops.
     Stopping,
 }
@@ -135,12 +139,13 @@ impl Refusal {
         match self {
             Self::Malformed(_) | Self::Tls => 400,
             Self::Origin => 403,
+            Self::NoSuchRoom => 404,
             Self::Method => 405,
             Self::Timeout => 408,
             Self::TargetTooLong | Self::RoomNameTooLong => 414,
             Self::Misdirected => 421,
             Self::NoUpgrade | Self::UpgradeInHttp10 | Self::WebSocketVersion => 426,
-            Self::TooManyFromAddress => 429,
+            Self::TooManyFromAddress | Self::TooManyRoomsFromAddress => 429,
             Self::HeadTooLong | Self::TooManyHeaders => 431,
             Self::Full | Self::TooManyRooms | Self::Stopping => 503,
             Self::HttpVersion => 505,
@@ -153,9 +158,11 @@ impl Refusal {
             Self::Method => &[("Allow", ALLOWED_METHODS)],
             Self::NoUpgrade | Self::UpgradeInHttp10 => &[("Upgrade", "websocket")],
             Self::WebSocketVersion => &[("Sec-WebSocket-Version", "13"), ("Upgrade", "websocket")],
-            Self::TooManyFromAddress | Self::Full | Self::TooManyRooms | Self::Stopping => {
-                &[("Retry-After", "5")]
-            }
+            Self::TooManyFromAddress
+            | Self::TooManyRoomsFromAddress
+            | Self::Full
+            | Self::TooManyRooms
+            | Self::Stopping => &[("Retry-After", "5")],
             _ => &[],
         }
     }
@@ -177,12 +184,14 @@ impl fmt::Display for Refusal {
             }
             Self::Origin => "pages of this origin may not connect here",
             Self::Misdirected => "this server does not serve the host that was asked for",
+            Self::NoSuchRoom => "there is no such room",
             Self::WebSocketVersion => "only WebSocket version 13 is spoken here",
             Self::Timeout => "the request's head did not arrive in time",
             Self::RoomNameTooLong => "the name of the room is longer than the limit",
             Self::TooManyFromAddress => "too many connections come from your address",
             Self::Full => "the server is full, try again later",
             Self::TooManyRooms => "there are too many rooms, try again later",
+            Self::TooManyRoomsFromAddress => "too many rooms were made from your address",
             Self::Stopping => "the server stops, try again later",
         })
     }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::protocol::Violation;
+use crate::protocol::{Refusal, Violation};
 
 /// How a connection ended, as a browser's `CloseEvent` tells it, and why.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,6 +58,9 @@ pub enum Cause {
     Stalled,
     /// The server stops.
     Shutdown,
+    /// The room that the application chose in [`Event::Upgrade`](crate::Event::Upgrade) was not to be
+    /// had. The client got this answer, and never opened.
+    Refused(Refusal),
 }
 
 impl Cause {
@@ -74,6 +77,7 @@ impl Cause {
             Self::Silent => "silent",
             Self::Stalled => "stalled",
             Self::Shutdown => "shutdown",
+            Self::Refused(_) => "refused",
         }
     }
 }
@@ -91,6 +95,7 @@ impl fmt::Display for Cause {
             Self::Silent => f.write_str("the peer did not answer a ping"),
             Self::Stalled => f.write_str("the peer took nothing for too long"),
             Self::Shutdown => f.write_str("the server stops"),
+            Self::Refused(refusal) => refusal.fmt(f),
         }
     }
 }

@@ -6,6 +6,7 @@ use log::debug;
 
 use super::addresses::{Entrance, Place};
 use super::date::http_date;
+use super::departure::{Cause, Departure};
 use super::event::{Event, Exchange, Upgrade};
 use super::forwarded;
 use super::hub::Hub;
@@ -38,34 +39,52 @@ pub(super) fn handshake(hub: &mut Hub, id: ClientId, head: &[u8], app: &mut App<
 }
 
 fn upgrade(hub: &mut Hub, id: ClientId, request: &Request<'_>, app: &mut App<'_>) {
-    let terms = match negotiate(hub, id, request) {
+    let (mut room, mut refusal) = (request.normal_path(), None);
+    let terms = match admit(hub, id, request, &room) {
         Ok(terms) => terms,
         Err(refusal) => return refuse(hub, id, refusal, false),
     };
-    let (mut room, mut refusal) = (request.normal_path(), None);
     let (chosen, refused) = (&mut room, &mut refusal);
     app(hub, id, Event::Upgrade(Upgrade { request, room: chosen, refusal: refused }));
-    match refusal {
-        Some(response) => respond(hub, id, &response, false),
-        None => match admit(hub, id, request, &room) {
-            Err(refusal) => refuse(hub, id, refusal, false),
-            Ok(()) => {
-                hub.open(id, &terms);
-                app(hub, id, Event::Open { room: &room });
-            }
-        },
+    if let Some(response) = refusal {
+        return respond(hub, id, &response, false);
     }
+    // The application may have chosen another.
+    if let Err(refusal) = check_room(hub, id, &room) {
+        refuse(hub, id, refusal, false);
+        hub.departures.push((id, Departure::abnormal(Cause::Refused(refusal))));
+        return;
+    }
+    hub.open(id, &terms);
+    app(hub, id, Event::Open { room: &room });
 }
 
-/// Whether there is room for one more, of those who come from the same address too.
-fn admit(hub: &mut Hub, id: ClientId, request: &Request<'_>, room: &str) -> Result<(), Refusal> {
+/// Checks everything that the application is not asked about, so that what it does when it is asked
+/// is not in vain.
+fn admit(hub: &mut Hub, id: ClientId, request: &Request<'_>, room: &str) -> Result<Terms, Refusal> {
+    let Config { subprotocols, deflate, .. } = &hub.config;
+    let terms = Terms::negotiate(request, subprotocols, deflate.as_ref())?;
+    check_origin(hub, id, request)?;
+    if hub.is_stopping() {
+        return Err(Refusal::Stopping);
+    }
+    if hub.is_full() {
+        return Err(Refusal::Full);
+    }
+    if !hub.config.is_room(room) {
+        return Err(Refusal::NoSuchRoom);
+    }
+    enter_forwarded(hub, id, request)?;
+    check_room(hub, id, room)?;
+    Ok(terms)
+}
+
+/// Whether the client may be in a room, and make it where it is not there.
+fn check_room(hub: &Hub, id: ClientId, room: &str) -> Result<(), Refusal> {
     if room.len() > hub.config.max_room_name_bytes {
         return Err(Refusal::RoomNameTooLong);
     }
-    if !hub.has_place_for(room) {
-        return Err(Refusal::TooManyRooms);
-    }
-    enter_forwarded(hub, id, request)
+    hub.admit_to(room, id)
 }
 
 /// Takes in a client that comes through a trusted proxy, by the address that the proxy forwards.
@@ -89,16 +108,6 @@ fn enter_forwarded(hub: &mut Hub, id: ClientId, request: &Request<'_>) -> Result
     Ok(())
 }
 
-fn negotiate(hub: &mut Hub, id: ClientId, request: &Request<'_>) -> Result<Terms, Refusal> {
-    let Config { subprotocols, deflate, .. } = &hub.config;
-    let terms = Terms::negotiate(request, subprotocols, deflate.as_ref())?;
-    check_origin(hub, id, request)?;
-    if hub.is_stopping() {
-        return Err(Refusal::Stopping);
-    }
-    if hub.is_full() { Err(Refusal::Full) } else { Ok(terms) }
-}
-
 /// Answers a request that does not ask for an upgrade.
 fn answer(hub: &mut Hub, id: ClientId, request: &Request<'_>, app: &mut App<'_>) {
     let mut answer = None;
@@ -106,7 +115,10 @@ fn answer(hub: &mut Hub, id: ClientId, request: &Request<'_>, app: &mut App<'_>)
     let head_only = request.method() == "HEAD";
     match answer {
         Some(answer) => respond(hub, id, &answer, head_only),
-        None => refuse(hub, id, request.missing_upgrade(), head_only),
+        None if hub.config.is_room(&request.normal_path()) => {
+            refuse(hub, id, request.missing_upgrade(), head_only);
+        }
+        None => refuse(hub, id, Refusal::NoSuchRoom, head_only),
     }
 }
 

@@ -22,7 +22,7 @@ use super::pace::Allowance;
 use super::pool::Pool;
 use super::room::Rooms;
 use crate::config::Config;
-use crate::protocol::{CloseCode, Limits, Message};
+use crate::protocol::{CloseCode, Limits, Message, Refusal};
 
 /// The most clients for whom there is a place from the start. The system gives the memory when they
 /// come, so that it costs nothing, and nothing is moved when there are many.
@@ -188,8 +188,8 @@ impl Hub {
     }
 
     /// Makes the client a member of a room, and of no other. It hears what is said from now on.
-    /// Where there are [`Config::max_rooms`](crate::Config::max_rooms) already and the room is not
-    /// one of them, the client is closed with 1013.
+    /// Where the room is not there, and there are [`Config::max_rooms`](crate::Config::max_rooms)
+    /// already, or the client's address has made its share of them, the client is closed with 1013.
     pub fn join(&mut self, client: ClientId, room: &str) {
         if self.get(client).is_none_or(|client| !client.connection.is_open()) {
             return;
@@ -198,13 +198,17 @@ impl Hub {
         if self.get(client).is_none_or(|client| !client.connection.is_open()) {
             return;
         }
-        if !self.has_place_for(room) {
-            let reason = "there are too many rooms";
+        if let Err(refusal) = self.admit_to(room, client) {
+            let reason = match refusal {
+                Refusal::TooManyRoomsFromAddress => "your address has made too many rooms",
+                _ => "there are too many rooms",
+            };
             return self.close_because(client, CloseCode::TRY_AGAIN_LATER, reason, Cause::Overload);
         }
         // What it has not got of its own does not hold up a room.
         self.release(client);
-        let key = self.rooms.find_or_make(room);
+        let maker = self.clients[client.key()].place;
+        let key = self.rooms.find_or_make(room, maker);
         if let Some(room) = self.rooms.get_mut(key) {
             let member = &mut self.clients[client.key()];
             let encoding = match member.encoding {
@@ -279,9 +283,10 @@ impl Hub {
         self.complaints.log(Level::Warn, self.tick, line);
     }
 
-    /// Whether the room is there, or there may be one more.
-    pub(super) fn has_place_for(&self, room: &str) -> bool {
-        self.rooms.len() < self.config.max_rooms || self.rooms.find(room).is_some()
+    /// Whether the room is there, or the client may make it.
+    pub(super) fn admit_to(&self, room: &str, client: ClientId) -> Result<(), Refusal> {
+        let maker = self.get(client).and_then(|client| client.place);
+        self.rooms.admit(room, maker, &self.config)
     }
 
     pub(super) fn get(&self, id: ClientId) -> Option<&Client> {

@@ -1,17 +1,23 @@
 //! Rooms: a name, members, and the logs of what they say.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 
 use slab::Slab;
 
+use super::addresses::Place;
 use super::id::ClientId;
 use super::logs::Logs;
 use super::outbound::TickEnd;
+use crate::config::Config;
+use crate::protocol::Refusal;
 
 /// A room that somebody is in.
 #[derive(Debug)]
 pub(super) struct Room {
     pub(super) name: Box<str>,
+    /// Where the client that made it comes from, if that is known.
+    maker: Option<Place>,
     pub(super) logs: Logs,
     /// The keys of its members.
     pub(super) members: Vec<usize>,
@@ -53,6 +59,8 @@ impl Room {
 pub(super) struct Rooms {
     rooms: Slab<Room>,
     names: HashMap<Box<str>, usize>,
+    /// How many there are, by their makers' place.
+    made: HashMap<Option<Place>, usize>,
 }
 
 impl Rooms {
@@ -60,14 +68,15 @@ impl Rooms {
         self.names.get(name).copied()
     }
 
-    /// The room of this name, made if there is none.
-    pub(super) fn find_or_make(&mut self, name: &str) -> usize {
+    /// The room of this name, made if there is none for a client from this place.
+    pub(super) fn find_or_make(&mut self, name: &str, maker: Option<Place>) -> usize {
         if let Some(key) = self.find(name) {
             return key;
         }
         let name: Box<str> = name.into();
         let key = self.rooms.insert(Room {
             name: name.clone(),
+            maker,
             logs: Logs::default(),
             members: Vec::new(),
             dirty: false,
@@ -79,6 +88,7 @@ impl Rooms {
             parked: Vec::new(),
         });
         self.names.insert(name, key);
+        *self.made.entry(maker).or_default() += 1;
         key
     }
 
@@ -95,10 +105,95 @@ impl Rooms {
         if self.rooms.get(key).is_some_and(|room| room.members.is_empty()) {
             let room = self.rooms.remove(key);
             self.names.remove(&room.name);
+            self.unmake(room.maker);
         }
+    }
+
+    fn unmake(&mut self, maker: Option<Place>) {
+        if let Entry::Occupied(mut made) = self.made.entry(maker) {
+            *made.get_mut() -= 1;
+            if *made.get() == 0 {
+                made.remove();
+            }
+        }
+    }
+
+    /// Whether the room is there, or a client from this place may make it.
+    ///
+    /// # Errors
+    /// [`Refusal::TooManyRooms`] or [`Refusal::TooManyRoomsFromAddress`].
+    pub(super) fn admit(
+        &self,
+        name: &str,
+        maker: Option<Place>,
+        config: &Config,
+    ) -> Result<(), Refusal> {
+        if self.find(name).is_some() {
+            return Ok(());
+        }
+        if self.len() >= config.max_rooms {
+            return Err(Refusal::TooManyRooms);
+        }
+        let max = match maker {
+            Some(_) => config.max_rooms_per_address,
+            None => config.max_rooms - config.max_rooms / 10,
+        };
+        let made = self.made.get(&maker).copied().unwrap_or_default();
+        if made < max { Ok(()) } else { Err(Refusal::TooManyRoomsFromAddress) }
     }
 
     pub(super) fn len(&self) -> usize {
         self.rooms.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Makes rooms of these names until one is refused.
+    fn make(rooms: &mut Rooms, names: &str, maker: Option<Place>) -> Result<(), Refusal> {
+        let config = Config { max_rooms: 20, max_rooms_per_address: 3, ..Config::default() };
+        for name in names.split_whitespace() {
+            rooms.admit(name, maker, &config)?;
+            rooms.find_or_make(name, maker);
+        }
+        Ok(())
+    }
+
+    fn place(address: &str) -> Option<Place> {
+        Some(Place::of(address.parse().unwrap()))
+    }
+
+    #[test]
+    fn a_place_makes_only_its_share_of_rooms_and_enters_any() {
+        let (mut rooms, here, there) = (Rooms::default(), place("192.0.2.1"), place("192.0.2.2"));
+        assert_eq!(make(&mut rooms, "a b c", here), Ok(()));
+        assert_eq!(make(&mut rooms, "d", here), Err(Refusal::TooManyRoomsFromAddress));
+        assert_eq!(make(&mut rooms, "a b c d e f", there), Ok(()));
+        assert_eq!(make(&mut rooms, "d", here), Ok(()), "others have made it");
+        rooms.remove_if_empty(rooms.find("a").unwrap());
+        assert_eq!(make(&mut rooms, "g h", here), Err(Refusal::TooManyRoomsFromAddress));
+        assert!(rooms.find("g").is_some() && rooms.find("h").is_none());
+    }
+
+    #[test]
+    fn those_who_cannot_be_told_apart_leave_rooms_to_others() {
+        let mut rooms = Rooms::default();
+        let many: Vec<_> = (0..20).map(|number| number.to_string()).collect();
+        let refusal = make(&mut rooms, &many.join(" "), None);
+        assert_eq!((refusal, rooms.len()), (Err(Refusal::TooManyRoomsFromAddress), 18));
+        assert_eq!(make(&mut rooms, "a b c", place("192.0.2.1")), Err(Refusal::TooManyRooms));
+        assert_eq!(rooms.len(), 20);
+    }
+
+    #[test]
+    fn nothing_is_kept_of_rooms_that_are_gone() {
+        let mut rooms = Rooms::default();
+        for maker in [None, place("192.0.2.1")] {
+            let key = rooms.find_or_make("a", maker);
+            rooms.remove_if_empty(key);
+        }
+        assert_eq!((rooms.len(), rooms.made.len()), (0, 0));
     }
 }

@@ -3,7 +3,7 @@
 use std::fmt::{self, Write};
 
 /// The most bytes between the quotes.
-pub(super) const MAX_BYTES: usize = 100;
+const MAX_BYTES: usize = 100;
 
 /// The longest encoding of a character in UTF-8.
 const MAX_CHAR_BYTES: usize = 4;
@@ -31,6 +31,23 @@ impl fmt::Display for Shown<'_> {
         let whole = escape(beginning, &mut escaped) && beginning.len() == self.0.len();
         write!(f, "\"{escaped}\"")?;
         if whole { Ok(()) } else { write!(f, "... ({} bytes)", self.0.len()) }
+    }
+}
+
+/// A flag of the program and its value, for a log line from which it can be pasted into a shell. A
+/// value that is too long, or could end the quotes, is not shown.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Flag<'a>(pub(super) &'static str, pub(super) &'a str);
+
+impl fmt::Display for Flag<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(name, value) = self;
+        let is_plain = value.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\'');
+        if is_plain && value.len() <= MAX_BYTES {
+            write!(f, "--{name} '{value}'")
+        } else {
+            write!(f, "--{name} and the whole of it")
+        }
     }
 }
 
@@ -80,6 +97,14 @@ mod tests {
     #[test]
     fn bytes_that_are_not_utf8_are_shown_as_such() {
         assert_eq!(shown(b"a\xffb\xe2\x82"), r#""a\xffb\xe2\x82""#);
+    }
+
+    #[test]
+    fn a_flag_can_be_pasted_or_is_not_shown() {
+        assert_eq!(Flag("origin", "app://$(a)`b`").to_string(), "--origin 'app://$(a)`b`'");
+        for value in ["a'; b", "a b", "a\nb", "\u{e9}", &"a".repeat(101)] {
+            assert_eq!(Flag("host", value).to_string(), "--host and the whole of it", "{value}");
+        }
     }
 
     #[test]

@@ -1,12 +1,11 @@
 //! Whether a request is meant for this server, and comes from a page that may connect to it.
 
-use std::fmt;
 use std::net::SocketAddr;
 
 use super::forwarded;
 use super::hub::Hub;
 use super::id::ClientId;
-use super::shown::{self, Shown};
+use super::shown::{Flag, Shown};
 use crate::protocol::{Authority, Host, Origin, Refusal, Request, Site};
 
 /// The ports that browsers leave out.
@@ -75,7 +74,8 @@ pub(super) fn check_host(
     let asked = Shown(authority.as_bytes());
     match host(authority) {
         Some(host) => {
-            let flag = Flag("host", host.to_string());
+            let host = host.to_string();
+            let flag = Flag("host", &host);
             hub.complain(format_args!("{id} asked for {asked}; start with {flag} to serve it"));
         }
         None => hub.complain(format_args!("{id} asked for {asked}, which is no host")),
@@ -100,7 +100,8 @@ pub(super) fn check_origin(
         let line = format_args!("{id} has the origin {sent}, and asked for {asked}");
         match single(&origins) {
             Some(origin) => {
-                let (doubt, flag) = (doubt(&site), Flag("origin", origin.to_string()));
+                let (doubt, origin) = (doubt(&site), origin.to_string());
+                let flag = Flag("origin", &origin);
                 hub.complain(format_args!("{line}{doubt}; start with {flag} to let it in"));
             }
             None => hub.complain(format_args!("{line}; no page has such an origin")),
@@ -122,21 +123,5 @@ fn doubt(site: &Site<'_>) -> &'static str {
             ", which may not be this machine's name (a proxy has to send X-Forwarded-Host)"
         }
         _ => "",
-    }
-}
-
-/// A flag and its value, to be pasted into a shell. The value is the one form of a host or an origin,
-/// in which there is nothing that could end the quotes.
-#[derive(Debug)]
-struct Flag(&'static str, String);
-
-impl fmt::Display for Flag {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self(name, value) = self;
-        if value.len() <= shown::MAX_BYTES {
-            write!(f, "--{name} '{value}'")
-        } else {
-            write!(f, "--{name} and the whole of it")
-        }
     }
 }

@@ -47,6 +47,7 @@ fn a_limit_of_nothing_is_an_error() {
         ("max-messages-per-second", "1"),
         ("max-bytes-per-second", "1"),
         ("max-rooms", "1"),
+        ("max-rooms-per-address", "1"),
         ("max-room-name-bytes", "1"),
     ];
     for (flag, least) in least {
@@ -65,7 +66,8 @@ fn a_limit_of_nothing_is_an_error() {
 
 #[test]
 fn the_largest_numbers_break_nothing() {
-    let largest: Vec<_> = "truncate max-headers max-connections max-rooms max-room-name-bytes \
+    let largest: Vec<_> = "truncate max-headers max-connections max-rooms max-rooms-per-address \
+        max-room-name-bytes \
         deflate-threshold-bytes max-backlog-bytes max-total-backlog-bytes max-incomplete-bytes \
         handshake-timeout-seconds ping-interval-seconds pong-timeout-seconds write-timeout-seconds \
         throttle-timeout-seconds close-timeout-seconds drain-timeout-seconds drain-spread-seconds"

@@ -300,6 +300,17 @@ fn foreign_pages_may_connect_only_where_they_were_named() {
 }
 
 #[test]
+fn only_the_rooms_that_are_named_are_there() {
+    let (_program, address) = Program::start(&["--room", "/lobby", "--room", "/team/*"]);
+    connect(&address, "/lobby");
+    connect(&address, "/team/a");
+    assert_eq!(status(&address, "/"), "200", "the page is there");
+    assert_eq!(status(&address, "/health"), "200");
+    assert_eq!(status(&address, "/hall"), "404");
+    assert_eq!(status(&address, "/lobby"), "426");
+}
+
+#[test]
 fn the_log_tells_reasons_and_no_payloads() {
     let (mut program, address) = Program::start(&["--log-level", "debug"]);
     let mut client = connect(&address, "/");
@@ -357,6 +368,11 @@ fn what_cannot_be_done_is_one_clear_line_and_a_status() {
             "error: invalid value 'https://chat.example' for '--host <HOST>': a host is a name",
         ),
         (
+            &["--room", "lobby"],
+            2,
+            "error: invalid value 'lobby' for '--room <PATTERN>': it is a path without a query",
+        ),
+        (
             &["--listen", "a b"],
             2,
             "error: invalid value 'a b' for '--listen <ADDRESS>': \"a b\" is",
@@ -375,11 +391,11 @@ fn what_cannot_be_done_is_one_clear_line_and_a_status() {
 #[test]
 fn the_help_names_every_flag_and_its_variable() {
     let help = String::from_utf8(run(&["--help"]).stdout).unwrap();
-    let flags = "listen mode truncate no-reflect origin host subprotocol trusted-proxy slow deflate \
+    let flags = "listen mode truncate no-reflect origin host room subprotocol trusted-proxy slow deflate \
         deflate-level deflate-window-bits deflate-threshold-bytes max-head-bytes max-headers \
         max-message-bytes max-fragments max-incomplete-bytes max-connections \
         max-connections-per-address max-new-connections-per-second max-messages-per-second \
-        max-bytes-per-second max-rooms max-room-name-bytes max-backlog-bytes \
+        max-bytes-per-second max-rooms max-rooms-per-address max-room-name-bytes max-backlog-bytes \
         max-total-backlog-bytes handshake-timeout-seconds ping-interval-seconds \
         pong-timeout-seconds write-timeout-seconds throttle-timeout-seconds \
         close-timeout-seconds drain-timeout-seconds drain-spread-seconds drain-code log-level";

@@ -14,3 +14,4 @@ mod sites;
 mod slow;
 mod support;
 mod times;
+mod upgrades;
