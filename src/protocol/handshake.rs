@@ -51,7 +51,7 @@ impl Terms {
         }
         request.check_no_body()?;
         check_version(request)?;
-        let mut offered = request.list("Sec-WebSocket-Protocol");
+        let mut offered = request.subprotocols();
         let subprotocol = offered.find(|offer| subprotocols.iter().any(|ours| ours == offer));
         Ok(Self {
             accept_key: accept_key(key(request)?),

@@ -95,6 +95,12 @@ impl<'h> Request<'h> {
         self.headers.iter().map(|header| header.name)
     }
 
+    /// The names of the subprotocols that the client offers, in its order of preference
+    /// (RFC 6455, section 11.3.4).
+    pub fn subprotocols(&self) -> impl Iterator<Item = &'h str> {
+        self.list("Sec-WebSocket-Protocol")
+    }
+
     /// The elements of a list field, over all its lines (RFC 9110, section 5.6.1).
     pub(super) fn list(&self, name: &str) -> impl Iterator<Item = &'h str> {
         let lines = self.header_values(name).filter_map(|value| std::str::from_utf8(value).ok());

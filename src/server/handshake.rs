@@ -12,6 +12,7 @@ use super::forwarded;
 use super::hub::Hub;
 use super::id::ClientId;
 use super::inbound::App;
+use super::shown::{Flag, Shown};
 use super::site::{check_host, check_origin};
 use crate::config::Config;
 use crate::protocol::{Refusal, Request, Response, Terms};
@@ -55,6 +56,7 @@ fn upgrade(hub: &mut Hub, id: ClientId, request: &Request<'_>, app: &mut App<'_>
         hub.departures.push((id, Departure::abnormal(Cause::Refused(refusal))));
         return;
     }
+    note_subprotocol(hub, id, request, &terms);
     hub.open(id, &terms);
     app(hub, id, Event::Open { room: &room });
 }
@@ -85,6 +87,20 @@ fn check_room(hub: &Hub, id: ClientId, room: &str) -> Result<(), Refusal> {
         return Err(Refusal::RoomNameTooLong);
     }
     hub.admit_to(room, id)
+}
+
+/// Says in the log that the client asked for subprotocols, and none of them is spoken here: many
+/// clients then end the connection without a word.
+fn note_subprotocol(hub: &mut Hub, id: ClientId, request: &Request<'_>, terms: &Terms) {
+    let names: Vec<_> = request.subprotocols().collect();
+    if let Some(first) = names.first().filter(|_| terms.subprotocol.is_none()) {
+        let (asked, flag) = (names.join(", "), Flag("subprotocol", first));
+        let asked = Shown(asked.as_bytes());
+        hub.complain(format_args!(
+            "{id} asked for the subprotocol {asked}, which is not spoken here, and may leave; start \
+             with {flag} to speak it"
+        ));
+    }
 }
 
 /// Takes in a client that comes through a trusted proxy, by the address that the proxy forwards.

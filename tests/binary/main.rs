@@ -300,6 +300,35 @@ fn foreign_pages_may_connect_only_where_they_were_named() {
 }
 
 #[test]
+fn a_subprotocol_that_is_not_spoken_leaves_a_line_in_the_log() {
+    let asking = |address: &str, names: &str| {
+        let request = format!(
+            "GET / HTTP/1.1\r\nHost: {address}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+             Sec-WebSocket-Protocol: {names}\r\nSec-WebSocket-Version: 13\r\n\
+             Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+        );
+        let mut stream = TcpStream::connect(address).unwrap();
+        stream.write_all(request.as_bytes()).unwrap();
+        let mut status = [0; 12];
+        stream.read_exact(&mut status).unwrap();
+        assert_eq!(&status, b"HTTP/1.1 101");
+    };
+    let (mut program, address) = Program::start(&["--subprotocol", "chat"]);
+    asking(&address, "superchat, chat");
+    asking(&address, "graphql-ws, mqtt");
+    asking(&address, "it's");
+    program.signal("TERM");
+    let log = program.wait().1;
+    let lines: Vec<_> = log.lines().filter(|line| line.contains("subprotocol")).collect();
+    let [first, second] = lines[..] else { panic!("two lines are expected: {log}") };
+    assert!(first.contains("INFO"), "{first}");
+    let asked = "asked for the subprotocol \"graphql-ws, mqtt\", which is not spoken here";
+    assert!(first.contains(asked), "{first}");
+    assert!(first.ends_with("; start with --subprotocol 'graphql-ws' to speak it"), "{first}");
+    assert!(second.contains("--subprotocol and the whole of it"), "{second}");
+}
+
+#[test]
 fn only_the_rooms_that_are_named_are_there() {
     let (_program, address) = Program::start(&["--room", "/lobby", "--room", "/team/*"]);
     connect(&address, "/lobby");
