@@ -30,7 +30,8 @@ impl Pipe {
         if before == 0 { Err(ErrorKind::WouldBlock.into()) } else { Ok(before - *room) }
     }
 
-    fn allow(&self, size: usize) {
+    /// Takes `size` bytes more.
+    pub(super) fn allow(&self, size: usize) {
         let room = &mut self.0.borrow_mut().1;
         *room = room.saturating_add(size);
     }
@@ -194,21 +195,7 @@ impl Simulation {
     }
 
     fn connect(&mut self, offer: &str, room: usize) {
-        let head = format!(
-            "GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
-             Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\
-             Sec-WebSocket-Extensions: {offer}\r\n\r\n"
-        );
-        let request = Request::parse(head.as_bytes(), 10).expect("a correct head");
-        let deflate = self.hub.config.deflate.as_ref();
-        let terms = Terms::negotiate(&request, &[], deflate).expect("a correct request");
-        let (id, pipe) = (self.hub.next_id(), Pipe::default());
-        self.hub.insert(id, Transport::Pipe(pipe.clone()), None);
-        self.hub.open(id, &terms);
-        // The answer to the handshake is not looked at.
-        pipe.allow(usize::MAX);
-        self.hub.write_now(id);
-        *pipe.0.borrow_mut() = (VecDeque::new(), 0);
+        let (id, pipe, terms) = connect(&mut self.hub, offer);
         let (inflater, expected) = (Inflater::default(), VecDeque::new());
         let peer = Peer { pipe, terms, inflater, room: None, expected, missed: 0, closed: false };
         self.peers.insert(id, peer);
@@ -271,6 +258,26 @@ impl Simulation {
             self.peers.remove(&id);
         }
     }
+}
+
+/// A client that has just opened, with these extensions, and takes nothing.
+pub(super) fn connect(hub: &mut Hub, offer: &str) -> (ClientId, Pipe, Terms) {
+    let head = format!(
+        "GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+         Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\
+         Sec-WebSocket-Extensions: {offer}\r\n\r\n"
+    );
+    let request = Request::parse(head.as_bytes(), 10).expect("a correct head");
+    let deflate = hub.config.deflate.as_ref();
+    let terms = Terms::negotiate(&request, &[], deflate).expect("a correct request");
+    let (id, pipe) = (hub.next_id(), Pipe::default());
+    hub.insert(id, Transport::Pipe(pipe.clone()), None);
+    hub.open(id, &terms);
+    // The answer to the handshake is not looked at.
+    pipe.allow(usize::MAX);
+    hub.write_now(id);
+    *pipe.0.borrow_mut() = (VecDeque::new(), 0);
+    (id, pipe, terms)
 }
 
 impl Peer {

@@ -175,3 +175,133 @@ impl Hub {
         log.unwrap_or(&self.nowhere)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::config::Config;
+    use crate::protocol::noise;
+    use crate::server::outbound::TickEnd;
+    use crate::server::simulation::{Pipe, connect};
+
+    const MIB: usize = 1 << 20;
+
+    /// A hub, and members of one room that compress, share a context, and have got everything.
+    fn room(config: Config, members: usize) -> (Hub, Vec<(ClientId, Pipe)>) {
+        let mut hub = Hub::new(config);
+        let mut connect = |_| {
+            let (id, pipe, _) = connect(&mut hub, "permessage-deflate");
+            hub.join(id, "/room");
+            pipe.allow(MIB);
+            (id, pipe)
+        };
+        let members: Vec<_> = (0..members).map(&mut connect).collect();
+        hub.broadcast("/room", "hello");
+        flush(&mut hub);
+        assert!(members.iter().all(|(id, _)| hub.get(*id).unwrap().reads(Encoding::Shared)));
+        (hub, members)
+    }
+
+    fn flush(hub: &mut Hub) {
+        while hub.is_dirty() {
+            hub.flush(TickEnd::Now);
+        }
+    }
+
+    /// Says what does not compress, and lets everybody take what it takes of it.
+    fn flood(hub: &mut Hub, bytes: usize) {
+        for _ in 0..bytes / MIB {
+            hub.broadcast("/room", &noise(MIB)[..]);
+            flush(hub);
+        }
+    }
+
+    fn is_open(hub: &Hub, id: ClientId) -> bool {
+        hub.get(id).unwrap().connection.is_open()
+    }
+
+    #[test]
+    fn a_context_stays_where_taking_it_would_copy_a_backlog() {
+        let (mut hub, _members) = room(Config::default(), 3);
+        flood(&mut hub, 20 * MIB);
+        let before = hub.pool.backlog();
+        hub.now += Duration::from_secs(20);
+        for number in 0..64 {
+            let name = format!("/{number}");
+            let (id, pipe, _) = connect(&mut hub, "permessage-deflate");
+            hub.join(id, &name);
+            pipe.allow(MIB);
+            hub.broadcast(&name, "hello");
+            flush(&mut hub);
+        }
+        assert!(hub.pool.backlog() < before + MIB, "{} of {before}", hub.pool.backlog());
+    }
+
+    #[test]
+    fn members_that_do_not_hear_themselves_leave_the_context_only_with_what_the_limits_cover() {
+        let config = Config { max_total_backlog_bytes: 64 * MIB, ..Config::default() };
+        let (mut hub, members) = room(config, 10);
+        flood(&mut hub, 20 * MIB);
+        for (id, _) in &members {
+            hub.say_to_others(*id, "hello");
+            assert!(hub.pool.backlog() <= 66 * MIB, "{}", hub.pool.backlog());
+        }
+        assert!(members.iter().any(|(id, _)| is_open(&hub, *id)), "some copies are covered");
+        assert!(members.iter().any(|(id, _)| !is_open(&hub, *id)), "all of them are not");
+    }
+
+    #[test]
+    fn a_client_goes_to_another_room_only_with_a_backlog_that_the_limits_cover() {
+        let (mut hub, members) =
+            room(Config { max_backlog_bytes: 32 * MIB, ..Config::default() }, 2);
+        flood(&mut hub, 20 * MIB);
+        let [(light, _), (heavy, _)] = members[..] else { panic!() };
+        hub.join(light, "/other");
+        assert_eq!(hub.room_of(light), Some("/other"));
+        assert!(hub.get(light).unwrap().unsent.get() > 18 * MIB);
+        flood(&mut hub, 12 * MIB);
+        hub.broadcast("/room", &noise(MIB)[..]);
+        let before = hub.pool.backlog();
+        hub.join(heavy, "/other");
+        assert_eq!((hub.room_of(heavy), is_open(&hub, heavy)), (None, false));
+        assert!(hub.pool.backlog() < before);
+    }
+
+    #[test]
+    fn what_one_client_is_sent_is_limited_while_it_is_sent() {
+        let (mut hub, members) = room(Config::default(), 1);
+        let (id, _) = members[0];
+        for _ in 0..100 {
+            hub.send(id, &noise(MIB)[..]);
+        }
+        assert!(!is_open(&hub, id));
+        assert!(hub.pool.backlog() <= 34 * MIB, "{}", hub.pool.backlog());
+    }
+
+    #[test]
+    fn what_is_counted_is_what_is_there_after_every_step() {
+        let (mut hub, members) = room(Config::default(), 4);
+        flood(&mut hub, 3 * MIB);
+        let unsent = |hub: &Hub| hub.clients.iter().map(|(_, client)| client.unsent.get()).sum();
+        for (id, _) in &members {
+            hub.send(*id, "private");
+            hub.leave(*id);
+            assert_eq!(hub.pool.unsent.get(), unsent(&hub));
+        }
+        assert!(hub.pool.unsent.get() > 8 * MIB);
+        let [(closed, _), (lost, _), ..] = members[..] else { panic!() };
+        hub.close(closed, CloseCode::NORMAL, "");
+        hub.lose(lost);
+        hub.remove(lost);
+        assert_eq!(hub.pool.unsent.get(), unsent(&hub));
+        for (id, pipe) in &members[2..] {
+            pipe.allow(100 * MIB);
+            hub.unblock(*id);
+        }
+        flush(&mut hub);
+        hub.remove(closed);
+        assert_eq!(hub.pool.backlog(), 0);
+    }
+}

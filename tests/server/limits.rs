@@ -4,7 +4,7 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
-use townhall::{Cause, ClientId, Config, Event, Hub};
+use townhall::{Cause, ClientId, CloseCode, Config, Event, Hub};
 
 use crate::support::{
     PATIENCE, Running, Told, chat, config, counting_chat, frame, get, read_all, read_head, request,
@@ -214,4 +214,39 @@ fn what_is_kept_for_all_has_a_limit_and_the_furthest_behind_go_first() {
         }
     };
     assert_eq!(departure.cause, Cause::Overload);
+}
+
+#[test]
+fn what_a_closed_client_had_begun_to_send_counts_no_more() {
+    let mut config = Config { max_incomplete_bytes: 100_000, ..config() };
+    config.limits.max_message_bytes = 50_000;
+    let mut ids = Vec::new();
+    let server = Running::start(config, move |hub, client, event| match event {
+        Event::Open { .. } => ids.push(client),
+        Event::Message(message) => {
+            if message.payload() == b"close the first" {
+                hub.close(ids[1], CloseCode::NORMAL, "");
+            }
+            hub.send(client, message);
+        }
+        _ => {}
+    });
+    let mut watcher = server.connect("/");
+    let message = frame(0x82, &[0; 40_000]);
+    let mut begin = |size, text: &str| {
+        let mut stream = server.raw("/");
+        stream.write_all(&message[..size]).unwrap();
+        // When this is answered, what was sent before has been read.
+        watcher.say(text);
+        watcher.hear();
+        (stream, size)
+    };
+    let _first = begin(30_000, "");
+    let others = [begin(30_000, ""), begin(35_000, "close the first"), begin(30_000, "")];
+    for (mut stream, size) in others {
+        stream.write_all(&message[size..]).unwrap();
+        let mut head = [0; 4];
+        stream.read_exact(&mut head).unwrap();
+        assert_eq!(head, [0x82, 126, 0x9c, 0x40], "its message comes back");
+    }
 }

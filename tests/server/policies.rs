@@ -118,3 +118,24 @@ fn a_room_does_not_wait_for_ever() {
     let counts = get(&server, "/counts");
     assert!(counts.contains(" 1 left (stalled)") && counts.contains(" 1 paused"), "{counts}");
 }
+
+#[test]
+fn a_member_that_lagged_in_a_burst_hears_the_end_of_it() {
+    let server = Running::start(with(Slow::Drop), counting_chat);
+    let (mut slow, mut talker) = (server.raw("/"), server.raw("/"));
+    let mut said = 0;
+    // The burst ends just when the member misses something.
+    while get(&server, "/counts").contains(" 0 messages skipped") {
+        assert!(said < MANY, "nothing is missed");
+        talker.write_all(&numbered(said)).unwrap();
+        assert_eq!(read_number(&mut talker), said);
+        said += 1;
+    }
+    let mut heard = vec![read_number(&mut slow)];
+    while heard.last() != Some(&(said - 1)) {
+        heard.push(read_number(&mut slow));
+    }
+    assert!(heard.is_sorted() && heard.len() < said as usize, "{heard:?}");
+    // Half of the limit holds eight.
+    assert!(heard[heard.len() - 8..].iter().copied().eq(said - 8..said), "{heard:?}");
+}

@@ -122,3 +122,36 @@ fn a_reader_of_single_bytes_gets_every_frame_whole() {
         assert_eq!(slow.hear(), "private");
     }
 }
+
+/// The first two bytes and the payload's length of each frame that comes until the end.
+fn frames(mut bytes: &[u8]) -> Vec<([u8; 2], usize)> {
+    let mut frames = Vec::new();
+    while let [first, second, rest @ ..] = bytes {
+        let (length, size) = match second {
+            126 => (u16::from_be_bytes(*rest.first_chunk().unwrap()).into(), 2),
+            127 => (u64::from_be_bytes(*rest.first_chunk().unwrap()) as usize, 8),
+            short => (usize::from(*short), 0),
+        };
+        frames.push(([*first, *second], length));
+        bytes = &rest[size + length..];
+    }
+    frames
+}
+
+/// "It SHOULD do so as soon as practical" (RFC 6455, section 5.5.1).
+#[test]
+fn a_close_frame_is_answered_before_what_waits_and_behind_the_frame_that_has_begun() {
+    let server = Running::start(unhurried(), chat);
+    let (mut slow, mut talker) = (server.raw("/"), server.connect("/"));
+    let text = "x".repeat(1 << 20);
+    for _ in 0..24 {
+        talker.say(&text);
+        talker.hear();
+    }
+    slow.write_all(&frame(0x88, b"\x03\xe8")).unwrap();
+    let bytes = read_all(&mut slow);
+    let frames = frames(&bytes);
+    assert_eq!(frames.last(), Some(&([0x88, 2], 2)));
+    assert!(frames.len() < 20, "{} messages came before the answer", frames.len() - 1);
+    assert!(frames[..frames.len() - 1].iter().all(|frame| *frame == ([0x81, 127], 1 << 20)));
+}
