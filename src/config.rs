@@ -85,8 +85,9 @@ pub struct Config {
     pub max_total_backlog_bytes: usize,
     /// What becomes of a member that is further behind than `max_backlog_bytes`.
     pub slow: Slow,
-    /// How long a client may take for the request's head, from the first byte to the last. Longer
-    /// than zero: a connection without a deadline would hold its place for ever.
+    /// How long a client may take for the request's head. Over it, the answer is 408; a connection
+    /// that has sent nothing, as browsers open them in advance, is closed without one. Longer than
+    /// zero: a connection without a deadline would hold its place for ever.
     pub handshake_timeout: Duration,
     /// How long a peer may be silent before it is sent a ping. Any whole frame counts as life.
     /// Thirty seconds are below what home routers and most proxies wait. Where it is `None`, no

@@ -1,6 +1,7 @@
 //! Property: however a conversation is cut into pieces, the same is received, the same failure
 //! ends it, and the same bytes answer it, whatever was inflated before for others. After an upgrade
-//! these are whole frames, and nothing follows a close frame.
+//! these are whole frames, and nothing follows a close frame. A head that no request has is refused with
+//! the piece that brings its first impossible byte.
 //!
 //! Input: four sizes of pieces, see `pieces.rs`; what a client sends, from its request on.
 
@@ -40,7 +41,30 @@ fuzz_target!(|data: &[u8]| {
     let outcome = converse(std::iter::once(&mut whole[..]), &mut scratch);
     assert_eq!(converse(split(&mut pieces, sizes), &mut scratch), outcome);
     check_sent(&outcome.sent);
+    if let Some(Failure::Handshake(_)) = outcome.failure {
+        check_first_impossible_byte(conversation, sizes);
+    }
 });
+
+/// The piece that fails is the one with the byte that fails where each is a piece.
+fn check_first_impossible_byte(conversation: &[u8], sizes: &[u8; 4]) {
+    let failed = |sizes| {
+        let mut bytes = conversation.to_vec();
+        let mut connection = Connection::new(Arc::new(LIMITS));
+        let (mut scratch, mut end) = (Scratch::default(), 0);
+        for mut piece in split(&mut bytes, sizes) {
+            let begin = end;
+            end += piece.len();
+            // A whole head ends the search: it fails for what it says.
+            if !matches!(connection.receive(&mut piece, &mut scratch), Ok(None)) {
+                return begin..end;
+            }
+        }
+        unreachable!("it fails");
+    };
+    let byte = failed(&[0; 4]).start;
+    assert!(failed(sizes).contains(&byte));
+}
 
 fn split<'a>(mut bytes: &'a mut [u8], sizes: &[u8; 4]) -> impl Iterator<Item = &'a mut [u8]> {
     pieces::piece_lengths(bytes.len(), sizes).map(move |length| {

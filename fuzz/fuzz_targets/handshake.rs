@@ -3,12 +3,19 @@
 //! offered, and permessage-deflate only if it was offered (RFC 6455, section 4.2.2). A refusal's
 //! Content-Length is that of its body.
 //!
+//! A head that arrives one byte at a time is refused as malformed at the first byte that is impossible
+//! for another parser, and not before. A path and its normal form have one normal form.
+//!
 //! Input: a request's head.
 
 #![no_main]
 
+use std::sync::Arc;
+
 use libfuzzer_sys::fuzz_target;
-use townhall::protocol::{Deflate, Refusal, Request, Response, Terms};
+use townhall::protocol::{
+    Connection, Deflate, Failure, Limits, Received, Refusal, Request, Response, Scratch, Terms,
+};
 
 const MAX_HEADERS: usize = 24;
 
@@ -22,15 +29,84 @@ fuzz_target!(|head: &[u8]| {
     }) {
         check_refusal(refusal);
     }
+    check_first_impossible_byte(head);
 });
 
-/// Path and query are parts of the target.
+/// Path, query and authority are parts of the target, and the path has a normal form.
 fn read_target(request: &Request<'_>) {
     let query = request.query().map_or_else(String::new, |query| format!("?{query}"));
     let shown = [request.path(), &query].concat();
     // A target may have no path, which means the root.
     let root = request.path() == "/" && request.target().ends_with(&query);
     assert!(request.target().ends_with(&shown) || root);
+    if !request.target().starts_with('/') && request.method() == "GET" {
+        let authority = request.authority().expect("the absolute form has an authority");
+        assert!(request.target().contains(&format!("://{authority}")));
+    }
+    check_normal_form(&request.normal_path());
+}
+
+/// A normal form is a path in which nothing is to be changed (RFC 3986, sections 3.3 and 6.2.2).
+fn check_normal_form(path: &str) {
+    let head = format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n");
+    let request = Request::parse(head.as_bytes(), 1).expect("a normal form is a target");
+    assert_eq!(request.normal_path(), path);
+    assert_eq!(request.path(), path);
+    assert!(
+        path.starts_with('/') && path.split('/').all(|segment| segment != "." && segment != "..")
+    );
+    let is_allowed =
+        |byte: u8| byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:@/%".contains(&byte);
+    assert!(path.bytes().all(is_allowed));
+    for encoded in path.split('%').skip(1) {
+        let byte = u8::from_str_radix(&encoded[..2], 16).expect("two digits");
+        assert!(!encoded[..2].bytes().any(|digit| digit.is_ascii_lowercase()));
+        assert!(!byte.is_ascii_alphanumeric() && !b"-._~".contains(&byte));
+    }
+}
+
+/// RFC 9112, section 2.2.
+fn check_first_impossible_byte(bytes: &[u8]) {
+    let limits = Limits { max_head_bytes: usize::MAX, ..Limits::default() };
+    let (mut connection, mut scratch) = (Connection::new(Arc::new(limits)), Scratch::default());
+    for (at, byte) in bytes.iter().enumerate() {
+        let so_far = &bytes[..=at];
+        match connection.receive(&mut &mut [*byte][..], &mut scratch) {
+            Ok(None) => assert!(is_possible(so_far), "it is refused too late"),
+            Ok(Some(Received::Head(head))) => return assert!(so_far.ends_with(&head)),
+            Err(Failure::Handshake(Refusal::Malformed(_) | Refusal::Tls)) => {
+                // This parser takes any number of empty lines.
+                let empty = so_far.iter().all(|byte| b"\r\n".contains(byte));
+                return assert!(empty || !is_possible(so_far), "it is refused too early");
+            }
+            Err(Failure::Handshake(Refusal::HttpVersion)) => return,
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+/// Whether a request can begin with these bytes, as another parser sees it.
+fn is_possible(bytes: &[u8]) -> bool {
+    let mut headers = vec![httparse::EMPTY_HEADER; bytes.len()];
+    httparse::Request::new(&mut headers).parse(&simplified(bytes)).is_ok()
+}
+
+/// The bytes with what the other parser does not take changed into what it does: a target that is not
+/// ASCII, which counts only when it is whole, and the minor versions from 2 to 9.
+fn simplified(bytes: &[u8]) -> Vec<u8> {
+    let mut bytes = bytes.to_vec();
+    let begin = bytes.iter().position(|byte| !b"\r\n".contains(byte)).unwrap_or_default();
+    let line = bytes[begin..].split_mut(|byte| *byte == b'\n').next().unwrap_or_default();
+    let target = line.iter().position(|byte| *byte == b' ').unwrap_or(line.len());
+    for byte in line[target..].iter_mut().filter(|byte| !byte.is_ascii()) {
+        *byte = b'x';
+    }
+    for at in target..line.len() {
+        if line[..at].ends_with(b" HTTP/1.") && line[at].is_ascii_digit() {
+            line[at] = b'1';
+        }
+    }
+    bytes
 }
 
 fn check_upgrade(request: &Request<'_>, terms: &Terms, ours: &[String]) {

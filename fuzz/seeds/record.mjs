@@ -214,10 +214,29 @@ const DEFLATE = 'Sec-WebSocket-Extensions: permessage-deflate';
 const IN_CONTEXT = request(...FIELDS, DEFLATE);
 const EACH_ALONE = request(...FIELDS, `${DEFLATE}; client_no_context_takeover`);
 
+/** What cannot begin a request, but for its last part. */
+const notHttp = {
+  'tls-hello': bytes([0x16, 3, 1, 2, 0, 1, 0, 1, 0xfc, 3, 3]),
+  'http-2': bytes('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n'),
+  'proxy-protocol': bytes('\r\n\r\n', [0], '\r\nQUIT\n'),
+  'space-in-target': bytes('GET /a b HTTP/1.1', END_OF_HEAD),
+  'frame-in-head': bytes('GET / HTTP/1.1\r\nHost: a\r\n', short(0x81, 'hi')),
+  'empty-lines': bytes('\r\n\n\r\n', UPGRADING),
+  'too-many-empty-lines': bytes('\r\n'.repeat(9), UPGRADING),
+};
+
 const heads = {
   'rfc-example': UPGRADING,
   'proxy': bytes(UPGRADING.toString().replace('/chat', 'http://server.example.com/chat?a=b')),
+  'absolute': bytes(UPGRADING.toString().replace('/chat', 'WSS://[::1]:8443?a=b')),
+  'absolute-broken': bytes(UPGRADING.toString().replace('/chat', 'ws://user@a:b:c/chat')),
+  'asterisk': bytes('OPTIONS * HTTP/1.0', END_OF_HEAD),
+  'connect': bytes('CONNECT a:443 HTTP/1.1\r\nHost: a:443', END_OF_HEAD),
+  'spellings': bytes(UPGRADING.toString().replace('/chat', '/%63af%c3%a9/.//../%2E%2e/%2F%%34/é|')),
+  'key-with-spare-bits': bytes(UPGRADING.toString().replace('Q==', 'Z==')),
   'http-1.0': bytes(UPGRADING.toString().replace('HTTP/1.1', 'HTTP/1.0')),
+  'http-1.7': bytes(UPGRADING.toString().replace('HTTP/1.1', 'HTTP/1.7')),
+  ...notHttp,
   'bare-line-feeds': bytes(UPGRADING.toString().replaceAll('\r\n', '\n')),
   'two-hosts': request('Host: a', ...FIELDS),
   'version-8': request(...FIELDS.slice(0, -1), 'Sec-WebSocket-Version: 8'),
@@ -305,6 +324,10 @@ for (const [name, data] of Object.entries(inContext)) {
 }
 for (const [name, data] of Object.entries(eachAlone)) {
   write('connection', name, sizes(name), EACH_ALONE, data);
+}
+for (const [name, data] of Object.entries(notHttp)) write('connection', name, sizes(name), data);
+for (const name of ['absolute', 'spellings']) {
+  write('connection', name, sizes(name), heads[name], short(0x81, 'ok'));
 }
 const tooLong = request(...FIELDS, `Cookie: ${'x'.repeat(1000)}`);
 write('connection', 'head-too-long', sizes('head-too-long'), tooLong);

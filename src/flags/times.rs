@@ -11,7 +11,8 @@ use super::number::at_least;
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Times")]
 pub struct TimeFlags {
-    /// How long a client may take to send the head of its request, in seconds
+    /// How long a client may take to send the head of its request, in seconds; over it, the answer is
+    /// 408, and none where nothing was sent
     #[arg(long, value_name = "SECONDS", env = "TOWNHALL_HANDSHAKE_TIMEOUT_SECONDS")]
     #[arg(default_value_t = Config::default().handshake_timeout.as_secs(), value_parser = at_least(1_u64))]
     handshake_timeout_seconds: u64,

@@ -2,6 +2,7 @@
 
 mod peer;
 mod rfc7692;
+mod section_4_2_handshake;
 mod section_5_4_fragmentation;
 mod section_5_5_control;
 mod section_7_close;

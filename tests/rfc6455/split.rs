@@ -7,7 +7,12 @@ use crate::peer::{
 };
 
 fn limits() -> Limits {
-    Limits { max_message_bytes: 1_000, max_fragments: 4, ..Limits::default() }
+    Limits {
+        max_head_bytes: 1_000,
+        max_message_bytes: 1_000,
+        max_fragments: 4,
+        ..Limits::default()
+    }
 }
 
 /// Conversations that end well and badly, each in the bytes of the client.
@@ -35,7 +40,15 @@ fn conversations() -> Vec<Vec<u8>> {
         b"\r\nGET / HTTP/1.1\nHost: localhost\n\nwhat follows".to_vec(),
         b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 3\r\n\r\nabc".to_vec(),
         b"nonsense\r\n\r\n".to_vec(),
-        [&b"GET / HTTP/1.1\r\nCookie: "[..], &[b'x'; 9_000], b"\r\n\r\n"].concat(),
+        [&b"GET / HTTP/1.1\r\nCookie: "[..], &[b'x'; 2_000], b"\r\n\r\n"].concat(),
+        [&b"GET /"[..], &[b'x'; 2_000], b" HTTP/1.1\r\n\r\n"].concat(),
+        b"GET WS://a:80/b?c HTTP/1.1\r\nHost: d\r\n\r\n".to_vec(),
+        b"OPTIONS * HTTP/1.0\r\n\r\n".to_vec(),
+        b"GET /a b HTTP/1.1\r\nHost: a\r\n\r\n".to_vec(),
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03".to_vec(),
+        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec(),
+        b"\r\n\n\r\n\n\r\n\r\nGET / HTTP/1.1\r\n".to_vec(),
+        b"GET / HTTP/1.1\r\nHost: a\r\n\x81\x82".to_vec(),
     ]
 }
 
