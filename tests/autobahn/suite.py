@@ -12,7 +12,10 @@ import os
 import shutil
 import subprocess
 import sys
+import time
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 from problems import CANNOT_RUN, REJECTED, Problem
 
@@ -80,6 +83,14 @@ def install_step(log, command, **more_environment):
         raise Problem(f"`{' '.join(command)}` failed, see {log}", CANNOT_RUN)
 
 
+class Part(NamedTuple):
+    """Cases for one process of the suite, the URL to try them at, and where to put its report."""
+
+    url: str
+    cases: list
+    report: Path
+
+
 class Suite:
     """The suite as installed in a directory of its own."""
 
@@ -130,29 +141,53 @@ class Suite:
             raise Problem(f"the suite cannot select {' '.join(patterns)}: {reason}", CANNOT_RUN)
         return json.loads(done.stdout)
 
-    def test(self, url, cases, report, deadline):
-        """Run the cases against the server at `url` and return the results by case."""
-        spec = report / "spec.json"
+    def test(self, parts, deadline):
+        """Run all parts side by side, and return the results by case of each."""
+        commands = [(self.prepare(part), part.report / "wstest.log") for part in parts]
+        run_to_end(commands, deadline)
+        return [read_results(part.report) for part in parts]
+
+    def prepare(self, part):
+        """Write down what wstest is to do, and return its command."""
+        spec = part.report / "spec.json"
         spec.write_text(json.dumps({
-            "outdir": str(report),
-            "servers": [{"agent": "townhall", "url": url}],
-            "cases": cases,
+            "outdir": str(part.report),
+            "servers": [{"agent": "townhall", "url": part.url}],
+            "cases": part.cases,
             "exclude-cases": [],
         }))
-        command = [str(self.python27 / "bin/wstest"), "-m", "fuzzingclient", "-s", str(spec)]
-        with open(report / "wstest.log", "wb") as log:
-            run_to_end(command, log, deadline)
-        index = report / "index.json"
-        return json.loads(index.read_text()).get("townhall", {}) if index.is_file() else {}
+        return [str(self.python27 / "bin/wstest"), "-m", "fuzzingclient", "-s", str(spec)]
 
 
-def run_to_end(command, log, deadline):
-    """Run `command`, and leave no process behind whatever ends the wait for it."""
-    process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT)
+def read_results(report):
+    """Return the results by case that a directory holds, none if wstest wrote no report."""
+    index = report / "index.json"
+    return json.loads(index.read_text()).get("townhall", {}) if index.is_file() else {}
+
+
+def run_to_end(commands, deadline):
+    """Run commands side by side, each with a log, until all have ended or `deadline` seconds passed.
+
+    Whatever ends the wait, it leaves no process behind.
+    """
+    end = time.monotonic() + deadline
+    with ExitStack() as stack:
+        processes = [stack.enter_context(started(command, log)) for command, log in commands]
+        for process in processes:
+            try:
+                process.wait(timeout=max(end - time.monotonic(), 0))
+            except subprocess.TimeoutExpired:
+                message = f"the suite did not finish within {deadline} seconds"
+                raise Problem(message, REJECTED) from None
+
+
+@contextmanager
+def started(command, log):
+    """Run `command` for the length of a `with` block, with its output in the file `log`."""
+    with open(log, "wb") as output:
+        process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)
     try:
-        process.wait(timeout=deadline)
-    except subprocess.TimeoutExpired:
-        raise Problem(f"the suite did not finish within {deadline} seconds", REJECTED) from None
+        yield process
     finally:
         process.kill()
         process.wait()
