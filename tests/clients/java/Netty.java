@@ -1,5 +1,6 @@
 import io.netty.bootstrap.Bootstrap;
 import io.netty.channel.Channel;
+import io.netty.channel.ChannelFutureListener;
 import io.netty.channel.ChannelHandlerContext;
 import io.netty.channel.ChannelInitializer;
 import io.netty.channel.ChannelPipeline;
@@ -22,6 +23,7 @@ import java.io.BufferedReader;
 import java.io.InputStreamReader;
 import java.net.URI;
 import java.nio.charset.StandardCharsets;
+import java.util.concurrent.TimeUnit;
 
 /** A line client on Netty 4.1. */
 public final class Netty extends SimpleChannelInboundHandler<WebSocketFrame> {
@@ -38,7 +40,7 @@ public final class Netty extends SimpleChannelInboundHandler<WebSocketFrame> {
                 .connect(uri.getHost(), uri.getPort()).sync().channel();
             channel.closeFuture().sync();
         } finally {
-            group.shutdownGracefully(0, 0, java.util.concurrent.TimeUnit.SECONDS);
+            group.shutdownGracefully(0, 0, TimeUnit.SECONDS);
         }
     }
 
@@ -73,8 +75,13 @@ public final class Netty extends SimpleChannelInboundHandler<WebSocketFrame> {
     private static void say(Channel channel) {
         BufferedReader input =
             new BufferedReader(new InputStreamReader(System.in, StandardCharsets.UTF_8));
-        input.lines().forEach(line -> channel.writeAndFlush(new TextWebSocketFrame(line)));
-        channel.writeAndFlush(new CloseWebSocketFrame(1000, "bye"));
+        input.lines().forEach(line -> send(channel, new TextWebSocketFrame(line)));
+        send(channel, new CloseWebSocketFrame(1000, "bye"));
+    }
+
+    private static void send(Channel channel, WebSocketFrame frame) {
+        channel.writeAndFlush(frame)
+            .addListener(ChannelFutureListener.FIRE_EXCEPTION_ON_FAILURE);
     }
 
     @Override
