@@ -22,9 +22,9 @@ pub struct Config {
     /// list is chosen (RFC 6455, section 4.2.2).
     pub subprotocols: Vec<String>,
     /// Whose pages may connect; by default those of the host that they connect to. On a loopback
-    /// address this is a name that only loopback addresses have, such as `localhost`, since the
-    /// name of a hostile page may point there too (DNS rebinding); `hosts` and `origins` name
-    /// others, and what a trusted proxy forwards is for the name that it says.
+    /// address, a host other than `localhost` and the loopback addresses counts only if `hosts` names
+    /// it or a trusted proxy forwarded the request: the name of a hostile page may point there too
+    /// (DNS rebinding).
     pub origins: Origins,
     /// What the server is called. A request for another host is answered with 421, unless it is for
     /// the address itself that the connection was made to, as those of load balancers are. With

@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use crate::protocol::normal_path;
 
-/// The path of a room, or the beginning of those of several, which a `*` follows.
+/// The path of one room, or the beginning of the paths of several, followed by `*`.
 ///
 /// It is compared with the [normal form](crate::Request::normal_path) of a request's path.
 ///
@@ -62,7 +62,7 @@ impl fmt::Display for RoomPattern {
     }
 }
 
-/// A text that is no [`RoomPattern`].
+/// A text that is not a [`RoomPattern`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InvalidRoomPattern(());
 

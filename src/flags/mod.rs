@@ -74,8 +74,8 @@ pub struct Flags {
     #[arg(default_value_t = Deflate::default().threshold_bytes)]
     deflate_threshold_bytes: usize,
 
-    /// Believe the X-Forwarded-For of proxies in this network, such as 10.0.0.0/8, and do not hold
-    /// them to the limits of one address. May be given several times
+    /// Believe the X-Forwarded-For, X-Forwarded-Host and Forwarded of proxies in this network, such
+    /// as 10.0.0.0/8, and do not hold them to the limits of one address. May be given several times
     #[arg(long, value_name = "NETWORK", env = "TOWNHALL_TRUSTED_PROXY", value_parser = list(network))]
     #[arg(default_value = "127.0.0.0/8,::1")]
     trusted_proxy: Vec<List<IpNet>>,

@@ -64,6 +64,8 @@ fn unquote(value: &str) -> Option<&str> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn read(value: &str) -> Vec<Option<(Option<&str>, Option<&str>)>> {
@@ -96,6 +98,18 @@ mod tests {
         );
         assert_eq!(read(",, for=a;, ;"), [Some((None, None)), Some((Some("a"), None))]);
         assert_eq!(read(""), []);
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_anybody_wrote_before_it_a_proxys_element_is_the_first(
+            forged in "[a-z=;,\"\\\\ ]{0,20}",
+        ) {
+            let value = format!("{forged}, for=192.0.2.1;host=a");
+            let first = Forwarded::elements(value.as_bytes()).next();
+            let expected = Forwarded { node: Some("192.0.2.1"), host: Some("a") };
+            prop_assert_eq!(first, Some(Some(expected)));
+        }
     }
 
     #[test]

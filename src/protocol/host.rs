@@ -40,9 +40,9 @@ impl Host {
         }
     }
 
-    /// Whether the host is this machine, wherever it is asked for: `localhost`, a name below it
-    /// (RFC 6761, section 6.3), or an address of the loopback interface. No name server can make
-    /// these names point elsewhere, or point them here.
+    /// Whether the host always means the machine that asks for it: `localhost`, a name below it
+    /// (RFC 6761, section 6.3), or an address of the loopback interface. No name server decides where
+    /// these lead.
     pub fn is_loopback(&self) -> bool {
         match &self.0 {
             Kind::Address(address) => address.to_canonical().is_loopback(),
@@ -86,7 +86,7 @@ impl fmt::Display for Host {
     }
 }
 
-/// A text that is no [`Host`].
+/// A text that is not a [`Host`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InvalidHost(());
 
@@ -101,8 +101,8 @@ impl fmt::Display for InvalidHost {
 
 impl core::error::Error for InvalidHost {}
 
-/// Whether this can be the name of a host. One whose last label is a number is none: browsers take
-/// it for an IPv4 address (WHATWG URL, section 3.5), in forms that other parsers do not know.
+/// Whether this can be the name of a host. A name cannot end in a number: browsers would take it for
+/// an IPv4 address (WHATWG URL, section 3.5), in forms that other parsers do not know.
 fn is_name(name: &str) -> bool {
     let is_name_byte = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
     let is_label = |label: &str| !label.is_empty() && label.bytes().all(is_name_byte);

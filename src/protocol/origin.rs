@@ -124,7 +124,7 @@ impl fmt::Display for Origin {
     }
 }
 
-/// A text that is no [`Origin`], and why.
+/// A text that is not an [`Origin`], and why.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InvalidOrigin {
     text: String,
@@ -150,7 +150,7 @@ impl InvalidOrigin {
                 "the scheme is that of the page that connects: http or https"
             }
             Problem::Scheme => "it is not of the form scheme://host or scheme://host:port",
-            Problem::Path => "an origin ends behind the host and the port, without a path",
+            Problem::Path => "an origin ends after the host and port, without a path",
             Problem::Wildcard => "a * cannot be a part of an origin",
             Problem::Host => {
                 "what follows the scheme is not a host, or a host and a port; a name that is not \
@@ -162,7 +162,7 @@ impl InvalidOrigin {
 
 impl fmt::Display for InvalidOrigin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:?} is no origin: {}", self.text, self.reason())
+        write!(f, "{:?} is not an origin: {}", self.text, self.reason())
     }
 }
 
@@ -210,7 +210,7 @@ impl Origins {
     /// The server's own, and these.
     ///
     /// # Errors
-    /// The first of them that is no origin.
+    /// The first of them that is not an origin.
     pub fn of<T: AsRef<str>>(origins: impl IntoIterator<Item = T>) -> Result<Self, InvalidOrigin> {
         origins.into_iter().map(|origin| origin.as_ref().parse()).collect()
     }
@@ -291,6 +291,8 @@ impl Sender {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn allowed(origin: &str, authority: &str) -> bool {
@@ -439,6 +441,20 @@ mod tests {
         }
     }
 
+    proptest! {
+        #[test]
+        fn the_one_form_reads_as_itself_and_can_be_quoted(
+            text in "\\PC{0,20}|(https?|app|file)://[a-zA-Z0-9.:_\\[\\]-]{0,12}/?",
+        ) {
+            if let Ok(origin) = text.parse::<Origin>() {
+                let form = origin.to_string();
+                prop_assert_eq!(form.parse(), Ok(origin));
+                let is_plain = |byte: u8| byte.is_ascii_graphic() && byte != b'\'';
+                prop_assert!(form.bytes().all(is_plain), "{}", form);
+            }
+        }
+    }
+
     #[test]
     fn what_is_no_origin_is_said_to_be_none_and_why() {
         for (text, reason) in [
@@ -459,7 +475,7 @@ mod tests {
             ("app://a/b", "form scheme://host"),
         ] {
             let error = Origins::of([text]).unwrap_err().to_string();
-            assert!(error.starts_with(&format!("{text:?} is no origin: ")), "{error}");
+            assert!(error.starts_with(&format!("{text:?} is not an origin: ")), "{error}");
             assert!(error.contains(reason), "{error}");
         }
     }

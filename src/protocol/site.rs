@@ -13,7 +13,7 @@ pub struct Site<'h> {
     /// Whether a proxy may have left the port out, as nginx does with `$host`. A missing port is then
     /// not compared.
     pub port_may_be_missing: bool,
-    /// Whether a browser's request for another host than this machine is a fraud. A page of
+    /// Whether a page may connect only if the host is a [loopback](super::Host::is_loopback) one. A page of
     /// `evil.example` can have its name point at 127.0.0.1 once it has been loaded (DNS rebinding);
     /// the browser then sends requests for `evil.example` to what listens there.
     pub loopback_only: bool,

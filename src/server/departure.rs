@@ -58,8 +58,8 @@ pub enum Cause {
     Stalled,
     /// The server stops.
     Shutdown,
-    /// The room that the application chose in [`Event::Upgrade`](crate::Event::Upgrade) was not to be
-    /// had. The client got this answer, and never opened.
+    /// The room that the application chose in [`Event::Upgrade`](crate::Event::Upgrade) was refused.
+    /// The client got this answer, and never opened.
     Refused(Refusal),
 }
 

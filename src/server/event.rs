@@ -6,7 +6,7 @@ use crate::protocol::{Message, Request, Response};
 /// What happened to a client. For each that opens: one [`Open`](Self::Open), any number of
 /// [`Message`](Self::Message), one [`Close`](Self::Close).
 ///
-/// What an application keeps for a client from [`Upgrade`](Self::Upgrade) on, it can drop at
+/// An application can keep something for a client as soon as [`Upgrade`](Self::Upgrade) and drop it at
 /// [`Close`](Self::Close), which follows unless the application itself refuses the upgrade.
 #[derive(Debug)]
 #[non_exhaustive]
@@ -14,7 +14,7 @@ pub enum Event<'a> {
     /// A plain HTTP request. The application may answer it; left alone, it gets 426, or 404 where
     /// its path is no room ([`Config::rooms`](crate::Config::rooms)).
     Request(Exchange<'a>),
-    /// A correct request for an upgrade, within all limits. The application may refuse it or choose
+    /// A correct request for an upgrade, within all limits, those of its path's room too. The application may refuse it or choose
     /// its room; left alone, it is accepted into the room that the normal form of its path names.
     /// Where a room that the application chose is refused, [`Close`](Self::Close) follows without
     /// [`Open`](Self::Open), with the cause [`Refused`](crate::Cause::Refused).

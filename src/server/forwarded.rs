@@ -1,8 +1,8 @@
 //! What trusted proxies say of the clients for whom they connect.
 //!
-//! They say it in fields of the request, which only a proxy is asked for: anybody can send them. Of
-//! two fields for one thing, `X-Forwarded-*` counts, since nearly every proxy sets it, and many pass
-//! a client's `Forwarded` on.
+//! Anybody can send these fields, so the caller makes sure that the peer is a trusted proxy. Where
+//! `X-Forwarded-*` and `Forwarded` disagree, the former counts: nearly every proxy sets it, and many
+//! pass on what a client sent as `Forwarded`.
 
 use std::net::{IpAddr, SocketAddr};
 

@@ -61,8 +61,8 @@ fn upgrade(hub: &mut Hub, id: ClientId, request: &Request<'_>, app: &mut App<'_>
     app(hub, id, Event::Open { room: &room });
 }
 
-/// Checks everything that the application is not asked about, so that what it does when it is asked
-/// is not in vain.
+/// Checks everything that the application has no say in, so that it is asked about no client that is
+/// refused anyway.
 fn admit(hub: &mut Hub, id: ClientId, request: &Request<'_>, room: &str) -> Result<Terms, Refusal> {
     let Config { subprotocols, deflate, .. } = &hub.config;
     let terms = Terms::negotiate(request, subprotocols, deflate.as_ref())?;
@@ -89,8 +89,8 @@ fn check_room(hub: &Hub, id: ClientId, room: &str) -> Result<(), Refusal> {
     hub.admit_to(room, id)
 }
 
-/// Says in the log that the client asked for subprotocols, and none of them is spoken here: many
-/// clients then end the connection without a word.
+/// Logs which subprotocols the client asked for if none of them is spoken here: many clients then end
+/// the connection without a word.
 fn note_subprotocol(hub: &mut Hub, id: ClientId, request: &Request<'_>, terms: &Terms) {
     let names: Vec<_> = request.subprotocols().collect();
     if let Some(first) = names.first().filter(|_| terms.subprotocol.is_none()) {

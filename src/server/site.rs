@@ -12,8 +12,8 @@ use crate::protocol::{Authority, Host, Origin, Refusal, Request, Site};
 const IMPLIED_PORTS: [u16; 2] = [80, 443];
 
 impl Hub {
-    /// What a request calls the server. It is asked for before the client is counted by the address
-    /// that a proxy has forwarded.
+    /// What a request calls the server. Until the client is counted under the address that a proxy
+    /// has forwarded, which must come later, one without a place is a trusted proxy.
     fn site<'h>(&self, id: ClientId, request: &Request<'h>) -> Site<'h> {
         let local = self.local_address(id);
         let is_proxy = self.get(id).is_some_and(|client| client.place.is_none());
@@ -40,7 +40,7 @@ impl Hub {
     /// Whether only this machine can connect to an address. Where the whole network can, connections
     /// from this machine have a loopback address too, but nothing listens on just that.
     fn is_loopback(&self, local: SocketAddr) -> bool {
-        local.ip().is_loopback() && self.listening.contains(&local)
+        local.ip().to_canonical().is_loopback() && self.listening.contains(&local)
     }
 
     /// Whether the configuration names the host of this authority.
@@ -92,9 +92,12 @@ pub(super) fn check_origin(
     id: ClientId,
     request: &Request<'_>,
 ) -> Result<(), Refusal> {
+    let origins: Vec<_> = request.header_values("Origin").collect();
+    if origins.is_empty() {
+        return Ok(());
+    }
     let site = hub.site(id, request);
     hub.config.origins.check(request, &site).inspect_err(|_| {
-        let origins: Vec<_> = request.header_values("Origin").collect();
         let origin = origins.join(&b", "[..]);
         let (asked, sent) = (Shown(site.authority.as_bytes()), Shown(&origin));
         let line = format_args!("{id} has the origin {sent}, and asked for {asked}");

@@ -96,7 +96,7 @@ fn behind_a_proxy_pages_of_other_hosts_may_not() {
 }
 
 #[test]
-fn who_is_no_trusted_proxy_says_nothing_about_the_host() {
+fn a_peer_that_is_no_trusted_proxy_says_nothing_about_the_host() {
     let trusted_proxies = vec!["10.0.0.0/8".parse().unwrap()];
     let server = Running::start(Config { trusted_proxies, ..config() }, counting_chat);
     for field in ["X-Forwarded-For: 192.0.2.1", "Forwarded: host=evil.example"] {

@@ -9,12 +9,15 @@ use townhall::{Cause, Config, Event, Response};
 use crate::support::{Running, Told, config, get, read_head, request};
 
 /// An application that keeps something for each client from the first moment on, moves those who ask
-/// for it to another room, and shows how much it keeps.
+/// for it to another room, and shows how much it keeps, and about how many clients it was asked.
 fn start(config: Config) -> Running {
-    let mut kept = HashMap::new();
+    let (mut kept, mut asked) = (HashMap::new(), 0);
     Running::start(config, move |hub, client, event| match event {
-        Event::Request(exchange) => exchange.respond(Response::text(200, kept.len().to_string())),
+        Event::Request(exchange) => {
+            exchange.respond(Response::text(200, format!("{} of {asked}", kept.len())));
+        }
         Event::Upgrade(mut upgrade) => {
+            asked += 1;
             if let Some(room) = upgrade.request().query() {
                 upgrade.set_room(room);
             }
@@ -37,13 +40,13 @@ fn status(server: &Running, target: &str, field: &str) -> String {
     knock(server, target, field).0
 }
 
-fn assert_kept(server: &Running, count: usize) {
+fn assert_kept(server: &Running, expected: &str) {
     let answer = get(server, "/");
-    assert!(answer.ends_with(&format!("\r\n\r\n{count}\n")), "{count} expected: {answer}");
+    assert!(answer.ends_with(&format!("\r\n\r\n{expected}\n")), "{expected} expected: {answer}");
 }
 
 #[test]
-fn nobody_is_asked_about_who_is_refused_anyway() {
+fn the_application_is_not_asked_about_clients_that_are_refused_anyway() {
     let rooms = vec!["/room*".parse().unwrap()];
     let limits =
         Config { rooms, max_rooms: 2, max_room_name_bytes: 8, max_connections: 3, ..config() };
@@ -59,24 +62,24 @@ fn nobody_is_asked_about_who_is_refused_anyway() {
         ("/room1", "Origin: http://evil.example\r\n", "403"),
     ] {
         assert_eq!(status(&server, target, field), expected, "{target} {field}");
-        assert_kept(&server, 2);
+        assert_kept(&server, "2 of 2");
     }
     let _third = knock(&server, "/room1", "").1;
     assert_eq!(status(&server, "/room1", ""), "503", "the server is full");
-    assert_kept(&server, 3);
+    assert_kept(&server, "3 of 3");
 }
 
 #[test]
-fn who_is_refused_the_room_that_the_application_chose_has_left() {
+fn a_client_that_is_refused_the_room_that_the_application_chose_has_left() {
     let server = start(Config { max_rooms: 1, max_room_name_bytes: 8, ..config() });
     let _first = knock(&server, "/a", "").1;
     assert!(matches!(server.told(), Told::Open(..)));
-    for (target, expected) in [("/a?b", "503"), ("/a?123456789", "414")] {
+    for (target, expected, kept) in [("/a?b", "503", "1 of 2"), ("/a?123456789", "414", "1 of 3")] {
         assert_eq!(status(&server, target, ""), expected, "{target}");
         let departure = server.departed().1;
         let Cause::Refused(refusal) = departure.cause else { panic!("{departure}") };
         assert_eq!((refusal.status().to_string(), departure.code), (expected.into(), 1006));
-        assert_kept(&server, 1);
+        assert_kept(&server, kept);
     }
     assert_eq!(status(&server, "/a?/a", ""), "101");
     assert!(matches!(server.told(), Told::Open(_, room) if room == "/a"));
