@@ -59,6 +59,11 @@ pub struct Config {
     /// How long a connection may be over these rates without a break, before it is closed with
     /// 1008. Where it is `None`, the connection is only slowed down.
     pub throttle_timeout: Option<Duration>,
+    /// The least bytes of a frame or of fragments that must come in a second to count as life, over
+    /// `ping_interval` and again over `pong_timeout`: a client on a slow line can answer no ping
+    /// before its frame has ended. Where it is 0, only whole frames count. A modem is faster than
+    /// 1 KiB a second, and whoever sends a byte at a time is not.
+    pub min_frame_bytes_per_second: u32,
     /// The most memory in bytes for messages and request heads that have not arrived whole, over
     /// all connections. Over it, who holds most is closed with 1013, or answered with 503. Sixteen
     /// of the longest messages.
@@ -150,6 +155,7 @@ impl Default for Config {
             max_messages_per_second: 10_000,
             max_bytes_per_second: 16 << 20,
             throttle_timeout: Some(Duration::from_secs(30)),
+            min_frame_bytes_per_second: 1 << 10,
             max_incomplete_bytes: 16 * message,
             rooms: Vec::new(),
             max_rooms: 10_000,

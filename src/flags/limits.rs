@@ -65,6 +65,12 @@ pub struct LimitFlags {
     #[arg(default_value_t = Config::default().max_bytes_per_second, value_parser = at_least(1_u32))]
     max_bytes_per_second: u32,
 
+    /// The least bytes of an unfinished message that must come in a second for its sender to count as
+    /// alive while it cannot answer a ping; 0 lets only whole frames count
+    #[arg(long, value_name = "BYTES", env = "TOWNHALL_MIN_FRAME_BYTES_PER_SECOND")]
+    #[arg(default_value_t = Config::default().min_frame_bytes_per_second)]
+    min_frame_bytes_per_second: u32,
+
     /// The most rooms at once; the next is refused with 503
     #[arg(long, value_name = "N", env = "TOWNHALL_MAX_ROOMS")]
     #[arg(default_value_t = Config::default().max_rooms, value_parser = at_least(1_usize))]
@@ -114,6 +120,7 @@ impl LimitFlags {
         config.max_new_connections_per_second = self.max_new_connections_per_second;
         config.max_messages_per_second = self.max_messages_per_second;
         config.max_bytes_per_second = self.max_bytes_per_second;
+        config.min_frame_bytes_per_second = self.min_frame_bytes_per_second;
         config.max_rooms = self.max_rooms;
         config.max_rooms_per_address = self.max_rooms_per_address;
         config.max_room_name_bytes = self.max_room_name_bytes;

@@ -49,8 +49,10 @@ pub(super) struct Client {
     /// Since when the socket takes nothing: it took less than it was given, and has not asked for
     /// more.
     pub(super) blocked: Option<Tick>,
-    /// When the last whole frame came.
+    /// When the last sign of life came.
     pub(super) heard: Tick,
+    /// How many bytes have come since, or since the ping, that belong to no whole message yet.
+    pub(super) arrived: u32,
     /// When a ping was sent, if nothing came since.
     pub(super) pinged: Option<Tick>,
     /// How fast it speaks.
@@ -61,8 +63,9 @@ pub(super) struct Client {
     pub(super) incomplete: Share,
     /// What is private and not written.
     pub(super) unsent: Share,
-    /// The peer has ended its side, behind what may still be read.
-    pub(super) hangup: bool,
+    /// The peer's end, an error or an urgent byte was announced, so that a short read need not be the
+    /// last one.
+    pub(super) announced: bool,
     /// All that the peer sent is read.
     pub(super) read_closed: bool,
     /// We have ended ours.
@@ -104,12 +107,13 @@ impl Client {
             parting: None,
             blocked: None,
             heard: Tick::default(),
+            arrived: 0,
             pinged: None,
             pace: Pace::default(),
             throttled: None,
             incomplete: Share::default(),
             unsent: Share::default(),
-            hangup: false,
+            announced: false,
             read_closed: false,
             write_closed: false,
             finishing: false,
@@ -123,10 +127,23 @@ impl Client {
         }
     }
 
-    /// Notes that a whole frame came. Bytes alone do not count: they can be sent one at a time.
+    /// Notes a sign of life, such as a whole frame.
     pub(super) fn note_life(&mut self, now: Tick) {
         self.heard = now;
         self.pinged = None;
+        self.arrived = 0;
+    }
+
+    /// Notes bytes that belong to no whole message yet.
+    pub(super) fn note_arrival(&mut self, size: usize) {
+        self.arrived = self.arrived.saturating_add(u32::try_from(size).unwrap_or(u32::MAX));
+    }
+
+    /// Whether what has come since a sign of life, or since the ping, came at a rate of at least
+    /// `min_rate` bytes a second; 0 is no rate.
+    pub(super) fn arrives_at(&self, min_rate: u32, now: Tick) -> bool {
+        let since = self.pinged.unwrap_or(self.heard);
+        min_rate > 0 && self.arrived as f32 >= min_rate as f32 * now.seconds_since(since)
     }
 
     /// Whether it reads the log of this encoding.

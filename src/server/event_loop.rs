@@ -33,6 +33,14 @@ pub(super) const STOP: Token = Token(u32::MAX as usize);
 /// The most events taken from the system with one call.
 const MAX_EVENTS: usize = 4096;
 
+/// What is to be known of a client's socket: edge-triggered, and once for all.
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+const INTERESTS: Interest = Interest::READABLE.add(Interest::WRITABLE);
+
+/// The same. A read stops at an urgent byte, which only Linux announces.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+const INTERESTS: Interest = Interest::READABLE.add(Interest::WRITABLE).add(Interest::PRIORITY);
+
 /// How many connections there may be beside the most that may be open, for their handshakes, their
 /// refusals and their last moments. The next are answered with 503, whatever they ask.
 const SPARE_CONNECTIONS: usize = 256;
@@ -132,9 +140,9 @@ impl EventLoop {
 
     fn note_client(&mut self, id: ClientId, event: &Readiness) {
         let Some(client) = self.hub.get_mut(id) else { return };
-        let hangup = event.is_read_closed() || event.is_error();
-        if event.is_readable() || hangup {
-            self.inbound.wake(client, hangup);
+        let announced = event.is_read_closed() || event.is_error() || event.is_priority();
+        if event.is_readable() || announced {
+            self.inbound.wake(client, announced);
         }
         if client.blocked.is_some() && event.is_writable() {
             self.hub.unblock(id);
@@ -218,9 +226,7 @@ impl EventLoop {
         debug!("{id} connected from {address}");
         // It fails where the peer has gone, which reading will show.
         let _ = stream.set_nodelay(true);
-        // Edge-triggered, once for all.
-        let interests = Interest::READABLE | Interest::WRITABLE;
-        let registered = self.poll.registry().register(&mut stream, id.token(), interests);
+        let registered = self.poll.registry().register(&mut stream, id.token(), INTERESTS);
         self.hub.insert(id, Transport::Tcp(stream), place);
         match registered {
             Err(_) => self.hub.lose(id),

@@ -82,10 +82,10 @@ impl Inbound {
         !self.queue.is_empty()
     }
 
-    /// Notes that a client's socket is readable; `hangup` tells that the peer has ended its side,
-    /// behind what may still be read.
-    pub(super) fn wake(&mut self, client: &mut Client, hangup: bool) {
-        client.hangup |= hangup;
+    /// Notes that a client's socket is readable, and whether something was announced behind which or
+    /// before which a read may stop.
+    pub(super) fn wake(&mut self, client: &mut Client, announced: bool) {
+        client.announced |= announced;
         if !client.queued {
             client.queued = true;
             self.queue.push(client.id);
@@ -148,18 +148,18 @@ impl Inbound {
         match client.transport.read(buffer) {
             Ok(0) => end(hub, id),
             Ok(size) => {
-                // A read that did not fill the buffer has drained the socket, but it has not seen
-                // an end that was announced together with the data.
-                let drained = size < buffer.len() && !client.hangup;
+                // A read that did not fill the buffer has drained the socket, but it stops before
+                // an end, and before an urgent byte.
+                let drained = size < buffer.len() && !client.announced;
                 let input = &mut buffer[..size];
                 let said = receive(hub, id, input, &mut self.scratch, app);
                 let left = if drained { Left::Nothing } else { Left::Something };
-                let too_much = hub.count_said(id, &said, size, drained);
+                let too_much = hub.count_said(id, &said, size);
                 // What was inflated counts too.
                 let size = size.max(said.bytes);
                 return (size, if too_much { Left::ForLater } else { left });
             }
-            Err(error) if error.kind() == ErrorKind::WouldBlock => client.throttled = None,
+            Err(error) if error.kind() == ErrorKind::WouldBlock => client.announced = false,
             Err(error) if error.kind() == ErrorKind::Interrupted => return (0, Left::Something),
             Err(error) => {
                 debug!("{id}: {error}");

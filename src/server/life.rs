@@ -18,16 +18,22 @@ impl Hub {
         let stall = client.blocked.unwrap_or(now).after_or_never(config.write_timeout);
         let answer = client.pinged.zip(config.pong_timeout).map(|(at, timeout)| at.after(timeout));
         let silence = client.pinged.unwrap_or(client.heard).after_or_never(config.ping_interval);
+        let deadline = answer.unwrap_or(silence);
         if stall <= horizon {
             self.give_up(id, Cause::Stalled);
-        } else if answer.is_some_and(|answer| answer <= horizon) {
+        } else if deadline > horizon {
+            self.expect_by(id, stall.min(deadline));
+        } else if client.arrives_at(config.min_frame_bytes_per_second, now) {
+            // It can say nothing else before the end of its frame.
+            client.note_life(now);
+            let next = now.after_or_never(config.ping_interval);
+            self.expect_by(id, stall.min(next));
+        } else if answer.is_some() {
             self.give_up(id, Cause::Silent);
-        } else if answer.is_none() && silence <= horizon {
+        } else {
             self.ping(id);
             let next = [self.config.ping_interval, self.config.pong_timeout];
             self.expect_by(id, stall.min(now.after_or_never(next.into_iter().flatten().min())));
-        } else {
-            self.expect_by(id, stall.min(answer.unwrap_or(silence)));
         }
     }
 
@@ -45,6 +51,7 @@ impl Hub {
         let now = self.tick;
         if let Some((client, at, pool)) = self.reach(id) {
             client.pinged = Some(now);
+            client.arrived = 0;
             client.speak(at, pool, |connection, out| connection.ping(b"", out));
         }
     }

@@ -112,6 +112,13 @@ impl Pace {
         Some(Duration::from_secs_f32(messages.max(bytes).min(MAX_PAUSE.as_secs_f32())))
     }
 
+    /// Whether it has had a break: half of what may be said at once is free. Whoever sends without a
+    /// break has none, even where nothing of it lies in the socket for a moment.
+    pub(super) fn is_rested(&mut self, now: Tick, allowance: &Allowance) -> bool {
+        self.leak(now);
+        self.messages.0 <= 0.5 && self.bytes.0 <= 0.5 * allowance.burst
+    }
+
     fn leak(&mut self, now: Tick) {
         if now != self.at {
             let elapsed = now.seconds_since(self.at);
@@ -150,6 +157,18 @@ mod tests {
         assert_eq!(say(5, Tick::default()).unwrap().as_secs_f32(), 0.5);
         assert_eq!(say(0, after(1)), None);
         assert_eq!(say(1_000_000, after(1)), Some(MAX_PAUSE));
+    }
+
+    #[test]
+    fn a_connection_that_speaks_at_its_limit_has_no_break() {
+        let config = Config { max_messages_per_second: 10, ..Config::default() };
+        let (mut pace, allowance) = (Pace::default(), Allowance::new(&config));
+        let said = Said { messages: 10, bytes: 0 };
+        for second in 0..60 {
+            pace.count(&said, 0, after(second), &allowance);
+            assert!(!pace.is_rested(after(second), &allowance));
+        }
+        assert!(pace.is_rested(after(61), &allowance));
     }
 
     #[test]

@@ -11,23 +11,22 @@ use crate::protocol::CloseCode;
 
 impl Hub {
     /// Counts what was read of a client, `size` bytes, and tells whether the rest is to be read later
-    /// because it is too much. `drained` tells that there is no rest.
-    pub(super) fn count_said(
-        &mut self,
-        id: ClientId,
-        said: &Said,
-        size: usize,
-        drained: bool,
-    ) -> bool {
+    /// because it is too much.
+    pub(super) fn count_said(&mut self, id: ClientId, said: &Said, size: usize) -> bool {
         let Self { clients, allowance, tick, pool, .. } = self;
         let Some(client) = clients.get_mut(id.key()).filter(|client| client.id == id) else {
             return false;
         };
         if said.messages > 0 {
             client.note_life(*tick);
+        } else {
+            client.note_arrival(size);
         }
+        // What is said before the upgrade or after the end makes no message, and counts at once.
+        let passed_over = Said { messages: 1, bytes: size };
+        let said = if client.connection.is_open() { said } else { &passed_over };
+        client.throttled.take_if(|_| client.pace.is_rested(*tick, allowance));
         let pause = client.pace.count(said, size, *tick, allowance);
-        client.throttled.take_if(|_| drained && pause.is_none());
         if client.recount_incomplete(pool) {
             self.limit_incomplete();
         }
@@ -37,11 +36,11 @@ impl Hub {
     #[cold]
     fn throttle(&mut self, id: ClientId, pause: Duration) -> bool {
         let (now, timeout) = (self.tick, self.config.throttle_timeout);
-        let client = self.get_mut(id).filter(|client| client.connection.is_open());
-        let Some(client) = client else { return false };
+        let Some(client) = self.get_mut(id) else { return false };
         let first = client.throttled.is_none();
         let since = *client.throttled.get_or_insert(now);
-        if !first && since.after_or_never(timeout) <= now {
+        let open = client.connection.is_open();
+        if open && !first && since.after_or_never(timeout) <= now {
             let reason = "you say too much in a second";
             self.close_because(id, CloseCode::POLICY_VIOLATION, reason, Cause::TooFast);
             return false;

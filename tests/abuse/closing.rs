@@ -43,6 +43,22 @@ fn a_peer_that_goes_on_after_the_end_is_gone_in_time() {
     siege.end(Bounds { memory: 4 * MIB, cpu: 10, time: 20 });
 }
 
+/// Its close frame is awaited, but what it says meanwhile is taken no faster than before.
+#[test]
+fn a_peer_that_was_closed_for_its_rate_is_read_at_that_rate() {
+    let flags = ["--max-bytes-per-second", "1048576", "--max-message-bytes", "65536"];
+    let times = ["--throttle-timeout-seconds", "1", "--close-timeout-seconds", "3"];
+    let siege = Siege::begin(&[&flags[..], &times].concat());
+    let mut peer = siege.join("/");
+    // Pongs that nobody asked for, and nobody answers.
+    let noise = frame(0x8a, &[b'x'; 125]).repeat(500);
+    let sent = (0..).take_while(|_| peer.try_send(&noise).is_ok()).count() * noise.len();
+    assert_eq!(peer.hear_close(), (1008, "you say too much in a second".into()));
+    // Some of it has come no further than the system's buffers.
+    assert!(sent < 40 * MIB, "{} MiB were taken", sent / MIB);
+    siege.end(Bounds { memory: 4 * MIB, cpu: 2, time: 20 });
+}
+
 /// A server has nothing to say to somebody who will say nothing.
 #[test]
 fn a_peer_that_is_half_closed_is_gone_and_was_heard() {

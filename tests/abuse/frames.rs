@@ -140,3 +140,20 @@ fn bytes_of_a_frame_one_at_a_time_are_no_life() {
     (0..20).for_each(|_| _ = siege.program.log_line("the peer did not answer a ping"));
     siege.end(Bounds { memory: 4 * MIB, cpu: 3, time: 15 });
 }
+
+/// A read stops at the urgent byte, and the system does not name the socket once more for what lies
+/// behind it.
+#[test]
+fn what_is_behind_an_urgent_byte_is_heard_at_once() {
+    let siege = Siege::begin(&[]);
+    let mut peer = siege.join("/");
+    siege.program.at_once(|| {
+        peer.send(&frame(0x81, b"before"));
+        peer.send_urgent(b"!");
+        peer.send(&[frame(0x81, b"behind"), frame(0x81, b"and more")].concat());
+    });
+    for text in ["before", "behind", "and more"] {
+        assert_eq!(peer.hear_text(), text);
+    }
+    siege.end(Bounds { memory: 4 * MIB, cpu: 2, time: 10 });
+}

@@ -4,6 +4,8 @@ use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::time::{Duration, Instant};
 
+use socket2::SockRef;
+
 use crate::support::PATIENCE;
 
 /// A TCP connection to the program.
@@ -44,6 +46,12 @@ impl Peer {
     /// Sends what may be too late.
     pub fn try_send(&self, bytes: &[u8]) -> std::io::Result<()> {
         self.0.get_ref().write_all(bytes)
+    }
+
+    /// Sends bytes of which the last is urgent (RFC 9293, section 3.8.5).
+    pub fn send_urgent(&self, bytes: &[u8]) {
+        let socket = SockRef::from(self.0.get_ref());
+        assert_eq!(socket.send_out_of_band(bytes).unwrap(), bytes.len());
     }
 
     pub fn end_writing(&self) {

@@ -42,6 +42,30 @@ fn bytes_of_a_frame_that_does_not_end_are_no_life() {
     assert_eq!(server.departed().1.cause, Cause::Silent);
 }
 
+/// A pong cannot be sent in the middle of a frame, but between fragments.
+#[test]
+fn a_long_message_on_a_slow_line_is_life_while_it_comes() {
+    let config = Config { min_frame_bytes_per_second: 10_000, ..impatient() };
+    let server = Running::start(config, chat);
+    let (mut slow, mut fragments) = (server.raw("/"), server.raw("/"));
+    let message = frame(0x81, &[b'x'; 60_000]);
+    let begin = Instant::now();
+    for (at, piece) in message.chunks(300).enumerate() {
+        slow.write_all(piece).unwrap();
+        fragments.write_all(&frame(u8::from(at == 0), &[b'x'; 300])).unwrap();
+        thread::sleep(Duration::from_millis(10));
+    }
+    fragments.write_all(&frame(0x80, b"")).unwrap();
+    assert!(begin.elapsed() > Duration::from_secs(2));
+    let told = std::iter::repeat_with(|| server.told());
+    let heard = told.filter_map(|told| match told {
+        Told::Message(_, text) => Some(text),
+        Told::Close(_, departure) => panic!("{departure}"),
+        Told::Open(..) => None,
+    });
+    heard.take(2).for_each(|text| assert!(text.len() >= 60_000));
+}
+
 #[test]
 fn a_peer_that_answers_pings_stays() {
     let patient = Config { pong_timeout: Some(Duration::from_secs(5)), ..impatient() };
