@@ -33,6 +33,11 @@ pub struct Config {
     /// How messages are compressed with clients that offer permessage-deflate (RFC 7692); not at
     /// all where it is `None`.
     pub deflate: Option<Deflate>,
+    /// The most memory in bytes for the windows of all clients that keep their compression context
+    /// (RFC 7692, section 7.1.1). A window is set aside when it is agreed on; clients for whom there is
+    /// none left keep no context. 64 MiB are the windows of 2,048 clients, or of 16,384 that let the
+    /// server choose the window's size.
+    pub max_deflate_context_bytes: usize,
     /// What is taken of one peer's input.
     pub limits: Limits,
     /// Who may say for whom it connects: the networks of reverse proxies, which the limits of a
@@ -147,6 +152,7 @@ impl Default for Config {
             origins: Origins::default(),
             hosts: Vec::new(),
             deflate: Some(Deflate::default()),
+            max_deflate_context_bytes: 64 << 20,
             limits,
             trusted_proxies: vec![loopback_v4(), IpNet::from(IpAddr::from(Ipv6Addr::LOCALHOST))],
             max_connections: 10_000,

@@ -103,7 +103,8 @@ impl Config {
     fn check_deflate(&self) -> Result<(), String> {
         let Some(deflate) = &self.deflate else { return Ok(()) };
         check_range("deflate.level", deflate.level.into(), 1..=9)?;
-        check_range("deflate.window_bits", deflate.window_bits.into(), 9..=15)
+        check_range("deflate.window_bits", deflate.window_bits.into(), 9..=15)?;
+        check_range("deflate.client_window_bits", deflate.client_window_bits.into(), 9..=15)
     }
 }
 
@@ -202,15 +203,17 @@ mod tests {
 
     #[test]
     fn compression_is_what_zlib_can_do() {
-        let deflate = |level, window_bits| {
-            let deflate = Deflate { level, window_bits, ..Deflate::default() };
+        let deflate = |level, window_bits, client_window_bits| {
+            let deflate = Deflate { level, window_bits, client_window_bits, ..Deflate::default() };
             Config { deflate: Some(deflate), ..Config::default() }.check()
         };
-        for (level, window_bits) in [(1, 9), (9, 15)] {
-            assert_eq!(deflate(level, window_bits), Ok(()));
+        for (level, window_bits, client) in [(1, 9, 15), (9, 15, 9)] {
+            assert_eq!(deflate(level, window_bits, client), Ok(()));
         }
-        for (level, window_bits) in [(0, 15), (10, 15), (6, 8), (6, 16)] {
-            assert!(deflate(level, window_bits).unwrap_err().contains("must be at"));
+        for (level, window_bits, client) in
+            [(0, 15, 15), (10, 15, 15), (6, 8, 15), (6, 16, 15), (6, 15, 8), (6, 15, 16)]
+        {
+            assert!(deflate(level, window_bits, client).unwrap_err().contains("must be at"));
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The command line.
 
 mod access;
+mod deflate;
 mod environment;
 mod limits;
 mod list;
@@ -16,13 +17,14 @@ use access::AccessFlags;
 use clap::builder::{BoolishValueParser, PossibleValuesParser, TypedValueParser};
 use clap::error::ErrorKind;
 use clap::{CommandFactory, FromArgMatches, Parser, ValueEnum};
+use deflate::DeflateFlags;
 use limits::LimitFlags;
 use list::{List, list};
 use listen::Listen;
 use log::LevelFilter;
 use number::at_least;
 use times::TimeFlags;
-use townhall::{Config, Deflate, IpNet, Slow};
+use townhall::{Config, IpNet, Slow};
 
 /// A WebSocket server in which everyone in a room hears everyone.
 ///
@@ -55,25 +57,6 @@ pub struct Flags {
     #[arg(long, value_name = "NAME", env = "TOWNHALL_SUBPROTOCOL", value_parser = list(text))]
     subprotocol: Vec<List<String>>,
 
-    /// Compress messages with clients that offer permessage-deflate
-    #[arg(long, env = "TOWNHALL_DEFLATE", value_enum, ignore_case = true, default_value_t = Switch::On)]
-    deflate: Switch,
-
-    /// How hard to compress, from 1 (fast) to 9 (small)
-    #[arg(long, value_name = "LEVEL", env = "TOWNHALL_DEFLATE_LEVEL")]
-    #[arg(default_value_t = Deflate::default().level, value_parser = clap::value_parser!(u32).range(1..=9))]
-    deflate_level: u32,
-
-    /// The window to compress with, in bits: 9 (512 bytes) to 15 (32 KiB)
-    #[arg(long, value_name = "BITS", env = "TOWNHALL_DEFLATE_WINDOW_BITS")]
-    #[arg(default_value_t = Deflate::default().window_bits, value_parser = clap::value_parser!(u8).range(9..=15))]
-    deflate_window_bits: u8,
-
-    /// The shortest message in bytes that is compressed
-    #[arg(long, value_name = "BYTES", env = "TOWNHALL_DEFLATE_THRESHOLD_BYTES")]
-    #[arg(default_value_t = Deflate::default().threshold_bytes)]
-    deflate_threshold_bytes: usize,
-
     /// Believe the X-Forwarded-For, X-Forwarded-Host and Forwarded of proxies in this network, such
     /// as 10.0.0.0/8, and do not hold them to the limits of one address. May be given several times
     #[arg(long, value_name = "NETWORK", env = "TOWNHALL_TRUSTED_PROXY", value_parser = list(network))]
@@ -94,21 +77,13 @@ pub struct Flags {
     access: AccessFlags,
 
     #[command(flatten)]
+    deflate: DeflateFlags,
+
+    #[command(flatten)]
     limits: LimitFlags,
 
     #[command(flatten)]
     times: TimeFlags,
-}
-
-/// Whether to do something.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Switch {
-    /// Do it
-    #[value(aliases = ["yes", "true", "1"])]
-    On,
-    /// Do not
-    #[value(aliases = ["no", "false", "0"])]
-    Off,
 }
 
 /// Who hears a message.
@@ -182,23 +157,14 @@ impl Flags {
         let mut config = Config {
             listen: Listen::resolve_all(&List::concat(&self.listen))?,
             subprotocols: List::concat(&self.subprotocol),
-            deflate: (self.deflate == Switch::On).then(|| self.deflate()),
             trusted_proxies: List::concat(&self.trusted_proxy),
             slow: self.slow.into(),
             ..Config::default()
         };
         self.access.set(&mut config);
+        self.deflate.set(&mut config);
         self.limits.set(&mut config);
         self.times.set(&mut config);
         Ok(config)
-    }
-
-    fn deflate(&self) -> Deflate {
-        Deflate {
-            level: self.deflate_level,
-            window_bits: self.deflate_window_bits,
-            threshold_bytes: self.deflate_threshold_bytes,
-            ..Deflate::default()
-        }
     }
 }

@@ -116,11 +116,7 @@ impl Connection {
     /// Upgrades the connection: it is open when the answer is sent.
     pub fn accept(&mut self, terms: &Terms, out: &mut Vec<u8>) {
         terms.encode(out);
-        let inflation = match terms.deflate {
-            None => Inflation::Off,
-            Some(deflate) if deflate.client_context_takeover => Inflation::Own(Box::default()),
-            Some(_) => Inflation::Shared,
-        };
+        let inflation = Inflation::of(terms.deflate);
         self.state = State::Open(Receiver::with(self.limits.clone(), inflation));
     }
 

@@ -13,6 +13,8 @@ pub struct DeflateTerms {
     pub client_context_takeover: bool,
     /// The server's window in bits, 9 to 15, where the answer names it; 15 where it does not.
     server_max_window_bits: Option<u8>,
+    /// The client's window in bits, 8 to 15, where the answer names it; 15 where it does not.
+    client_max_window_bits: Option<u8>,
 }
 
 impl DeflateTerms {
@@ -40,6 +42,18 @@ impl DeflateTerms {
         self.server_max_window_bits.unwrap_or(MAX_WINDOW_BITS)
     }
 
+    /// The client's window in bits, 8 to 15.
+    pub fn client_window_bits(&self) -> u8 {
+        self.client_max_window_bits.unwrap_or(MAX_WINDOW_BITS)
+    }
+
+    /// The same terms, except that the client keeps no context (RFC 7692, section 7.1.1.2: a server
+    /// may demand that of any client).
+    #[must_use]
+    pub fn without_client_context(self) -> Self {
+        Self { client_context_takeover: false, client_max_window_bits: None, ..self }
+    }
+
     /// The value of Sec-WebSocket-Extensions in the answer.
     pub fn answer(&self) -> String {
         let mut answer = NAME.to_owned();
@@ -51,6 +65,9 @@ impl DeflateTerms {
         }
         if let Some(bits) = self.server_max_window_bits {
             answer.push_str(&format!("; server_max_window_bits={bits}"));
+        }
+        if let Some(bits) = self.client_max_window_bits {
+            answer.push_str(&format!("; client_max_window_bits={bits}"));
         }
         answer
     }
@@ -66,12 +83,14 @@ impl DeflateTerms {
         let window = [wanted.server_max_window_bits, ours].into_iter().flatten().min();
         // A smaller window than the others' shares no context with them.
         let smaller = window.is_some_and(|bits| bits < deflate.window_bits);
-        Some(Self {
+        let terms = Self {
             server_context_takeover: !wanted.server_no_context_takeover && !smaller,
-            client_context_takeover: !wanted.client_no_context_takeover
-                && deflate.client_context_takeover,
+            client_context_takeover: true,
             server_max_window_bits: window,
-        })
+            client_max_window_bits: wanted.client_window(deflate),
+        };
+        let context = deflate.client_context_takeover && !wanted.client_no_context_takeover;
+        Some(if context { terms } else { terms.without_client_context() })
     }
 }
 
@@ -81,8 +100,9 @@ struct Wanted {
     server_no_context_takeover: bool,
     client_no_context_takeover: bool,
     server_max_window_bits: Option<u8>,
-    /// A hint that needs no answer: the server's own window is always 15 bits.
-    client_max_window_bits: bool,
+    /// The largest window that the client may use, in bits. With this parameter it lets the server
+    /// choose a smaller one.
+    client_max_window_bits: Option<u8>,
 }
 
 impl Wanted {
@@ -102,8 +122,8 @@ impl Wanted {
                     wanted.server_max_window_bits.replace(bits).is_some()
                 }
                 ("client_max_window_bits", value) => {
-                    value.map_or(Some(MAX_WINDOW_BITS), window_bits)?;
-                    std::mem::replace(&mut wanted.client_max_window_bits, true)
+                    let bits = value.map_or(Some(MAX_WINDOW_BITS), window_bits)?;
+                    wanted.client_max_window_bits.replace(bits).is_some()
                 }
                 _ => return None,
             };
@@ -112,6 +132,13 @@ impl Wanted {
             }
         }
         Some(wanted)
+    }
+
+    /// The client's window as the answer names it, in bits. RFC 7692, section 7.1.2.2: a server
+    /// "MUST NOT" name one where the client did not offer to have it chosen.
+    fn client_window(&self, deflate: &Deflate) -> Option<u8> {
+        let window = self.client_max_window_bits?.min(deflate.client_window_bits);
+        (window < MAX_WINDOW_BITS).then_some(window)
     }
 }
 
@@ -221,12 +248,40 @@ mod tests {
     }
 
     #[test]
-    fn the_default_keeps_the_servers_context_and_not_the_clients() {
-        let terms = Some("permessage-deflate; client_no_context_takeover".to_owned());
+    fn both_sides_keep_their_context_by_default() {
+        let terms = Some("permessage-deflate".to_owned());
         assert_eq!(by_default("permessage-deflate"), terms);
-        assert_eq!(by_default("permessage-deflate; client_max_window_bits"), terms);
-        assert_eq!(by_default("permessage-deflate;client_max_window_bits=8"), terms);
         assert_eq!(by_default(" x-other; a=\"b\" ,, permessage-deflate ,"), terms);
+    }
+
+    #[test]
+    fn a_client_that_offers_it_is_given_a_smaller_window() {
+        let window = |parameter: &str, client_window_bits| {
+            let deflate = Deflate { client_window_bits, ..Deflate::default() };
+            let offer = format!("permessage-deflate; client_max_window_bits{parameter}");
+            let answer = answer(&[&offer], &deflate).unwrap();
+            answer.split_once('=').map(|(_, bits)| bits.to_owned())
+        };
+        let bits = |bits: &str| Some(bits.to_owned());
+        assert_eq!(window("", 12), bits("12"));
+        assert_eq!(window("=15", 12), bits("12"));
+        assert_eq!(window("=8", 12), bits("8"));
+        assert_eq!(window("", 15), None);
+        assert_eq!(window("=14", 15), bits("14"));
+    }
+
+    #[test]
+    fn a_client_keeps_no_context_if_either_side_wants_that() {
+        let terms = Some("permessage-deflate; client_no_context_takeover".to_owned());
+        let offer =
+            "permessage-deflate; client_no_context_takeover; client_max_window_bits".to_owned();
+        assert_eq!(by_default(&offer), terms);
+        let none = Deflate { client_context_takeover: false, ..Deflate::default() };
+        assert_eq!(answer(&["permessage-deflate; client_max_window_bits"], &none), terms);
+        let offers = [offer.as_bytes()].into_iter();
+        let kept = DeflateTerms::negotiate(offers, &Deflate::default()).unwrap().unwrap();
+        assert!(!kept.client_context_takeover);
+        assert_eq!(kept.client_window_bits(), 15);
     }
 
     #[test]
@@ -299,8 +354,7 @@ mod tests {
 
     #[test]
     fn the_servers_own_window_and_leave_are_told() {
-        let deflate =
-            Deflate { window_bits: 12, client_context_takeover: true, ..Deflate::default() };
+        let deflate = Deflate { window_bits: 12, ..Deflate::default() };
         let told = |offer| answer(&[offer], &deflate).unwrap();
         assert_eq!(told("permessage-deflate"), "permessage-deflate; server_max_window_bits=12");
         let demanded =

@@ -5,8 +5,9 @@ use std::mem;
 use std::sync::Arc;
 
 use super::close::CloseFrame;
-use super::deflate::Inflater;
+use super::extension::DeflateTerms;
 use super::frame::{ClientHeader, MAX_CLIENT_HEADER_BYTES, Opcode};
+use super::inflater::SlidingWindow;
 use super::limits::Limits;
 use super::mask::{SHORT_BYTES, append_unmasked, apply_mask, rotate_mask};
 use super::message::Message;
@@ -57,10 +58,28 @@ pub struct Receiver {
 pub(super) enum Inflation {
     /// There are none: permessage-deflate was not negotiated.
     Off,
-    /// Each is inflated for itself, by an inflater that all connections share.
-    Shared,
-    /// They refer to each other, and this inflater knows them.
-    Own(Box<Inflater>),
+    /// Each is inflated for itself.
+    Independent,
+    /// Each may refer to those before it.
+    Context {
+        /// The window in bits, 8 to 15.
+        window_bits: u8,
+        /// What the client said, once it has said something compressed.
+        window: Option<Box<SlidingWindow>>,
+    },
+}
+
+impl Inflation {
+    /// What the terms of permessage-deflate lead to, if there are any.
+    pub(super) fn of(terms: Option<DeflateTerms>) -> Self {
+        match terms {
+            None => Self::Off,
+            Some(terms) if terms.client_context_takeover => {
+                Self::Context { window_bits: terms.client_window_bits(), window: None }
+            }
+            Some(_) => Self::Independent,
+        }
+    }
 }
 
 /// What is under way between two pieces of input.
@@ -191,6 +210,9 @@ impl Receiver {
     /// From now on messages are passed over, whatever is in them: only control frames count.
     pub(super) fn discard(&mut self) {
         self.discards = true;
+        if let Inflation::Context { window, .. } = &mut self.inflation {
+            *window = None;
+        }
         if let Some(progress) = &mut self.progress {
             progress.message = None;
         }
@@ -425,8 +447,11 @@ impl Receiver {
         scratch.assembled = false;
         let max = self.limits.max_message_bytes;
         let bytes = match &mut self.inflation {
-            Inflation::Own(inflater) => inflater.inflate_in_context(compressed, max)?,
-            Inflation::Off | Inflation::Shared => scratch.inflater.inflate(compressed, max)?,
+            Inflation::Context { window_bits, window } => {
+                let window = window.get_or_insert_with(|| SlidingWindow::new(*window_bits).into());
+                scratch.inflater.inflate_in_context(compressed, window, max)?
+            }
+            Inflation::Off | Inflation::Independent => scratch.inflater.inflate(compressed, max)?,
         };
         Ok(match opcode {
             Opcode::Text => Incoming::Text(utf8::into_text(bytes)?.into()),

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::mem;
 
-use super::deflate::Inflater;
+use super::inflater::Inflater;
 use super::receiver::Incoming;
 
 /// How many bytes of a message must have arrived together before it gets a long buffer. Who only
@@ -17,9 +17,9 @@ const LONG_BYTES: usize = 64 << 10;
 /// The most bytes that are kept, for as many messages as are under way at once where much is said.
 const MAX_BYTES: usize = 64 << 20;
 
-/// An inflater for the messages that are compressed without context, and the buffers of long
-/// messages. New memory of the system is slow at its first touch: for a mebibyte that costs as
-/// much as all else that becomes of it.
+/// An inflater for the messages of all connections, and the buffers of long messages. New memory of
+/// the system is slow at its first touch: for a mebibyte that costs as much as all else that becomes
+/// of it.
 #[derive(Debug, Default)]
 pub struct Scratch {
     pub(super) inflater: Inflater,
@@ -110,7 +110,7 @@ mod tests {
         Deflater::new(6, 15).deflate(&vec![0; 2 * LONG_BYTES], &mut compressed);
         let length = compressed.len() as u16;
         let head = [&[0xc2, 0x80 | 126], &length.to_be_bytes()[..], &[0; 4]].concat();
-        let mut receiver = Receiver::with(Arc::new(Limits::default()), Inflation::Shared);
+        let mut receiver = Receiver::with(Arc::new(Limits::default()), Inflation::Independent);
         for pieces in [vec![head.len() + compressed.len()], vec![20, usize::MAX]] {
             let mut frame = [&head[..], &compressed].concat();
             let (mut rest, mut received) = (&mut frame[..], None);

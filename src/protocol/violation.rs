@@ -32,6 +32,14 @@ pub enum Violation {
     InvalidUtf8,
     /// Compressed data that is not DEFLATE (RFC 7692, section 7.2.2).
     InvalidDeflate,
+    /// A compressed message that refers to an earlier one, although the client was to keep no context
+    /// (RFC 7692, section 7.1.1.2).
+    NoContext,
+    /// A compressed message that refers to what lies further back than the client's window (RFC 7692,
+    /// section 7.1.2.2), or than its first message.
+    OutsideWindow,
+    /// A compressed message that consists of too many DEFLATE streams (RFC 7692, section 7.2.3.4).
+    TooManyDeflateStreams,
     /// A message longer than the configured limit (RFC 6455, section 10.4).
     MessageTooBig,
     /// More fragments in one message than the configured limit (RFC 6455, section 10.4).
@@ -48,11 +56,13 @@ impl Violation {
     /// The code of the close frame that answers this violation (RFC 6455, section 7.4.1).
     pub fn close_code(self) -> CloseCode {
         match self {
-            Self::InvalidUtf8 | Self::InvalidDeflate | Self::InvalidCloseReason => {
-                CloseCode::INVALID_PAYLOAD
-            }
+            Self::InvalidUtf8
+            | Self::InvalidDeflate
+            | Self::NoContext
+            | Self::OutsideWindow
+            | Self::InvalidCloseReason => CloseCode::INVALID_PAYLOAD,
             Self::MessageTooBig => CloseCode::MESSAGE_TOO_BIG,
-            Self::TooManyFragments => CloseCode::POLICY_VIOLATION,
+            Self::TooManyFragments | Self::TooManyDeflateStreams => CloseCode::POLICY_VIOLATION,
             _ => CloseCode::PROTOCOL_ERROR,
         }
     }
@@ -72,6 +82,15 @@ impl fmt::Display for Violation {
             Self::InterruptedMessage => f.write_str("a message begins inside another"),
             Self::InvalidUtf8 => f.write_str("a text is not UTF-8"),
             Self::InvalidDeflate => f.write_str("a compressed message is not DEFLATE"),
+            Self::NoContext => f.write_str(
+                "a compressed message refers to an earlier one, despite client_no_context_takeover",
+            ),
+            Self::OutsideWindow => f.write_str(
+                "a compressed message refers to something further back than the agreed window",
+            ),
+            Self::TooManyDeflateStreams => {
+                f.write_str("a compressed message consists of too many DEFLATE streams")
+            }
             Self::MessageTooBig => f.write_str("a message is longer than the limit"),
             Self::TooManyFragments => f.write_str("a message has too many fragments"),
             Self::TruncatedCloseCode => f.write_str("a close code is cut short"),

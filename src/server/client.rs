@@ -63,6 +63,8 @@ pub(super) struct Client {
     pub(super) incomplete: Share,
     /// What is private and not written.
     pub(super) unsent: Share,
+    /// What is set aside for its compression context.
+    pub(super) window: Share,
     /// The peer's end, an error or an urgent byte was announced, so that a short read need not be the
     /// last one.
     pub(super) announced: bool,
@@ -113,6 +115,7 @@ impl Client {
             throttled: None,
             incomplete: Share::default(),
             unsent: Share::default(),
+            window: Share::default(),
             announced: false,
             read_closed: false,
             write_closed: false,

@@ -57,7 +57,7 @@ fn upgrade(hub: &mut Hub, id: ClientId, request: &Request<'_>, app: &mut App<'_>
         return;
     }
     note_subprotocol(hub, id, request, &terms);
-    hub.open(id, &terms);
+    hub.open(id, terms);
     app(hub, id, Event::Open { room: &room });
 }
 

@@ -21,6 +21,7 @@ use super::logs::{Codecs, Encoding};
 use super::pace::Allowance;
 use super::pool::Pool;
 use super::room::Rooms;
+use super::windows::Windows;
 use crate::config::Config;
 use crate::protocol::{CloseCode, Limits, Message, Refusal};
 
@@ -51,6 +52,8 @@ pub struct Hub {
     pub(super) pool: Pool,
     /// What compresses, if anything is compressed.
     pub(super) codecs: Option<Codecs>,
+    /// What is set aside for clients that keep their compression context.
+    pub(super) windows: Windows,
     /// The rooms that have a shared context, in no order.
     pub(super) contexts: Vec<usize>,
     pub(super) deadlines: Deadlines,
@@ -101,6 +104,7 @@ impl Hub {
             listening: Vec::new(),
             allowance: Allowance::new(&config),
             codecs: config.deflate.clone().map(Codecs::new),
+            windows: Windows::new(config.max_deflate_context_bytes),
             contexts: Vec::new(),
             clients: Slab::with_capacity(config.max_connections.min(MAX_PLACES_AHEAD)),
             config,

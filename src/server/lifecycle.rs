@@ -47,10 +47,15 @@ impl Hub {
         self.open >= self.config.max_connections
     }
 
-    /// Upgrades a client's connection.
-    pub(super) fn open(&mut self, id: ClientId, terms: &Terms) {
+    /// Upgrades a client's connection. It keeps its compression context only where there is memory for
+    /// that.
+    pub(super) fn open(&mut self, id: ClientId, mut terms: Terms) {
+        let Self { clients, windows, .. } = self;
+        let client = clients.get_mut(id.key()).filter(|client| client.id == id);
+        let Some(client) = client else { return };
+        windows.reserve(&mut client.window, &mut terms.deflate);
         let Some((client, _, pool)) = self.reach(id) else { return };
-        client.answer(pool, |connection, out| connection.accept(terms, out));
+        client.answer(pool, |connection, out| connection.accept(&terms, out));
         client.encoding = Encoding::of(terms.deflate);
         client.opened = true;
         self.open += 1;
@@ -159,6 +164,7 @@ impl Hub {
             self.resumptions.forget(id.key());
             self.open -= usize::from(client.opened);
             client.release_shares(&mut self.pool);
+            self.windows.release(&mut client.window);
             if let Some(place) = client.place {
                 self.addresses.leave(place);
             }

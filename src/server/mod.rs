@@ -36,6 +36,7 @@ mod slow;
 mod stopper;
 mod tally;
 mod transport;
+mod windows;
 
 use std::io;
 use std::net::SocketAddr;

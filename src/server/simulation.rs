@@ -12,7 +12,7 @@ use super::id::ClientId;
 use super::outbound::TickEnd;
 use super::transport::Transport;
 use crate::config::{Config, Slow};
-use crate::protocol::{CloseCode, Deflate, Inflater, Request, Terms, frame};
+use crate::protocol::{CloseCode, Deflate, Inflater, Request, SlidingWindow, Terms, frame};
 
 /// One end of a connection in memory: what was written, and how much more is taken.
 #[derive(Debug, Clone, Default)]
@@ -98,6 +98,7 @@ struct Peer {
     pipe: Pipe,
     terms: Terms,
     inflater: Inflater,
+    window: SlidingWindow,
     room: Option<usize>,
     expected: VecDeque<Vec<u8>>,
     /// How many messages it did not get.
@@ -196,9 +197,7 @@ impl Simulation {
 
     fn connect(&mut self, offer: &str, room: usize) {
         let (id, pipe, terms) = connect(&mut self.hub, offer);
-        let (inflater, expected) = (Inflater::default(), VecDeque::new());
-        let peer = Peer { pipe, terms, inflater, room: None, expected, missed: 0, closed: false };
-        self.peers.insert(id, peer);
+        self.peers.insert(id, Peer::new(pipe, terms));
         self.join(id, room);
     }
 
@@ -272,7 +271,7 @@ pub(super) fn connect(hub: &mut Hub, offer: &str) -> (ClientId, Pipe, Terms) {
     let terms = Terms::negotiate(&request, &[], deflate).expect("a correct request");
     let (id, pipe) = (hub.next_id(), Pipe::default());
     hub.insert(id, Transport::Pipe(pipe.clone()), None);
-    hub.open(id, &terms);
+    hub.open(id, terms.clone());
     // The answer to the handshake is not looked at.
     pipe.allow(usize::MAX);
     hub.write_now(id);
@@ -281,6 +280,20 @@ pub(super) fn connect(hub: &mut Hub, offer: &str) -> (ClientId, Pipe, Terms) {
 }
 
 impl Peer {
+    fn new(pipe: Pipe, terms: Terms) -> Self {
+        let window_bits = terms.deflate.map_or(15, |terms| terms.server_window_bits());
+        Self {
+            pipe,
+            terms,
+            inflater: Inflater::default(),
+            window: SlidingWindow::new(window_bits),
+            room: None,
+            expected: VecDeque::new(),
+            missed: 0,
+            closed: false,
+        }
+    }
+
     /// Reads the frames that have arrived whole, and compares their messages.
     fn receive(&mut self, drops: bool) {
         let bytes = self.pipe.0.borrow_mut().0.make_contiguous().to_vec();
@@ -324,7 +337,7 @@ impl Peer {
     fn inflate(&mut self, payload: &[u8]) -> Vec<u8> {
         let terms = self.terms.deflate.expect("permessage-deflate was negotiated");
         let inflated = if terms.server_context_takeover {
-            self.inflater.inflate_in_context(payload, 10_000)
+            self.inflater.inflate_in_context(payload, &mut self.window, 10_000)
         } else {
             self.inflater.inflate(payload, 10_000)
         };

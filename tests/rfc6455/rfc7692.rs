@@ -2,7 +2,9 @@
 
 use townhall::Limits;
 use townhall::protocol::Deflater;
-use townhall::protocol::Violation::{InvalidDeflate, InvalidUtf8, MessageTooBig, ReservedBits};
+use townhall::protocol::Violation::{
+    InvalidDeflate, InvalidUtf8, MessageTooBig, NoContext, OutsideWindow, ReservedBits,
+};
 
 use crate::peer::{BINARY, CLOSE, CONTINUATION, FIN, PING, Seen, Server, TEXT, frame, see, text};
 
@@ -10,6 +12,9 @@ const RSV1: u8 = 0x40;
 
 /// "Hello", compressed (section 7.2.3.1).
 const HELLO: [u8; 7] = [0xf2, 0x48, 0xcd, 0xc9, 0xc9, 0x07, 0x00];
+
+/// "Hello" as a reference to the one before (section 7.2.3.2).
+const AGAIN: [u8; 5] = [0xf2, 0x00, 0x11, 0x00, 0x00];
 
 fn deflate(message: &[u8]) -> Vec<u8> {
     let mut out = Vec::new();
@@ -76,12 +81,60 @@ fn broken_data_and_broken_text_are_1007() {
 
 #[test]
 fn a_context_that_was_not_agreed_on_is_not_there() {
-    let second = [0xf2, 0x00, 0x11, 0x00, 0x00];
-    let frames = [frame(FIN | RSV1 | TEXT, &HELLO), frame(FIN | RSV1 | TEXT, &second)];
-    assert_eq!(see_deflating(&frames), [text("Hello"), Seen::Failed(InvalidDeflate)]);
-    let mut own = Server::deflating(Limits::default(), true);
-    own.take(&frames.concat());
-    assert_eq!(own.seen, [text("Hello"), text("Hello")]);
+    let frames = [frame(FIN | RSV1 | TEXT, &HELLO), frame(FIN | RSV1 | TEXT, &AGAIN)];
+    assert_eq!(see_deflating(&frames), [text("Hello"), Seen::Failed(NoContext)]);
+}
+
+#[test]
+fn in_a_context_messages_refer_to_the_compressed_ones_before_them() {
+    let frames = [
+        frame(FIN | RSV1 | TEXT, &HELLO),
+        frame(FIN | RSV1 | TEXT, &AGAIN),
+        // What is not compressed does not enter the window.
+        frame(FIN | TEXT, b"uncompressed"),
+        frame(RSV1 | TEXT, &AGAIN[..2]),
+        frame(FIN | PING, b""),
+        frame(FIN | CONTINUATION, &AGAIN[2..]),
+    ];
+    let mut server = Server::deflating(Limits::default(), true);
+    server.take(&frames.concat());
+    let hello = text("Hello");
+    let ping = Seen::Ping(Vec::new());
+    assert_eq!(server.seen, [hello.clone(), hello.clone(), text("uncompressed"), ping, hello]);
+}
+
+#[test]
+fn a_reference_behind_the_first_message_of_a_context_is_1007() {
+    let mut server = Server::deflating(Limits::default(), true);
+    server.take(&frame(FIN | RSV1 | TEXT, &AGAIN));
+    assert_eq!(server.seen, [Seen::Failed(OutsideWindow)]);
+}
+
+#[test]
+fn a_message_that_ends_its_stream_is_delivered_when_it_is_whole() {
+    let hall = [0xcb, 0xc8, 0x54, 0xc8, 0x48, 0xcc, 0xc9, 0x01, 0x00];
+    let frames = [frame(FIN | RSV1 | TEXT, &hall), frame(FIN | RSV1 | TEXT, &HELLO)];
+    assert_eq!(see_deflating(&frames), [text("hi hall"), text("Hello")]);
+    let broken = frame(FIN | RSV1 | TEXT, &[&hall[..], &[0xff; 9]].concat());
+    assert_eq!(see_deflating(&[broken]), [Seen::Failed(InvalidDeflate)]);
+}
+
+#[test]
+fn behind_the_end_of_a_stream_the_window_goes_on() {
+    // "Hello" in a block with BFINAL set (section 7.2.3.4), and a reference to it.
+    let last = [0xf3, 0x48, 0xcd, 0xc9, 0xc9, 0x07, 0x00];
+    let both = [&last[..], &AGAIN].concat();
+    assert_eq!(see_deflating(&[frame(FIN | RSV1 | TEXT, &both)]), [text("HelloHello")]);
+    let mut server = Server::deflating(Limits::default(), true);
+    server.take(&[frame(FIN | RSV1 | TEXT, &last), frame(FIN | RSV1 | TEXT, &AGAIN)].concat());
+    assert_eq!(server.seen, [text("Hello"), text("Hello")]);
+}
+
+#[test]
+fn the_reasons_of_violations_fit_into_close_frames() {
+    for violation in [InvalidDeflate, NoContext, OutsideWindow] {
+        assert!(violation.to_string().len() <= 123, "{violation}");
+    }
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! The server over real sockets, with tungstenite and with plain bytes as its clients.
 
 mod callbacks;
+mod deflate;
 mod departures;
 mod drain;
 mod http;

@@ -7,7 +7,7 @@ import { shakeHands } from './raw.js';
 import { Townhall } from './townhall.js';
 
 const DEFLATE = 'permessage-deflate';
-const KEPT = `${DEFLATE}; client_no_context_takeover`;
+const EACH_ALONE = 'client_no_context_takeover';
 
 /** Parameters have no order. */
 const sorted = (answer) => answer?.split(/; */).sort().join('; ');
@@ -15,16 +15,18 @@ const sorted = (answer) => answer?.split(/; */).sort().join('; ');
 /** [what is offered, in one header or several; the answer, `undefined` for no compression]. */
 const OFFERS = [
   [[], undefined],
-  [[DEFLATE], KEPT],
-  [[`${DEFLATE}; client_max_window_bits`], KEPT],
-  ...[8, 9, 14, 15].map((bits) => [[`${DEFLATE}; client_max_window_bits=${bits}`], KEPT]),
-  [[`${DEFLATE}; client_no_context_takeover`], KEPT],
-  [[`${DEFLATE}; server_no_context_takeover`], `${KEPT}; server_no_context_takeover`],
-  [[`${DEFLATE};server_no_context_takeover;client_no_context_takeover`],
-    `${KEPT}; server_no_context_takeover`],
-  [[`${DEFLATE}; server_max_window_bits=15`], `${KEPT}; server_max_window_bits=15`],
+  [[DEFLATE], DEFLATE],
+  [[`${DEFLATE}; client_max_window_bits`], `${DEFLATE}; client_max_window_bits=12`],
+  ...[8, 9, 14, 15].map((bits) => [[`${DEFLATE}; client_max_window_bits=${bits}`],
+    `${DEFLATE}; client_max_window_bits=${Math.min(bits, 12)}`]),
+  [[`${DEFLATE}; ${EACH_ALONE}`], `${DEFLATE}; ${EACH_ALONE}`],
+  [[`${DEFLATE}; ${EACH_ALONE}; client_max_window_bits`], `${DEFLATE}; ${EACH_ALONE}`],
+  [[`${DEFLATE}; server_no_context_takeover`], `${DEFLATE}; server_no_context_takeover`],
+  [[`${DEFLATE};server_no_context_takeover;${EACH_ALONE}`],
+    `${DEFLATE}; ${EACH_ALONE}; server_no_context_takeover`],
+  [[`${DEFLATE}; server_max_window_bits=15`], `${DEFLATE}; server_max_window_bits=15`],
   ...[9, 10, 11, 12, 13, 14].map((bits) => [[`${DEFLATE}; server_max_window_bits=${bits}`],
-    `${KEPT}; server_max_window_bits=${bits}; server_no_context_takeover`]),
+    `${DEFLATE}; server_max_window_bits=${bits}; server_no_context_takeover`]),
   // RFC 7692, section 7.1: these are declined.
   ...[
     'server_max_window_bits=8', 'server_max_window_bits=7', 'server_max_window_bits=16',
@@ -38,21 +40,21 @@ const OFFERS = [
   [['x-webkit-deflate-frame'], undefined],
   [[`${DEFLATE}2`], undefined],
   // The next offer is taken instead.
-  [[`${DEFLATE}; server_max_window_bits=8, ${DEFLATE}`], KEPT],
+  [[`${DEFLATE}; server_max_window_bits=8, ${DEFLATE}`], DEFLATE],
   [[`${DEFLATE}; unknown=1, ${DEFLATE}; server_max_window_bits=12, ${DEFLATE}`],
-    `${KEPT}; server_max_window_bits=12; server_no_context_takeover`],
+    `${DEFLATE}; server_max_window_bits=12; server_no_context_takeover`],
   [[`x-first; a="b"; d, ${DEFLATE}; server_no_context_takeover, ${DEFLATE}`],
-    `${KEPT}; server_no_context_takeover`],
+    `${DEFLATE}; server_no_context_takeover`],
   [[`${DEFLATE}; server_max_window_bits=8`, `${DEFLATE}; server_max_window_bits=15`],
-    `${KEPT}; server_max_window_bits=15`],
-  [['x-first', `${DEFLATE}`], KEPT],
+    `${DEFLATE}; server_max_window_bits=15`],
+  [['x-first', `${DEFLATE}`], DEFLATE],
   // The grammar: quoted values, white space, empty elements.
   [[`${DEFLATE}; server_max_window_bits="11"`],
-    `${KEPT}; server_max_window_bits=11; server_no_context_takeover`],
+    `${DEFLATE}; server_max_window_bits=11; server_no_context_takeover`],
   [[`${DEFLATE}; server_max_window_bits="1\\1"`],
-    `${KEPT}; server_max_window_bits=11; server_no_context_takeover`],
-  [[`  ${DEFLATE}\t;  server_max_window_bits\t=\t15 `], `${KEPT}; server_max_window_bits=15`],
-  [[`,, ${DEFLATE} ,`], KEPT],
+    `${DEFLATE}; server_max_window_bits=11; server_no_context_takeover`],
+  [[`  ${DEFLATE}\t;  server_max_window_bits\t=\t15 `], `${DEFLATE}; server_max_window_bits=15`],
+  [[`,, ${DEFLATE} ,`], DEFLATE],
 ];
 
 const MALFORMED = [`${DEFLATE};`, `${DEFLATE}; =10`, `${DEFLATE}; server_max_window_bits=`,
@@ -82,13 +84,22 @@ test('the answer follows the flags', async (t) => {
   }
   const small = await Townhall.start(t, '--deflate-window-bits', '12');
   for (const [offer, expected] of [
-    [DEFLATE, `${KEPT}; server_max_window_bits=12`],
-    [`${DEFLATE}; server_max_window_bits=15`, `${KEPT}; server_max_window_bits=12`],
+    [DEFLATE, `${DEFLATE}; server_max_window_bits=12`],
+    [`${DEFLATE}; server_max_window_bits=15`, `${DEFLATE}; server_max_window_bits=12`],
     [`${DEFLATE}; server_max_window_bits=9`,
-      `${KEPT}; server_max_window_bits=9; server_no_context_takeover`],
+      `${DEFLATE}; server_max_window_bits=9; server_no_context_takeover`],
   ]) {
     const { extensions } = await shakeHands(small.url, [offer]);
     assert.equal(sorted(extensions), sorted(expected), offer);
+  }
+  const chosen = await Townhall.start(t, '--deflate-client-window-bits', '9');
+  const none = await Townhall.start(t, '--max-deflate-context-bytes', '0');
+  for (const [{ url }, expected] of [
+    [chosen, `${DEFLATE}; client_max_window_bits=9`],
+    [none, `${DEFLATE}; ${EACH_ALONE}`],
+  ]) {
+    const { extensions } = await shakeHands(url, [`${DEFLATE}; client_max_window_bits`]);
+    assert.equal(sorted(extensions), sorted(expected));
   }
 });
 

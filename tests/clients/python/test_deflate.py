@@ -30,14 +30,15 @@ class Deflate(TownhallTest):
         """The library checks the answer; here, that it is the best one for the offer."""
         server = await self.serve()
         windows = [
-            ({"server_max_window_bits": bits}, (bits < 15, True, bits)) for bits in range(9, 16)
+            ({"server_max_window_bits": bits}, (bits < 15, False, bits, 12))
+            for bits in range(9, 16)
         ]
         cases = (
-            ({}, (False, True, 15)),
-            ({"client_max_window_bits": None}, (False, True, 15)),
-            ({"client_max_window_bits": 9}, (False, True, 15)),
-            ({"client_no_context_takeover": True}, (False, True, 15)),
-            ({"server_no_context_takeover": True}, (True, True, 15)),
+            ({}, (False, False, 15, 12)),
+            ({"client_max_window_bits": None}, (False, False, 15, 15)),
+            ({"client_max_window_bits": 9}, (False, False, 15, 9)),
+            ({"client_no_context_takeover": True}, (False, True, 15, 15)),
+            ({"server_no_context_takeover": True}, (True, False, 15, 12)),
             *windows,
         )
         for number, (parameters, expected) in enumerate(cases):
@@ -49,6 +50,7 @@ class Deflate(TownhallTest):
                     terms.remote_no_context_takeover,
                     terms.local_no_context_takeover,
                     terms.remote_max_window_bits,
+                    terms.local_max_window_bits,
                 )
                 self.assertEqual(agreed, expected)
                 talker = Talker("Ann", SEED)

@@ -1,0 +1,453 @@
+//! Inflating one message at a time (RFC 7692, section 7.2.2).
+
+use std::collections::VecDeque;
+
+use flate2::{Decompress, FlushDecompress, Status};
+
+use super::deflate::{MAX_WINDOW_BITS, TAIL};
+use super::violation::Violation;
+
+/// The shortest last block of a stream: it holds nothing (RFC 1951, section 3.2.6).
+const LAST_BLOCK: [u8; 2] = [0x03, 0x00];
+
+/// How many times a message may end its stream and go on, and how many of its bytes allow for one time
+/// more. Each time costs a copy of the window, which a few bytes must not cause again and again.
+const FREE_STREAMS: usize = 16;
+const BYTES_PER_STREAM: usize = 64;
+
+/// Inflates the messages of any number of peers, one after the other. It holds no memory before the
+/// first.
+#[derive(Debug, Default)]
+pub struct Inflater {
+    stream: Option<Decompress>,
+}
+
+impl Inflater {
+    /// Inflates a message that refers to nothing before it.
+    ///
+    /// # Errors
+    /// [`Violation::MessageTooBig`] once there is more than `max_bytes` of it,
+    /// [`Violation::InvalidDeflate`] where it is not DEFLATE, [`Violation::TooManyDeflateStreams`]
+    /// where it ends its stream again and again, and [`Violation::NoContext`] where it refers to
+    /// something before it.
+    pub fn inflate(&mut self, message: &[u8], max_bytes: usize) -> Result<Vec<u8>, Violation> {
+        let none = SlidingWindow::default();
+        self.inflate_or_explain(message, &none, max_bytes, Violation::NoContext)
+    }
+
+    /// Inflates a message that may refer to what is in the window, and moves the window on.
+    ///
+    /// # Errors
+    /// As [`inflate`](Self::inflate), but [`Violation::OutsideWindow`] where it refers to something
+    /// that the window does not hold. The window is then of no use any more.
+    pub fn inflate_in_context(
+        &mut self,
+        message: &[u8],
+        window: &mut SlidingWindow,
+        max_bytes: usize,
+    ) -> Result<Vec<u8>, Violation> {
+        let out = self.inflate_or_explain(message, window, max_bytes, Violation::OutsideWindow)?;
+        window.slide(&out);
+        Ok(out)
+    }
+
+    /// Inflates a message; `reference` says what is wrong with it where it is DEFLATE, but refers to
+    /// what is not there. That is so if it can be inflated behind a window in which anything is.
+    fn inflate_or_explain(
+        &mut self,
+        message: &[u8],
+        window: &SlidingWindow,
+        max_bytes: usize,
+        reference: Violation,
+    ) -> Result<Vec<u8>, Violation> {
+        self.inflate_behind(window, message, max_bytes).map_err(|violation| {
+            let any = violation == Violation::InvalidDeflate
+                && self.inflate_behind(&SlidingWindow::of_zeros(), message, max_bytes).is_ok();
+            if any { reference } else { violation }
+        })
+    }
+
+    fn inflate_behind(
+        &mut self,
+        window: &SlidingWindow,
+        message: &[u8],
+        max_bytes: usize,
+    ) -> Result<Vec<u8>, Violation> {
+        let stream = self.stream.get_or_insert_with(|| Decompress::new(false));
+        let (mut input, mut out) = (message, Vec::new());
+        let mut streams = FREE_STREAMS + message.len() / BYTES_PER_STREAM;
+        begin(stream, window, &out)?;
+        while feed(stream, &mut input, &mut out, max_bytes)? == Status::StreamEnd {
+            // RFC 7692, section 7.2.3.4: a block with BFINAL set may be followed by others.
+            if input.is_empty() {
+                return Ok(out);
+            }
+            streams = streams.checked_sub(1).ok_or(Violation::TooManyDeflateStreams)?;
+            begin(stream, window, &out)?;
+        }
+        let mut status = Status::Ok;
+        for mut end in [&TAIL[..], &LAST_BLOCK] {
+            if status != Status::StreamEnd {
+                status = feed(stream, &mut end, &mut out, max_bytes)?;
+                // A stream that ends anywhere else ends because of what was not sent.
+                if !end.is_empty() {
+                    return Err(Violation::InvalidDeflate);
+                }
+            }
+        }
+        // Only behind a block can a last one end the stream.
+        if status == Status::StreamEnd { Ok(out) } else { Err(Violation::InvalidDeflate) }
+    }
+}
+
+/// Begins a stream that may refer to the window, and to what was inflated behind it.
+fn begin(stream: &mut Decompress, window: &SlidingWindow, out: &[u8]) -> Result<(), Violation> {
+    stream.reset(false);
+    let (first, second) = window.bytes.as_slices();
+    for bytes in [first, second, out].into_iter().filter(|bytes| !bytes.is_empty()) {
+        stream.set_dictionary(bytes).map_err(|_| Violation::InvalidDeflate)?;
+    }
+    Ok(())
+}
+
+/// Inflates `input`, until it is used up or the stream ends, to the end of `out`, which grows to at
+/// most a byte over the limit.
+fn feed(
+    stream: &mut Decompress,
+    input: &mut &[u8],
+    out: &mut Vec<u8>,
+    max_bytes: usize,
+) -> Result<Status, Violation> {
+    loop {
+        if out.len() == out.capacity() {
+            let wanted = out.len().max(4 * input.len()).max(64);
+            out.reserve_exact(wanted.min(max_bytes.saturating_add(1) - out.len()));
+        }
+        let (read, written) = (stream.total_in(), out.len());
+        let status = stream.decompress_vec(input, out, FlushDecompress::Sync);
+        let status = status.map_err(|_| Violation::InvalidDeflate)?;
+        let read = (stream.total_in() - read) as usize;
+        *input = &input[read..];
+        if out.len() > max_bytes {
+            return Err(Violation::MessageTooBig);
+        }
+        if status == Status::StreamEnd || input.is_empty() && out.len() < out.capacity() {
+            return Ok(status);
+        }
+        if read == 0 && out.len() == written && out.len() < out.capacity() {
+            return Err(Violation::InvalidDeflate);
+        }
+    }
+}
+
+/// The LZ77 sliding window of a peer that keeps its context (RFC 7692, section 7.1.1): the last bytes
+/// of all that it has said compressed.
+///
+/// Between two messages, nothing else of an inflater is needed.
+#[derive(Debug, Default)]
+pub struct SlidingWindow {
+    /// The most bytes, a power of two.
+    size: usize,
+    bytes: VecDeque<u8>,
+}
+
+impl SlidingWindow {
+    /// An empty window of `bits`, 8 to 15. It takes no memory before something is said.
+    pub fn new(bits: u8) -> Self {
+        Self { size: 1 << bits.min(MAX_WINDOW_BITS), bytes: VecDeque::new() }
+    }
+
+    /// The largest window, full.
+    fn of_zeros() -> Self {
+        let size = 1 << MAX_WINDOW_BITS;
+        Self { size, bytes: vec![0; size].into() }
+    }
+
+    /// Moves on by a message. The memory grows by doubling, so that many short messages do not move
+    /// it each time, but never beyond the window.
+    fn slide(&mut self, message: &[u8]) {
+        let last = &message[message.len().saturating_sub(self.size)..];
+        let over = (self.bytes.len() + last.len()).saturating_sub(self.size);
+        self.bytes.drain(..over);
+        let length = self.bytes.len() + last.len();
+        if length > self.bytes.capacity() {
+            self.bytes.reserve_exact(length.next_power_of_two() - self.bytes.len());
+        }
+        self.bytes.extend(last);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use flate2::{Compress, Compression, FlushCompress};
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::protocol::{Deflater, noise};
+
+    const MAX: usize = 1 << 20;
+
+    /// "Hello" (RFC 7692, section 7.2.3.1), and a reference to it (section 7.2.3.2).
+    const HELLO: [u8; 7] = [0xf2, 0x48, 0xcd, 0xc9, 0xc9, 0x07, 0x00];
+    const AGAIN: [u8; 5] = [0xf2, 0x00, 0x11, 0x00, 0x00];
+
+    fn deflate(deflater: &mut Deflater, message: &[u8]) -> Vec<u8> {
+        let mut out = Vec::new();
+        deflater.deflate(message, &mut out);
+        out
+    }
+
+    #[test]
+    fn the_rfcs_own_examples() {
+        let mut inflater = Inflater::default();
+        let cases: [&[u8]; 4] = [
+            &HELLO,
+            // 7.2.3.3: a block without compression.
+            &[0x00, 0x05, 0x00, 0xfa, 0xff, 0x48, 0x65, 0x6c, 0x6c, 0x6f, 0x00],
+            // 7.2.3.4: a block with BFINAL set.
+            &[0xf3, 0x48, 0xcd, 0xc9, 0xc9, 0x07, 0x00, 0x00],
+            // 7.2.3.5: two blocks.
+            &[0xf2, 0x48, 0x05, 0x00, 0x00, 0x00, 0xff, 0xff, 0xca, 0xc9, 0xc9, 0x07, 0x00],
+        ];
+        for case in cases {
+            assert_eq!(inflater.inflate(case, MAX).unwrap(), b"Hello", "{case:x?}");
+        }
+        let mut window = SlidingWindow::new(15);
+        assert_eq!(inflater.inflate_in_context(&HELLO, &mut window, MAX).unwrap(), b"Hello");
+        assert_eq!(inflater.inflate_in_context(&AGAIN, &mut window, MAX).unwrap(), b"Hello");
+    }
+
+    #[test]
+    fn messages_of_all_sizes_come_back() {
+        let (mut deflater, mut inflater) = (Deflater::new(6, 15), Inflater::default());
+        let mut window = SlidingWindow::new(15);
+        for length in [1, 2, 63, 64, 65, 1_000, 32_768, 100_000, 1_000_000] {
+            for message in [vec![b'a'; length], noise(length)] {
+                let compressed = deflate(&mut deflater, &message);
+                assert!(!compressed.ends_with(&TAIL));
+                let inflated = inflater.inflate_in_context(&compressed, &mut window, MAX).unwrap();
+                assert_eq!(inflated, message, "{length} bytes");
+            }
+        }
+    }
+
+    #[test]
+    fn a_window_takes_no_more_than_was_said_rounded_up_and_no_more_than_its_size() {
+        for (length, times, most) in
+            [(100, 1, 128), (20, 10, 256), (20, 1_000, 4_096), (100_000, 1, 4_096), (0, 5, 0)]
+        {
+            let mut window = SlidingWindow::new(12);
+            (0..times).for_each(|_| window.slide(&vec![b'a'; length]));
+            assert_eq!(window.bytes.capacity(), most, "{times} messages of {length} bytes");
+        }
+    }
+
+    #[test]
+    fn a_bomb_stops_at_the_limit_and_the_limit_itself_passes() {
+        let bomb = deflate(&mut Deflater::new(9, 15), &vec![0; 10_000_000]);
+        assert!(bomb.len() < 20_000);
+        let mut inflater = Inflater::default();
+        assert_eq!(inflater.inflate(&bomb, 9_999_999), Err(Violation::MessageTooBig));
+        assert_eq!(inflater.inflate(&bomb, 10_000_000).map(|out| out.len()), Ok(10_000_000));
+        assert_eq!(inflater.inflate(&bomb, 0), Err(Violation::MessageTooBig));
+    }
+
+    #[test]
+    fn what_is_not_deflate_is_refused_and_forgotten() {
+        let mut inflater = Inflater::default();
+        let behind_the_end = [0xf3, 0x48, 0xcd, 0xc9, 0xc9, 0x07, 0x00, 0x07];
+        let broken = [&[0xff, 0xff, 0xff][..], &[0x07], &[0xf2, 0x48, 0xcd, 0xc9, 0xc9], &[]];
+        for message in broken.into_iter().chain([&behind_the_end[..]]) {
+            let refused = Err(Violation::InvalidDeflate);
+            assert_eq!(inflater.inflate(message, MAX), refused, "{message:x?}");
+            let window = &mut SlidingWindow::new(15);
+            assert_eq!(inflater.inflate_in_context(message, window, MAX), refused);
+            assert_eq!(inflater.inflate(&HELLO, MAX).unwrap(), b"Hello");
+        }
+    }
+
+    #[test]
+    fn a_reference_to_what_is_not_there_is_told_from_data_that_is_not_deflate() {
+        let mut inflater = Inflater::default();
+        assert_eq!(inflater.inflate(&AGAIN, MAX), Err(Violation::NoContext));
+        let mut window = SlidingWindow::new(15);
+        let outside = Err(Violation::OutsideWindow);
+        assert_eq!(inflater.inflate_in_context(&AGAIN, &mut window, MAX), outside);
+        // 600 bytes back is too far for a window of 512.
+        let (mut deflater, message) = (Deflater::new(9, 15), noise(600));
+        let mut window = SlidingWindow::new(9);
+        let first = deflate(&mut deflater, &message);
+        assert_eq!(inflater.inflate_in_context(&first, &mut window, MAX).unwrap(), message);
+        let second = deflate(&mut deflater, &message);
+        assert_eq!(inflater.inflate_in_context(&second, &mut window, MAX), outside);
+    }
+
+    #[test]
+    fn a_message_may_end_with_its_stream() {
+        let mut inflater = Inflater::default();
+        let hall = [0xcb, 0xc8, 0x54, 0xc8, 0x48, 0xcc, 0xc9, 0x01, 0x00];
+        assert_eq!(inflater.inflate(&hall, MAX).unwrap(), b"hi hall");
+        // An empty block without compression and with BFINAL set, without its last four octets.
+        assert_eq!(inflater.inflate(&[0x01], MAX).unwrap(), b"");
+        assert_eq!(inflater.inflate(&hall[..8], MAX), Err(Violation::InvalidDeflate));
+        assert_eq!(inflater.inflate(&HELLO, MAX).unwrap(), b"Hello");
+    }
+
+    #[test]
+    fn a_few_bytes_do_not_cause_many_copies_of_the_window() {
+        let mut inflater = Inflater::default();
+        assert_eq!(inflater.inflate(&LAST_BLOCK.repeat(16), MAX).unwrap(), b"");
+        let many = LAST_BLOCK.repeat(1_000);
+        assert_eq!(inflater.inflate(&many, MAX), Err(Violation::TooManyDeflateStreams));
+    }
+
+    /// An inflater as other servers have one for each connection: it keeps its state from one message
+    /// to the next. Where a stream ends, everything that was said becomes the next one's dictionary.
+    struct LongLived {
+        stream: Decompress,
+        said: Vec<u8>,
+    }
+
+    impl LongLived {
+        fn new() -> Self {
+            Self { stream: Decompress::new(false), said: Vec::new() }
+        }
+
+        /// The message, if it is one, whatever follows.
+        fn inflate(&mut self, message: &[u8]) -> Option<Vec<u8>> {
+            let before = self.said.len();
+            self.said.reserve(MAX);
+            if !self.feed(message)? {
+                self.feed(&TAIL)?;
+            }
+            Some(self.said[before..].to_vec())
+        }
+
+        /// Feeds all of it, and tells whether it ended with a stream.
+        fn feed(&mut self, mut input: &[u8]) -> Option<bool> {
+            loop {
+                let before = self.stream.total_in();
+                let flush = FlushDecompress::Sync;
+                let status = self.stream.decompress_vec(input, &mut self.said, flush).ok()?;
+                input = &input[(self.stream.total_in() - before) as usize..];
+                let ended = status == Status::StreamEnd;
+                if ended {
+                    self.stream.reset(false);
+                    self.stream.set_dictionary(&self.said).unwrap();
+                }
+                if input.is_empty() {
+                    return Some(ended);
+                }
+            }
+        }
+
+        /// Whether a message may begin here.
+        fn is_between_blocks(&mut self) -> bool {
+            self.feed(&LAST_BLOCK) == Some(true)
+        }
+    }
+
+    /// How a client ends a message.
+    #[derive(Debug, Clone, Copy)]
+    enum End {
+        /// As RFC 7692, section 7.2.1, has it.
+        Flush,
+        /// With its stream, and with the byte that lets others go on, or without.
+        Stream { byte: bool },
+    }
+
+    /// A client that keeps its context, whatever ends its messages.
+    struct Client {
+        stream: Compress,
+        said: Vec<u8>,
+    }
+
+    impl Client {
+        fn new(level: u32, window_bits: u8) -> Self {
+            // With 9 bits zlib refers to no more than the last 250 bytes.
+            let bits = window_bits.max(9);
+            let stream = Compress::new_with_window_bits(Compression::new(level), false, bits);
+            Self { stream, said: Vec::new() }
+        }
+
+        fn say(&mut self, message: &[u8], end: End) -> Vec<u8> {
+            let mut out = Vec::with_capacity(2 * message.len() + 64);
+            self.said.extend_from_slice(message);
+            match end {
+                End::Flush => {
+                    self.stream.compress_vec(message, &mut out, FlushCompress::Sync).unwrap();
+                    out.truncate(out.len() - TAIL.len());
+                }
+                End::Stream { byte } => {
+                    self.stream.compress_vec(message, &mut out, FlushCompress::Finish).unwrap();
+                    out.extend_from_slice(if byte { &[0] } else { &[] });
+                    self.stream.reset();
+                    self.stream.set_dictionary(&self.said).unwrap();
+                }
+            }
+            out
+        }
+    }
+
+    fn message() -> impl Strategy<Value = Vec<u8>> {
+        let words = vec(0..20usize, 0..200)
+            .prop_map(|words| words.into_iter().flat_map(|word| noise(40)[word..].to_vec()));
+        prop_oneof![
+            4 => vec(any::<u8>(), 1..200),
+            4 => words.prop_map(|bytes| bytes.chain([b'.']).collect()),
+            1 => (1..40_000usize).prop_map(|length| vec![b'a'; length]),
+            1 => (1..40_000usize).prop_map(noise),
+        ]
+    }
+
+    fn end() -> impl Strategy<Value = End> {
+        prop_oneof![
+            4 => Just(End::Flush),
+            1 => any::<bool>().prop_map(|byte| End::Stream { byte }),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_inflated_in_turns_is_what_an_inflater_for_each_connection_gives(
+            clients in vec((1..10u32, 8..16u8), 1..4),
+            talk in vec((0..4usize, message(), end()), 1..40),
+        ) {
+            let mut inflater = Inflater::default();
+            let new = |&(level, bits)| (Client::new(level, bits), SlidingWindow::new(bits), LongLived::new());
+            let mut peers: Vec<_> = clients.iter().map(new).collect();
+            let count = peers.len();
+            for (speaker, message, end) in talk {
+                let (client, window, long_lived) = &mut peers[speaker % count];
+                let compressed = client.say(&message, end);
+                prop_assert_eq!(long_lived.inflate(&compressed), Some(message.clone()));
+                let inflated = inflater.inflate_in_context(&compressed, window, MAX);
+                prop_assert_eq!(inflated, Ok(message));
+                prop_assert!(window.bytes.capacity() <= window.size);
+            }
+        }
+
+        #[test]
+        fn what_is_broken_is_refused_where_such_an_inflater_refuses_it(
+            talk in vec((message(), end(), any::<prop::sample::Index>(), any::<u8>()), 1..10),
+        ) {
+            let (mut inflater, mut window) = (Inflater::default(), SlidingWindow::new(15));
+            let (mut client, mut long_lived) = (Client::new(6, 15), LongLived::new());
+            for (message, end, at, flips) in talk {
+                let mut compressed = client.say(&message, end);
+                let at = at.index(compressed.len());
+                // Every other message is left as it is.
+                compressed[at] ^= if flips & 1 == 0 { flips } else { 0 };
+                let expected = long_lived.inflate(&compressed);
+                match inflater.inflate_in_context(&compressed, &mut window, MAX) {
+                    Ok(inflated) => prop_assert_eq!(Some(inflated), expected),
+                    Err(_) => {
+                        prop_assert!(expected.is_none() || !long_lived.is_between_blocks());
+                        break;
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,78 @@
+//! The memory that is set aside for clients that keep their compression context.
+
+use super::tally::{Share, Total};
+use crate::protocol::DeflateTerms;
+
+/// How many bytes of windows are set aside, and how many may be.
+///
+/// A client that keeps its context takes its window once it has said that much. The window is set aside
+/// when it is negotiated, so that the limit holds whatever is said later, and nobody is closed for it.
+#[derive(Debug)]
+pub(super) struct Windows {
+    reserved: Total,
+    max: usize,
+}
+
+impl Windows {
+    pub(super) fn new(max: usize) -> Self {
+        Self { reserved: Total::default(), max }
+    }
+
+    /// Sets aside what a client on these terms may take, as its share. Where there is too little for its
+    /// context, the terms become those of a client that keeps none.
+    pub(super) fn reserve(&mut self, share: &mut Share, terms: &mut Option<DeflateTerms>) {
+        let Some(kept) = terms.filter(|terms| terms.client_context_takeover) else { return };
+        let window = 1 << kept.client_window_bits();
+        if self.reserved.get().saturating_add(window) > self.max {
+            *terms = Some(kept.without_client_context());
+        } else {
+            self.reserved.set(share, window);
+        }
+    }
+
+    /// Gives a client's share back.
+    pub(super) fn release(&mut self, share: &mut Share) {
+        self.reserved.set(share, 0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::Deflate;
+
+    /// Whether a client with this offer may keep its context, and what is set aside for it.
+    fn reserve(windows: &mut Windows, offer: &str) -> (bool, Share) {
+        let offers = [offer.as_bytes()].into_iter();
+        let mut terms = DeflateTerms::negotiate(offers, &Deflate::default()).unwrap();
+        let mut share = Share::default();
+        windows.reserve(&mut share, &mut terms);
+        (terms.is_some_and(|terms| terms.client_context_takeover), share)
+    }
+
+    #[test]
+    fn clients_keep_their_context_while_there_is_room_for_their_windows() {
+        let mut windows = Windows::new(40 << 10);
+        let (kept, mut large) = reserve(&mut windows, "permessage-deflate");
+        assert!(kept);
+        assert!(!reserve(&mut windows, "permessage-deflate").0);
+        let offer = "permessage-deflate; client_max_window_bits";
+        let small = [(); 3].map(|()| reserve(&mut windows, offer));
+        assert_eq!(small.each_ref().map(|(kept, _)| *kept), [true, true, false]);
+        windows.release(&mut large);
+        assert_eq!(windows.reserved.get(), 8 << 10);
+        for (_, mut share) in small {
+            windows.release(&mut share);
+        }
+        assert_eq!(windows.reserved.get(), 0);
+    }
+
+    #[test]
+    fn nothing_is_set_aside_for_clients_that_keep_no_context() {
+        let mut windows = Windows::new(usize::MAX);
+        for offer in ["x", "permessage-deflate; client_no_context_takeover"] {
+            assert!(!reserve(&mut windows, offer).0);
+        }
+        assert_eq!(windows.reserved.get(), 0);
+    }
+}

@@ -1,0 +1,134 @@
+//! permessage-deflate (RFC 7692) over real sockets.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+
+use townhall::Config;
+use townhall::protocol::Deflater;
+
+use crate::support::{Running, Told, chat, config, frame, read_head, request};
+
+const RSV1: u8 = 0x40;
+const TEXT: u8 = 0x81;
+const COMPRESSED_TEXT: u8 = TEXT | RSV1;
+
+/// "Hello", compressed, and a reference to it (RFC 7692, sections 7.2.3.1 and 7.2.3.2).
+const HELLO: [u8; 7] = [0xf2, 0x48, 0xcd, 0xc9, 0xc9, 0x07, 0x00];
+const AGAIN: [u8; 5] = [0xf2, 0x00, 0x11, 0x00, 0x00];
+
+/// A client that offers permessage-deflate, and what was answered to that.
+fn offer(server: &Running, parameters: &str) -> (TcpStream, String) {
+    let mut stream = server.stream();
+    let offer = format!("\r\nSec-WebSocket-Extensions: permessage-deflate{parameters}\r\n\r\n");
+    stream.write_all(request("/room").replace("\r\n\r\n", &offer).as_bytes()).unwrap();
+    let head = read_head(&mut stream);
+    let answer = head.lines().find_map(|line| line.strip_prefix("Sec-WebSocket-Extensions: "));
+    (stream, answer.unwrap_or_else(|| panic!("{head}")).to_owned())
+}
+
+fn say(stream: &mut TcpStream, first: u8, payload: &[u8]) {
+    stream.write_all(&frame(first, payload)).unwrap();
+}
+
+/// The first byte and the payload of the frame that comes next.
+fn hear(stream: &mut TcpStream) -> (u8, Vec<u8>) {
+    let mut header = [0; 2];
+    stream.read_exact(&mut header).unwrap();
+    let mut length = u64::from(header[1]);
+    if length >= 126 {
+        let mut bytes = [0; 8];
+        let size = if length == 126 { 2 } else { 8 };
+        stream.read_exact(&mut bytes[8 - size..]).unwrap();
+        length = u64::from_be_bytes(bytes);
+    }
+    let mut payload = vec![0; length as usize];
+    stream.read_exact(&mut payload).unwrap();
+    (header[0], payload)
+}
+
+/// The code and the reason of the close frame that comes next.
+fn hear_close(stream: &mut TcpStream) -> (u16, String) {
+    let (first, payload) = hear(stream);
+    assert_eq!(first, 0x88);
+    let (code, reason) = payload.split_first_chunk().unwrap();
+    (u16::from_be_bytes(*code), String::from_utf8(reason.to_vec()).unwrap())
+}
+
+fn heard(server: &Running) -> String {
+    loop {
+        if let Told::Message(_, text) = server.told() {
+            return text;
+        }
+    }
+}
+
+#[test]
+fn clients_that_speak_in_turns_keep_their_contexts_apart() {
+    let server = Running::start(config(), |_, _, _| {});
+    let mut clients = ["ann", "bob", "eve"].map(|name| {
+        let (stream, answer) = offer(&server, "; client_max_window_bits=10");
+        assert_eq!(answer, "permessage-deflate; client_max_window_bits=10");
+        (stream, name, Deflater::new(6, 10))
+    });
+    for turn in 0..50 {
+        for (stream, name, deflater) in &mut clients {
+            let text = format!("{name} says something for the {turn}. time, as {name} always does");
+            let mut compressed = Vec::new();
+            deflater.deflate(text.as_bytes(), &mut compressed);
+            assert!(turn == 0 || compressed.len() < 30, "it refers to what was said before");
+            say(stream, COMPRESSED_TEXT, &compressed);
+            assert_eq!(heard(&server), text);
+            // What is not compressed does not enter the window.
+            say(stream, TEXT, b"something else");
+            assert_eq!(heard(&server), "something else");
+        }
+    }
+}
+
+#[test]
+fn when_no_memory_is_left_for_windows_new_clients_keep_no_context() {
+    let limited = Config { max_deflate_context_bytes: 36 << 10, ..config() };
+    let server = Running::start(limited, chat);
+    let none = "permessage-deflate; client_no_context_takeover";
+    let (large, answer) = offer(&server, "");
+    assert_eq!(answer, "permessage-deflate");
+    let (_next, answer) = offer(&server, "");
+    assert_eq!(answer, none);
+    let (_small, answer) = offer(&server, "; client_max_window_bits");
+    assert_eq!(answer, "permessage-deflate; client_max_window_bits=12");
+    let (mut late, answer) = offer(&server, "; client_max_window_bits");
+    assert_eq!(answer, none);
+    say(&mut late, COMPRESSED_TEXT, &HELLO);
+    assert_eq!(heard(&server), "Hello");
+    // The place of who leaves is free again.
+    drop(large);
+    server.departed();
+    assert_eq!(offer(&server, "").1, "permessage-deflate");
+}
+
+#[test]
+fn the_close_reason_tells_a_forbidden_reference_from_data_that_is_not_deflate() {
+    let server = Running::start(config(), chat);
+    let none = "; client_no_context_takeover";
+    for (parameters, payload, reason) in [
+        (none, &AGAIN[..], "refers to an earlier one, despite client_no_context_takeover"),
+        ("", &AGAIN, "refers to something further back than the agreed window"),
+        ("", &[0xff; 5], "is not DEFLATE"),
+    ] {
+        let (mut client, _) = offer(&server, parameters);
+        say(&mut client, COMPRESSED_TEXT, payload);
+        let expected = (1007, format!("a compressed message {reason}"));
+        assert_eq!(hear_close(&mut client), expected);
+    }
+}
+
+#[test]
+fn a_message_that_ends_its_stream_is_delivered() {
+    let server = Running::start(config(), chat);
+    let (mut client, mut other) = (offer(&server, "").0, offer(&server, "").0);
+    let hall = [0xcb, 0xc8, 0x54, 0xc8, 0x48, 0xcc, 0xc9, 0x01, 0x00];
+    say(&mut client, COMPRESSED_TEXT, &hall);
+    assert_eq!(heard(&server), "hi hall");
+    say(&mut other, COMPRESSED_TEXT, &HELLO);
+    assert_eq!(heard(&server), "Hello");
+}
