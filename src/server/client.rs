@@ -154,6 +154,12 @@ impl Client {
         self.seat.is_some_and(|seat| seat.encoding == encoding)
     }
 
+    /// The encoding of what is for this client alone. While it reads the log of a shared context, nothing
+    /// else may enter its window.
+    pub(super) fn private_encoding(&self) -> Encoding {
+        if self.reads(Encoding::Shared) { Encoding::Plain } else { self.encoding }
+    }
+
     /// Whether it reads the plain log only until it can hop to the shared one.
     pub(super) fn waits(&self) -> bool {
         self.encoding == Encoding::Shared && self.reads(Encoding::Plain)
@@ -270,9 +276,10 @@ impl Client {
         self.recount_incomplete(pool);
     }
 
-    /// Queues a message, to be sent when the log is written up to `at`, its end.
-    pub(super) fn queue(&mut self, message: Message<'_>, at: u64, pool: &mut Pool) {
-        self.edit_outbox(pool, |outbox, _| outbox.append(at, |out| message.encode(out)));
+    /// Queues the message that `encode` appends, to be sent when the log is written up to `at`, its
+    /// end.
+    pub(super) fn queue(&mut self, at: u64, pool: &mut Pool, encode: impl FnOnce(&mut Vec<u8>)) {
+        self.edit_outbox(pool, |outbox, _| outbox.append(at, encode));
     }
 
     /// Ends the connection without a word: its transport is gone.

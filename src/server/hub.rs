@@ -138,21 +138,52 @@ impl Hub {
     /// Sends a message to one client.
     pub fn send<'m>(&mut self, id: ClientId, message: impl Into<Message<'m>>) {
         let message = message.into();
+        let receiver = self.get(id).filter(|client| client.connection.is_open());
+        let Some(encoding) = receiver.map(Client::private_encoding) else { return };
+        if encoding == Encoding::Plain || !self.send_compressed(id, message, encoding) {
+            self.send_plain(id, message);
+        }
+    }
+
+    /// Queues a message for one client in a compressed frame that refers to nothing before it. Returns
+    /// whether that is shorter; nothing is queued where it is not.
+    fn send_compressed(&mut self, id: ClientId, message: Message<'_>, encoding: Encoding) -> bool {
+        let mut codecs = self.codecs.take();
+        let frame = codecs.as_mut().and_then(|codecs| codecs.compress(message, encoding));
+        let mut sent = None;
+        if let Some(frame) = frame
+            && let Some((client, at, pool)) = self.reach(id)
+        {
+            client.queue(at, pool, |out| out.extend_from_slice(frame));
+            sent = Some((client.unsent.get(), frame.len()));
+        }
+        self.codecs = codecs;
+        if let Some((unsent, size)) = sent {
+            self.limit_sent(id, unsent, size);
+        }
+        sent.is_some()
+    }
+
+    fn send_plain(&mut self, id: ClientId, message: Message<'_>) {
         let (now, size) = (self.tick, message.frame_size());
         let long = size >= self.long_bytes;
         let Some((client, at, pool)) = self.reach(id) else { return };
-        if !client.connection.is_open() {
-            return;
-        }
         if long && client.is_up_to_date(at) {
             client.send_at_once(message, at, pool, now);
         } else {
-            client.queue(message, at, pool);
+            client.queue(at, pool, |out| message.encode(out));
         }
-        let own = client.unsent.get();
-        self.grown += if own > 0 { size } else { 0 };
+        let unsent = client.unsent.get();
+        self.limit_sent(id, unsent, size);
+    }
+
+    /// Counts a frame of `size` bytes that was sent to a client, for which `unsent` bytes are now
+    /// queued, and does something about it where that is too much.
+    #[inline]
+    fn limit_sent(&mut self, id: ClientId, unsent: usize, size: usize) {
+        self.grown += if unsent > 0 { size } else { 0 };
         let (max, max_all) = (self.config.max_backlog_bytes, self.config.max_total_backlog_bytes);
-        if own > max || self.pool.backlog() > max_all {
+        if unsent > max || self.pool.backlog() > max_all {
             self.limit_unsent(id);
         }
     }

@@ -29,6 +29,15 @@ impl Encoding {
             Some(terms) => Self::Independent { window_bits: terms.server_window_bits() },
         }
     }
+
+    /// The window that a message is compressed with which refers to none before it, in bits.
+    fn window_bits(self, deflate: &Deflate) -> Option<u8> {
+        match self {
+            Self::Plain => None,
+            Self::Shared => Some(deflate.window_bits),
+            Self::Independent { window_bits } => Some(window_bits),
+        }
+    }
 }
 
 /// The shortest message that is tried on a sample first, and the length of that, in bytes. An
@@ -82,25 +91,37 @@ impl Codecs {
         shrinks
     }
 
+    /// The message as a compressed frame that refers to none before it, if that makes it shorter.
+    pub(super) fn compress(&mut self, message: Message<'_>, encoding: Encoding) -> Option<&[u8]> {
+        let window_bits = encoding.window_bits(&self.deflate)?;
+        self.compress_independent(message, window_bits).then_some(&self.frame)
+    }
+
     /// The message as a frame, compressed without context if that makes it shorter.
     fn encode_independent(&mut self, message: Message<'_>, window_bits: u8) -> &[u8] {
-        self.clear_frame();
-        if self.is_worth_it(message) {
-            let known = self.independent.iter().position(|(bits, _)| *bits == window_bits);
-            let at = known.unwrap_or_else(|| {
-                let deflater = Deflater::new(self.deflate.level, window_bits);
-                self.independent.push((window_bits, deflater));
-                self.independent.len() - 1
-            });
-            let deflater = &mut self.independent[at].1;
-            deflater.reset();
-            message.encode_compressed(deflater, &mut self.frame);
-        }
-        if self.frame.is_empty() || self.frame.len() > message.frame_size() {
+        if !self.compress_independent(message, window_bits) {
             self.frame.clear();
             message.encode(&mut self.frame);
         }
         &self.frame
+    }
+
+    /// Makes the message a compressed frame without context, and tells whether that is shorter.
+    fn compress_independent(&mut self, message: Message<'_>, window_bits: u8) -> bool {
+        self.clear_frame();
+        if !self.is_worth_it(message) {
+            return false;
+        }
+        let known = self.independent.iter().position(|(bits, _)| *bits == window_bits);
+        let at = known.unwrap_or_else(|| {
+            let deflater = Deflater::new(self.deflate.level, window_bits);
+            self.independent.push((window_bits, deflater));
+            self.independent.len() - 1
+        });
+        let deflater = &mut self.independent[at].1;
+        deflater.reset();
+        message.encode_compressed(deflater, &mut self.frame);
+        self.frame.len() < message.frame_size()
     }
 
     /// The message as a frame in the shared context. What passed through the compressor is in its

@@ -3,13 +3,14 @@
 use std::io::{Read, Write};
 use std::net::TcpStream;
 
-use townhall::Config;
-use townhall::protocol::Deflater;
+use townhall::protocol::{Deflater, Inflater, SlidingWindow};
+use townhall::{ClientId, Config, Event, Hub};
 
 use crate::support::{Running, Told, chat, config, frame, read_head, request};
 
 const RSV1: u8 = 0x40;
 const TEXT: u8 = 0x81;
+const BINARY: u8 = 0x82;
 const COMPRESSED_TEXT: u8 = TEXT | RSV1;
 
 /// "Hello", compressed, and a reference to it (RFC 7692, sections 7.2.3.1 and 7.2.3.2).
@@ -59,6 +60,58 @@ fn heard(server: &Running) -> String {
         if let Told::Message(_, text) = server.told() {
             return text;
         }
+    }
+}
+
+/// The application: what begins with a star is for the speaker alone, the rest for its room.
+fn whisper(hub: &mut Hub, client: ClientId, event: Event<'_>) {
+    match event {
+        Event::Open { room } => hub.join(client, room),
+        Event::Message(message) if message.payload().starts_with(b"*") => hub.send(client, message),
+        Event::Message(message) => hub.say(client, message),
+        _ => {}
+    }
+}
+
+#[test]
+fn what_is_for_one_client_is_compressed_while_it_shares_no_context() {
+    let server = Running::start(config(), whisper);
+    let (mut client, answer) = offer(&server, "");
+    assert_eq!(answer, "permessage-deflate");
+    let (mut inflater, mut window) = (Inflater::default(), SlidingWindow::new(15));
+    let (private, public) = ("*for me ".repeat(20), "for everyone ".repeat(20));
+    for (said, compressed) in
+        [(&private, true), (&public, true), (&private, false), (&public, true)]
+    {
+        say(&mut client, TEXT, said.as_bytes());
+        let (first, mut payload) = hear(&mut client);
+        assert_eq!(first, if compressed { COMPRESSED_TEXT } else { TEXT }, "{said}");
+        if compressed {
+            assert!(payload.len() < 30);
+            payload = inflater.inflate_in_context(&payload, &mut window, 1_000).unwrap();
+        }
+        assert_eq!(payload, said.as_bytes());
+    }
+}
+
+#[test]
+fn what_is_for_one_client_is_compressed_with_the_window_that_it_demands() {
+    let server = Running::start(config(), whisper);
+    let (mut client, answer) = offer(&server, "; server_max_window_bits=9");
+    assert!(answer.contains("server_no_context_takeover"));
+    // What repeats itself after 600 bytes cannot be compressed with a window of 512.
+    let mut state = 1_u32;
+    let noise = (0..600).map(|_| {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (state >> 24) as u8
+    });
+    let noise: Vec<u8> = std::iter::once(b'*').chain(noise).collect();
+    for (said, compressed) in [(vec![b'*'; 600], true), (noise.repeat(2), false)] {
+        say(&mut client, BINARY, &said);
+        let (first, payload) = hear(&mut client);
+        assert_eq!(first, if compressed { BINARY | RSV1 } else { BINARY });
+        let inflated = || Inflater::default().inflate(&payload, 1_000).unwrap();
+        assert_eq!(if compressed { inflated() } else { payload.clone() }, said);
     }
 }
 
