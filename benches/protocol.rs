@@ -10,7 +10,8 @@ use criterion::{criterion_group, criterion_main};
 use townhall::protocol::mask::apply_mask;
 use townhall::protocol::utf8::{TextAssembly, validate};
 use townhall::protocol::{
-    ClientHeader, Connection, Limits, Message, Opcode, Received, Request, Scratch, Terms,
+    ClientHeader, Connection, Deflater, Inflater, Limits, Message, Opcode, Received, Request,
+    Scratch, SlidingWindow, Terms,
 };
 
 const MASK: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
@@ -77,6 +78,28 @@ fn encode(c: &mut Criterion) {
                 Message::Text(black_box(&text)).encode(black_box(&mut out));
             });
         });
+    }
+}
+
+/// Compressed messages that refer to nothing before them: without context, and in contexts whose full
+/// window must be given to the inflater first, and moved on.
+fn inflate(c: &mut Criterion) {
+    let mut group = c.benchmark_group("inflate");
+    for size in [150, 1 << 10, 16 << 10] {
+        let (text, mut compressed, mut inflater) = (mixed(size), Vec::new(), Inflater::default());
+        Deflater::new(6, 12).deflate(text.as_bytes(), &mut compressed);
+        group.throughput(Throughput::Bytes(size as u64));
+        group.bench_function(BenchmarkId::new("without context", size), |b| {
+            b.iter(|| inflater.inflate(black_box(&compressed), size).expect("a message"));
+        });
+        for (name, bits) in [("window of 4 KiB", 12), ("window of 32 KiB", 15)] {
+            let mut window = SlidingWindow::new(bits);
+            let mut inflate = || inflater.inflate_in_context(&compressed, &mut window, size);
+            (0..=(1 << bits) / size).for_each(|_| assert!(inflate().is_ok()));
+            group.bench_function(BenchmarkId::new(name, size), |b| {
+                b.iter(|| black_box(inflate()).expect("a message"));
+            });
+        }
     }
 }
 
@@ -190,5 +213,5 @@ fn mixed(bytes: usize) -> String {
     text + &" ".repeat(rest)
 }
 
-criterion_group!(benches, mask, header, utf8, encode, connection);
+criterion_group!(benches, mask, header, utf8, encode, inflate, connection);
 criterion_main!(benches);

@@ -1,26 +1,31 @@
-//! Property: what a client offers is accepted only with terms that it can keep, or declined; what
-//! is inflated is never longer than the limit, and nothing broken is remembered; what is deflated
-//! comes back (RFC 7692, sections 7.1 and 7.2).
+//! Property: what a client offers is accepted only with terms that both can keep, or declined; what
+//! is inflated is never longer than the limit, and nothing broken is remembered; messages that refer
+//! to each other are inflated as by an inflater of their own; what is deflated comes back (RFC 7692,
+//! sections 7.1 and 7.2).
 //!
-//! Input: what to do, a limit, then a value of Sec-WebSocket-Extensions or a message.
+//! Input: what to do, a limit, then a value of Sec-WebSocket-Extensions, a message, or messages with
+//! their lengths in front of them.
 
 #![no_main]
 
+use flate2::{Decompress, FlushDecompress, Status};
 use libfuzzer_sys::fuzz_target;
-use townhall::protocol::{Deflate, DeflateTerms, Deflater, Inflater, Violation};
+use townhall::protocol::{Deflate, DeflateTerms, Deflater, Inflater, SlidingWindow, Violation};
 
 fuzz_target!(|data: &[u8]| {
     let Some((&[what, limit], rest)) = data.split_first_chunk::<2>() else { return };
-    match what % 3 {
+    match what % 4 {
         0 => negotiate(rest, limit),
         1 => inflate(rest, usize::from(limit) * 16),
-        _ => deflate(rest, limit),
+        2 => deflate(rest, limit),
+        _ => inflate_in_context(rest, usize::from(limit) * 16),
     }
 });
 
 fn negotiate(value: &[u8], choice: u8) {
     let deflate = Deflate {
         window_bits: 9 + choice % 7,
+        client_window_bits: 9 + choice / 7 % 7,
         client_context_takeover: choice & 0x80 != 0,
         ..Deflate::default()
     };
@@ -29,10 +34,17 @@ fn negotiate(value: &[u8], choice: u8) {
     let full_window = terms.server_window_bits() == deflate.window_bits;
     assert!(full_window || !terms.server_context_takeover);
     assert!(deflate.client_context_takeover || !terms.client_context_takeover);
-    // The answer is an offer too, of the same terms.
     let answer = terms.answer();
+    assert!((8..=15).contains(&terms.client_window_bits()));
+    // RFC 7692, section 7.1.2.2.
+    let name = "client_max_window_bits";
+    let offered = value.windows(name.len()).any(|bytes| bytes == name.as_bytes());
+    assert!(offered || !answer.contains(name));
+    // The answer is an offer too, of the same terms.
     let again = DeflateTerms::negotiate([answer.as_bytes()].into_iter(), &deflate);
     assert_eq!(again, Ok(Some(terms)), "{answer}");
+    let refused = terms.without_client_context().answer();
+    assert!(refused.contains("client_no_context_takeover") && !refused.contains(name));
 }
 
 fn inflate(message: &[u8], max_bytes: usize) {
@@ -40,23 +52,99 @@ fn inflate(message: &[u8], max_bytes: usize) {
     let first = inflater.inflate(message, max_bytes);
     match &first {
         Ok(inflated) => assert!(inflated.len() <= max_bytes),
-        Err(violation) => {
-            assert!(matches!(violation, Violation::MessageTooBig | Violation::InvalidDeflate));
-        }
+        Err(violation) => assert!(is_of_deflate(*violation), "{violation}"),
     }
     assert_eq!(inflater.inflate(message, max_bytes), first, "nothing is remembered");
     let hello = [0xf2, 0x48, 0xcd, 0xc9, 0xc9, 0x07, 0x00];
     assert_eq!(inflater.inflate(&hello, 5).as_deref(), Ok(&b"Hello"[..]));
 }
 
+fn is_of_deflate(violation: Violation) -> bool {
+    matches!(
+        violation,
+        Violation::MessageTooBig
+            | Violation::InvalidDeflate
+            | Violation::NoContext
+            | Violation::OutsideWindow
+            | Violation::TooManyDeflateStreams
+    )
+}
+
 /// The message, cut into some, comes back in one context.
 fn deflate(message: &[u8], choice: u8) {
-    let mut deflater = Deflater::new(u32::from(choice % 10), 9 + choice % 7);
-    let mut inflater = Inflater::default();
+    let window_bits = 9 + choice % 7;
+    let mut deflater = Deflater::new(u32::from(choice % 10), window_bits);
+    let (mut inflater, mut window) = (Inflater::default(), SlidingWindow::new(window_bits));
     for piece in message.chunks(1 + usize::from(choice)) {
         let mut compressed = Vec::new();
         deflater.deflate(piece, &mut compressed);
-        let inflated = inflater.inflate_in_context(&compressed, piece.len());
+        let inflated = inflater.inflate_in_context(&compressed, &mut window, piece.len());
         assert_eq!(inflated.as_deref(), Ok(piece));
+    }
+}
+
+/// Each message is inflated as by an inflater that lives as long as the context, or refused.
+fn inflate_in_context(mut messages: &[u8], max_bytes: usize) {
+    let (mut inflater, mut window) = (Inflater::default(), SlidingWindow::new(15));
+    let mut long_lived = LongLived { stream: Decompress::new(false), said: Vec::new(), sent: 0 };
+    while let Some((&length, rest)) = messages.split_first() {
+        let (message, rest) = rest.split_at(usize::from(length).min(rest.len()));
+        messages = rest;
+        match inflater.inflate_in_context(message, &mut window, max_bytes) {
+            Ok(inflated) => assert_eq!(long_lived.inflate(message), Some(inflated)),
+            Err(Violation::MessageTooBig | Violation::TooManyDeflateStreams) => return,
+            Err(violation) => {
+                assert!(is_of_deflate(violation), "{violation}");
+                let received = long_lived.inflate(message);
+                assert!(received.is_none() || !long_lived.is_between_blocks(), "{violation}");
+                return;
+            }
+        }
+    }
+}
+
+struct LongLived {
+    stream: Decompress,
+    said: Vec<u8>,
+    /// The length of what was said up to the last byte that was sent.
+    sent: usize,
+}
+
+impl LongLived {
+    /// The message, or what there is of it.
+    fn inflate(&mut self, message: &[u8]) -> Option<Vec<u8>> {
+        let before = self.said.len();
+        // A byte gives 1,032 bytes at most.
+        self.said.reserve(1_100 * (message.len() + 4));
+        let ended = self.feed(message)?;
+        self.sent = self.said.len();
+        if !ended {
+            self.feed(&[0x00, 0x00, 0xff, 0xff])?;
+        }
+        Some(self.said[before..].to_vec())
+    }
+
+    /// Feeds all of it, and tells whether it ended with a stream.
+    fn feed(&mut self, mut input: &[u8]) -> Option<bool> {
+        loop {
+            let before = self.stream.total_in();
+            let flush = FlushDecompress::Sync;
+            let status = self.stream.decompress_vec(input, &mut self.said, flush).ok()?;
+            input = &input[(self.stream.total_in() - before) as usize..];
+            let ended = status == Status::StreamEnd;
+            if ended {
+                self.stream.reset(false);
+                self.stream.set_dictionary(&self.said).expect("a raw stream takes any");
+            }
+            if input.is_empty() {
+                return Some(ended);
+            }
+        }
+    }
+
+    /// Whether the last message ended where a block does, so that what was not sent adds nothing.
+    fn is_between_blocks(&mut self) -> bool {
+        self.said.reserve(5_000);
+        self.feed(&[0x03, 0x00]) == Some(true) && self.said.len() == self.sent
     }
 }

@@ -7,7 +7,7 @@ from pathlib import Path
 
 CORPUS = Path(__file__).resolve().parents[1] / "corpus"
 
-NEGOTIATE, INFLATE, DEFLATE = 0, 1, 2
+NEGOTIATE, INFLATE, DEFLATE, IN_CONTEXT = 0, 1, 2, 3
 CONNECT, FLUSH, JOIN, LEAVE, CLOSE, BREAK, SEND, SAY_TO_OTHERS, READ, READ_SOME, SAY = (
     0, 1, 3, 4, 5, 6, 7, 8, 10, 11, 12)
 
@@ -37,6 +37,20 @@ def deflate_seeds():
     yield "last-block", bytes([INFLATE, 5]) + bytes.fromhex("f348cdc9c9070000")
     yield "cut-short", bytes([INFLATE, 5]) + bytes.fromhex("f248cdc9c9")
     yield "bomb", bytes([INFLATE, 255]) + compressed(b"\0" * 1_000_000)
+    hello, again = bytes.fromhex("f248cdc9c90700"), bytes.fromhex("f200110000")
+    hall = bytes.fromhex("cbc854c848ccc90100")
+    yield "end-of-stream", bytes([INFLATE, 5]) + hall
+    yield "end-without-its-octets", bytes([INFLATE, 5, 1])
+    yield "reference", bytes([INFLATE, 5]) + again
+    for name, messages in {
+        "context": [hello, again, again],
+        "context-after-the-end": [b"\xf3" + hello[1:], again, hall, again],
+        "context-before-the-first": [again],
+        "context-broken": [hello, b"\xff\xff\xff"],
+        "context-last-block-cut-short": [bytes.fromhex("733d3169")],
+    }.items():
+        yield name, bytes([IN_CONTEXT, 5]) + b"".join(
+            bytes([len(message)]) + message for message in messages)
     chat = b'{"user":"ann","text":"hello, everyone"}{"user":"bob","text":"hello, ann"}'
     yield "json", bytes([DEFLATE, 100]) + chat * 4
     yield "noise", bytes([DEFLATE, 200]) + random.Random(1).randbytes(600)

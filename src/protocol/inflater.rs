@@ -85,12 +85,12 @@ impl Inflater {
             streams = streams.checked_sub(1).ok_or(Violation::TooManyDeflateStreams)?;
             begin(stream, window, &out)?;
         }
-        let mut status = Status::Ok;
+        let (mut status, length) = (Status::Ok, out.len());
         for mut end in [&TAIL[..], &LAST_BLOCK] {
             if status != Status::StreamEnd {
                 status = feed(stream, &mut end, &mut out, max_bytes)?;
-                // A stream that ends anywhere else ends because of what was not sent.
-                if !end.is_empty() {
+                // What was not sent adds nothing, and ends the stream nowhere else.
+                if out.len() > length || !end.is_empty() {
                     return Err(Violation::InvalidDeflate);
                 }
             }
@@ -295,6 +295,15 @@ mod tests {
     }
 
     #[test]
+    fn what_was_not_sent_does_not_complete_a_message() {
+        let mut inflater = Inflater::default();
+        // A stored block that lacks four bytes, and a last block without its end.
+        for message in [&[0x00, 0x04, 0x00, 0xfb, 0xff][..], &[0x73, 0x3d, 0x31, 0x69]] {
+            assert_eq!(inflater.inflate(message, MAX), Err(Violation::InvalidDeflate));
+        }
+    }
+
+    #[test]
     fn a_few_bytes_do_not_cause_many_copies_of_the_window() {
         let mut inflater = Inflater::default();
         assert_eq!(inflater.inflate(&LAST_BLOCK.repeat(16), MAX).unwrap(), b"");
@@ -307,18 +316,22 @@ mod tests {
     struct LongLived {
         stream: Decompress,
         said: Vec<u8>,
+        /// The length of what was said up to the last byte that was sent.
+        sent: usize,
     }
 
     impl LongLived {
         fn new() -> Self {
-            Self { stream: Decompress::new(false), said: Vec::new() }
+            Self { stream: Decompress::new(false), said: Vec::new(), sent: 0 }
         }
 
         /// The message, if it is one, whatever follows.
         fn inflate(&mut self, message: &[u8]) -> Option<Vec<u8>> {
             let before = self.said.len();
             self.said.reserve(MAX);
-            if !self.feed(message)? {
+            let ended = self.feed(message)?;
+            self.sent = self.said.len();
+            if !ended {
                 self.feed(&TAIL)?;
             }
             Some(self.said[before..].to_vec())
@@ -342,9 +355,9 @@ mod tests {
             }
         }
 
-        /// Whether a message may begin here.
+        /// Whether the last message ended where a block does, so that what was not sent adds nothing.
         fn is_between_blocks(&mut self) -> bool {
-            self.feed(&LAST_BLOCK) == Some(true)
+            self.feed(&LAST_BLOCK) == Some(true) && self.said.len() == self.sent
         }
     }
 
