@@ -81,8 +81,8 @@ pub struct Config {
     pub max_rooms: usize,
     /// The most rooms that clients from one address have made and that somebody is still in. The
     /// next is refused with 429. A fiftieth of all, so that a few strangers cannot take every room.
-    /// Clients for whom a trusted proxy forwards no address, and those that run on its machine,
-    /// cannot be told apart: all of them together make nine tenths of the rooms at most.
+    /// It does not bind clients for whom a trusted proxy forwards no address, since these cannot be
+    /// told apart.
     pub max_rooms_per_address: usize,
     /// The longest name of a room, in bytes of the [normal form](crate::protocol::Request::normal_path)
     /// of its path; a longer one is answered with 414.

@@ -76,8 +76,7 @@ pub struct LimitFlags {
     #[arg(default_value_t = Config::default().max_rooms, value_parser = at_least(1_usize))]
     max_rooms: usize,
 
-    /// The most rooms made by clients from one address; the next is refused with 429. Clients whose
-    /// address a trusted proxy does not forward make nine tenths of --max-rooms together at most
+    /// The most rooms made by clients from one address; the next is refused with 429
     #[arg(long, value_name = "N", env = "TOWNHALL_MAX_ROOMS_PER_ADDRESS")]
     #[arg(default_value_t = Config::default().max_rooms_per_address, value_parser = at_least(1_usize))]
     max_rooms_per_address: usize,

@@ -59,8 +59,8 @@ impl Room {
 pub(super) struct Rooms {
     rooms: Slab<Room>,
     names: HashMap<Box<str>, usize>,
-    /// How many there are, by their makers' place.
-    made: HashMap<Option<Place>, usize>,
+    /// How many there are, by their makers' places.
+    made: HashMap<Place, usize>,
 }
 
 impl Rooms {
@@ -88,7 +88,9 @@ impl Rooms {
             parked: Vec::new(),
         });
         self.names.insert(name, key);
-        *self.made.entry(maker).or_default() += 1;
+        if let Some(maker) = maker {
+            *self.made.entry(maker).or_default() += 1;
+        }
         key
     }
 
@@ -105,11 +107,13 @@ impl Rooms {
         if self.rooms.get(key).is_some_and(|room| room.members.is_empty()) {
             let room = self.rooms.remove(key);
             self.names.remove(&room.name);
-            self.unmake(room.maker);
+            if let Some(maker) = room.maker {
+                self.unmake(maker);
+            }
         }
     }
 
-    fn unmake(&mut self, maker: Option<Place>) {
+    fn unmake(&mut self, maker: Place) {
         if let Entry::Occupied(mut made) = self.made.entry(maker) {
             *made.get_mut() -= 1;
             if *made.get() == 0 {
@@ -134,12 +138,12 @@ impl Rooms {
         if self.len() >= config.max_rooms {
             return Err(Refusal::TooManyRooms);
         }
-        let max = match maker {
-            Some(_) => config.max_rooms_per_address,
-            None => config.max_rooms - config.max_rooms / 10,
-        };
-        let made = self.made.get(&maker).copied().unwrap_or_default();
-        if made < max { Ok(()) } else { Err(Refusal::TooManyRoomsFromAddress) }
+        let made = maker.and_then(|maker| self.made.get(&maker)).copied().unwrap_or_default();
+        if made < config.max_rooms_per_address {
+            Ok(())
+        } else {
+            Err(Refusal::TooManyRoomsFromAddress)
+        }
     }
 
     pub(super) fn len(&self) -> usize {
@@ -178,12 +182,10 @@ mod tests {
     }
 
     #[test]
-    fn those_who_cannot_be_told_apart_leave_rooms_to_others() {
+    fn makers_that_cannot_be_told_apart_have_the_limit_of_all() {
         let mut rooms = Rooms::default();
-        let many: Vec<_> = (0..20).map(|number| number.to_string()).collect();
-        let refusal = make(&mut rooms, &many.join(" "), None);
-        assert_eq!((refusal, rooms.len()), (Err(Refusal::TooManyRoomsFromAddress), 18));
-        assert_eq!(make(&mut rooms, "a b c", place("192.0.2.1")), Err(Refusal::TooManyRooms));
+        let many: Vec<_> = (0..21).map(|number| number.to_string()).collect();
+        assert_eq!(make(&mut rooms, &many.join(" "), None), Err(Refusal::TooManyRooms));
         assert_eq!(rooms.len(), 20);
     }
 
