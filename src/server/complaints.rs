@@ -3,7 +3,7 @@
 use std::fmt;
 use std::mem;
 
-use log::{Level, log, log_enabled};
+use log::{Level, log, log_enabled, warn};
 
 use super::deadlines::Tick;
 
@@ -32,12 +32,17 @@ impl Complaints {
         if !log_enabled!(level) {
             return;
         }
-        let withheld = self.renew(now);
-        if withheld > 0 {
-            log!(level, "{withheld} more lines like these were left out");
-        }
+        self.settle(now);
         if let Some(line) = self.admit(line) {
             log!(level, "{line}");
+        }
+    }
+
+    /// Logs how many lines were left out in the last second, when it is over.
+    pub(super) fn settle(&mut self, now: Tick) {
+        let withheld = self.renew(now);
+        if withheld > 0 {
+            warn!("{withheld} more lines like these were left out");
         }
     }
 

@@ -244,6 +244,7 @@ impl EventLoop {
         let now = self.hub.tick;
         self.expired = now;
         self.inbound.trim(now);
+        self.hub.complaints.settle(now);
         self.hub.resume_due();
         for key in self.hub.deadlines.due(self.hub.horizon) {
             let client = &self.hub.clients[key];

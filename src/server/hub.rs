@@ -63,7 +63,7 @@ pub struct Hub {
     pub(super) resumed: Vec<ClientId>,
     pub(super) addresses: Addresses,
     pub(super) counts: Counts,
-    complaints: Complaints,
+    pub(super) complaints: Complaints,
     /// The time of this tick of the event loop.
     pub(super) now: Instant,
     pub(super) clock: Clock,
