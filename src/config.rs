@@ -93,6 +93,12 @@ pub struct Config {
     /// The most bytes that are kept for all members of all rooms. Over it, those who are furthest
     /// behind are closed with 1013. Thirty-two of the longest backlogs.
     pub max_total_backlog_bytes: usize,
+    /// The most bytes that the system should keep unsent for one connection, on Linux
+    /// (`TCP_NOTSENT_LOWAT`); 0 leaves it to the system, which keeps megabytes. What is more stays
+    /// in the room's log, where one copy serves all and the limits above see it; and a ping does not
+    /// stand behind it. 128 KiB are enough to send while the server is busy for a moment. What was
+    /// sent and is not acknowledged comes on top, up to the last of `net.ipv4.tcp_wmem`.
+    pub socket_unsent_bytes: u32,
     /// What becomes of a member that is further behind than `max_backlog_bytes`.
     pub slow: Slow,
     /// How long a client may take for the request's head. Over it, the answer is 408; a connection
@@ -169,6 +175,7 @@ impl Default for Config {
             max_room_name_bytes: 255,
             max_backlog_bytes: 2 * message,
             max_total_backlog_bytes: 64 * message,
+            socket_unsent_bytes: 128 << 10,
             slow: Slow::default(),
             handshake_timeout: Duration::from_secs(10),
             ping_interval: Some(Duration::from_secs(30)),

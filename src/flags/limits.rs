@@ -96,6 +96,12 @@ pub struct LimitFlags {
     /// are closed with 1013. 64 times the longest message by default, and 1 GiB at least
     #[arg(long, value_name = "BYTES", env = "TOWNHALL_MAX_TOTAL_BACKLOG_BYTES")]
     max_total_backlog_bytes: Option<usize>,
+
+    /// The most bytes that the system should keep unsent for a connection, on Linux
+    /// (TCP_NOTSENT_LOWAT); 0 leaves it to the system
+    #[arg(long, value_name = "BYTES", env = "TOWNHALL_SOCKET_UNSENT_BYTES")]
+    #[arg(default_value_t = Config::default().socket_unsent_bytes, value_parser = clap::value_parser!(u32).range(..=i64::from(i32::MAX)))]
+    socket_unsent_bytes: u32,
 }
 
 impl LimitFlags {
@@ -126,5 +132,6 @@ impl LimitFlags {
         config.max_backlog_bytes = times(self.max_backlog_bytes, 2, MIN_BACKLOG_BYTES);
         config.max_total_backlog_bytes =
             times(self.max_total_backlog_bytes, 64, default.max_total_backlog_bytes);
+        config.socket_unsent_bytes = self.socket_unsent_bytes;
     }
 }

@@ -10,6 +10,7 @@ use mio::net::{TcpListener, TcpStream};
 use mio::{Interest, Registry, Token};
 use socket2::{Domain, Socket, Type};
 
+use crate::config::Config;
 use crate::protocol::{Refusal, Response};
 
 /// How long nothing is accepted after the system refused for a reason that does not pass by itself:
@@ -55,15 +56,15 @@ pub(super) enum Arrival {
 }
 
 impl Listeners {
-    /// Listens on each address. Tokens are the addresses' indices.
+    /// Listens on each of the configured addresses. Tokens are the addresses' indices.
     ///
     /// # Errors
     /// The system's, with the address that it is about.
-    pub(super) fn bind(addresses: &[SocketAddr], registry: &Registry) -> io::Result<Self> {
+    pub(super) fn bind(config: &Config, registry: &Registry) -> io::Result<Self> {
         let mut listeners = Vec::new();
-        for (index, &address) in addresses.iter().enumerate() {
+        for (index, &address) in config.listen.iter().enumerate() {
             let explain = |error| explain(address, error);
-            let mut socket = listen(address, addresses).map_err(explain)?;
+            let mut socket = listen(address, config).map_err(explain)?;
             registry.register(&mut socket, Token(index), Interest::READABLE).map_err(explain)?;
             listeners.push(Listener { socket, ready: false });
         }
@@ -193,19 +194,32 @@ pub(super) fn turn_away(mut stream: TcpStream) {
 
 /// Listens on one of the addresses. `[::]` takes IPv4 connections too, whatever the system's default
 /// is, unless one of the others takes those of its port.
-fn listen(address: SocketAddr, all: &[SocketAddr]) -> io::Result<TcpListener> {
+fn listen(address: SocketAddr, config: &Config) -> io::Result<TcpListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
     if address.is_ipv6() && address.ip().is_unspecified() {
         let (port, fixed) = (address.port(), address.port() != 0);
         let takes_v4 = |other: &SocketAddr| fixed && other.is_ipv4() && other.port() == port;
-        socket.set_only_v6(all.iter().any(takes_v4))?;
+        socket.set_only_v6(config.listen.iter().any(takes_v4))?;
     }
     // So that a server can start where one has just ended.
     socket.set_reuse_address(true)?;
     socket.set_nonblocking(true)?;
+    bound_unsent(&socket, config.socket_unsent_bytes)?;
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
     Ok(TcpListener::from_std(socket.into()))
+}
+
+/// Bounds what the system keeps unsent for each connection. Those that are accepted inherit it.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+fn bound_unsent(socket: &Socket, bytes: u32) -> io::Result<()> {
+    if bytes > 0 { socket.set_tcp_notsent_lowat(bytes) } else { Ok(()) }
+}
+
+/// The library has no such option elsewhere.
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+fn bound_unsent(_: &Socket, _: u32) -> io::Result<()> {
+    Ok(())
 }
 
 /// Whether the error, in contrast to used-up file descriptors, goes away with the connection.

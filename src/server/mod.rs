@@ -89,7 +89,7 @@ impl Server {
         let invalid = |reason| io::Error::new(io::ErrorKind::InvalidInput, reason);
         config.check().map_err(invalid)?;
         let poll = Poll::new()?;
-        let listeners = Listeners::bind(&config.listen, poll.registry())?;
+        let listeners = Listeners::bind(&config, poll.registry())?;
         let addresses = listeners.addresses()?;
         let mut hub = Hub::new(config);
         hub.listening.clone_from(&addresses);

@@ -136,6 +136,11 @@ impl Peer {
         }
     }
 
+    /// Reads so many bytes, whatever they are.
+    pub fn take(&mut self, size: usize) {
+        self.0.read_exact(&mut vec![0; size]).unwrap();
+    }
+
     /// Sends one byte after the other, with a pause between them, until the connection ends.
     /// Tells what came.
     pub fn trickle(&mut self, bytes: impl IntoIterator<Item = u8>, pause: Duration) -> Vec<u8> {

@@ -1,5 +1,8 @@
 //! Crowds that do not read.
 
+use std::thread;
+use std::time::{Duration, Instant};
+
 use crate::peer::{Peer, frame};
 use crate::support::{Bounds, KIB, MIB, Siege};
 
@@ -87,4 +90,56 @@ fn members_in_the_middle_of_a_long_frame_cost_no_copy_of_it_each() {
     let _crowd: Vec<_> = (0..CROWD).map(|_| siege.join("/")).collect();
     talk_until_gone(&siege, &mut two, 16_000 * KIB, CROWD);
     siege.end(Bounds { memory: 160 * MIB, cpu: 20, time: 60 });
+}
+
+/// The bytes in the send queues of a program's connections (proc(5), `/proc/net/tcp`).
+fn send_queues(address: &str) -> usize {
+    let port: u16 = address.rsplit(':').next().unwrap().parse().unwrap();
+    let local = format!("0100007F:{port:04X}");
+    let table = std::fs::read_to_string("/proc/net/tcp").unwrap();
+    let fields = table.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
+    let queues = fields.filter(|fields| fields[1] == local).map(|fields| {
+        let (sent, _) = fields[4].split_once(':').unwrap();
+        usize::from_str_radix(sent, 16).unwrap()
+    });
+    queues.sum()
+}
+
+/// They hold positions in the log, and no copies of it in the system's memory.
+#[test]
+fn members_that_do_not_read_fill_no_send_queues() {
+    const CROWD: usize = 100;
+    let siege = Siege::begin(&["--max-total-backlog-bytes", "41943040"]);
+    let mut two = [siege.join("/"), siege.join("/")];
+    let _crowd: Vec<_> = (0..CROWD).map(|_| siege.join("/")).collect();
+    for number in 0..160 {
+        two[0].send(&message(number, 64 * KIB));
+        two.iter_mut().for_each(|member| assert_eq!(hear_number(member), Ok(number)));
+    }
+    let queues = send_queues(&siege.program.address);
+    println!("{} KiB in each send queue", queues / CROWD / KIB);
+    assert!(queues > 0, "the system shows them");
+    assert!(queues <= CROWD * 512 * KIB, "{} KiB each", queues / CROWD / KIB);
+    siege.end(Bounds { memory: 32 * MIB, cpu: 20, time: 60 });
+}
+
+/// A ping stands behind little, and every bit that is taken counts.
+#[test]
+fn a_slow_reader_is_kept_while_it_reads() {
+    let (silence, write) = (["--ping-interval-seconds", "2"], ["--write-timeout-seconds", "2"]);
+    let siege = Siege::begin(&[&silence[..], &write, &["--pong-timeout-seconds", "1"]].concat());
+    let (mut talker, mut slow) = (siege.join("/"), siege.join("/"));
+    for number in 0..128 {
+        talker.send(&message(number, 64 * KIB));
+        assert_eq!(hear_number(&mut talker), Ok(number));
+    }
+    let begin = Instant::now();
+    while begin.elapsed() < Duration::from_secs(8) {
+        slow.take(20 * KIB);
+        talker.send(&frame(0x8a, b""));
+        thread::sleep(Duration::from_millis(100));
+    }
+    let left = siege.program.log_so_far().find(|line| line.contains("left:"));
+    assert_eq!(left, None);
+    siege.end(Bounds { memory: 16 * MIB, cpu: 20, time: 30 });
 }
