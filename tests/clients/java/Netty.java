@@ -68,7 +68,9 @@ public final class Netty extends SimpleChannelInboundHandler<WebSocketFrame> {
     public void userEventTriggered(ChannelHandlerContext context, Object event) {
         if (event == ClientHandshakeStateEvent.HANDSHAKE_COMPLETE) {
             System.out.println("open");
-            new Thread(() -> say(context.channel())).start();
+            Thread speaker = new Thread(() -> say(context.channel()));
+            speaker.setDaemon(true);
+            speaker.start();
         }
     }
 
