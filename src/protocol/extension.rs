@@ -230,7 +230,9 @@ impl Scanner<'_> {
 
 /// Whether a byte may be in a token (RFC 9110, section 5.6.2).
 pub(crate) fn is_token_byte(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+    let is_symbol =
+        matches!(byte, b'!' | b'#'..=b'\'' | b'*' | b'+' | b'-' | b'.' | b'^'..=b'`' | b'|' | b'~');
+    byte.is_ascii_alphanumeric() || is_symbol
 }
 
 #[cfg(test)]
@@ -245,6 +247,15 @@ mod tests {
 
     fn by_default(offer: &str) -> Option<String> {
         answer(&[offer], &Deflate::default())
+    }
+
+    #[test]
+    fn a_token_has_letters_digits_and_fifteen_symbols() {
+        let symbols = (0..=u8::MAX)
+            .filter(|&byte| is_token_byte(byte) && !byte.is_ascii_alphanumeric())
+            .collect::<Vec<_>>();
+        assert_eq!(symbols, b"!#$%&'*+-.^_`|~");
+        assert!((0..=u8::MAX).all(|byte| !byte.is_ascii_alphanumeric() || is_token_byte(byte)));
     }
 
     #[test]

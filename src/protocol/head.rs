@@ -35,21 +35,36 @@ impl Head {
         input: &mut &mut [u8],
         max_bytes: usize,
     ) -> Result<Option<Vec<u8>>, Refusal> {
-        let (bytes, mut begin) = (mem::take(input), 0);
-        for (at, &byte) in bytes.iter().enumerate() {
-            self.part = self.part.next(byte)?;
-            if !self.has_begun() {
-                begin = at + 1;
-            } else if self.part == Part::Whole {
-                self.bytes.extend_from_slice(&bytes[begin..=at]);
-                *input = &mut bytes[at + 1..];
-                return Ok(Some(mem::take(&mut self.bytes)));
-            } else if self.bytes.len() + at + 1 - begin >= max_bytes {
-                return Err(self.part.too_long());
-            }
+        let bytes = mem::take(input);
+        let begin = self.skip_empty_lines(bytes)?;
+        let room = max_bytes.saturating_sub(self.bytes.len());
+        let end = bytes.len().min(begin.saturating_add(room));
+        let taken = self.part.scan(&bytes[begin..end])?;
+        self.bytes.extend_from_slice(&bytes[begin..begin + taken]);
+        if self.part == Part::Whole {
+            *input = &mut bytes[begin + taken..];
+            Ok(Some(mem::take(&mut self.bytes)))
+        } else if self.has_begun() && taken == room {
+            Err(self.part.too_long())
+        } else {
+            Ok(None)
         }
-        self.bytes.extend_from_slice(&bytes[begin..]);
-        Ok(None)
+    }
+
+    /// How many bytes belong to empty lines before the request.
+    fn skip_empty_lines(&mut self, bytes: &[u8]) -> Result<usize, Refusal> {
+        let mut skipped = 0;
+        while !self.has_begun()
+            && let Some(&byte) = bytes.get(skipped)
+        {
+            let part = self.part.next(byte)?;
+            if part == Part::Method {
+                break;
+            }
+            self.part = part;
+            skipped += 1;
+        }
+        Ok(skipped)
     }
 
     /// Whether something of a request has arrived. The empty lines before it are nothing.
@@ -65,8 +80,13 @@ impl Head {
 
 /// Checks that a head is whole, and well-formed as far as single bytes can show it.
 pub(super) fn check(head: &[u8]) -> Result<(), Refusal> {
-    let part = head.iter().try_fold(Part::default(), |part, &byte| part.next(byte))?;
-    if part == Part::Whole { Ok(()) } else { Err(Refusal::Malformed("the head is cut short")) }
+    let mut part = Part::default();
+    let taken = part.scan(head)?;
+    match part {
+        Part::Whole if taken == head.len() => Ok(()),
+        Part::Whole => Err(Refusal::Malformed("something follows the head")),
+        _ => Err(Refusal::Malformed("the head is cut short")),
+    }
 }
 
 /// The part of a head to which its next byte belongs.
@@ -105,6 +125,29 @@ impl Default for Part {
 }
 
 impl Part {
+    /// Goes through bytes up to the end of the head, and returns how many there are before it.
+    fn scan(&mut self, bytes: &[u8]) -> Result<usize, Refusal> {
+        let mut at = 0;
+        while *self != Self::Whole
+            && let Some(&byte) = bytes.get(at)
+        {
+            *self = self.next(byte)?;
+            at += 1 + self.run(&bytes[at + 1..]);
+        }
+        Ok(at)
+    }
+
+    /// How many of these bytes leave the part what it is: nearly all bytes of a head do.
+    fn run(self, bytes: &[u8]) -> usize {
+        let end = match self {
+            Self::Target => bytes.iter().position(|&byte| !is_target_byte(byte)),
+            Self::FieldName => bytes.iter().position(|&byte| !is_token_byte(byte)),
+            Self::FieldValue => bytes.iter().position(|&byte| !is_value_byte(byte)),
+            _ => Some(0),
+        };
+        end.unwrap_or(bytes.len())
+    }
+
     /// The part after this byte. A line may end in a bare LF (RFC 9112, section 2.2).
     ///
     /// # Errors
@@ -158,7 +201,6 @@ impl Part {
             Self::EmptyLine { .. } | Self::LineFeed | Self::LastLineFeed => {
                 "a line of the head has a carriage return without a line feed"
             }
-            Self::Whole => "something follows the head",
             _ => "the request line is malformed",
         })
     }
