@@ -9,20 +9,21 @@ use super::list::{List, list};
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Access")]
 pub struct AccessFlags {
-    /// Let pages of this origin connect too, such as https://example.com; * is every origin. By
-    /// default only pages of the server's own host may. May be given several times
+    /// Accept connections from web pages of this origin too, such as https://example.com; * stands
+    /// for every origin. By default, only pages of the server's own host may connect. May be given
+    /// several times
     #[arg(long, value_name = "ORIGIN", env = "TOWNHALL_ORIGIN", value_parser = list(page))]
     origin: Vec<List<Page>>,
 
-    /// What the server is called, such as chat.example; a request for another host is answered with
-    /// 421, unless it is for the IP address that it came to. Protects from DNS rebinding where a
-    /// network can connect. May be given several times
+    /// A host name of this server, such as chat.example. Requests for any other host are answered
+    /// with 421, unless they are for the IP address that they came to. This protects a server that
+    /// a whole network can reach from DNS rebinding. May be given several times
     #[arg(long, value_name = "HOST", env = "TOWNHALL_HOST", value_parser = list(str::parse::<Host>))]
     host: Vec<List<Host>>,
 
-    /// Let this path be a room, such as /lobby, or with a * at its end those that begin so, such as
-    /// /team/*; any other path is answered with 404. Every path is a room by default. May be given
-    /// several times
+    /// Allow this path as a room, such as /lobby. A * at the end, such as in /team/*, allows all
+    /// paths that begin this way. Other paths are answered with 404. By default, every path is a
+    /// room. May be given several times
     #[arg(long, value_name = "PATTERN", env = "TOWNHALL_ROOM")]
     #[arg(value_parser = list(str::parse::<RoomPattern>))]
     room: Vec<List<RoomPattern>>,

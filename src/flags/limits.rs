@@ -13,87 +13,93 @@ const MIN_BACKLOG_BYTES: usize = 4 << 20;
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Limits")]
 pub struct LimitFlags {
-    /// The longest head of a request in bytes; a longer one is answered with 431, or with 414 where
-    /// its first line alone is longer
+    /// The largest head of a request, in bytes. A larger one is answered with 431, or with 414 if
+    /// its first line alone is too long
     #[arg(long, value_name = "BYTES", env = "TOWNHALL_MAX_HEAD_BYTES")]
     #[arg(default_value_t = Limits::default().max_head_bytes, value_parser = at_least(200_usize))]
     max_head_bytes: usize,
 
-    /// The most header fields of a request; one with more is answered with 431
+    /// The most header fields of a request. A request with more is answered with 431
     #[arg(long, value_name = "N", env = "TOWNHALL_MAX_HEADERS")]
     #[arg(default_value_t = Limits::default().max_headers, value_parser = at_least(5_usize))]
     max_headers: usize,
 
-    /// The longest message in bytes; a longer one closes its connection with 1009
+    /// The largest message, in bytes. A larger one closes its connection with 1009
     #[arg(long, value_name = "BYTES", env = "TOWNHALL_MAX_MESSAGE_BYTES")]
     #[arg(default_value_t = Limits::default().max_message_bytes, value_parser = at_least(1_usize))]
     max_message_bytes: usize,
 
-    /// The most fragments of a message; one with more closes its connection with 1008
+    /// The most fragments of a message. A message with more closes its connection with 1008
     #[arg(long, value_name = "N", env = "TOWNHALL_MAX_FRAGMENTS")]
     #[arg(default_value_t = Limits::default().max_fragments, value_parser = at_least(1_u32))]
     max_fragments: u32,
 
-    /// The most bytes of messages that have not arrived whole, over all connections; over it, who
-    /// holds most is closed with 1013. 16 times the longest message by default, and 256 MiB at least
+    /// The most memory, in bytes, for messages and heads of requests that have not arrived
+    /// completely, over all connections. Beyond it, the connection that holds the most is closed
+    /// with 1013, or answered with 503. The default is 16 times --max-message-bytes, and at least
+    /// 256 MiB
     #[arg(long, value_name = "BYTES", env = "TOWNHALL_MAX_INCOMPLETE_BYTES")]
     max_incomplete_bytes: Option<usize>,
 
-    /// The most connections at once; the next is answered with 503
+    /// The most open connections. Further clients are answered with 503
     #[arg(long, value_name = "N", env = "TOWNHALL_MAX_CONNECTIONS")]
     #[arg(default_value_t = Config::default().max_connections, value_parser = at_least(1_usize))]
     max_connections: usize,
 
-    /// The most connections from one address; the next is answered with 429
+    /// The most open connections from one address; an IPv6 network of 64 bits counts as one
+    /// address. Further clients are answered with 429
     #[arg(long, value_name = "N", env = "TOWNHALL_MAX_CONNECTIONS_PER_ADDRESS")]
     #[arg(default_value_t = Config::default().max_connections_per_address, value_parser = at_least(1_u32))]
     max_connections_per_address: u32,
 
-    /// The most new connections from one address in a second; the next is answered with 429
+    /// The most new connections from one address in a second. Further clients are answered with 429
     #[arg(long, value_name = "N", env = "TOWNHALL_MAX_NEW_CONNECTIONS_PER_SECOND")]
     #[arg(default_value_t = Config::default().max_new_connections_per_second, value_parser = at_least(1_u32))]
     max_new_connections_per_second: u32,
 
-    /// The most messages that a connection may say in a second; who says more is read later, and
-    /// closed with 1008 when that does not help
+    /// The most messages that a client may send in a second, control frames included. A client that
+    /// sends more is slowed down, and closed with 1008 if it goes on for --throttle-timeout-seconds
     #[arg(long, value_name = "N", env = "TOWNHALL_MAX_MESSAGES_PER_SECOND")]
     #[arg(default_value_t = Config::default().max_messages_per_second, value_parser = at_least(1_u32))]
     max_messages_per_second: u32,
 
-    /// The most bytes that a connection may say in a second; the same
+    /// The most bytes of messages that a client may send in a second. A client that sends more is
+    /// slowed down, and closed with 1008 if it goes on for --throttle-timeout-seconds
     #[arg(long, value_name = "BYTES", env = "TOWNHALL_MAX_BYTES_PER_SECOND")]
     #[arg(default_value_t = Config::default().max_bytes_per_second, value_parser = at_least(1_u32))]
     max_bytes_per_second: u32,
 
-    /// The least bytes of an unfinished message that must come in a second for its sender to count as
-    /// alive while it cannot answer a ping; 0 lets only whole frames count
+    /// How many bytes of an unfinished message must arrive in a second for its sender, which cannot
+    /// answer pings meanwhile, to count as alive. With 0, only whole frames count
     #[arg(long, value_name = "BYTES", env = "TOWNHALL_MIN_FRAME_BYTES_PER_SECOND")]
     #[arg(default_value_t = Config::default().min_frame_bytes_per_second)]
     min_frame_bytes_per_second: u32,
 
-    /// The most rooms at once; the next is refused with 503
+    /// The most rooms. A request that would make another room is answered with 503
     #[arg(long, value_name = "N", env = "TOWNHALL_MAX_ROOMS")]
     #[arg(default_value_t = Config::default().max_rooms, value_parser = at_least(1_usize))]
     max_rooms: usize,
 
-    /// The most rooms made by clients from one address; the next is refused with 429
+    /// The most rooms made by clients from one address. A request that would make another room is
+    /// answered with 429
     #[arg(long, value_name = "N", env = "TOWNHALL_MAX_ROOMS_PER_ADDRESS")]
     #[arg(default_value_t = Config::default().max_rooms_per_address, value_parser = at_least(1_usize))]
     max_rooms_per_address: usize,
 
-    /// The longest name of a room in bytes, percent-encoding included; a longer one is answered with
-    /// 414
+    /// The longest name of a room, in bytes, percent-encoding included. A longer one is answered
+    /// with 414
     #[arg(long, value_name = "BYTES", env = "TOWNHALL_MAX_ROOM_NAME_BYTES")]
     #[arg(default_value_t = Config::default().max_room_name_bytes, value_parser = at_least(1_usize))]
     max_room_name_bytes: usize,
 
-    /// The most bytes that a member may be behind its room; --slow says what follows. Twice the
-    /// longest message by default
+    /// How many bytes a member may be behind its room before --slow applies. The default is twice
+    /// --max-message-bytes, and at least 4 MiB
     #[arg(long, value_name = "BYTES", env = "TOWNHALL_MAX_BACKLOG_BYTES")]
     max_backlog_bytes: Option<usize>,
 
-    /// The most bytes that are kept for all members that are behind; over it, those furthest behind
-    /// are closed with 1013. 64 times the longest message by default, and 1 GiB at least
+    /// The most memory, in bytes, for what members have not yet read, over all rooms. Beyond it,
+    /// the members furthest behind are closed with 1013. The default is 64 times
+    /// --max-message-bytes, and at least 1 GiB
     #[arg(long, value_name = "BYTES", env = "TOWNHALL_MAX_TOTAL_BACKLOG_BYTES")]
     max_total_backlog_bytes: Option<usize>,
 

@@ -28,47 +28,55 @@ use townhall::{Config, IpNet, Slow};
 
 /// A WebSocket server in which everyone in a room hears everyone.
 ///
-/// Open the address that it prints with a browser to chat. Every path is a room: what one member
-/// of ws://ADDRESS/lobby says, every member of /lobby hears, in the same order.
+/// Start it and open the address that it prints in a browser to chat. Every URL path is a room: what
+/// one member of ws://ADDRESS/lobby sends, all members of /lobby receive, in the same order.
+///
+/// Each flag can be set by its environment variable instead; an empty variable counts as unset, and
+/// the command line takes precedence. A flag that may be given several times also takes a list of
+/// values with commas between them. Codes of 1000 and more are close codes of WebSocket; smaller ones
+/// are HTTP status codes.
 #[derive(Debug, Parser)]
 #[command(version, max_term_width = 100)]
 pub struct Flags {
-    /// Listen on this address and port, such as 192.0.2.1:8080, [::]:8080 or localhost:8080. Without
-    /// a port it is 8080; port 0 takes a free one. :8080 or 8080 alone listens on every address of
-    /// this machine. May be given several times
+    /// The address and port to listen on, such as 192.0.2.1:8080, [::]:8080 or localhost:8080. The
+    /// port is 8080 if it is left out; port 0 takes a free one. A port alone, such as 8080 or
+    /// :8080, listens on all addresses of this machine. May be given several times
     #[arg(long, value_name = "ADDRESS", env = "TOWNHALL_LISTEN", value_parser = list(str::parse::<Listen>))]
     #[arg(default_value = "127.0.0.1:8080")]
     listen: Vec<List<Listen>>,
 
-    /// Who hears a message
+    /// Who receives a message
     #[arg(long, env = "TOWNHALL_MODE", value_enum, ignore_case = true, default_value_t = Mode::Broadcast)]
     pub mode: Mode,
 
-    /// Pass on only the first N characters of a text, or N bytes of a binary message. A character is
-    /// what a reader sees as one, such as an emoji, and is never cut apart
+    /// Pass on only the first N characters of a text message, or the first N bytes of a binary
+    /// message. A character is what a reader sees as one, such as an emoji, and is never cut apart
     #[arg(long, value_name = "N", env = "TOWNHALL_TRUNCATE", value_parser = at_least(1_usize))]
     pub truncate: Option<usize>,
 
-    /// Do not say a message to the one who sent it
+    /// Do not send a message back to its sender
     #[arg(long, env = "TOWNHALL_NO_REFLECT", value_parser = BoolishValueParser::new())]
     pub no_reflect: bool,
 
-    /// Speak this subprotocol, to clients that ask for it. May be given several times
+    /// Speak this subprotocol with clients that ask for it. May be given several times, in order of
+    /// preference
     #[arg(long, value_name = "NAME", env = "TOWNHALL_SUBPROTOCOL", value_parser = list(text))]
     subprotocol: Vec<List<String>>,
 
-    /// Believe the X-Forwarded-For, X-Forwarded-Host and Forwarded of proxies in this network, such
-    /// as 10.0.0.0/8, and do not hold them to the limits of one address. May be given several times
+    /// Believe what reverse proxies in this network, such as 10.0.0.0/8, say about their clients in
+    /// X-Forwarded-For, X-Forwarded-Host or Forwarded, and do not apply the limits per address to
+    /// these proxies. May be given several times
     #[arg(long, value_name = "NETWORK", env = "TOWNHALL_TRUSTED_PROXY", value_parser = list(network))]
     #[arg(default_value = "127.0.0.0/8,::1")]
     trusted_proxy: Vec<List<IpNet>>,
 
-    /// What becomes of a member that is too far behind its room
+    /// What to do with a member that is more than --max-backlog-bytes behind its room
     #[arg(long, env = "TOWNHALL_SLOW", value_enum, ignore_case = true, default_value_t = SlowFlag::Close)]
     slow: SlowFlag,
 
-    /// What to log on standard error: connections at debug, refusals and their reasons at info,
-    /// never what is said. Lines that nobody reads are left out and counted
+    /// How much to log on standard error: info shows refusals and their reasons, debug shows
+    /// connections too. The content of messages is never logged. If nobody reads the log, lines are
+    /// left out and counted
     #[arg(long, value_name = "LEVEL", env = "TOWNHALL_LOG_LEVEL", default_value = "info")]
     #[arg(ignore_case = true, value_parser = log_levels())]
     pub log_level: LevelFilter,
@@ -89,20 +97,20 @@ pub struct Flags {
 /// Who hears a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Mode {
-    /// Every member of the room
+    /// All members of the room that it was sent to
     Broadcast,
-    /// Only the one who sent it
+    /// Only its sender
     Echo,
 }
 
 /// What becomes of a member that is too far behind its room.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum SlowFlag {
-    /// It is closed with 1013
+    /// Close its connection with 1013
     Close,
-    /// It misses what it has not got
+    /// Skip the oldest of the messages that it has not read
     Drop,
-    /// Nobody in its room is read until it has caught up; for members that are trusted
+    /// Stop reading from its whole room until it has caught up; only for members that are trusted
     Pause,
 }
 

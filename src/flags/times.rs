@@ -11,54 +11,56 @@ use super::number::at_least;
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Times")]
 pub struct TimeFlags {
-    /// How long a client may take to send the head of its request, in seconds; over it, the answer is
-    /// 408, and none where nothing was sent
+    /// How long a client may take to send the head of its request, in seconds. After that it is
+    /// answered with 408, or closed without an answer if it has sent nothing
     #[arg(long, value_name = "SECONDS", env = "TOWNHALL_HANDSHAKE_TIMEOUT_SECONDS")]
     #[arg(default_value_t = Config::default().handshake_timeout.as_secs(), value_parser = at_least(1_u64))]
     handshake_timeout_seconds: u64,
 
-    /// How long a client may be silent before it is sent a ping, in seconds; 0 turns pings off
+    /// How long a client may be silent before the server pings it, in seconds. 0 turns pings off,
+    /// so that silent clients stay
     #[arg(long, value_name = "SECONDS", env = "TOWNHALL_PING_INTERVAL_SECONDS")]
     #[arg(default_value_t = seconds(Config::default().ping_interval))]
     ping_interval_seconds: u64,
 
-    /// How long a client may stay silent after it was sent a ping, before its connection is
-    /// dropped, in seconds; 0 means for ever
+    /// How long a client may stay silent after a ping before it is dropped, in seconds. 0 means no
+    /// limit
     #[arg(long, value_name = "SECONDS", env = "TOWNHALL_PONG_TIMEOUT_SECONDS")]
     #[arg(default_value_t = seconds(Config::default().pong_timeout))]
     pong_timeout_seconds: u64,
 
-    /// How long a client may read nothing while there is something for it to read, before its
-    /// connection is dropped, in seconds; 0 means for ever
+    /// How long a client may read nothing of what is waiting for it before it is dropped, in
+    /// seconds. 0 means no limit
     #[arg(long, value_name = "SECONDS", env = "TOWNHALL_WRITE_TIMEOUT_SECONDS")]
     #[arg(default_value_t = seconds(Config::default().write_timeout))]
     write_timeout_seconds: u64,
 
-    /// How long a client may exceed --max-messages-per-second or --max-bytes-per-second without a
-    /// break, before it is closed with 1008, in seconds; 0 means for ever: such a client is then
-    /// only slowed down
+    /// How long a client may send more than --max-messages-per-second or --max-bytes-per-second
+    /// allow before it is closed with 1008, in seconds. With 0, such clients are only slowed down
     #[arg(long, value_name = "SECONDS", env = "TOWNHALL_THROTTLE_TIMEOUT_SECONDS")]
     #[arg(default_value_t = seconds(Config::default().throttle_timeout))]
     throttle_timeout_seconds: u64,
 
-    /// How long a client may take to answer a close frame, in seconds
+    /// How long a client may take to answer a close frame before it is dropped, in seconds
     #[arg(long, value_name = "SECONDS", env = "TOWNHALL_CLOSE_TIMEOUT_SECONDS")]
     #[arg(default_value_t = Config::default().close_timeout.as_secs(), value_parser = at_least(1_u64))]
     close_timeout_seconds: u64,
 
-    /// How long to wait, after a signal to stop, for clients to answer the close frames, in seconds;
-    /// 0 means not at all
+    /// How long to wait for clients to leave after SIGINT or SIGTERM, in seconds. With 0, the
+    /// server ends as soon as it has sent their close frames
     #[arg(long, value_name = "SECONDS", env = "TOWNHALL_DRAIN_TIMEOUT_SECONDS")]
     #[arg(default_value_t = Config::default().drain_timeout.as_secs())]
     drain_timeout_seconds: u64,
 
-    /// Over what time to spread the close frames then, in seconds, half of the former at most; up
-    /// to a hundred are sent at once
+    /// How long to spread the close frames after SIGINT or SIGTERM, in seconds, so that clients do
+    /// not all come back at once; at most half of --drain-timeout-seconds. 100 clients or fewer are
+    /// closed immediately
     #[arg(long, value_name = "SECONDS", env = "TOWNHALL_DRAIN_SPREAD_SECONDS")]
     #[arg(default_value_t = Config::default().drain_spread.as_secs())]
     drain_spread_seconds: u64,
 
-    /// The code of these close frames: 1001, or 1012 to tell clients that the server is soon back
+    /// The code of the close frames after SIGINT or SIGTERM: 1001, or 1012 if the server will soon
+    /// be back
     #[arg(long, value_name = "CODE", env = "TOWNHALL_DRAIN_CODE")]
     #[arg(default_value_t = Config::default().drain_code, value_parser = drain_code)]
     drain_code: CloseCode,

@@ -75,7 +75,7 @@ fn the_largest_numbers_break_nothing() {
         .flat_map(|flag| [format!("--{flag}"), u64::MAX.to_string()])
         .collect();
     let large = "max-fragments max-connections-per-address max-new-connections-per-second \
-        max-messages-per-second max-bytes-per-second"
+        max-messages-per-second max-bytes-per-second min-frame-bytes-per-second"
         .split_whitespace()
         .flat_map(|flag| [format!("--{flag}"), u32::MAX.to_string()]);
     let message = ["--max-message-bytes", "1073741824"].map(String::from);
