@@ -234,9 +234,9 @@ impl Client {
         log.end().saturating_sub(self.cursor.offset())
     }
 
-    /// How many bytes it has not got, its own included.
-    pub(super) fn unwritten_bytes(&self, log: &Log) -> u64 {
-        self.unread_bytes(log) + self.unsent.get() as u64
+    /// The offset in its log up to which everything is written.
+    pub(super) fn position(&self) -> u64 {
+        self.cursor.offset()
     }
 
     /// Keeps of what is private, where there is no log, only what [`leave`](Self::leave) would.

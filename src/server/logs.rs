@@ -161,6 +161,7 @@ pub(super) struct Logs {
 impl Logs {
     /// The log of an encoding, made if there is none. The shared one is made by
     /// [`reset_context`](Self::reset_context) alone.
+    #[inline]
     pub(super) fn get_mut(&mut self, encoding: Encoding) -> &mut Log {
         match encoding {
             Encoding::Independent { window_bits } => self.independent_mut(window_bits),

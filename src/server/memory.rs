@@ -35,11 +35,16 @@ impl Hub {
 
     /// Closes those who are furthest behind, if more is kept for all than may be: until a quarter
     /// is free, so that it is not done all the time.
+    #[inline]
     pub(super) fn relieve(&mut self) {
-        let max = self.config.max_total_backlog_bytes;
-        if self.pool.backlog() <= max {
-            return;
+        if self.pool.backlog() > self.config.max_total_backlog_bytes {
+            self.close_furthest_behind();
         }
+    }
+
+    #[cold]
+    fn close_furthest_behind(&mut self) {
+        let max = self.config.max_total_backlog_bytes;
         for id in self.furthest_behind() {
             if self.pool.backlog() <= max / 4 * 3 {
                 return;

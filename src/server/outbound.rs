@@ -51,7 +51,11 @@ impl Hub {
             left = left.saturating_sub(self.flush_client(id));
             count += 1;
         }
-        clients.drain(..count);
+        if count == clients.len() {
+            clients.clear();
+        } else {
+            clients.drain(..count);
+        }
         use_again(&mut self.dirty_clients, clients);
     }
 
@@ -63,9 +67,10 @@ impl Hub {
         client.dirty = false;
         let room = client.seat.and_then(|seat| Some((seat, rooms.get_mut(seat.room)?)));
         let log = room.map_or(nowhere, |(seat, room)| room.logs.get_mut(seat.encoding));
-        let before = client.unwritten_bytes(log);
+        let before = (client.position(), client.unsent.get());
         let progress = client.flush(log, pool, *tick);
-        let cost = WRITE_COST + before.saturating_sub(client.unwritten_bytes(log));
+        let written = before.1.saturating_sub(client.unsent.get()) as u64;
+        let cost = WRITE_COST + written + (client.position() - before.0);
         if let Some(outcome) = judge(progress, client, log, config.max_backlog_bytes) {
             self.settle(id, outcome);
         }
@@ -126,9 +131,9 @@ impl Hub {
             let client = &mut clients[member];
             let Some(seat) = client.seat else { continue };
             let log = room.logs.get_mut(seat.encoding);
-            let before = client.unread_bytes(log);
+            let before = client.position();
             let progress = client.flush(log, pool, *tick);
-            let written = before - client.unread_bytes(log);
+            let written = client.position() - before;
             if written > 0 {
                 *left = left.saturating_sub(WRITE_COST + written);
             }
