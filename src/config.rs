@@ -134,7 +134,8 @@ pub enum Slow {
     /// It is closed with 1013, and may come back.
     #[default]
     Close,
-    /// It misses what it has not got, and goes on with what is said next. Control frames are kept.
+    /// It misses the oldest messages, and goes on with the newest that half of the limit holds, or
+    /// with one. Control frames are kept.
     Drop,
     /// Nobody in its room is read until it has caught up, so that nobody misses anything. It can
     /// hold the whole room up for as long as `write_timeout`: this is for members that are trusted.

@@ -108,7 +108,7 @@ pub enum Mode {
 enum SlowFlag {
     /// Close its connection with 1013
     Close,
-    /// Skip the oldest of the messages that it has not read
+    /// Skip the oldest messages that it has not read, and go on with the newest
     Drop,
     /// Stop reading from its whole room until it has caught up; only for members that are trusted
     Pause,
