@@ -73,6 +73,10 @@ impl Inflater {
         message: &[u8],
         max_bytes: usize,
     ) -> Result<Vec<u8>, Violation> {
+        if message.is_empty() {
+            // It should be a byte (RFC 7692, section 7.2.3.6), but Mojolicious 9.31 leaves that out too.
+            return Ok(Vec::new());
+        }
         let stream = self.stream.get_or_insert_with(|| Decompress::new(false));
         let (mut input, mut out) = (message, Vec::new());
         let mut streams = FREE_STREAMS + message.len() / BYTES_PER_STREAM;
@@ -257,7 +261,7 @@ mod tests {
     fn what_is_not_deflate_is_refused_and_forgotten() {
         let mut inflater = Inflater::default();
         let behind_the_end = [0xf3, 0x48, 0xcd, 0xc9, 0xc9, 0x07, 0x00, 0x07];
-        let broken = [&[0xff, 0xff, 0xff][..], &[0x07], &[0xf2, 0x48, 0xcd, 0xc9, 0xc9], &[]];
+        let broken = [&[0xff, 0xff, 0xff][..], &[0x07], &[0xf2, 0x48, 0xcd, 0xc9, 0xc9]];
         for message in broken.into_iter().chain([&behind_the_end[..]]) {
             let refused = Err(Violation::InvalidDeflate);
             assert_eq!(inflater.inflate(message, MAX), refused, "{message:x?}");
@@ -292,6 +296,17 @@ mod tests {
         assert_eq!(inflater.inflate(&[0x01], MAX).unwrap(), b"");
         assert_eq!(inflater.inflate(&hall[..8], MAX), Err(Violation::InvalidDeflate));
         assert_eq!(inflater.inflate(&HELLO, MAX).unwrap(), b"Hello");
+    }
+
+    #[test]
+    fn an_empty_message_may_be_compressed_to_nothing() {
+        let (mut inflater, mut window) = (Inflater::default(), SlidingWindow::new(15));
+        for (compressed, message) in
+            [(&HELLO[..], "Hello"), (&[], ""), (&[0], ""), (&AGAIN, "Hello")]
+        {
+            let inflated = inflater.inflate_in_context(compressed, &mut window, MAX).unwrap();
+            assert_eq!(inflated, message.as_bytes());
+        }
     }
 
     #[test]
