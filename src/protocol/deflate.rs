@@ -27,7 +27,7 @@ pub struct Deflate {
     pub client_context_takeover: bool,
     /// The window of clients that keep their context and let the server choose, in bits, 9 to 15.
     /// Twelve bits are 4 KiB, an eighth of the largest window, and hold some dozens of the messages
-    /// of a chat.
+    /// of a chat. Netty keeps 15 bits, since it may fail with any other number.
     pub client_window_bits: u8,
 }
 

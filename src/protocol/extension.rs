@@ -4,6 +4,11 @@ use super::deflate::{Deflate, MAX_WINDOW_BITS, MIN_WINDOW_BITS};
 
 const NAME: &str = "permessage-deflate";
 
+/// What clients on Netty offer beside it. Until 2025 Netty let the server choose the client's window,
+/// and failed at its first message if that was smaller, since Java's own DEFLATE knows no other
+/// (<https://github.com/netty/netty/pull/15018>).
+const NETTYS_NAME: &str = "deflate-frame";
+
 /// The terms of permessage-deflate that server and client agreed on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DeflateTerms {
@@ -28,13 +33,13 @@ impl DeflateTerms {
         values: impl Iterator<Item = &'v [u8]>,
         deflate: &Deflate,
     ) -> Result<Option<Self>, Malformed> {
-        let mut terms = None;
+        let mut offers = Vec::new();
         for value in values {
-            for offer in parse(std::str::from_utf8(value).map_err(|_| Malformed)?)? {
-                terms = terms.or_else(|| Self::accept(&offer, deflate));
-            }
+            offers.extend(parse(std::str::from_utf8(value).map_err(|_| Malformed)?)?);
         }
-        Ok(terms)
+        let is_netty = offers.iter().any(|offer| offer.name == NETTYS_NAME);
+        let window_bits = if is_netty { MAX_WINDOW_BITS } else { deflate.client_window_bits };
+        Ok(offers.iter().find_map(|offer| Self::accept(offer, deflate, window_bits)))
     }
 
     /// The server's window in bits, 9 to 15.
@@ -73,8 +78,9 @@ impl DeflateTerms {
     }
 
     /// The terms that answer an offer. RFC 7692, section 5.1: a server "MUST decline" an offer
-    /// with a parameter that is unknown, has a bad value, or comes twice.
-    fn accept(offer: &Extension, deflate: &Deflate) -> Option<Self> {
+    /// with a parameter that is unknown, has a bad value, or comes twice. `client_window_bits` is the
+    /// window of a client that lets the server choose it.
+    fn accept(offer: &Extension, deflate: &Deflate, client_window_bits: u8) -> Option<Self> {
         if offer.name != NAME {
             return None;
         }
@@ -87,7 +93,7 @@ impl DeflateTerms {
             server_context_takeover: !wanted.server_no_context_takeover && !smaller,
             client_context_takeover: true,
             server_max_window_bits: window,
-            client_max_window_bits: wanted.client_window(deflate),
+            client_max_window_bits: wanted.client_window(client_window_bits),
         };
         let context = deflate.client_context_takeover && !wanted.client_no_context_takeover;
         Some(if context { terms } else { terms.without_client_context() })
@@ -134,10 +140,10 @@ impl Wanted {
         Some(wanted)
     }
 
-    /// The client's window as the answer names it, in bits. RFC 7692, section 7.1.2.2: a server
-    /// "MUST NOT" name one where the client did not offer to have it chosen.
-    fn client_window(&self, deflate: &Deflate) -> Option<u8> {
-        let window = self.client_max_window_bits?.min(deflate.client_window_bits);
+    /// The client's window as the answer names it, in bits, `ours` at most. RFC 7692, section
+    /// 7.1.2.2: a server "MUST NOT" name one where the client did not offer to have it chosen.
+    fn client_window(&self, ours: u8) -> Option<u8> {
+        let window = self.client_max_window_bits?.min(ours);
         (window < MAX_WINDOW_BITS).then_some(window)
     }
 }
@@ -279,6 +285,16 @@ mod tests {
         assert_eq!(window("=8", 12), bits("8"));
         assert_eq!(window("", 15), None);
         assert_eq!(window("=14", 15), bits("14"));
+    }
+
+    #[test]
+    fn netty_is_left_the_largest_window() {
+        let offer =
+            "permessage-deflate;client_max_window_bits,deflate-frame,x-webkit-deflate-frame";
+        assert_eq!(by_default(offer).as_deref(), Some("permessage-deflate"));
+        let lines = ["deflate-frame", "permessage-deflate; client_max_window_bits=10"];
+        let answer = answer(&lines, &Deflate::default());
+        assert_eq!(answer.as_deref(), Some("permessage-deflate; client_max_window_bits=10"));
     }
 
     #[test]

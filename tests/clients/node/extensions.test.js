@@ -19,6 +19,8 @@ const OFFERS = [
   [[`${DEFLATE}; client_max_window_bits`], `${DEFLATE}; client_max_window_bits=12`],
   ...[8, 9, 14, 15].map((bits) => [[`${DEFLATE}; client_max_window_bits=${bits}`],
     `${DEFLATE}; client_max_window_bits=${Math.min(bits, 12)}`]),
+  // Netty, which may fail with a smaller window.
+  [[`${DEFLATE};client_max_window_bits,deflate-frame,x-webkit-deflate-frame`], DEFLATE],
   [[`${DEFLATE}; ${EACH_ALONE}`], `${DEFLATE}; ${EACH_ALONE}`],
   [[`${DEFLATE}; ${EACH_ALONE}; client_max_window_bits`], `${DEFLATE}; ${EACH_ALONE}`],
   [[`${DEFLATE}; server_no_context_takeover`], `${DEFLATE}; server_no_context_takeover`],
