@@ -116,7 +116,7 @@ class Deflate(TownhallTest):
         self.check_crowd(await Crowd.meet(await Room.open(self, server.url), SEED))
 
     async def test_the_same_and_some_are_whispered_to(self):
-        """Whispers are not compressed, and stand in their place."""
+        """Whispers stand in their place, and are not compressed in a shared context."""
         server = await self.serve_whisper()
         talker = Talker("Ann", SEED)
         told = {}
