@@ -56,6 +56,8 @@ impl Config {
         let (headers, head) = (limits.max_headers as u64, limits.max_head_bytes as u64);
         check_range("max_headers", headers, MIN_HEADERS..=u64::MAX)?;
         check_range("max_head_bytes", head, MIN_HEAD_BYTES..=u64::MAX)?;
+        let unsent = self.socket_unsent_bytes.into();
+        check_range("socket_unsent_bytes", unsent, 0..=i32::MAX as u64)?;
         let message = limits.max_message_bytes as u64;
         check_range("max_message_bytes", message, 1..=MAX_MESSAGE_BYTES)
     }
@@ -177,6 +179,8 @@ mod tests {
             assert!(complaint.contains(words), "{complaint}");
             assert!(complaint.contains(", and must be at least "), "{complaint}");
         }
+        let unsent = complaint(|config| config.socket_unsent_bytes = u32::MAX);
+        assert!(unsent.ends_with("must be at most 2147483647"), "{unsent}");
         let endless = complaint(|config| config.limits.max_message_bytes = usize::MAX);
         assert!(endless.ends_with("must be at most 1073741824"), "{endless}");
     }

@@ -64,6 +64,44 @@ fn a_limit_of_nothing_is_an_error() {
     }
 }
 
+/// Every flag of the help that takes a number.
+fn numbers() -> Vec<String> {
+    let help = String::from_utf8(run(&["--help"]).stdout).unwrap();
+    let usages = help.lines().filter_map(|line| line.trim().split_once(' '));
+    let is_number = |kind: &str| ["<N>", "<BYTES>", "<SECONDS>", "<BITS>"].contains(&kind);
+    let numbers = usages.filter(|(flag, kind)| flag.starts_with("--") && is_number(kind));
+    numbers.map(|(flag, _)| flag.to_owned()).collect()
+}
+
+/// Whether the program would start with these flags, but for an address that it does not have.
+fn is_accepted(flags: &[&str]) -> bool {
+    let output = run(&[flags, &["--listen", "192.0.2.1:0"]].concat());
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    if stderr.starts_with("townhall: cannot listen on 192.0.2.1:0: ") {
+        return true;
+    }
+    assert!([Some(1), Some(2)].contains(&output.status.code()), "{flags:?}: {stderr}");
+    let reasons = ["must be at", "does not hold", " is not in ", "number too large"];
+    let first = stderr.lines().next().unwrap();
+    assert!(reasons.iter().any(|reason| first.contains(reason)), "{flags:?}: {stderr}");
+    false
+}
+
+#[test]
+fn the_least_and_the_largest_number_of_every_flag_is_served_or_refused_with_a_reason() {
+    let flags = numbers();
+    assert!(flags.len() >= 30, "{flags:?}");
+    for flag in &flags {
+        let values = ["0", "1", "2147483647", "4294967295", "18446744073709551615"];
+        for value in values.into_iter().filter(|value| is_accepted(&[flag, value])) {
+            let (_program, address) = Program::start(&[flag, value]);
+            let mut client = connect(&address, "/");
+            say(&mut client, "a");
+            assert_eq!(hear(&mut client), "a", "{flag} {value}");
+        }
+    }
+}
+
 #[test]
 fn the_largest_numbers_break_nothing() {
     let largest: Vec<_> = "truncate max-headers max-connections max-rooms max-rooms-per-address \
