@@ -44,7 +44,7 @@ impl Head {
         if self.part == Part::Whole {
             *input = &mut bytes[begin + taken..];
             Ok(Some(mem::take(&mut self.bytes)))
-        } else if self.has_begun() && taken == room {
+        } else if begin < bytes.len() && taken == room {
             Err(self.part.too_long())
         } else {
             Ok(None)
@@ -361,6 +361,8 @@ mod tests {
         assert_eq!(refused(&padded(MAX_BYTES + 1)), (MAX_BYTES, 431));
         assert_eq!(refused(&[b'G'; 200]), (MAX_BYTES, 414));
         assert_eq!(refused(&[&b"GET /"[..], &[b'a'; 200]].concat()), (MAX_BYTES, 414));
+        let nothing = Head::default().receive(&mut &mut b"\r\nGET".to_owned()[..], 0);
+        assert_eq!(nothing, Err(Refusal::HeadTooLong));
     }
 
     #[test]

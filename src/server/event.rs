@@ -11,13 +11,15 @@ use crate::protocol::{Message, Request, Response};
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Event<'a> {
-    /// A plain HTTP request. The application may answer it; left alone, it gets 426, or 404 where
-    /// its path is no room ([`Config::rooms`](crate::Config::rooms)).
+    /// A plain GET or HEAD request. The application may answer it; left alone, it gets 426, or 404
+    /// where its path is no room ([`Config::rooms`](crate::Config::rooms)). The server itself answers
+    /// OPTIONS.
     Request(Exchange<'a>),
-    /// A correct request for an upgrade, within all limits, those of its path's room too. The application may refuse it or choose
-    /// its room; left alone, it is accepted into the room that the normal form of its path names.
-    /// Where a room that the application chose is refused, [`Close`](Self::Close) follows without
-    /// [`Open`](Self::Open), with the cause [`Refused`](crate::Cause::Refused).
+    /// A correct request for an upgrade, within all limits, those of its path's room too. The
+    /// application may refuse it or choose its room; left alone, it is accepted into the room that the
+    /// normal form of its path names. Where a room that the application chose is refused,
+    /// [`Close`](Self::Close) follows without [`Open`](Self::Open), with the cause
+    /// [`Refused`](crate::Cause::Refused).
     Upgrade(Upgrade<'a>),
     /// The client is connected. It is a member of nothing until the application says so.
     Open {
