@@ -7,6 +7,7 @@ use std::num::NonZeroU64;
 use super::deadlines::Tick;
 use super::forwarded::is_trusted;
 use super::pace::Arrivals;
+use super::spare::{is_loose, places_to_keep};
 use crate::config::Config;
 
 /// How many connections beyond the limit get an answer; the next are dropped without one, so that
@@ -90,12 +91,29 @@ impl Addresses {
 
     /// Forgets the places that nobody comes from, when there are twice as many as last time.
     fn sweep(&mut self, now: Tick) {
-        if self.places.len() < MIN_SWEEP.max(2 * self.swept) {
-            return;
+        if self.places.len() >= MIN_SWEEP.max(2 * self.swept) {
+            self.forget_left(now);
         }
+    }
+
+    fn forget_left(&mut self, now: Tick) {
         self.places
             .retain(|_, visitors| visitors.connections > 0 || !visitors.arrivals.are_over(now));
         self.swept = self.places.len();
+    }
+
+    /// Forgets the places that nobody comes from, where they are many beside the `clients` that there
+    /// are, and gives their memory back.
+    pub(super) fn trim(&mut self, clients: usize, now: Tick) {
+        if self.are_loose(clients) {
+            self.forget_left(now);
+            self.places.shrink_to(places_to_keep(self.places.len()));
+        }
+    }
+
+    /// Whether it remembers many more places than there are clients.
+    pub(super) fn are_loose(&self, clients: usize) -> bool {
+        is_loose(self.places.capacity(), clients)
     }
 }
 
@@ -143,5 +161,19 @@ mod tests {
         }
         addresses.enter(stays, Tick::default().after(Duration::from_secs(2)), &config);
         assert_eq!(addresses.places.len(), 1);
+    }
+
+    #[test]
+    fn the_memory_of_places_is_given_back_when_nobody_comes_any_more() {
+        let (config, mut addresses) = (Config::default(), Addresses::default());
+        for number in 0..1_000_u32 {
+            let place = Place::of(IpAddr::from(number.to_be_bytes()));
+            addresses.enter(place, Tick::default(), &config);
+            addresses.leave(place);
+        }
+        addresses.trim(0, Tick::default());
+        assert_eq!(addresses.places.len(), 1_000, "their rates still count");
+        addresses.trim(0, Tick::default().after(Duration::from_secs(2)));
+        assert!(addresses.places.is_empty() && !addresses.are_loose(0));
     }
 }

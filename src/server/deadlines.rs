@@ -101,6 +101,13 @@ impl Deadlines {
         self.waiting += 1;
     }
 
+    /// Gives back the places behind the last client that has a reminder.
+    pub(super) fn trim(&mut self) {
+        let last = self.reminders.iter().rposition(|reminder| reminder.tick.is_some());
+        self.reminders.truncate(last.map_or(0, |key| key + 1));
+        self.reminders.shrink_to_fit();
+    }
+
     /// Takes a client's reminder away, if it has one.
     pub(super) fn forget(&mut self, key: usize) {
         let Some(reminder) = self.reminders.get_mut(key) else { return };
@@ -234,6 +241,19 @@ mod tests {
         wheel.forget(0);
         assert_eq!(wheel.due(at(1_000_000)), [1, 2]);
         assert_eq!((count(&wheel), wheel.is_waiting()), (0, false));
+    }
+
+    #[test]
+    fn the_places_of_clients_that_are_gone_are_given_back() {
+        let mut wheel = Deadlines::new();
+        (0..1_000).for_each(|key| wheel.remind(key, at(1_000)));
+        (0..1_000).filter(|key| *key != 7).for_each(|key| wheel.forget(key));
+        wheel.trim();
+        assert_eq!((wheel.reminders.len(), wheel.reminders.capacity()), (8, 8));
+        wheel.remind(500, at(1_000));
+        assert_eq!(wheel.due(at(2_000)), [500, 7]);
+        wheel.trim();
+        assert_eq!(wheel.reminders.capacity(), 0);
     }
 
     #[test]

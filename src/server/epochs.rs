@@ -4,6 +4,7 @@
 //! (RFC 7692, section 6), until the room's shared context is reset. There it hops: from then on it
 //! sees every compressed frame.
 
+use std::mem;
 use std::time::Duration;
 
 use super::client::Keep;
@@ -78,9 +79,7 @@ impl Hub {
             return true;
         }
         if self.contexts.len() >= MAX_CONTEXTS {
-            for key in std::mem::take(&mut self.contexts) {
-                self.retire_if_idle(key);
-            }
+            self.retire_contexts(IDLE);
         }
         let place = self.contexts.len() < MAX_CONTEXTS;
         if place {
@@ -89,12 +88,19 @@ impl Hub {
         place
     }
 
+    /// Takes the contexts from rooms that have not used them for so long.
+    pub(super) fn retire_contexts(&mut self, idle: Duration) {
+        for key in mem::take(&mut self.contexts) {
+            self.retire_if_idle(key, idle);
+        }
+    }
+
     /// Takes the context from a room that has not used it for a while, and whose members have got
     /// everything, so that nothing has to be copied for them.
-    fn retire_if_idle(&mut self, key: usize) {
+    fn retire_if_idle(&mut self, key: usize, idle: Duration) {
         let Some(room) = self.rooms.get(key) else { return };
         let Some(shared) = &room.logs.shared else { return };
-        if self.now.saturating_duration_since(shared.used) < IDLE || !shared.log.is_read() {
+        if self.now.saturating_duration_since(shared.used) < idle || !shared.log.is_read() {
             return self.contexts.push(key);
         }
         let members: Vec<_> = room.members.iter().map(|&member| self.clients[member].id).collect();

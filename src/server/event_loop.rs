@@ -124,7 +124,7 @@ impl EventLoop {
             return Some(drain.timeout(now).min(GRAIN));
         }
         let waiting = self.hub.deadlines.is_waiting() || self.hub.resumptions.is_waiting();
-        let waiting = waiting || self.inbound.holds_memory();
+        let waiting = waiting || self.inbound.holds_memory() || self.hub.holds_spare();
         self.listeners.timeout(now).or(waiting.then_some(GRAIN))
     }
 
@@ -243,7 +243,9 @@ impl EventLoop {
     fn expire(&mut self) {
         let now = self.hub.tick;
         self.expired = now;
-        self.inbound.trim(now);
+        if self.inbound.trim(now) {
+            self.hub.trim();
+        }
         self.hub.complaints.settle(now);
         self.hub.resume_due();
         for key in self.hub.deadlines.due(self.hub.horizon) {

@@ -29,6 +29,11 @@ use crate::protocol::{CloseCode, Limits, Message, Refusal};
 /// come, so that it costs nothing, and nothing is moved when there are many.
 const MAX_PLACES_AHEAD: usize = 100_000;
 
+/// How many clients there is a place for, whether they are there or not.
+pub(super) fn places_ahead(config: &Config) -> usize {
+    config.max_connections.min(MAX_PLACES_AHEAD)
+}
+
 /// The size in bytes from which on a message to one client is written where it lies, if nothing comes
 /// before it: below it, a system call for each costs more than a copy.
 const LONG_BYTES: usize = 64 << 10;
@@ -90,6 +95,8 @@ pub struct Hub {
     pub(super) gone: Vec<ClientId>,
     /// How many connections have opened and not closed.
     pub(super) open: usize,
+    /// The most clients that there were at once since memory of clients was given back.
+    pub(super) peak: usize,
     /// The generation of the client that was inserted last.
     pub(super) generation: u32,
     /// The server was told to stop.
@@ -106,7 +113,7 @@ impl Hub {
             codecs: config.deflate.clone().map(Codecs::new),
             windows: Windows::new(config.max_deflate_context_bytes),
             contexts: Vec::new(),
-            clients: Slab::with_capacity(config.max_connections.min(MAX_PLACES_AHEAD)),
+            clients: Slab::with_capacity(places_ahead(&config)),
             config,
             rooms: Rooms::default(),
             nowhere: Log::default(),
@@ -130,6 +137,7 @@ impl Hub {
             departures: Vec::new(),
             gone: Vec::new(),
             open: 0,
+            peak: 0,
             generation: 0,
             stopping: false,
         }

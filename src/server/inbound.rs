@@ -13,6 +13,7 @@ use super::handshake::{handshake, refuse};
 use super::hub::Hub;
 use super::id::ClientId;
 use super::outbound::{TickEnd, use_again};
+use super::spare::trim_queue;
 use crate::protocol::{CloseFrame, Failure, Incoming, Received, Scratch, Violation};
 
 /// The application.
@@ -64,12 +65,15 @@ impl Inbound {
         }
     }
 
-    /// Gives back the memory that was not needed for some time.
-    pub(super) fn trim(&mut self, now: Tick) {
-        if now.seconds_since(self.trimmed) >= TRIM_SECONDS {
+    /// Gives back the memory that was not needed for some time. Returns whether it was time to.
+    pub(super) fn trim(&mut self, now: Tick) -> bool {
+        let due = now.seconds_since(self.trimmed) >= TRIM_SECONDS;
+        if due {
             self.trimmed = now;
             self.scratch.trim();
+            trim_queue(&mut self.queue);
         }
+        due
     }
 
     /// Whether there is memory that may have to be given back.

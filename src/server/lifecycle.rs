@@ -10,6 +10,7 @@ use super::departure::{Cause, Departure};
 use super::hub::Hub;
 use super::id::ClientId;
 use super::logs::Encoding;
+use super::spare::{is_loose, places_to_keep};
 use super::transport::Transport;
 use crate::protocol::{CloseCode, Connection, Terms};
 
@@ -28,6 +29,7 @@ impl Hub {
     pub(super) fn insert(&mut self, id: ClientId, transport: Transport, place: Option<Place>) {
         let connection = Connection::new(self.limits.clone());
         self.clients.insert(Client::new(id, transport, connection, place));
+        self.peak = self.peak.max(self.clients.len());
         self.expect_within(id, self.config.handshake_timeout);
     }
 
@@ -202,6 +204,9 @@ impl Hub {
                 if passed && !mem::replace(&mut moved.dirty, true) {
                     dirty_clients.push(moved.id);
                 }
+            }
+            if is_loose(room.members.capacity(), room.members.len()) {
+                room.members.shrink_to(places_to_keep(room.members.len()));
             }
             if room.members.is_empty() {
                 contexts.retain(|&context| context != seat.room);

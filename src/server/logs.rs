@@ -46,26 +46,66 @@ impl Encoding {
 const LONG_BYTES: usize = 4 << 10;
 const SAMPLE_BYTES: usize = 1 << 10;
 
+/// How many times a compressor may be found unused before it is given up. It is looked at once a
+/// second.
+const MAX_RESTS: u32 = 10;
+
+/// A compressor that keeps nothing of one message for the next.
+#[derive(Debug)]
+struct Compressor {
+    deflater: Deflater,
+    /// How many times it was found unused, one after the other.
+    rests: u32,
+}
+
+impl Compressor {
+    fn new(level: u32, window_bits: u8) -> Self {
+        Self { deflater: Deflater::new(level, window_bits), rests: 0 }
+    }
+
+    /// It, without a context.
+    fn begin(&mut self) -> &mut Deflater {
+        self.rests = 0;
+        self.deflater.reset();
+        &mut self.deflater
+    }
+
+    /// Notes that it is looked at, and returns whether it was not used for long.
+    fn rests(&mut self) -> bool {
+        self.rests += 1;
+        self.rests > MAX_RESTS
+    }
+}
+
 /// The compressors that all rooms use, each message for itself.
 #[derive(Debug)]
 pub(super) struct Codecs {
     deflate: Deflate,
     /// A fast one, for samples.
-    taster: Deflater,
-    independent: Vec<(u8, Deflater)>,
+    taster: Option<Compressor>,
+    independent: Vec<(u8, Compressor)>,
     /// A compressed frame, before it is appended.
     frame: Vec<u8>,
 }
 
 impl Codecs {
     pub(super) fn new(deflate: Deflate) -> Self {
-        // Level 1 would not adapt its codes to the sample.
-        let taster = Deflater::new(2, deflate.window_bits);
-        Self { deflate, taster, independent: Vec::new(), frame: Vec::new() }
+        Self { deflate, taster: None, independent: Vec::new(), frame: Vec::new() }
     }
 
     pub(super) fn deflate(&self) -> &Deflate {
         &self.deflate
+    }
+
+    /// Gives up the compressors that were not needed for a while.
+    pub(super) fn trim(&mut self) {
+        self.taster.take_if(|taster| taster.rests());
+        self.independent.retain_mut(|(_, compressor)| !compressor.rests());
+    }
+
+    /// Whether there is a compressor that is given up when it is not needed.
+    pub(super) fn holds_spare(&self) -> bool {
+        self.taster.is_some() || !self.independent.is_empty()
     }
 
     /// An empty buffer, which does not keep the size of the longest message for ever.
@@ -84,8 +124,9 @@ impl Codecs {
     /// Whether a sample gets shorter by a tenth at least.
     fn shrinks(&mut self, sample: &[u8]) -> bool {
         self.frame.clear();
-        self.taster.reset();
-        self.taster.deflate(sample, &mut self.frame);
+        // Level 1 would not adapt its codes to the sample.
+        let make = || Compressor::new(2, self.deflate.window_bits);
+        self.taster.get_or_insert_with(make).begin().deflate(sample, &mut self.frame);
         let shrinks = self.frame.len() < sample.len() * 9 / 10;
         self.frame.clear();
         shrinks
@@ -114,13 +155,11 @@ impl Codecs {
         }
         let known = self.independent.iter().position(|(bits, _)| *bits == window_bits);
         let at = known.unwrap_or_else(|| {
-            let deflater = Deflater::new(self.deflate.level, window_bits);
-            self.independent.push((window_bits, deflater));
+            let compressor = Compressor::new(self.deflate.level, window_bits);
+            self.independent.push((window_bits, compressor));
             self.independent.len() - 1
         });
-        let deflater = &mut self.independent[at].1;
-        deflater.reset();
-        message.encode_compressed(deflater, &mut self.frame);
+        message.encode_compressed(self.independent[at].1.begin(), &mut self.frame);
         self.frame.len() < message.frame_size()
     }
 
@@ -335,6 +374,26 @@ mod tests {
         assert!(encode(&known).1 > 1_000);
         assert_eq!(encode(&noise(100_000)), (false, 100_010));
         assert!(encode(&known).1 < 50);
+    }
+
+    #[test]
+    fn compressors_that_nobody_needs_are_given_up() {
+        let mut codecs = Codecs::new(Deflate::default());
+        assert!(!codecs.holds_spare());
+        let long = [b'a'; LONG_BYTES];
+        for _ in 0..3 {
+            // The first takes a sample, too.
+            codecs.encode_independent(Message::Binary(&long), 15);
+            codecs.encode_independent(Message::Binary(&long[..100]), 9);
+            (0..MAX_RESTS).for_each(|_| codecs.trim());
+            assert!(codecs.taster.is_some() && codecs.independent.len() == 2);
+            codecs.encode_independent(Message::Binary(&long[..100]), 9);
+            codecs.trim();
+            let windows: Vec<_> = codecs.independent.iter().map(|(bits, _)| *bits).collect();
+            assert!(codecs.taster.is_none() && windows == [9]);
+        }
+        (0..MAX_RESTS).for_each(|_| codecs.trim());
+        assert!(!codecs.holds_spare());
     }
 
     #[test]

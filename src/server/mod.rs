@@ -33,6 +33,7 @@ mod shown;
 pub mod simulation;
 mod site;
 mod slow;
+mod spare;
 mod stopper;
 mod tally;
 mod transport;

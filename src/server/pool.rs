@@ -27,6 +27,10 @@ pub(crate) struct Pool {
     outboxes: Vec<Box<Outbox>>,
     /// The bytes that they can hold.
     spare: usize,
+    /// How many segments and outboxes, from the first on, were not needed since
+    /// [`trim`](Self::trim).
+    idle_segments: usize,
+    idle_outboxes: usize,
     /// What is private and not written, over all clients.
     pub(super) unsent: Total,
     /// What is held of messages and request heads that have not arrived whole, over all clients.
@@ -42,6 +46,7 @@ impl Pool {
     /// An empty buffer that holds `size` bytes without growing.
     pub(super) fn take_segment(&mut self, size: usize) -> Vec<u8> {
         let spare = self.segments.pop_if(|_| size <= SEGMENT_BYTES);
+        self.idle_segments = self.idle_segments.min(self.segments.len());
         let bytes = spare.unwrap_or_else(|| Vec::with_capacity(size.max(SEGMENT_BYTES)));
         self.held += bytes.capacity();
         bytes
@@ -58,6 +63,7 @@ impl Pool {
     /// An empty outbox.
     pub(super) fn take_outbox(&mut self) -> Box<Outbox> {
         let outbox = self.outboxes.pop().unwrap_or_default();
+        self.idle_outboxes = self.idle_outboxes.min(self.outboxes.len());
         self.spare -= outbox.capacity();
         outbox
     }
@@ -69,5 +75,47 @@ impl Pool {
             self.spare = spare;
             self.outboxes.push(outbox);
         }
+    }
+
+    /// Gives back the segments and outboxes that were not needed since the last time.
+    pub(super) fn trim(&mut self) {
+        self.segments.drain(..self.idle_segments);
+        self.idle_segments = self.segments.len();
+        let idle = self.outboxes.drain(..self.idle_outboxes);
+        self.spare -= idle.map(|outbox| outbox.capacity()).sum::<usize>();
+        self.idle_outboxes = self.outboxes.len();
+    }
+
+    /// Whether there is something to be given back, sooner or later.
+    pub(super) fn holds_spare(&self) -> bool {
+        !self.segments.is_empty() || !self.outboxes.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_pool_was_not_asked_for_between_two_looks_is_given_back() {
+        let mut pool = Pool::default();
+        let segments = [(); 3].map(|()| pool.take_segment(SEGMENT_BYTES));
+        segments.into_iter().for_each(|segment| pool.put_segment(segment));
+        let outboxes = [(); 3].map(|()| pool.take_outbox());
+        for mut outbox in outboxes {
+            outbox.append(0, |out| out.reserve(1_000));
+            pool.put_outbox(outbox);
+        }
+        pool.trim();
+        assert_eq!((pool.segments.len(), pool.outboxes.len()), (3, 3));
+        let (segment, outbox) = (pool.take_segment(1), pool.take_outbox());
+        assert!(segment.capacity() == SEGMENT_BYTES && outbox.capacity() >= 1_000);
+        pool.put_segment(segment);
+        pool.put_outbox(outbox);
+        pool.trim();
+        assert_eq!((pool.segments.len(), pool.outboxes.len()), (1, 1));
+        assert!(pool.holds_spare() && (1_000..2_000).contains(&pool.spare));
+        pool.trim();
+        assert_eq!((pool.holds_spare(), pool.spare, pool.held), (false, 0, 0));
     }
 }

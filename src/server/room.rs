@@ -9,6 +9,7 @@ use super::addresses::Place;
 use super::id::ClientId;
 use super::logs::Logs;
 use super::outbound::TickEnd;
+use super::spare::{is_loose, places_to_keep};
 use crate::config::Config;
 use crate::protocol::Refusal;
 
@@ -61,6 +62,8 @@ pub(super) struct Rooms {
     names: HashMap<Box<str>, usize>,
     /// How many there are, by their makers' places.
     made: HashMap<Place, usize>,
+    /// The most that there were at once since [`trim`](Self::trim) gave something back.
+    peak: usize,
 }
 
 impl Rooms {
@@ -91,6 +94,7 @@ impl Rooms {
         if let Some(maker) = maker {
             *self.made.entry(maker).or_default() += 1;
         }
+        self.peak = self.peak.max(self.len());
         key
     }
 
@@ -149,6 +153,22 @@ impl Rooms {
     pub(super) fn len(&self) -> usize {
         self.rooms.len()
     }
+
+    /// Gives back the memory of rooms that are gone, as far as it lies behind those that are there.
+    pub(super) fn trim(&mut self) {
+        if self.are_loose() {
+            let left = self.len();
+            self.rooms.shrink_to_fit();
+            self.names.shrink_to(places_to_keep(left));
+            self.made.shrink_to(places_to_keep(self.made.len()));
+            self.peak = left;
+        }
+    }
+
+    /// Whether there were many more rooms than there are.
+    pub(super) fn are_loose(&self) -> bool {
+        is_loose(self.peak, self.len())
+    }
 }
 
 #[cfg(test)]
@@ -187,6 +207,20 @@ mod tests {
         let many: Vec<_> = (0..21).map(|number| number.to_string()).collect();
         assert_eq!(make(&mut rooms, &many.join(" "), None), Err(Refusal::TooManyRooms));
         assert_eq!(rooms.len(), 20);
+    }
+
+    #[test]
+    fn the_memory_of_many_rooms_is_given_back_when_few_are_left() {
+        let mut rooms = Rooms::default();
+        let keys: Vec<_> = (0..4_000).map(|n| rooms.find_or_make(&n.to_string(), None)).collect();
+        rooms.trim();
+        assert!(rooms.rooms.capacity() >= 4_000 && rooms.names.capacity() >= 4_000);
+        keys[1..].iter().for_each(|&key| rooms.remove_if_empty(key));
+        assert!(rooms.are_loose());
+        rooms.trim();
+        assert!(rooms.rooms.capacity() < 1_000 && rooms.names.capacity() < 1_000);
+        assert_eq!((rooms.find("0"), rooms.are_loose()), (Some(keys[0]), false));
+        assert_eq!(rooms.find_or_make("new", None), 1, "its place is free again");
     }
 
     #[test]

@@ -1,0 +1,149 @@
+//! Memory that was needed when there was more to do, and is given back.
+
+use std::time::Duration;
+
+use super::hub::{Hub, places_ahead};
+
+/// The most places of a collection that are never worth giving back.
+const MIN_PLACES: usize = 256;
+
+/// How long a room may not have used its compression context before the context is given up.
+const IDLE_CONTEXT: Duration = Duration::from_secs(60);
+
+/// Whether a collection has places for many more than are in it. They are given back at a quarter,
+/// so that one that shrinks and grows is not moved all the time.
+pub(super) fn is_loose(places: usize, taken: usize) -> bool {
+    places > MIN_PLACES && places / 4 > taken
+}
+
+/// How many places a loose collection keeps. A map makes up to 2.3 times as many of it.
+pub(super) fn places_to_keep(taken: usize) -> usize {
+    (MIN_PLACES / 2).max(taken + taken / 2)
+}
+
+impl Hub {
+    /// Gives back what was not needed since the last time. It is called once a second.
+    pub(super) fn trim(&mut self) {
+        self.pool.trim();
+        self.rooms.trim();
+        self.addresses.trim(self.clients.len(), self.tick);
+        if let Some(codecs) = &mut self.codecs {
+            codecs.trim();
+        }
+        self.retire_contexts(IDLE_CONTEXT);
+        self.trim_clients();
+        self.trim_queues();
+    }
+
+    /// Whether there is memory that [`trim`](Self::trim) will give back.
+    pub(super) fn holds_spare(&self) -> bool {
+        self.pool.holds_spare()
+            || self.codecs.as_ref().is_some_and(|codecs| codecs.holds_spare())
+            || self.rooms.are_loose()
+            || self.addresses.are_loose(self.clients.len())
+            || is_loose(self.peak, self.clients.len())
+    }
+
+    /// Gives back the memory of clients that are gone, as far as it lies behind those who are there.
+    /// The places themselves stay: the system gives them memory when they are taken again.
+    fn trim_clients(&mut self) {
+        let count = self.clients.len();
+        if is_loose(self.peak, count) {
+            self.clients.shrink_to_fit();
+            self.clients.reserve_exact(places_ahead(&self.config).saturating_sub(count));
+            self.deadlines.trim();
+            self.resumptions.trim();
+            self.peak = count;
+        }
+    }
+
+    fn trim_queues(&mut self) {
+        if is_loose(self.dirty_rooms.capacity(), self.dirty_rooms.len()) {
+            self.dirty_rooms.shrink_to(MIN_PLACES);
+        }
+        for queue in [&mut self.dirty_clients, &mut self.resumed] {
+            trim_queue(queue);
+        }
+    }
+}
+
+/// Gives back what a queue grew by in a turn with much to do.
+pub(super) fn trim_queue<T>(queue: &mut Vec<T>) {
+    if is_loose(queue.capacity(), queue.len()) {
+        queue.shrink_to(MIN_PLACES);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+    use crate::config::Config;
+    use crate::server::logs::Encoding;
+    use crate::server::outbound::TickEnd;
+    use crate::server::simulation::connect;
+
+    fn flush(hub: &mut Hub) {
+        while hub.is_dirty() {
+            hub.flush(TickEnd::Now);
+        }
+    }
+
+    #[test]
+    fn what_is_given_back_to_is_not_loose() {
+        for taken in 0..10_000 {
+            let map: HashSet<u8> = HashSet::with_capacity(places_to_keep(taken));
+            assert!(!is_loose(map.capacity(), taken), "{taken}");
+        }
+    }
+
+    #[test]
+    fn a_collection_is_moved_only_when_it_holds_a_quarter_or_less() {
+        assert!(is_loose(4_000, 999) && !is_loose(4_000, 1_000));
+        assert!(!is_loose(MIN_PLACES, 0), "there is nothing to gain");
+    }
+
+    #[test]
+    fn nothing_that_a_crowd_needed_is_held_when_it_has_gone() {
+        let mut hub = Hub::new(Config::default());
+        let offer = "permessage-deflate; server_no_context_takeover";
+        let crowd: Vec<_> = (0..1_000).map(|_| connect(&mut hub, offer)).collect();
+        for (room, (id, pipe, _)) in crowd.iter().enumerate() {
+            pipe.allow(1_000);
+            hub.join(*id, &room.to_string());
+            hub.say(*id, &[b'x'; 100][..]);
+        }
+        flush(&mut hub);
+        for (id, ..) in &crowd[1..] {
+            hub.lose(*id);
+            hub.remove(*id);
+        }
+        assert!(hub.holds_spare());
+        // Some things are looked at more than once.
+        (0..20).for_each(|_| hub.trim());
+        assert!(!hub.holds_spare());
+        assert!(hub.clients.capacity() >= 10_000, "the places are there");
+        assert!(hub.deadlines.is_waiting(), "one has stayed");
+        assert_eq!(hub.room_of(crowd[0].0), Some("0"));
+    }
+
+    #[test]
+    fn a_context_that_was_not_used_for_a_minute_is_given_up_until_something_is_said() {
+        let mut hub = Hub::new(Config::default());
+        let (id, pipe, _) = connect(&mut hub, "permessage-deflate");
+        pipe.allow(1_000);
+        hub.join(id, "/room");
+        for _ in 0..2 {
+            hub.say(id, "hello");
+            flush(&mut hub);
+            hub.now += IDLE_CONTEXT / 2;
+            hub.trim();
+            assert!(hub.get(id).unwrap().reads(Encoding::Shared) && hub.contexts.len() == 1);
+            hub.now += IDLE_CONTEXT;
+            hub.trim();
+            flush(&mut hub);
+            assert!(hub.get(id).unwrap().reads(Encoding::Plain) && hub.contexts.is_empty());
+        }
+    }
+}
