@@ -1,6 +1,8 @@
 //! One client: its socket, its connection, its place in the room's log.
 
-use std::io::{self, ErrorKind, IoSlice};
+mod reading;
+mod writing;
+
 use std::mem;
 
 use super::addresses::Place;
@@ -9,16 +11,15 @@ use super::departure::Cause;
 use super::id::ClientId;
 use super::log::{Cursor, Log};
 use super::logs::Encoding;
-use super::outbox::{NOWHERE, Outbox};
+use super::outbox::Outbox;
 use super::pace::Pace;
 use super::pool::Pool;
 use super::tally::Share;
 use super::transport::Transport;
-use crate::protocol::{Connection, Message, frame};
+use crate::protocol::Connection;
 
-/// The most pieces of one write. More are seldom at hand: a piece is a segment of the log, or a
-/// run of private frames.
-const MAX_PIECES: usize = 16;
+pub(super) use reading::Keep;
+pub(super) use writing::Progress;
 
 /// A member's place in its room.
 #[derive(Debug, Clone, Copy)]
@@ -170,87 +171,6 @@ impl Client {
         self.waits() && self.cursor.offset() == plain.end() && self.outbox.is_none()
     }
 
-    /// Makes the client a reader of the room's log.
-    pub(super) fn enter(&mut self, seat: Seat, log: &mut Log) {
-        self.seat = Some(seat);
-        self.cursor = log.enter();
-        if let Some(outbox) = &mut self.outbox {
-            outbox.attach(self.cursor.offset());
-        }
-    }
-
-    /// Makes the client no reader of its log any more.
-    pub(super) fn leave(&mut self, log: &mut Log, pool: &mut Pool, keep: Keep) {
-        self.seat = None;
-        let cursor = std::mem::take(&mut self.cursor);
-        self.edit_outbox(pool, |outbox, _| match keep {
-            Keep::All => outbox.detach(log, cursor),
-            Keep::UnfinishedFrame => outbox.cut(log, cursor),
-            Keep::Nothing => *outbox = Outbox::default(),
-        });
-        log.leave(cursor, pool);
-    }
-
-    /// Leaves out everything that is not half written, which stays in the log.
-    pub(super) fn skip_unbegun(&mut self, log: &Log, pool: &mut Pool) {
-        let cursor = self.cursor;
-        self.edit_outbox(pool, |outbox, _| outbox.skip_unbegun(log, cursor));
-    }
-
-    /// Leaves out the oldest messages, so that at most `max_bytes` of messages are left, or the
-    /// newest one. Returns how many it misses.
-    pub(super) fn skip_oldest(&mut self, log: &mut Log, pool: &mut Pool, max_bytes: usize) -> u64 {
-        let cursor = self.cursor;
-        let (offset, missed) =
-            self.edit_outbox(pool, |outbox, _| outbox.skip_oldest(log, cursor, max_bytes));
-        log.advance(&mut self.cursor, offset, pool);
-        missed
-    }
-
-    /// Goes from a log of its room to the plain one, and there to the same message, or to the oldest
-    /// that is kept. Returns how many messages it misses.
-    pub(super) fn go_plain(&mut self, shared: &mut Log, plain: &mut Log, pool: &mut Pool) -> u64 {
-        let cursor = self.cursor;
-        let offset = self.edit_outbox(pool, |outbox, _| {
-            outbox.translate(shared, cursor, |at| plain.last_frames(shared.frames_from(at)))
-        });
-        let missed = shared.frames_from(cursor.offset()) - plain.frames_from(offset);
-        shared.leave(cursor, pool);
-        self.cursor = plain.enter_at(offset);
-        if let Some(seat) = &mut self.seat {
-            seat.encoding = Encoding::Plain;
-        }
-        missed
-    }
-
-    /// How many bytes are left of what is half written.
-    pub(super) fn unfinished_size(&self, log: &Log) -> u64 {
-        let in_log = || log.frame_end(self.cursor) - self.cursor.offset();
-        self.outbox.as_ref().map_or_else(in_log, |outbox| outbox.unfinished_size(log, self.cursor))
-    }
-
-    /// How many bytes of its log it has not got.
-    pub(super) fn unread_bytes(&self, log: &Log) -> u64 {
-        log.end().saturating_sub(self.cursor.offset())
-    }
-
-    /// The offset in its log up to which everything is written.
-    pub(super) fn position(&self) -> u64 {
-        self.cursor.offset()
-    }
-
-    /// Keeps of what is private, where there is no log, only what [`leave`](Self::leave) would.
-    pub(super) fn cut_private(&mut self, nowhere: &Log, pool: &mut Pool, keep: Keep) {
-        let cursor = self.cursor;
-        if self.outbox.is_some() {
-            self.edit_outbox(pool, |outbox, _| match keep {
-                Keep::All => {}
-                Keep::UnfinishedFrame => outbox.cut(nowhere, cursor),
-                Keep::Nothing => *outbox = Outbox::default(),
-            });
-        }
-    }
-
     /// Queues an HTTP answer, which `speak` appends. Frames may follow it.
     pub(super) fn answer(
         &mut self,
@@ -292,35 +212,6 @@ impl Client {
     pub(super) fn is_up_to_date(&self, at: u64) -> bool {
         let written = self.seat.is_none() || self.cursor.offset() == at;
         written && self.outbox.is_none() && self.blocked.is_none()
-    }
-
-    /// Writes a message to a client that is up to date from where it lies, and queues what the
-    /// socket does not take.
-    pub(super) fn send_at_once(
-        &mut self,
-        message: Message<'_>,
-        at: u64,
-        pool: &mut Pool,
-        now: Tick,
-    ) {
-        let (mut header, payload) = (Vec::new(), message.payload());
-        frame::encode_header(message.opcode(), payload.len(), &mut header);
-        let pieces = [IoSlice::new(&header), IoSlice::new(payload)];
-        // An error shows again when the rest is written.
-        let written = self.transport.write_vectored(&pieces).unwrap_or(0);
-        if written == message.frame_size() {
-            return;
-        }
-        let rest = |out: &mut Vec<u8>| {
-            out.extend_from_slice(header.get(written..).unwrap_or_default());
-            out.extend_from_slice(&payload[written.saturating_sub(header.len())..]);
-        };
-        if written > 0 {
-            self.blocked = Some(now);
-            self.edit_outbox(pool, |outbox, _| outbox.append_opaque(at, rest));
-        } else {
-            self.edit_outbox(pool, |outbox, _| outbox.append(at, rest));
-        }
     }
 
     /// Lets `edit` change what is private, and counts what that takes. Nobody else changes it but
@@ -430,92 +321,6 @@ impl Client {
         self.finishing && self.outbox.is_none()
     }
 
-    /// Writes what is queued, as far as the socket takes it.
-    ///
-    /// # Errors
-    /// The socket's, when the connection is lost.
-    pub(super) fn flush(
-        &mut self,
-        log: &mut Log,
-        pool: &mut Pool,
-        now: Tick,
-    ) -> io::Result<Progress> {
-        if self.is_drained() {
-            return Ok(Progress::Finished);
-        }
-        while self.blocked.is_none() {
-            if self.outbox.as_ref().is_some_and(|outbox| outbox.pong.is_some()) {
-                self.wake_pong(log.end(), pool);
-            }
-            let (count, outcome) = self.write(log, now);
-            match outcome {
-                Ok(written) => {
-                    if self.consume(written, log, pool) == NOWHERE {
-                        return Ok(Progress::Finished);
-                    }
-                }
-                Err(error) if error.kind() == ErrorKind::WouldBlock => self.blocked = Some(now),
-                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
-                Err(error) => return Err(error),
-            }
-            if count < MAX_PIECES {
-                break;
-            }
-        }
-        Ok(if self.blocked.is_some() { Progress::Blocked } else { Progress::Written })
-    }
-
-    /// One write of what comes next, in how many pieces, and what became of it.
-    fn write(&mut self, log: &Log, now: Tick) -> (usize, io::Result<usize>) {
-        let only = match &self.outbox {
-            None => log.tail(self.cursor),
-            Some(outbox) => outbox.only(log, self.cursor),
-        };
-        let (count, size, outcome) = match only {
-            Some(piece) => (1, piece.len(), self.transport.write(piece)),
-            None => self.write_pieces(log),
-        };
-        if outcome.as_ref().is_ok_and(|&written| written < size) {
-            // The socket is full, and will ask for more.
-            self.blocked = Some(now);
-        }
-        (count, outcome)
-    }
-
-    /// One write of what comes next: how many pieces, of what size, and what became of it. Seldom
-    /// needed, so that it is kept out of the usual way.
-    #[inline(never)]
-    fn write_pieces(&mut self, log: &Log) -> (usize, usize, io::Result<usize>) {
-        let mut pieces = [IoSlice::new(&[]); MAX_PIECES];
-        let count = match &self.outbox {
-            None => fill(&mut pieces, log.pieces(self.cursor.offset(), log.end())),
-            Some(outbox) => fill(&mut pieces, outbox.pieces(log, self.cursor)),
-        };
-        let pieces = &pieces[..count];
-        let size = pieces.iter().map(|piece| piece.len()).sum();
-        (count, size, self.transport.write_vectored(pieces))
-    }
-
-    #[cold]
-    fn wake_pong(&mut self, at: u64, pool: &mut Pool) {
-        if let Some(pong) = self.outbox.as_mut().and_then(|outbox| outbox.pong.take()) {
-            self.speak(at, pool, |connection, out| connection.pong(&pong, out));
-        }
-    }
-
-    /// Takes `size` bytes as written, and tells where that leads.
-    fn consume(&mut self, size: usize, log: &mut Log, pool: &mut Pool) -> u64 {
-        let offset = match &mut self.outbox {
-            None => self.cursor.offset() + size as u64,
-            Some(outbox) => outbox.consume(size, self.cursor),
-        };
-        self.settle_outbox(pool);
-        if offset != NOWHERE {
-            log.advance(&mut self.cursor, offset, pool);
-        }
-        offset
-    }
-
     /// Whether our side of the TCP connection has ended.
     pub(super) fn has_ended_writing(&self) -> bool {
         self.write_closed
@@ -548,33 +353,4 @@ pub(super) struct Parting {
     pub(super) cause: Option<Cause>,
     /// The room that the client was in.
     pub(super) room: Option<Box<str>>,
-}
-
-/// What of the log a client still gets when it leaves.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Keep {
-    /// Everything that was said while it was there.
-    All,
-    /// The rest of the frame that is half written.
-    UnfinishedFrame,
-    /// Nothing: it has got everything, or it is lost.
-    Nothing,
-}
-
-/// How far a client's flush went.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Progress {
-    /// Everything was written.
-    Written,
-    /// The socket takes no more now.
-    Blocked,
-    /// Everything was written, and there will be nothing else.
-    Finished,
-}
-
-fn fill<'a>(
-    slices: &mut [IoSlice<'a>; MAX_PIECES],
-    pieces: impl Iterator<Item = &'a [u8]>,
-) -> usize {
-    slices.iter_mut().zip(pieces).map(|(slice, piece)| *slice = IoSlice::new(piece)).count()
 }

@@ -1,0 +1,110 @@
+//! A member as a reader of its room's log.
+
+use super::{Client, Outbox, Seat};
+use crate::server::log::Log;
+use crate::server::logs::Encoding;
+use crate::server::pool::Pool;
+
+/// What of the log a client still gets when it leaves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::server) enum Keep {
+    /// Everything that was said while it was there.
+    All,
+    /// The rest of the frame that is half written.
+    UnfinishedFrame,
+    /// Nothing: it has got everything, or it is lost.
+    Nothing,
+}
+
+impl Client {
+    /// Makes the client a reader of the room's log.
+    pub(in crate::server) fn enter(&mut self, seat: Seat, log: &mut Log) {
+        self.seat = Some(seat);
+        self.cursor = log.enter();
+        if let Some(outbox) = &mut self.outbox {
+            outbox.attach(self.cursor.offset());
+        }
+    }
+
+    /// Makes the client no reader of its log any more.
+    pub(in crate::server) fn leave(&mut self, log: &mut Log, pool: &mut Pool, keep: Keep) {
+        self.seat = None;
+        let cursor = std::mem::take(&mut self.cursor);
+        self.edit_outbox(pool, |outbox, _| match keep {
+            Keep::All => outbox.detach(log, cursor),
+            Keep::UnfinishedFrame => outbox.cut(log, cursor),
+            Keep::Nothing => *outbox = Outbox::default(),
+        });
+        log.leave(cursor, pool);
+    }
+
+    /// Leaves out everything that is not half written, which stays in the log.
+    pub(in crate::server) fn skip_unbegun(&mut self, log: &Log, pool: &mut Pool) {
+        let cursor = self.cursor;
+        self.edit_outbox(pool, |outbox, _| outbox.skip_unbegun(log, cursor));
+    }
+
+    /// Leaves out the oldest messages, so that at most `max_bytes` of messages are left, or the
+    /// newest one. Returns how many it misses.
+    pub(in crate::server) fn skip_oldest(
+        &mut self,
+        log: &mut Log,
+        pool: &mut Pool,
+        max_bytes: usize,
+    ) -> u64 {
+        let cursor = self.cursor;
+        let (offset, missed) =
+            self.edit_outbox(pool, |outbox, _| outbox.skip_oldest(log, cursor, max_bytes));
+        log.advance(&mut self.cursor, offset, pool);
+        missed
+    }
+
+    /// Goes from a log of its room to the plain one, and there to the same message, or to the oldest
+    /// that is kept. Returns how many messages it misses.
+    pub(in crate::server) fn go_plain(
+        &mut self,
+        shared: &mut Log,
+        plain: &mut Log,
+        pool: &mut Pool,
+    ) -> u64 {
+        let cursor = self.cursor;
+        let offset = self.edit_outbox(pool, |outbox, _| {
+            outbox.translate(shared, cursor, |at| plain.last_frames(shared.frames_from(at)))
+        });
+        let missed = shared.frames_from(cursor.offset()) - plain.frames_from(offset);
+        shared.leave(cursor, pool);
+        self.cursor = plain.enter_at(offset);
+        if let Some(seat) = &mut self.seat {
+            seat.encoding = Encoding::Plain;
+        }
+        missed
+    }
+
+    /// How many bytes are left of what is half written.
+    pub(in crate::server) fn unfinished_size(&self, log: &Log) -> u64 {
+        let in_log = || log.frame_end(self.cursor) - self.cursor.offset();
+        self.outbox.as_ref().map_or_else(in_log, |outbox| outbox.unfinished_size(log, self.cursor))
+    }
+
+    /// How many bytes of its log it has not got.
+    pub(in crate::server) fn unread_bytes(&self, log: &Log) -> u64 {
+        log.end().saturating_sub(self.cursor.offset())
+    }
+
+    /// The offset in its log up to which everything is written.
+    pub(in crate::server) fn position(&self) -> u64 {
+        self.cursor.offset()
+    }
+
+    /// Keeps of what is private, where there is no log, only what [`leave`](Self::leave) would.
+    pub(in crate::server) fn cut_private(&mut self, nowhere: &Log, pool: &mut Pool, keep: Keep) {
+        let cursor = self.cursor;
+        if self.outbox.is_some() {
+            self.edit_outbox(pool, |outbox, _| match keep {
+                Keep::All => {}
+                Keep::UnfinishedFrame => outbox.cut(nowhere, cursor),
+                Keep::Nothing => *outbox = Outbox::default(),
+            });
+        }
+    }
+}

@@ -1,0 +1,149 @@
+//! Writing what is queued for a client.
+
+use std::io::{self, ErrorKind, IoSlice};
+
+use super::Client;
+use crate::protocol::{Message, frame};
+use crate::server::deadlines::Tick;
+use crate::server::log::Log;
+use crate::server::outbox::NOWHERE;
+use crate::server::pool::Pool;
+
+/// The most pieces of one write. More are seldom at hand: a piece is a segment of the log, or a
+/// run of private frames.
+const MAX_PIECES: usize = 16;
+
+/// How far a client's flush went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::server) enum Progress {
+    /// Everything was written.
+    Written,
+    /// The socket takes no more now.
+    Blocked,
+    /// Everything was written, and there will be nothing else.
+    Finished,
+}
+
+impl Client {
+    /// Writes what is queued, as far as the socket takes it.
+    ///
+    /// # Errors
+    /// The socket's, when the connection is lost.
+    pub(in crate::server) fn flush(
+        &mut self,
+        log: &mut Log,
+        pool: &mut Pool,
+        now: Tick,
+    ) -> io::Result<Progress> {
+        if self.is_drained() {
+            return Ok(Progress::Finished);
+        }
+        while self.blocked.is_none() {
+            if self.outbox.as_ref().is_some_and(|outbox| outbox.pong.is_some()) {
+                self.wake_pong(log.end(), pool);
+            }
+            let (count, outcome) = self.write(log, now);
+            match outcome {
+                Ok(written) => {
+                    if self.consume(written, log, pool) == NOWHERE {
+                        return Ok(Progress::Finished);
+                    }
+                }
+                Err(error) if error.kind() == ErrorKind::WouldBlock => self.blocked = Some(now),
+                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+                Err(error) => return Err(error),
+            }
+            if count < MAX_PIECES {
+                break;
+            }
+        }
+        Ok(if self.blocked.is_some() { Progress::Blocked } else { Progress::Written })
+    }
+
+    /// One write of what comes next, in how many pieces, and what became of it.
+    fn write(&mut self, log: &Log, now: Tick) -> (usize, io::Result<usize>) {
+        let only = match &self.outbox {
+            None => log.tail(self.cursor),
+            Some(outbox) => outbox.only(log, self.cursor),
+        };
+        let (count, size, outcome) = match only {
+            Some(piece) => (1, piece.len(), self.transport.write(piece)),
+            None => self.write_pieces(log),
+        };
+        if outcome.as_ref().is_ok_and(|&written| written < size) {
+            // The socket is full, and will ask for more.
+            self.blocked = Some(now);
+        }
+        (count, outcome)
+    }
+
+    /// One write of what comes next: how many pieces, of what size, and what became of it. Seldom
+    /// needed, so that it is kept out of the usual way.
+    #[inline(never)]
+    fn write_pieces(&mut self, log: &Log) -> (usize, usize, io::Result<usize>) {
+        let mut pieces = [IoSlice::new(&[]); MAX_PIECES];
+        let count = match &self.outbox {
+            None => fill(&mut pieces, log.pieces(self.cursor.offset(), log.end())),
+            Some(outbox) => fill(&mut pieces, outbox.pieces(log, self.cursor)),
+        };
+        let pieces = &pieces[..count];
+        let size = pieces.iter().map(|piece| piece.len()).sum();
+        (count, size, self.transport.write_vectored(pieces))
+    }
+
+    #[cold]
+    fn wake_pong(&mut self, at: u64, pool: &mut Pool) {
+        if let Some(pong) = self.outbox.as_mut().and_then(|outbox| outbox.pong.take()) {
+            self.speak(at, pool, |connection, out| connection.pong(&pong, out));
+        }
+    }
+
+    /// Takes `size` bytes as written, and tells where that leads.
+    fn consume(&mut self, size: usize, log: &mut Log, pool: &mut Pool) -> u64 {
+        let offset = match &mut self.outbox {
+            None => self.cursor.offset() + size as u64,
+            Some(outbox) => outbox.consume(size, self.cursor),
+        };
+        self.settle_outbox(pool);
+        if offset != NOWHERE {
+            log.advance(&mut self.cursor, offset, pool);
+        }
+        offset
+    }
+
+    /// Writes a message to a client that is up to date from where it lies, and queues what the
+    /// socket does not take.
+    pub(in crate::server) fn send_at_once(
+        &mut self,
+        message: Message<'_>,
+        at: u64,
+        pool: &mut Pool,
+        now: Tick,
+    ) {
+        let (mut header, payload) = (Vec::new(), message.payload());
+        frame::encode_header(message.opcode(), payload.len(), &mut header);
+        let pieces = [IoSlice::new(&header), IoSlice::new(payload)];
+        // An error shows again when the rest is written.
+        let written = self.transport.write_vectored(&pieces).unwrap_or(0);
+        if written == message.frame_size() {
+            return;
+        }
+        let rest = |out: &mut Vec<u8>| {
+            out.extend_from_slice(header.get(written..).unwrap_or_default());
+            out.extend_from_slice(&payload[written.saturating_sub(header.len())..]);
+        };
+        if written > 0 {
+            self.blocked = Some(now);
+            self.edit_outbox(pool, |outbox, _| outbox.append_opaque(at, rest));
+        } else {
+            self.edit_outbox(pool, |outbox, _| outbox.append(at, rest));
+        }
+    }
+}
+
+fn fill<'a>(
+    slices: &mut [IoSlice<'a>; MAX_PIECES],
+    pieces: impl Iterator<Item = &'a [u8]>,
+) -> usize {
+    slices.iter_mut().zip(pieces).map(|(slice, piece)| *slice = IoSlice::new(piece)).count()
+}
