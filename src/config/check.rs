@@ -81,21 +81,20 @@ impl Config {
 
     /// Whether what must hold a thing is as large as that.
     fn check_sizes(&self) -> Result<(), String> {
-        let message = ("the longest message", self.limits.max_message_bytes);
+        let (message, head) = (self.limits.max_message_bytes, self.limits.max_head_bytes);
+        let (backlog, incomplete) = (self.max_backlog_bytes, self.max_incomplete_bytes);
         // What arrives is collected in memory of up to twice its size.
-        let two = ("two of the longest messages", self.limits.max_message_bytes.saturating_mul(2));
-        let heads = ("two of the longest heads", self.limits.max_head_bytes.saturating_mul(2));
-        let backlog = ("the backlog limit", self.max_backlog_bytes);
-        let incomplete = ("the limit of incomplete messages", self.max_incomplete_bytes);
-        let held = [
-            (backlog, message),
-            (("the limit of all backlogs", self.max_total_backlog_bytes), backlog),
-            (incomplete, two),
-            (incomplete, heads),
-        ];
-        match held.into_iter().find(|((_, holder), (_, size))| holder < size) {
-            Some(((holder, limit), (what, size))) => {
-                Err(format!("{holder}, {limit} bytes, does not hold {what}, {size} bytes"))
+        let (messages, heads) = (message.saturating_mul(2), head.saturating_mul(2));
+        let mut held = [
+            ("max_backlog_bytes", backlog, "max_message_bytes", message),
+            ("max_total_backlog_bytes", self.max_total_backlog_bytes, "max_backlog_bytes", backlog),
+            ("max_incomplete_bytes", incomplete, "twice max_message_bytes", messages),
+            ("max_incomplete_bytes", incomplete, "twice max_head_bytes", heads),
+        ]
+        .into_iter();
+        match held.find(|(_, holder, _, least)| holder < least) {
+            Some((name, value, what, least)) => {
+                Err(format!("{name} is {value}, and must be at least {what}, {least}"))
             }
             None => Ok(()),
         }
@@ -147,10 +146,19 @@ mod tests {
     #[test]
     fn what_does_not_go_together_is_named() {
         let complaints = [
-            (complaint(|config| config.max_backlog_bytes = 1), "backlog"),
-            (complaint(|config| config.max_total_backlog_bytes = 1 << 20), "all backlogs"),
-            (complaint(|config| config.max_incomplete_bytes = 1 << 20), "incomplete messages"),
-            (complaint(|config| config.limits.max_head_bytes = usize::MAX), "longest heads"),
+            (complaint(|config| config.max_backlog_bytes = 1), "max_backlog_bytes is 1, "),
+            (
+                complaint(|config| config.max_total_backlog_bytes = 1 << 20),
+                "least max_backlog_bytes, ",
+            ),
+            (
+                complaint(|config| config.max_incomplete_bytes = 1 << 20),
+                "twice max_message_bytes, ",
+            ),
+            (
+                complaint(|config| config.limits.max_head_bytes = usize::MAX),
+                "twice max_head_bytes, ",
+            ),
             (complaint(|config| config.listen.clear()), "address"),
             (complaint(|config| config.subprotocols.push("a\r\nb".into())), "subprotocol"),
         ];

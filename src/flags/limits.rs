@@ -103,8 +103,8 @@ pub struct LimitFlags {
     #[arg(long, value_name = "BYTES", env = "TOWNHALL_MAX_TOTAL_BACKLOG_BYTES")]
     max_total_backlog_bytes: Option<usize>,
 
-    /// How many unsent bytes the system should hold for each connection, where it is Linux
-    /// (TCP_NOTSENT_LOWAT). 0 leaves that to the system
+    /// How many unsent bytes the operating system should hold for each connection; 0 leaves this to
+    /// the system. Works on Linux only (TCP_NOTSENT_LOWAT)
     #[arg(long, value_name = "BYTES", env = "TOWNHALL_SOCKET_UNSENT_BYTES")]
     #[arg(default_value_t = Config::default().socket_unsent_bytes, value_parser = clap::value_parser!(u32).range(..=i64::from(i32::MAX)))]
     socket_unsent_bytes: u32,

@@ -373,13 +373,13 @@ fn what_cannot_be_done_is_one_clear_line_and_a_status() {
     let cases: &[(&[&str], i32, &str)] = &[
         (&["--listen", &taken], 1, &format!("townhall: cannot listen on {taken}: Address already")),
         (&["--listen", "192.0.2.1:0"], 1, "townhall: cannot listen on 192.0.2.1:0: Cannot assign"),
-        (&["--max-backlog-bytes", "1"], 1, "townhall: the backlog limit, 1 bytes, does not hold"),
+        (&["--max-backlog-bytes", "1"], 1, "townhall: max_backlog_bytes is 1, and must be"),
         (
             &["--max-message-bytes", "2147483648"],
             1,
             "townhall: max_message_bytes is 2147483648, and",
         ),
-        (&["--max-head-bytes", "999999999"], 1, "townhall: the limit of incomplete messages, 268"),
+        (&["--max-head-bytes", "999999999"], 1, "townhall: max_incomplete_bytes is 268"),
         (&["--subprotocol", "a b"], 1, "townhall: \"a b\" cannot be the name of a subprotocol"),
         (
             &["--origin", "https://chat.example/app"],
