@@ -10,7 +10,7 @@ use super::violation::Refusal;
 /// one empty line (CRLF) received prior to the request-line".
 const MAX_EMPTY_LINES: u8 = 4;
 
-/// What a request line ends with, but for the minor version, and where the major version is in it.
+/// The version of a request, without its minor version, and the place of the major version in it.
 const HTTP_1: &[u8] = b"HTTP/1.";
 const MAJOR_VERSION: u8 = 5;
 
@@ -137,7 +137,7 @@ impl Part {
         Ok(at)
     }
 
-    /// How many of these bytes leave the part what it is: nearly all bytes of a head do.
+    /// How many bytes follow before the part changes: nearly all bytes of a head leave it as it is.
     fn run(self, bytes: &[u8]) -> usize {
         let end = match self {
             Self::Target => bytes.iter().position(|&byte| !is_target_byte(byte)),

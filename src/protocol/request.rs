@@ -118,7 +118,7 @@ impl<'h> Request<'h> {
     }
 
     /// What to say to a request that does not ask for a WebSocket where there is nothing else. Some
-    /// proxies turn a request for one into HTTP/1.0, and should be told.
+    /// proxies turn a request for one into HTTP/1.0, and the answer should name the cause.
     pub fn missing_upgrade(&self) -> Refusal {
         if self.is_http_1_0 && self.lists_token("Upgrade", "websocket") {
             Refusal::UpgradeInHttp10

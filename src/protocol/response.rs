@@ -67,7 +67,7 @@ impl Response {
             let value = value.split(char::is_control).next().unwrap_or_default();
             push_line(&format!("{name}: {value}"), out);
         }
-        // RFC 9110, section 7.8: who sends Upgrade must send the connection option too.
+        // RFC 9110, section 7.8: a sender of Upgrade must send the connection option too.
         let upgrade = self.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("upgrade"));
         push_line(if upgrade { "Connection: close, Upgrade" } else { "Connection: close" }, out);
         // RFC 9110, section 8.6: "A server MUST NOT send a Content-Length header field in any

@@ -106,10 +106,10 @@ fn requests_of_any_http_1_are_served() {
     }
     let upgrade = request("/page").replace("HTTP/1.1", "HTTP/1.0");
     assert!(answer(&server, &upgrade).ends_with("\r\n\r\nthe page\n"));
-    let told = answer(&server, &upgrade.replace("/page", "/lobby"));
-    assert!(told.starts_with("HTTP/1.1 426 ") && told.contains("needs HTTP/1.1"), "{told}");
-    let told = answer(&server, &request("/lobby").replace("GET", "HEAD"));
-    assert!(told.starts_with("HTTP/1.1 426 ") && told.ends_with("\r\n\r\n"), "{told}");
+    let room = answer(&server, &upgrade.replace("/page", "/lobby"));
+    assert!(room.starts_with("HTTP/1.1 426 ") && room.contains("needs HTTP/1.1"), "{room}");
+    let head = answer(&server, &request("/lobby").replace("GET", "HEAD"));
+    assert!(head.starts_with("HTTP/1.1 426 ") && head.ends_with("\r\n\r\n"), "{head}");
     let later = request("/lobby").replace("HTTP/1.1", "HTTP/1.2");
     let mut stream = server.stream();
     stream.write_all(later.as_bytes()).unwrap();
@@ -118,7 +118,7 @@ fn requests_of_any_http_1_are_served() {
 
 /// It is what HAProxy checks with, as it comes.
 #[test]
-fn options_tells_what_is_served() {
+fn options_names_the_methods_that_are_served() {
     let server = Running::start(config(), chat);
     let allow = "HTTP/1.1 204 No Content\r\nAllow: GET, HEAD, OPTIONS\r\n";
     for head in [
