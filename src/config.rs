@@ -17,6 +17,7 @@ pub use room_pattern::{InvalidRoomPattern, RoomPattern};
 pub struct Config {
     /// The addresses to listen on; port 0 takes a free one. The loopback address by default, so
     /// that nothing is on the network that was not put there.
+    /// `[::]` takes IPv4 connections too, unless an IPv4 address with the same port is listed.
     pub listen: Vec<SocketAddr>,
     /// The subprotocols that the server speaks; of those that a client offers, its first in this
     /// list is chosen (RFC 6455, section 4.2.2).

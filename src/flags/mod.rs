@@ -38,9 +38,9 @@ use townhall::{Config, IpNet, Slow};
 #[derive(Debug, Parser)]
 #[command(version, max_term_width = 100)]
 pub struct Flags {
-    /// The address and port to listen on, such as 192.0.2.1:8080, [::]:8080 or localhost:8080. The
-    /// port is 8080 if it is left out; port 0 takes a free one. A port alone, such as 8080 or
-    /// :8080, listens on all addresses of this machine. May be given several times
+    /// The address and port to listen on, such as 192.0.2.1:8080 or localhost:8080. The port is 8080
+    /// if it is left out; port 0 takes a free one. A port alone, such as 8080 or :8080, listens on
+    /// all addresses of this machine, and so does [::]:8080. May be given several times
     #[arg(long, value_name = "ADDRESS", env = "TOWNHALL_LISTEN", value_parser = list(str::parse::<Listen>))]
     #[arg(default_value = "127.0.0.1:8080")]
     listen: Vec<List<Listen>>,
