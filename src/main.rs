@@ -1,6 +1,7 @@
 //! The townhall program: flags, a page, and a chat.
 
 mod flags;
+mod heap;
 mod logger;
 mod output;
 mod page;
@@ -15,6 +16,7 @@ use townhall::{ClientId, Event, Exchange, Hub, Message, Response, Server};
 
 fn main() -> ExitCode {
     let flags = Flags::read().unwrap_or_else(|error| error.exit());
+    heap::fix_threshold();
     output::report_panics();
     match run(&flags) {
         Ok(()) => {

@@ -4,6 +4,7 @@
 mod bombs;
 mod closing;
 mod control;
+mod crowds;
 mod descriptors;
 mod frames;
 mod freezes;

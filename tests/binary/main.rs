@@ -433,3 +433,29 @@ fn the_help_names_every_flag_and_its_variable() {
         assert!(help.contains(&format!("--{flag}")) && help.contains(&variable), "{flag}: {help}");
     }
 }
+
+/// The environment that a started program has.
+fn environment(program: &Program) -> Vec<String> {
+    let bytes = std::fs::read(format!("/proc/{}/environ", program.child.id())).unwrap();
+    bytes.split(|&byte| byte == 0).map(|text| String::from_utf8_lossy(text).into_owned()).collect()
+}
+
+/// glibc reads its settings when a program starts. A program with privileges of its own does not see
+/// them.
+#[test]
+fn the_program_sets_a_threshold_for_glibc_unless_there_are_settings() {
+    const SET: &str = "GLIBC_TUNABLES=glibc.malloc.mmap_threshold=65536";
+    let (program, address) = Program::start(&["--room", "/with an argument"]);
+    assert!(environment(&program).contains(&SET.to_owned()));
+    connect(&address, "/with%20an%20argument");
+    let settings = ["GLIBC_TUNABLES=glibc.malloc.check=0", "TOWNHALL_STARTED=1"];
+    for setting in settings {
+        let (name, value) = setting.split_once('=').unwrap();
+        let mut command = townhall(&["--listen", "127.0.0.1:0"]);
+        command.env(name, value);
+        let (program, _) = Program::start_with(command);
+        let environment = environment(&program);
+        assert!(environment.contains(&setting.to_owned()));
+        assert!(!environment.contains(&SET.to_owned()));
+    }
+}
