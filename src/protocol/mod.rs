@@ -38,6 +38,7 @@ mod handshake;
 mod head;
 mod host;
 mod inflater;
+mod inflation;
 mod limits;
 mod message;
 mod origin;

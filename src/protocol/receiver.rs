@@ -5,9 +5,8 @@ use std::mem;
 use std::sync::Arc;
 
 use super::close::CloseFrame;
-use super::extension::DeflateTerms;
 use super::frame::{ClientHeader, MAX_CLIENT_HEADER_BYTES, Opcode};
-use super::inflater::SlidingWindow;
+use super::inflation::Inflation;
 use super::limits::Limits;
 use super::mask::{SHORT_BYTES, append_unmasked, apply_mask, rotate_mask};
 use super::message::Message;
@@ -51,35 +50,6 @@ pub struct Receiver {
     /// Messages are passed over.
     discards: bool,
     progress: Option<Box<Progress>>,
-}
-
-/// What becomes of compressed messages.
-#[derive(Debug)]
-pub(super) enum Inflation {
-    /// There are none: permessage-deflate was not negotiated.
-    Off,
-    /// Each is inflated for itself.
-    Independent,
-    /// Each may refer to those before it.
-    Context {
-        /// The window in bits, 8 to 15.
-        window_bits: u8,
-        /// What the client said, once it has said something compressed.
-        window: Option<Box<SlidingWindow>>,
-    },
-}
-
-impl Inflation {
-    /// What the terms of permessage-deflate lead to, if there are any.
-    pub(super) fn of(terms: Option<DeflateTerms>) -> Self {
-        match terms {
-            None => Self::Off,
-            Some(terms) if terms.client_context_takeover => {
-                Self::Context { window_bits: terms.client_window_bits(), window: None }
-            }
-            Some(_) => Self::Independent,
-        }
-    }
 }
 
 /// What is under way between two pieces of input.
@@ -210,9 +180,7 @@ impl Receiver {
     /// From now on messages are passed over, whatever is in them: only control frames count.
     pub(super) fn discard(&mut self) {
         self.discards = true;
-        if let Inflation::Context { window, .. } = &mut self.inflation {
-            *window = None;
-        }
+        self.inflation.forget();
         if let Some(progress) = &mut self.progress {
             progress.message = None;
         }
@@ -314,11 +282,6 @@ impl Receiver {
         Ok(())
     }
 
-    /// Whether permessage-deflate was negotiated.
-    fn deflates(&self) -> bool {
-        !matches!(self.inflation, Inflation::Off)
-    }
-
     /// The frame that the input continues or begins; `None` where its header is not complete.
     fn next_frame(&mut self, input: &mut &mut [u8]) -> Result<Option<Frame>, Violation> {
         if let Some(frame) = self.progress.as_mut().and_then(|progress| progress.frame.take()) {
@@ -333,7 +296,7 @@ impl Receiver {
     }
 
     fn next_header(&mut self, input: &mut &mut [u8]) -> Result<Option<ClientHeader>, Violation> {
-        let deflate = self.deflates();
+        let deflate = self.inflation.is_on();
         if self.progress.as_ref().is_none_or(|progress| progress.header.is_empty()) {
             if let Some((header, size)) = ClientHeader::parse(input, deflate)? {
                 take(input, size);
@@ -446,13 +409,7 @@ impl Receiver {
     ) -> Result<Incoming<'static>, Violation> {
         scratch.assembled = false;
         let max = self.limits.max_message_bytes;
-        let bytes = match &mut self.inflation {
-            Inflation::Context { window_bits, window } => {
-                let window = window.get_or_insert_with(|| SlidingWindow::new(*window_bits).into());
-                scratch.inflater.inflate_in_context(compressed, window, max)?
-            }
-            Inflation::Off | Inflation::Independent => scratch.inflater.inflate(compressed, max)?,
-        };
+        let bytes = self.inflation.inflate(compressed, &mut scratch.inflater, max)?;
         Ok(match opcode {
             Opcode::Text => Incoming::Text(utf8::into_text(bytes)?.into()),
             _ => Incoming::Binary(bytes.into()),

@@ -75,7 +75,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::protocol::receiver::Inflation;
+    use crate::protocol::inflation::Inflation;
     use crate::protocol::{Deflater, Limits, Receiver};
 
     /// A scratch that was given buffers of so many bytes.

@@ -1,0 +1,65 @@
+//! What a connection knows of its client's compressed messages.
+
+use super::extension::DeflateTerms;
+use super::inflater::{Inflater, SlidingWindow};
+use super::violation::Violation;
+
+/// What becomes of compressed messages.
+#[derive(Debug)]
+pub(super) enum Inflation {
+    /// There are none: permessage-deflate was not negotiated.
+    Off,
+    /// Each is inflated for itself.
+    Independent,
+    /// Each may refer to those before it.
+    Context {
+        /// The window in bits, 8 to 15.
+        window_bits: u8,
+        /// What the client said, once it has said something compressed.
+        window: Option<Box<SlidingWindow>>,
+    },
+}
+
+impl Inflation {
+    /// What the terms of permessage-deflate lead to, if there are any.
+    pub(super) fn of(terms: Option<DeflateTerms>) -> Self {
+        match terms {
+            None => Self::Off,
+            Some(terms) if terms.client_context_takeover => {
+                Self::Context { window_bits: terms.client_window_bits(), window: None }
+            }
+            Some(_) => Self::Independent,
+        }
+    }
+
+    /// Whether permessage-deflate was negotiated.
+    pub(super) fn is_on(&self) -> bool {
+        !matches!(self, Self::Off)
+    }
+
+    /// Inflates the client's next compressed message.
+    ///
+    /// # Errors
+    /// Those of [`Inflater`]. Nothing may be inflated after one.
+    pub(super) fn inflate(
+        &mut self,
+        message: &[u8],
+        inflater: &mut Inflater,
+        max_bytes: usize,
+    ) -> Result<Vec<u8>, Violation> {
+        match self {
+            Self::Context { window_bits, window } => {
+                let window = window.get_or_insert_with(|| SlidingWindow::new(*window_bits).into());
+                inflater.inflate_in_context(message, window, max_bytes)
+            }
+            Self::Off | Self::Independent => inflater.inflate(message, max_bytes),
+        }
+    }
+
+    /// Forgets what the client said, when nothing more is to be inflated.
+    pub(super) fn forget(&mut self) {
+        if let Self::Context { window, .. } = self {
+            *window = None;
+        }
+    }
+}
