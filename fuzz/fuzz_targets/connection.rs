@@ -79,7 +79,7 @@ fn converse<'a>(pieces: impl Iterator<Item = &'a mut [u8]>, scratch: &mut Scratc
     let mut connection = Connection::new(Arc::new(LIMITS));
     let mut outcome = Outcome::default();
     for mut piece in pieces {
-        // Once it has failed, a connection is closed, and takes whatever comes without a word.
+        // Once it has failed, a connection passes over whatever comes but the peer's close frame.
         while let Some(result) = connection.receive(&mut piece, scratch).transpose() {
             match result {
                 Ok(received) => {

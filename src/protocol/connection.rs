@@ -5,6 +5,7 @@ use std::mem;
 use std::sync::Arc;
 
 use super::close::{CloseCode, CloseFrame, encode_close};
+use super::closing::Closing;
 use super::frame::{Opcode, encode_frame, encode_header};
 use super::handshake::Terms;
 use super::head::Head;
@@ -51,7 +52,7 @@ enum State {
     /// Messages go both ways.
     Open(Receiver),
     /// Our close frame is under way, the peer's is awaited (RFC 6455, section 7.1.2).
-    Closing(Receiver),
+    Closing(Closing),
     /// Nothing more is sent, and what arrives is ignored.
     Closed {
         /// Both close frames were exchanged.
@@ -69,7 +70,8 @@ impl Connection {
     /// up. Payloads are unmasked in place. Any number of connections can share a `scratch`.
     ///
     /// # Errors
-    /// What the peer did wrong; it is to be answered, and nothing more will be received.
+    /// What the peer did wrong; it is to be answered. Behind a failure after the upgrade, only the
+    /// peer's close frame is received.
     pub fn receive<'a>(
         &mut self,
         input: &mut &'a mut [u8],
@@ -102,9 +104,8 @@ impl Connection {
                 .receive_any(input, scratch)
                 .map_err(Failure::Protocol)?
                 .map(Received::Frames),
-            State::Closing(receiver) => {
-                let close = receive_close(receiver, input, scratch);
-                close.map_err(Failure::Protocol)?.map(Received::Frames)
+            State::Closing(closing) => {
+                closing.receive(input).map(|close| Received::Frames(Incoming::Close(close)))
             }
             State::Closed { .. } => {
                 *input = &mut [];
@@ -144,10 +145,9 @@ impl Connection {
     /// Begins the close handshake; after it, nothing else is sent (RFC 6455, section 7.1.2).
     pub fn close(&mut self, code: CloseCode, reason: &str, out: &mut Vec<u8>) {
         self.state = match mem::replace(&mut self.state, State::Closed { clean: false }) {
-            State::Open(mut receiver) => {
+            State::Open(receiver) => {
                 encode_close(code, reason, out);
-                receiver.discard();
-                State::Closing(receiver)
+                State::Closing(receiver.into_closing())
             }
             state => state,
         };
@@ -165,18 +165,13 @@ impl Connection {
         self.state = State::Closed { clean: true };
     }
 
-    /// Fails the connection (RFC 6455, section 7.1.7): a close frame says why, if none was sent.
+    /// Fails the connection (RFC 6455, section 7.1.7): a close frame says why, and the peer's is
+    /// awaited, unless it is what broke the protocol.
     pub fn fail(&mut self, violation: Violation, out: &mut Vec<u8>) {
-        self.give_up(violation.close_code(), &violation.to_string(), out);
-    }
-
-    /// Ends the connection with a close frame, if none was sent, and without waiting for the
-    /// peer's: what it sends from now on is not looked at.
-    pub fn give_up(&mut self, code: CloseCode, reason: &str, out: &mut Vec<u8>) {
-        if self.is_open() {
-            encode_close(code, reason, out);
+        self.close(violation.close_code(), &violation.to_string(), out);
+        if violation.is_of_close_frame() {
+            self.state = State::Closed { clean: false };
         }
-        self.state = State::Closed { clean: false };
     }
 
     /// Ends the connection without a word: its transport is gone.
@@ -188,7 +183,8 @@ impl Connection {
     pub fn held_bytes(&self) -> usize {
         match &self.state {
             State::Handshaking(head) => head.held_bytes(),
-            State::Open(receiver) | State::Closing(receiver) => receiver.held_bytes(),
+            State::Open(receiver) => receiver.held_bytes(),
+            State::Closing(closing) => closing.held_bytes(),
             State::Closed { .. } => 0,
         }
     }
@@ -227,18 +223,4 @@ impl Connection {
     pub fn was_clean(&self) -> bool {
         matches!(self.state, State::Closed { clean: true })
     }
-}
-
-/// After our close frame only the peer's matters; what else was under way is passed over.
-fn receive_close<'a>(
-    receiver: &mut Receiver,
-    input: &mut &'a mut [u8],
-    scratch: &mut Scratch,
-) -> Result<Option<Incoming<'a>>, Violation> {
-    while let Some(incoming) = receiver.receive_any(input, scratch)? {
-        if matches!(incoming, Incoming::Close(_)) {
-            return Ok(Some(incoming));
-        }
-    }
-    Ok(None)
 }

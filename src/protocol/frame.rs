@@ -177,6 +177,42 @@ impl ClientHeader {
     }
 }
 
+/// What a header says of where its frame ends, whatever else is wrong with it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Shape {
+    /// The four bits of the opcode.
+    pub(super) opcode: u8,
+    /// The masking key; zeros where the frame has none.
+    pub(super) mask: [u8; 4],
+    /// The length of the payload in bytes.
+    pub(super) length: u64,
+    /// The size of the header in bytes.
+    pub(super) header: usize,
+}
+
+impl Shape {
+    /// Reads it at the start of `bytes`; `None` where the header has not arrived whole.
+    pub(super) fn of(bytes: &[u8]) -> Option<Self> {
+        let (&[first, second], rest) = bytes.split_first_chunk::<2>()?;
+        let (length, rest) = match second & LENGTH {
+            126 => {
+                let (length, rest) = rest.split_first_chunk()?;
+                (u16::from_be_bytes(*length).into(), rest)
+            }
+            127 => {
+                let (length, rest) = rest.split_first_chunk()?;
+                (u64::from_be_bytes(*length), rest)
+            }
+            short => (short.into(), rest),
+        };
+        let (mask, rest) = match second & MASKED {
+            0 => ([0; 4], rest),
+            _ => rest.split_first_chunk().map(|(mask, rest)| (*mask, rest))?,
+        };
+        Some(Self { opcode: first & 0x0f, mask, length, header: bytes.len() - rest.len() })
+    }
+}
+
 /// Appends the header of a whole, unmasked frame with a payload of `length` bytes to `out`.
 /// "A server MUST NOT mask any frames that it sends to the client" (RFC 6455, section 5.1).
 pub fn encode_header(opcode: Opcode, length: usize, out: &mut Vec<u8>) {

@@ -55,11 +55,4 @@ impl Inflation {
             Self::Off | Self::Independent => inflater.inflate(message, max_bytes),
         }
     }
-
-    /// Forgets what the client said, when nothing more is to be inflated.
-    pub(super) fn forget(&mut self) {
-        if let Self::Context { window, .. } = self {
-            *window = None;
-        }
-    }
 }

@@ -30,6 +30,7 @@ pub mod mask;
 pub mod utf8;
 
 mod close;
+mod closing;
 mod connection;
 mod deflate;
 mod extension;

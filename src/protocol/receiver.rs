@@ -5,6 +5,7 @@ use std::mem;
 use std::sync::Arc;
 
 use super::close::CloseFrame;
+use super::closing::Closing;
 use super::frame::{ClientHeader, MAX_CLIENT_HEADER_BYTES, Opcode};
 use super::inflation::Inflation;
 use super::limits::Limits;
@@ -47,8 +48,6 @@ impl Incoming<'_> {
 pub struct Receiver {
     limits: Arc<Limits>,
     inflation: Inflation,
-    /// Messages are passed over.
-    discards: bool,
     progress: Option<Box<Progress>>,
 }
 
@@ -174,15 +173,18 @@ impl Receiver {
     }
 
     pub(super) fn with(limits: Arc<Limits>, inflation: Inflation) -> Self {
-        Self { limits, inflation, discards: false, progress: None }
+        Self { limits, inflation, progress: None }
     }
 
-    /// From now on messages are passed over, whatever is in them: only control frames count.
-    pub(super) fn discard(&mut self) {
-        self.discards = true;
-        self.inflation.forget();
-        if let Some(progress) = &mut self.progress {
-            progress.message = None;
+    /// What waits for the peer's close frame from where this stands, be it behind a violation.
+    pub(super) fn into_closing(self) -> Closing {
+        let Some(progress) = self.progress else { return Closing::default() };
+        match progress.frame {
+            None => Closing::within_header(progress.header),
+            Some(Frame { opcode: Opcode::Close, mask, remaining, .. }) => {
+                Closing::within_close(progress.control, mask, remaining)
+            }
+            Some(frame) => Closing::within_frame(frame.remaining),
         }
     }
 
@@ -247,7 +249,7 @@ impl Receiver {
         &self,
         input: &mut &'a mut [u8],
     ) -> Option<Result<Incoming<'a>, Violation>> {
-        if self.progress.is_some() || self.discards {
+        if self.progress.is_some() {
             return None;
         }
         let (header, size) = ClientHeader::parse_usual(input)?;
@@ -290,9 +292,13 @@ impl Receiver {
         let Some(header) = self.next_header(input)? else {
             return Ok(None);
         };
-        self.admit(&header)?;
         let ClientHeader { fin, opcode, compressed, mask, length } = header;
-        Ok(Some(Frame { fin, opcode, compressed, mask, remaining: length }))
+        let frame = Frame { fin, opcode, compressed, mask, remaining: length };
+        let admitted = self.admit(&header);
+        if admitted.is_err() {
+            self.progress.get_or_insert_default().frame = Some(frame);
+        }
+        admitted.map(|()| Some(frame))
     }
 
     fn next_header(&mut self, input: &mut &mut [u8]) -> Result<Option<ClientHeader>, Violation> {
@@ -308,9 +314,11 @@ impl Receiver {
         }
         let carry = &mut self.progress.get_or_insert_default().header;
         carry.reserve_exact(MAX_CLIENT_HEADER_BYTES - carry.len());
-        while !input.is_empty() {
-            carry.extend_from_slice(take(input, 1));
-            if let Some((header, _)) = ClientHeader::parse(carry, deflate)? {
+        while let Some(&byte) = input.first() {
+            carry.push(byte);
+            let header = ClientHeader::parse(carry, deflate).inspect_err(|_| _ = carry.pop())?;
+            take(input, 1);
+            if let Some((header, _)) = header {
                 carry.clear();
                 return Ok(Some(header));
             }
@@ -322,7 +330,7 @@ impl Receiver {
     fn admit(&mut self, header: &ClientHeader) -> Result<(), Violation> {
         let message = self.progress.as_mut().and_then(|progress| progress.message.as_mut());
         match (header.opcode, message) {
-            (opcode, _) if opcode.is_control() || self.discards => Ok(()),
+            (opcode, _) if opcode.is_control() => Ok(()),
             (Opcode::Continuation, None) => Err(Violation::UnexpectedContinuation),
             (Opcode::Continuation, Some(message)) => message.admit(header, &self.limits),
             (_, Some(_)) => Err(Violation::InterruptedMessage),
@@ -355,13 +363,6 @@ impl Receiver {
         input: &mut &'a mut [u8],
         scratch: &mut Scratch,
     ) -> Result<Option<Incoming<'a>>, Violation> {
-        if self.discards {
-            take_payload(&mut frame, input);
-            if frame.remaining > 0 {
-                self.progress.get_or_insert_default().frame = Some(frame);
-            }
-            return Ok(None);
-        }
         let whole = frame.fin && frame.remaining <= input.len() as u64;
         if whole && self.progress.as_ref().is_none_or(|progress| progress.message.is_none()) {
             let payload = take_payload(&mut frame, input);
@@ -377,11 +378,12 @@ impl Receiver {
         let begin = || Assembly::new(&frame, arrived, scratch);
         let message = progress.message.get_or_insert_with(begin);
         let (piece, mask) = take_masked(&mut frame, input);
-        message.push_masked(piece, mask)?;
+        let pushed = message.push_masked(piece, mask);
         if frame.remaining > 0 {
             progress.frame = Some(frame);
-            return Ok(None);
+            return pushed.map(|()| None);
         }
+        pushed?;
         match progress.message.take_if(|_| frame.fin) {
             Some(message) => self.finish(message, scratch).map(Some),
             None => Ok(None),

@@ -66,6 +66,13 @@ impl Violation {
             _ => CloseCode::PROTOCOL_ERROR,
         }
     }
+
+    /// Whether it is a close frame that breaks the rules, behind which the peer sends nothing
+    /// (RFC 6455, section 5.5.1).
+    pub(super) fn is_of_close_frame(self) -> bool {
+        use Violation::{InvalidCloseCode, InvalidCloseReason, TruncatedCloseCode};
+        matches!(self, TruncatedCloseCode | InvalidCloseCode(_) | InvalidCloseReason)
+    }
 }
 
 impl fmt::Display for Violation {

@@ -194,13 +194,19 @@ pub(super) struct Said {
     pub(super) bytes: usize,
 }
 
-/// The peer has ended its side. Our last words, where they are queued, are still written.
+/// The peer has ended its side. Our last words, where they are queued, are still written, but no
+/// answer is awaited.
 #[cold]
 fn end(hub: &mut Hub, id: ClientId) {
     let Some(client) = hub.get_mut(id) else { return };
     client.read_closed = true;
-    if !client.connection.is_closed() || client.is_over() {
-        hub.lose(id);
+    if client.is_over() || !client.is_finishing() {
+        return hub.lose(id);
+    }
+    if !client.connection.is_closed() {
+        client.connection.abandon();
+        hub.depart(id, Departure::abnormal(Cause::Lost));
+        hub.mark_dirty(id);
     }
 }
 
@@ -267,6 +273,12 @@ fn answer_close(hub: &mut Hub, id: ClientId, frame: Option<&CloseFrame>) {
 #[cold]
 fn fail(hub: &mut Hub, id: ClientId, violation: Violation) {
     hub.complain(format_args!("{id} closed with {}: {violation}", violation.close_code()));
+    let cause = Cause::Violation(violation);
+    if let Some(client) = hub.get_mut(id) {
+        client.parting.get_or_insert_default().cause = Some(cause);
+    }
     hub.finish(id, |connection, out| connection.fail(violation, out));
-    hub.depart(id, Departure::abnormal(Cause::Violation(violation)));
+    if hub.get(id).is_some_and(|client| client.connection.is_closed()) {
+        hub.depart(id, Departure::abnormal(cause));
+    }
 }

@@ -1,7 +1,7 @@
 //! What is held for all clients together.
 
 use super::client::Keep;
-use super::departure::{Cause, Departure};
+use super::departure::Cause;
 use super::handshake::refuse;
 use super::hub::Hub;
 use super::id::ClientId;
@@ -26,10 +26,8 @@ impl Hub {
         if handshaking {
             refuse(self, id, Refusal::Full, false);
         } else {
-            let (code, reason) =
-                (CloseCode::TRY_AGAIN_LATER, "the server holds too much unfinished");
-            self.finish(id, |connection, out| connection.give_up(code, reason, out));
-            self.depart(id, Departure::abnormal(Cause::Overload));
+            let reason = "the server holds too much unfinished";
+            self.close_because(id, CloseCode::TRY_AGAIN_LATER, reason, Cause::Overload);
         }
     }
 

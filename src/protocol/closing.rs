@@ -1,0 +1,85 @@
+//! What comes behind our close frame (RFC 6455, section 7.1.2): everything is passed over but the
+//! peer's close frame.
+
+use super::close::CloseFrame;
+use super::frame::{MAX_CONTROL_BYTES, Opcode, Shape};
+use super::mask::{apply_mask, rotate_mask};
+
+/// Waits for the peer's close frame.
+///
+/// Frames are passed over by their lengths, whatever is wrong with them: a peer that broke the
+/// protocol takes its frames for correct ones, and answers behind them. Where it has lost its way
+/// among them, no answer is found.
+#[derive(Debug, Default)]
+pub(super) struct Closing {
+    /// How many bytes of the frame that has begun are still to be passed over.
+    rest: u64,
+    /// The bytes so far of a header, or of a close frame.
+    begun: Vec<u8>,
+}
+
+impl Closing {
+    /// One that goes on in the middle of a frame, of which so many bytes have not arrived.
+    pub(super) fn within_frame(rest: u64) -> Self {
+        Self { rest, begun: Vec::new() }
+    }
+
+    /// One that goes on in the middle of a header.
+    pub(super) fn within_header(begun: Vec<u8>) -> Self {
+        Self { rest: 0, begun }
+    }
+
+    /// One that goes on in the middle of a close frame, whose payload is so far unmasked, and whose
+    /// `mask` is as it meets the next byte.
+    pub(super) fn within_close(mut payload: Vec<u8>, mask: [u8; 4], rest: u64) -> Self {
+        let length = payload.len() as u64 + rest;
+        // The mask of the first byte: turned back as far as it was turned.
+        let mask = rotate_mask(mask, 4 - payload.len() % 4);
+        apply_mask(&mut payload, mask);
+        let header = [0x80 | Opcode::Close as u8, 0x80 | length as u8];
+        Self { rest: 0, begun: [&header[..], &mask, &payload].concat() }
+    }
+
+    /// Takes bytes off the front of `input` until the peer's close frame is whole, and returns what
+    /// it says. A broken one says nothing, but is the peer's last word all the same.
+    pub(super) fn receive(&mut self, input: &mut &mut [u8]) -> Option<Option<CloseFrame>> {
+        loop {
+            self.pass_over(input);
+            let (&byte, _) = input.split_first()?;
+            *input = &mut std::mem::take(input)[1..];
+            self.begun.push(byte);
+            if let Some(close) = self.look() {
+                return Some(close);
+            }
+        }
+    }
+
+    fn pass_over(&mut self, input: &mut &mut [u8]) {
+        let size = self.rest.min(input.len() as u64);
+        *input = &mut std::mem::take(input)[size as usize..];
+        self.rest -= size;
+    }
+
+    /// Looks at what has begun: a close frame is collected, any other passed over.
+    fn look(&mut self) -> Option<Option<CloseFrame>> {
+        let Shape { opcode, mask, length, header } = Shape::of(&self.begun)?;
+        if opcode != Opcode::Close as u8 {
+            self.rest = length;
+            self.begun.clear();
+            return None;
+        }
+        if length > MAX_CONTROL_BYTES as u64 {
+            return Some(None);
+        }
+        let payload = &mut self.begun[header..];
+        (payload.len() as u64 == length).then(|| {
+            apply_mask(payload, mask);
+            CloseFrame::parse(payload).unwrap_or_default()
+        })
+    }
+
+    /// The memory in bytes that a close frame takes that has not arrived whole.
+    pub(super) fn held_bytes(&self) -> usize {
+        self.begun.capacity()
+    }
+}
