@@ -23,7 +23,7 @@ const converse = (messages) => new Promise((done) => {
   };
 });
 
-/** In the page: say one message of so many characters, and give the end. */
+/** In the page: say one message of this many characters, and give the end. */
 const sayTooMuch = (size) => new Promise((done) => {
   const socket = new WebSocket(`ws://${location.host}/room`);
   socket.onopen = () => socket.send('x'.repeat(size));

@@ -1,4 +1,4 @@
-// Apache with mod_proxy_wstunnel, as older instructions have it.
+// Apache with mod_proxy_wstunnel, which older instructions use.
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
@@ -7,7 +7,7 @@ import { Townhall } from '../node/townhall.js';
 import { Proxy } from './proxy.js';
 import { get } from './web.js';
 
-test('Apache with rewritten ws URLs, which says the page\'s host in X-Forwarded-Host', async (t) => {
+test('Apache with rewritten ws URLs, which names the page\'s host in X-Forwarded-Host', async (t) => {
   const { host } = new URL((await Townhall.start(t)).url);
   const proxy = await Proxy.start(t, 'apache', `
     RewriteEngine On

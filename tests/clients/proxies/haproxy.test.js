@@ -1,4 +1,4 @@
-// HAProxy's checks of the server's health, as its socket tells of them.
+// HAProxy's checks of the server's health, and what its stats socket says of them.
 
 import assert from 'node:assert/strict';
 import { once } from 'node:events';

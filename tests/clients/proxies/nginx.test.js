@@ -1,4 +1,4 @@
-// nginx as people have it who set as little as they can.
+// nginx with less configuration than the README's snippet has.
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';

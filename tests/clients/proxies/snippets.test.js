@@ -1,5 +1,4 @@
-// The configurations that the README gives for a server behind a proxy that ends TLS, as they
-// stand there.
+// The README's snippets, copied into proxies that end TLS.
 
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
