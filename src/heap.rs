@@ -6,7 +6,7 @@
 //! to the size of what was freed, up to 32 MiB, and a server that was busy once would hold on to most
 //! of the memory that it needed then. A threshold that was set stays where it is. Without unsafe code,
 //! it can only be set in the environment, before the program starts. So the program starts anew in the
-//! same process, which takes a few milliseconds.
+//! same process, which takes about a millisecond.
 
 use std::env;
 use std::os::unix::process::CommandExt;

@@ -52,7 +52,8 @@ class Tool:
         raise TimeoutError(f"{self.name} did not write {report}")
 
 
-# Such an instruction would count once for each byte that it moves or sets.
+# Such an instruction would count once for each byte that it moves or sets. townhall sets this variable
+# itself and starts anew, which valgrind does not follow, unless it is set already.
 NO_STRING_INSTRUCTIONS = "GLIBC_TUNABLES=" + ":".join(
     f"glibc.cpu.x86_rep_{name}_threshold=1000000000" for name in ("movsb", "stosb"))
 

@@ -124,8 +124,19 @@ mod tests {
         (0..20).for_each(|_| hub.trim());
         assert!(!hub.holds_spare());
         assert!(hub.clients.capacity() >= 10_000, "the places are there");
+        assert!(hub.dirty_clients.capacity().max(hub.dirty_rooms.capacity()) <= MIN_PLACES);
         assert!(hub.deadlines.is_waiting(), "one has stayed");
         assert_eq!(hub.room_of(crowd[0].0), Some("0"));
+    }
+
+    #[test]
+    fn a_room_gives_back_the_places_of_members_that_have_left() {
+        let mut hub = Hub::new(Config::default());
+        let crowd: Vec<_> = (0..1_000).map(|_| connect(&mut hub, "x-none").0).collect();
+        crowd.iter().for_each(|id| hub.join(*id, "/room"));
+        crowd[3..].iter().for_each(|id| hub.leave(*id));
+        let room = hub.rooms.get(hub.rooms.find("/room").unwrap()).unwrap();
+        assert!(room.members.len() == 3 && room.members.capacity() <= MIN_PLACES);
     }
 
     #[test]
