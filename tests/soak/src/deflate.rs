@@ -4,10 +4,15 @@ use flate2::{Compress, Compression, Decompress, FlushCompress, FlushDecompress, 
 
 use crate::Failure;
 
-/// What a client offers that keeps the server's context from message to message.
-pub const OFFER_TAKEOVER: &str = "permessage-deflate";
+/// What a client offers that keeps the server's context from message to message, and lets the server
+/// choose its window.
+pub const OFFER_TAKEOVER: &str = "permessage-deflate; client_max_window_bits";
 /// What one offers that wants each message for itself.
-pub const OFFER_NO_TAKEOVER: &str = "permessage-deflate; server_no_context_takeover";
+pub const OFFER_NO_TAKEOVER: &str =
+    "permessage-deflate; server_no_context_takeover; client_max_window_bits";
+
+/// The smallest window that a server may choose and zlib can compress with, in bits.
+const WINDOW_BITS: u8 = 9;
 
 /// What ends every flushed block, and is left out of messages (section 7.2.1).
 const TAIL: [u8; 4] = [0x00, 0x00, 0xff, 0xff];
@@ -67,7 +72,7 @@ pub struct Deflater(Compress);
 
 impl Deflater {
     pub fn new() -> Self {
-        Self(Compress::new(Compression::fast(), false))
+        Self(Compress::new_with_window_bits(Compression::fast(), false, WINDOW_BITS))
     }
 
     pub fn deflate(&mut self, message: &[u8]) -> Result<Vec<u8>, Failure> {
