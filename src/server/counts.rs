@@ -23,6 +23,9 @@ pub struct Counts {
     pub paused: u64,
     /// Messages that a member missed because it was too far behind.
     pub skipped: u64,
+    /// Upgrades of clients that were told to keep no compression context, because the windows of others
+    /// took all the memory that there is for them.
+    pub contextless: u64,
 }
 
 impl fmt::Display for Counts {
@@ -36,8 +39,8 @@ impl fmt::Display for Counts {
         }
         write!(
             f,
-            ", {} throttled, {} paused, {} messages skipped",
-            self.throttled, self.paused, self.skipped
+            ", {} throttled, {} paused, {} messages skipped, {} without compression context",
+            self.throttled, self.paused, self.skipped, self.contextless
         )
     }
 }
@@ -52,7 +55,7 @@ mod tests {
         counts.refused.insert(429, 1);
         counts.departed.insert("peer", 2);
         let line = "3 accepted, 0 dropped, 2 opened, 1 refused with 429, 2 left (peer), 0 throttled, \
-            0 paused, 0 messages skipped";
+            0 paused, 0 messages skipped, 0 without compression context";
         assert_eq!(counts.to_string(), line);
     }
 }

@@ -52,10 +52,11 @@ impl Hub {
     /// Upgrades a client's connection. It keeps its compression context only where there is memory for
     /// that.
     pub(super) fn open(&mut self, id: ClientId, mut terms: Terms) {
-        let Self { clients, windows, .. } = self;
+        let Self { clients, windows, counts, .. } = self;
         let client = clients.get_mut(id.key()).filter(|client| client.id == id);
         let Some(client) = client else { return };
-        windows.reserve(&mut client.window, &mut terms.deflate);
+        let unchanged = windows.reserve(&mut client.window, &mut terms.deflate);
+        counts.contextless += u64::from(!unchanged);
         let Some((client, _, pool)) = self.reach(id) else { return };
         client.answer(pool, |connection, out| connection.accept(&terms, out));
         client.encoding = Encoding::of(terms.deflate);

@@ -19,15 +19,18 @@ impl Windows {
     }
 
     /// Sets aside what a client on these terms may take, as its share. Where there is too little for its
-    /// context, the terms become those of a client that keeps none.
-    pub(super) fn reserve(&mut self, share: &mut Share, terms: &mut Option<DeflateTerms>) {
-        let Some(kept) = terms.filter(|terms| terms.client_context_takeover) else { return };
+    /// context, the terms become those of a client that keeps none. Returns whether they are as they
+    /// were.
+    pub(super) fn reserve(&mut self, share: &mut Share, terms: &mut Option<DeflateTerms>) -> bool {
+        let Some(kept) = terms.filter(|terms| terms.client_context_takeover) else { return true };
         let window = 1 << kept.client_window_bits();
-        if self.reserved.get().saturating_add(window) > self.max {
-            *terms = Some(kept.without_client_context());
-        } else {
+        let fits = self.reserved.get().saturating_add(window) <= self.max;
+        if fits {
             self.reserved.set(share, window);
+        } else {
+            *terms = Some(kept.without_client_context());
         }
+        fits
     }
 
     /// Gives a client's share back.
@@ -46,7 +49,8 @@ mod tests {
         let offers = [offer.as_bytes()].into_iter();
         let mut terms = DeflateTerms::negotiate(offers, &Deflate::default()).unwrap();
         let mut share = Share::default();
-        windows.reserve(&mut share, &mut terms);
+        let before = terms;
+        assert_eq!(windows.reserve(&mut share, &mut terms), terms == before);
         (terms.is_some_and(|terms| terms.client_context_takeover), share)
     }
 

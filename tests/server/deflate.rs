@@ -6,7 +6,7 @@ use std::net::TcpStream;
 use townhall::protocol::{Deflater, Inflater, SlidingWindow};
 use townhall::{ClientId, Config, Event, Hub};
 
-use crate::support::{Running, Told, chat, config, frame, read_head, request};
+use crate::support::{Running, Told, chat, config, counting_chat, frame, get, read_head, request};
 
 const RSV1: u8 = 0x40;
 const TEXT: u8 = 0x81;
@@ -141,7 +141,7 @@ fn clients_that_speak_in_turns_keep_their_contexts_apart() {
 #[test]
 fn when_no_memory_is_left_for_windows_new_clients_keep_no_context() {
     let limited = Config { max_deflate_context_bytes: 36 << 10, ..config() };
-    let server = Running::start(limited, chat);
+    let server = Running::start(limited, counting_chat);
     let none = "permessage-deflate; client_no_context_takeover";
     let (large, answer) = offer(&server, "");
     assert_eq!(answer, "permessage-deflate");
@@ -153,7 +153,8 @@ fn when_no_memory_is_left_for_windows_new_clients_keep_no_context() {
     assert_eq!(answer, none);
     say(&mut late, COMPRESSED_TEXT, &HELLO);
     assert_eq!(heard(&server), "Hello");
-    // The place of who leaves is free again.
+    assert!(get(&server, "/").contains(", 2 without compression context"));
+    // A window is given back when its client leaves.
     drop(large);
     server.departed();
     assert_eq!(offer(&server, "").1, "permessage-deflate");
