@@ -10,8 +10,8 @@ use super::violation::Violation;
 /// The shortest last block of a stream: it holds nothing (RFC 1951, section 3.2.6).
 const LAST_BLOCK: [u8; 2] = [0x03, 0x00];
 
-/// How many times a message may end its stream and go on, and how many of its bytes allow for one time
-/// more. Each time costs a copy of the window, which a few bytes must not cause again and again.
+/// How often any message may end its DEFLATE stream and go on, and how many of its bytes allow that once
+/// more. Each time costs a copy of the window, so a few bytes must not be able to ask for many.
 const FREE_STREAMS: usize = 16;
 const BYTES_PER_STREAM: usize = 64;
 
@@ -51,8 +51,8 @@ impl Inflater {
         Ok(out)
     }
 
-    /// Inflates a message; `reference` says what is wrong with it where it is DEFLATE, but refers to
-    /// what is not there. That is so if it can be inflated behind a window in which anything is.
+    /// Inflates a message behind a window. Fails with `reference` where the message is DEFLATE but
+    /// refers to something that is not in the window: it can then be inflated behind a full one.
     fn inflate_or_explain(
         &mut self,
         message: &[u8],
@@ -272,7 +272,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reference_to_what_is_not_there_is_told_from_data_that_is_not_deflate() {
+    fn a_reference_to_what_is_not_there_differs_from_data_that_is_not_deflate() {
         let mut inflater = Inflater::default();
         assert_eq!(inflater.inflate(&AGAIN, MAX), Err(Violation::NoContext));
         let mut window = SlidingWindow::new(15);
@@ -352,7 +352,7 @@ mod tests {
             Some(self.said[before..].to_vec())
         }
 
-        /// Feeds all of it, and tells whether it ended with a stream.
+        /// Feeds all of it, and returns whether it ended with a stream.
         fn feed(&mut self, mut input: &[u8]) -> Option<bool> {
             loop {
                 let before = self.stream.total_in();

@@ -23,8 +23,8 @@ pub struct Counts {
     pub paused: u64,
     /// Messages that a member missed because it was too far behind.
     pub skipped: u64,
-    /// Upgrades of clients that were told to keep no compression context, because the windows of others
-    /// took all the memory that there is for them.
+    /// Upgrades of clients that may keep no compression context, because the windows of others take all
+    /// the memory that there is for them.
     pub contextless: u64,
 }
 

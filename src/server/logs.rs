@@ -147,7 +147,7 @@ impl Codecs {
         &self.frame
     }
 
-    /// Makes the message a compressed frame without context, and tells whether that is shorter.
+    /// Makes the message a compressed frame without context, and returns whether that is shorter.
     fn compress_independent(&mut self, message: Message<'_>, window_bits: u8) -> bool {
         self.clear_frame();
         if !self.is_worth_it(message) {

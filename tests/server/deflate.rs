@@ -161,7 +161,7 @@ fn when_no_memory_is_left_for_windows_new_clients_keep_no_context() {
 }
 
 #[test]
-fn the_close_reason_tells_a_forbidden_reference_from_data_that_is_not_deflate() {
+fn the_close_reason_names_a_forbidden_reference_or_data_that_is_not_deflate() {
     let server = Running::start(config(), chat);
     let none = "; client_no_context_takeover";
     for (parameters, payload, reason) in [
