@@ -4,6 +4,13 @@ use tungstenite::protocol::Message;
 
 use crate::{Program, connect, hear, run, say, townhall};
 
+/// The exit status, and what is written to standard error, with flags that should be refused. An
+/// address that no machine has ends the program where they are not.
+fn refusal(flags: &[&str]) -> (Option<i32>, String) {
+    let output = run(&[flags, &["--listen", "192.0.2.1:0"]].concat());
+    (output.status.code(), String::from_utf8(output.stderr).unwrap())
+}
+
 #[test]
 fn a_time_of_zero_is_off_or_an_error() {
     for flag in ["ping-interval", "pong-timeout", "write-timeout", "throttle-timeout"] {
@@ -13,12 +20,11 @@ fn a_time_of_zero_is_off_or_an_error() {
         assert_eq!(hear(&mut client), "hello", "{flag}");
     }
     for flag in ["handshake-timeout", "close-timeout"] {
-        let output = run(&[&format!("--{flag}-seconds"), "0"]);
-        let stderr = String::from_utf8(output.stderr).unwrap();
+        let (status, stderr) = refusal(&[&format!("--{flag}-seconds"), "0"]);
         let line = format!(
             "error: invalid value '0' for '--{flag}-seconds <SECONDS>': it must be at least 1\n"
         );
-        assert!(output.status.code() == Some(2) && stderr.starts_with(&line), "{stderr}");
+        assert!(status == Some(2) && stderr.starts_with(&line), "{stderr}");
     }
 }
 
@@ -51,9 +57,8 @@ fn a_limit_of_nothing_is_an_error() {
         ("max-room-name-bytes", "1"),
     ];
     for (flag, least) in least {
-        let output = run(&[&format!("--{flag}"), "0"]);
-        let stderr = String::from_utf8(output.stderr).unwrap();
-        assert_eq!(output.status.code(), Some(2), "{flag}: {stderr}");
+        let (status, stderr) = refusal(&[&format!("--{flag}"), "0"]);
+        assert_eq!(status, Some(2), "{flag}: {stderr}");
         assert!(stderr.starts_with("error: invalid value '0' for '--"), "{stderr}");
         assert!(stderr.contains(&format!(": it must be at least {least}\n")), "{stderr}");
         // The least that is allowed serves somebody.
@@ -75,12 +80,11 @@ fn numbers() -> Vec<String> {
 
 /// Whether the program would start with these flags, but for an address that it does not have.
 fn is_accepted(flags: &[&str]) -> bool {
-    let output = run(&[flags, &["--listen", "192.0.2.1:0"]].concat());
-    let stderr = String::from_utf8(output.stderr).unwrap();
+    let (status, stderr) = refusal(flags);
     if stderr.starts_with("townhall: cannot listen on 192.0.2.1:0: ") {
         return true;
     }
-    assert!([Some(1), Some(2)].contains(&output.status.code()), "{flags:?}: {stderr}");
+    assert!([Some(1), Some(2)].contains(&status), "{flags:?}: {stderr}");
     let reasons = ["must be at", " is not in ", "number too large"];
     let first = stderr.lines().next().unwrap();
     assert!(reasons.iter().any(|reason| first.contains(reason)), "{flags:?}: {stderr}");
@@ -128,9 +132,9 @@ fn the_largest_numbers_break_nothing() {
     assert_eq!(program.wait().0, Some(0));
 }
 
-/// What the program says on standard error, and its exit status, with these variables.
-fn fail(variables: &[(&str, &str)]) -> (Option<i32>, String) {
-    let mut command = townhall(&[]);
+/// The exit status, and what is written to standard error, with variables that should be refused.
+fn refusal_of_variables(variables: &[(&str, &str)]) -> (Option<i32>, String) {
+    let mut command = townhall(&["--listen", "192.0.2.1:0"]);
     let output = command.envs(variables.iter().copied()).output().unwrap();
     (output.status.code(), String::from_utf8(output.stderr).unwrap())
 }
@@ -188,7 +192,11 @@ fn an_error_names_the_variable_where_the_value_came_from_one() {
         ("MAX_ROOMS", "0", "invalid value '0' for 'TOWNHALL_MAX_ROOMS': it must be at least 1"),
         ("NO_REFLECT", "perhaps", "invalid value 'perhaps' for 'TOWNHALL_NO_REFLECT': "),
         ("MODE", "loud", "invalid value 'loud' for 'TOWNHALL_MODE'\n"),
-        ("LISTEN", "::1, a b", "invalid value '::1, a b' for 'TOWNHALL_LISTEN': \"a b\": "),
+        (
+            "TRUSTED_PROXY",
+            "::1, a b",
+            "invalid value '::1, a b' for 'TOWNHALL_TRUSTED_PROXY': \"a b\": ",
+        ),
         (
             "DEFLATE_LEVEL",
             "10",
@@ -196,11 +204,12 @@ fn an_error_names_the_variable_where_the_value_came_from_one() {
         ),
     ];
     for (variable, value, line) in cases {
-        let (status, stderr) = fail(&[(&format!("TOWNHALL_{variable}"), value)]);
+        let (status, stderr) = refusal_of_variables(&[(&format!("TOWNHALL_{variable}"), value)]);
         assert_eq!(status, Some(2), "{stderr}");
         assert!(stderr.starts_with(&format!("error: {line}")), "{stderr}");
     }
-    let (status, stderr) = fail(&[("TOWNHALL_NO_REFLECT", "1"), ("TOWNHALL_MODE", "echo")]);
+    let (status, stderr) =
+        refusal_of_variables(&[("TOWNHALL_NO_REFLECT", "1"), ("TOWNHALL_MODE", "echo")]);
     let line =
         "error: with TOWNHALL_NO_REFLECT and TOWNHALL_MODE echo nobody would hear anything\n";
     assert!(status == Some(2) && stderr.starts_with(line), "{stderr}");
