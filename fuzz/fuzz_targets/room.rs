@@ -3,8 +3,8 @@
 //! receives a close frame, and nothing after it. Where slow members are let miss messages, they
 //! miss whole ones.
 //!
-//! Input: one byte that says whether they are, then steps of three bytes: what happens, to whom,
-//! how much.
+//! Input: one byte that says what becomes of slow members, then steps of three bytes: what happens,
+//! to whom, how much.
 
 #![no_main]
 
@@ -17,7 +17,7 @@ const MAX_STEPS: usize = 200;
 
 fuzz_target!(|data: &[u8]| {
     let Some((policy, data)) = data.split_first() else { return };
-    let slow = if policy & 1 == 0 { Slow::Close } else { Slow::Drop };
+    let slow = [Slow::Close, Slow::Drop, Slow::Pause][usize::from(policy % 3)];
     let mut simulation = Simulation::new(slow);
     for &[what, whom, amount] in data.as_chunks::<3>().0.iter().take(MAX_STEPS) {
         simulation.step(&step(what, whom.into(), amount.into()));
@@ -27,7 +27,7 @@ fuzz_target!(|data: &[u8]| {
 
 fn step(what: u8, whom: usize, amount: usize) -> Step {
     let length = amount * 24;
-    let action = match what % 16 {
+    let action = match what % 20 {
         0 => return Step::Connect { offer: whom, room: amount },
         1 | 2 => return Step::Flush,
         3 => Action::Join(amount),
@@ -38,6 +38,10 @@ fn step(what: u8, whom: usize, amount: usize) -> Step {
         8 | 9 => Action::SayToOthers(length),
         10 => Action::Read(1_000_000),
         11 => Action::Read(length),
+        16 => return Step::Broadcast { room: whom, length },
+        17 => return Step::FlushEarly,
+        18 => return Step::Rest,
+        19 => Action::PeerClose,
         _ => Action::Say(length),
     };
     Step::Peer(whom, action)

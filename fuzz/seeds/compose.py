@@ -8,8 +8,10 @@ from pathlib import Path
 CORPUS = Path(__file__).resolve().parents[1] / "corpus"
 
 NEGOTIATE, INFLATE, DEFLATE, IN_CONTEXT = 0, 1, 2, 3
+CLOSED, DROPPING, PAUSING = 0, 1, 2
 CONNECT, FLUSH, JOIN, LEAVE, CLOSE, BREAK, SEND, SAY_TO_OTHERS, READ, READ_SOME, SAY = (
     0, 1, 3, 4, 5, 6, 7, 8, 10, 11, 12)
+BROADCAST, FLUSH_EARLY, REST, PEER_CLOSE = 16, 17, 18, 19
 
 OFFERS = {
     "chromium": "permessage-deflate; client_max_window_bits",
@@ -75,6 +77,8 @@ def room_seeds():
         (FLUSH, 0, 0), (READ_SOME, turn, 2))]
     yield "leavers", come(1, 1, 1) + [
         (SAY, 0, 9), (LEAVE, 1, 0), (CLOSE, 2, 0), (SAY, 0, 9), (BREAK, 0, 0), (FLUSH, 0, 0)]
+    yield "crossing", come(0, 1) + [(BROADCAST, 0, 200), (FLUSH, 0, 0)] * 20 + [
+        (CLOSE, 0, 0), (PEER_CLOSE, 0, 0), (PEER_CLOSE, 1, 0), (FLUSH_EARLY, 0, 0), (REST, 0, 0)]
 
 
 def write(target, seeds):
@@ -89,4 +93,7 @@ def write(target, seeds):
 
 if __name__ == "__main__":
     write("deflate", deflate_seeds())
-    write("room", ((name, bytes(sum(steps, ()))) for name, steps in room_seeds()))
+    write("room", (
+        (f"{name}-{policy}", bytes([number]) + bytes(sum(steps, ())))
+        for name, steps in room_seeds()
+        for number, policy in ((CLOSED, "closed"), (DROPPING, "dropping"), (PAUSING, "pausing"))))

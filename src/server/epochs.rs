@@ -70,6 +70,7 @@ impl Hub {
         client.leave(room.logs.get_mut(seat.encoding), pool, Keep::All);
         seat.encoding = encoding;
         client.enter(seat, room.logs.get_mut(encoding));
+        room.logs.forget_newest(pool);
         room.waiting += usize::from(client.waits());
     }
 

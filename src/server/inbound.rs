@@ -261,7 +261,7 @@ fn control(hub: &mut Hub, id: ClientId, incoming: &Incoming<'_>) {
 
 /// "It SHOULD do so as soon as practical" (RFC 6455, section 5.5.1): nothing but the frame that has
 /// begun goes before the answer.
-fn answer_close(hub: &mut Hub, id: ClientId, frame: Option<&CloseFrame>) {
+pub(super) fn answer_close(hub: &mut Hub, id: ClientId, frame: Option<&CloseFrame>) {
     hub.make_way(id);
     hub.finish(id, |connection, out| connection.answer_close(frame, out));
     // RFC 6455, section 7.1.5: without a code it "is considered to be 1005".

@@ -245,10 +245,22 @@ impl Logs {
     /// for those who are behind.
     pub(super) fn forget_unread(&mut self, pool: &mut Pool) {
         self.independent.retain(|(_, log)| log.has_readers());
-        if self.shared.as_ref().is_none_or(|shared| !shared.log.has_readers())
-            && let Some(keeper) = self.keeper.take()
-        {
-            self.plain.leave(keeper, pool);
+        self.forget_newest(pool);
+    }
+
+    /// Forgets the newest messages, if nobody is behind in the shared log who might need them.
+    pub(super) fn forget_newest(&mut self, pool: &mut Pool) {
+        let Some(keeper) = &mut self.keeper else { return };
+        match &self.shared {
+            Some(shared) if !shared.log.is_read() => {}
+            Some(shared) if shared.log.has_readers() => {
+                let end = self.plain.end();
+                self.plain.advance(keeper, end, pool);
+            }
+            _ => {
+                self.plain.leave(*keeper, pool);
+                self.keeper = None;
+            }
         }
     }
 
@@ -260,13 +272,10 @@ impl Logs {
             return;
         };
         let keeper = self.keeper.get_or_insert_with(|| self.plain.enter());
-        let end = self.plain.end();
-        let newest = if shared.log.is_read() {
-            end
-        } else {
-            self.plain.newest_from(keeper.offset(), end, max_bytes, true)
-        };
-        self.plain.advance(keeper, newest, pool);
+        if !shared.log.is_read() {
+            let newest = self.plain.newest_from(keeper.offset(), self.plain.end(), max_bytes, true);
+            self.plain.advance(keeper, newest, pool);
+        }
     }
 
     fn each(&mut self) -> impl Iterator<Item = &mut Log> {

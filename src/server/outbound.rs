@@ -71,7 +71,9 @@ impl Hub {
         let progress = client.flush(log, pool, *tick);
         let written = before.1.saturating_sub(client.unsent.get()) as u64;
         let cost = WRITE_COST + written + (client.position() - before.0);
-        if let Some(outcome) = judge(progress, client, log, config.max_backlog_bytes) {
+        let (seat, outcome) = (client.seat, judge(progress, client, log, config.max_backlog_bytes));
+        self.forget_newest(seat);
+        if let Some(outcome) = outcome {
             self.settle(id, outcome);
         }
         cost
@@ -86,6 +88,8 @@ impl Hub {
             let room = client.seat.and_then(|seat| Some((seat, rooms.get_mut(seat.room)?)));
             let log = room.map_or(nowhere, |(seat, room)| room.logs.get_mut(seat.encoding));
             let _ = client.flush(log, pool, *tick);
+            let seat = client.seat;
+            self.forget_newest(seat);
         }
     }
 

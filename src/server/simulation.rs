@@ -6,9 +6,12 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, VecDeque};
 use std::io::{self, ErrorKind, IoSlice};
 use std::rc::Rc;
+use std::time::Duration;
 
+use super::client::Client;
 use super::hub::Hub;
 use super::id::ClientId;
+use super::inbound::answer_close;
 use super::outbound::TickEnd;
 use super::transport::Transport;
 use crate::config::{Config, Slow};
@@ -28,6 +31,12 @@ impl Pipe {
             *room -= size;
         }
         if before == 0 { Err(ErrorKind::WouldBlock.into()) } else { Ok(before - *room) }
+    }
+
+    /// Empties it of what was written.
+    #[cfg(test)]
+    pub(super) fn take(&self) -> Vec<u8> {
+        std::mem::take(&mut self.0.borrow_mut().0).into()
     }
 
     /// Takes `size` bytes more.
@@ -58,6 +67,17 @@ pub enum Step {
     },
     /// The tick ends.
     Flush,
+    /// What was said is written in the middle of a tick.
+    FlushEarly,
+    /// Nothing happens for a while.
+    Rest,
+    /// The application says a message to a room.
+    Broadcast {
+        /// Where it is said.
+        room: usize,
+        /// Its length in bytes.
+        length: usize,
+    },
     /// A peer that is there does something, or something is done to it.
     Peer(usize, Action),
 }
@@ -77,6 +97,8 @@ pub enum Action {
     Send(usize),
     /// Its connection is closed.
     Close,
+    /// It closes its connection.
+    PeerClose,
     /// Its connection breaks.
     Break,
     /// It takes so many bytes more.
@@ -103,6 +125,9 @@ struct Peer {
     expected: VecDeque<Vec<u8>>,
     /// How many messages it did not get.
     missed: usize,
+    /// It sent a close frame, and hears only what had begun before.
+    leaving: bool,
+    /// It received a close frame.
     closed: bool,
 }
 
@@ -125,6 +150,12 @@ impl Simulation {
         match *step {
             Step::Connect { offer, room } => self.connect(OFFERS[offer % OFFERS.len()], room % 3),
             Step::Flush => self.flush_once(),
+            Step::FlushEarly => self.hub.flush(TickEnd::Later),
+            Step::Rest => {
+                self.hub.now += Duration::from_secs(20);
+                self.hub.trim();
+            }
+            Step::Broadcast { room, length } => self.broadcast(room % 3, length),
             Step::Peer(peer, ref action) => {
                 let peers = self.peers.len().max(1);
                 if let Some(id) = self.peers.keys().nth(peer % peers).copied() {
@@ -150,8 +181,14 @@ impl Simulation {
         let there = self.peers.values().filter(|peer| !peer.closed);
         let missed: usize = there.map(|peer| peer.missed).sum();
         for (id, peer) in &self.peers {
-            assert!(peer.closed || peer.expected.is_empty(), "{id} misses {:?}", peer.expected);
+            assert!(peer.closed || self.is_open(*id), "{id} waits for a close frame");
+            let left = peer.expected.len();
+            assert!(peer.closed || left == 0, "{id} waits for {left} messages");
+            let ended = self.hub.get(*id).is_some_and(Client::has_ended_writing);
+            assert_eq!(ended, peer.leaving, "{id} waits for the end of TCP");
         }
+        assert_eq!(self.hub.pool.backlog(), 0, "bytes are kept for nobody");
+        assert_eq!((self.hub.laggards, self.hub.overdue), (0, false), "somebody is not read");
         assert!(missed as u64 <= self.hub.counts.skipped, "{missed} are missed");
     }
 
@@ -174,6 +211,7 @@ impl Simulation {
                 self.edit(id, |peer| peer.expected.push_back(message));
             }
             Action::Close => self.hub.close(id, CloseCode::NORMAL, "enough"),
+            Action::PeerClose => self.leave(id),
             Action::Break => {
                 self.hub.lose(id);
                 self.hub.remove(id);
@@ -206,6 +244,21 @@ impl Simulation {
         self.edit(id, |peer| peer.room = Some(room));
     }
 
+    fn leave(&mut self, id: ClientId) {
+        if self.hub.get(id).is_some_and(|client| !client.connection.is_closed()) {
+            answer_close(&mut self.hub, id, None);
+            if let Some(peer) = self.peers.get_mut(&id) {
+                peer.leaving = true;
+            }
+        }
+    }
+
+    fn broadcast(&mut self, room: usize, length: usize) {
+        let message = self.message(length);
+        self.hub.broadcast(&room.to_string(), &message[..]);
+        self.expect(room, None, &message);
+    }
+
     fn say(&mut self, id: ClientId, length: usize, reflect: bool) {
         let (message, open) = (self.message(length), self.is_open(id));
         if reflect {
@@ -218,14 +271,16 @@ impl Simulation {
             return;
         }
         let Some(room) = self.peers[&id].room else { return };
-        let ids: Vec<_> =
-            self.peers.keys().copied().filter(|&peer| reflect || peer != id).collect();
-        for member in ids {
-            self.edit(member, |peer| {
-                if peer.room == Some(room) {
-                    peer.expected.push_back(message.clone());
-                }
-            });
+        self.expect(room, (!reflect).then_some(id), &message);
+    }
+
+    /// Notes that everybody in a room but one must receive a message.
+    fn expect(&mut self, room: usize, except: Option<ClientId>, message: &[u8]) {
+        for (id, peer) in &mut self.peers {
+            let open = self.hub.get(*id).is_some_and(|client| client.connection.is_open());
+            if open && peer.room == Some(room) && Some(*id) != except {
+                peer.expected.push_back(message.to_vec());
+            }
         }
     }
 
@@ -240,6 +295,7 @@ impl Simulation {
     }
 
     fn flush(&mut self) {
+        self.flush_once();
         while self.hub.is_dirty() {
             self.flush_once();
         }
@@ -290,6 +346,7 @@ impl Peer {
             room: None,
             expected: VecDeque::new(),
             missed: 0,
+            leaving: false,
             closed: false,
         }
     }
@@ -326,9 +383,9 @@ impl Peer {
     /// Who is closed has received everything, unless it was too far behind.
     fn take_close(&mut self, payload: &[u8], drops: bool) {
         self.closed = true;
-        let cut_off = payload[..2] == CloseCode::TRY_AGAIN_LATER.get().to_be_bytes();
+        let cut_off = payload.starts_with(&CloseCode::TRY_AGAIN_LATER.get().to_be_bytes());
         assert!(
-            cut_off || drops || self.expected.is_empty(),
+            cut_off || drops || self.leaving || self.expected.is_empty(),
             "closed, and misses {:?}",
             self.expected
         );
@@ -361,6 +418,7 @@ mod tests {
             3 => length.clone().prop_map(Action::SayToOthers),
             3 => length.clone().prop_map(Action::Send),
             1 => Just(Action::Close),
+            1 => Just(Action::PeerClose),
             1 => Just(Action::Break),
             4 => length.prop_map(Action::Read),
             4 => Just(Action::Read(1_000_000)),
@@ -372,6 +430,10 @@ mod tests {
             1 => (0..5usize, 0..3usize).prop_map(|(offer, room)| Step::Connect { offer, room }),
             10 => (0..20usize, action()).prop_map(|(peer, action)| Step::Peer(peer, action)),
             2 => Just(Step::Flush),
+            1 => Just(Step::FlushEarly),
+            1 => Just(Step::Rest),
+            1 => (0..3usize, 0..6_000usize)
+                .prop_map(|(room, length)| Step::Broadcast { room, length }),
         ]
     }
 

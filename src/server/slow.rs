@@ -2,7 +2,7 @@
 
 use log::debug;
 
-use super::client::Keep;
+use super::client::{Keep, Seat};
 use super::departure::Cause;
 use super::hub::Hub;
 use super::id::ClientId;
@@ -102,6 +102,16 @@ impl Hub {
         }
     }
 
+    /// Gives up the newest messages that a room keeps when the member that has just been written to
+    /// was the last one to be behind.
+    pub(super) fn forget_newest(&mut self, seat: Option<Seat>) {
+        if self.config.slow == Slow::Drop
+            && let Some(room) = seat.and_then(|seat| self.rooms.get_mut(seat.room))
+        {
+            room.logs.forget_newest(&mut self.pool);
+        }
+    }
+
     /// Takes a member that reads the shared log to the plain one, to the oldest message that it has
     /// not got and that is kept there. Returns how many it misses.
     fn go_plain(&mut self, id: ClientId) -> u64 {
@@ -111,6 +121,7 @@ impl Hub {
         let Some(room) = client.seat.and_then(|seat| rooms.get_mut(seat.room)) else { return 0 };
         let Some((shared, plain)) = room.logs.shared_and_plain() else { return 0 };
         let missed = client.go_plain(shared, plain, pool);
+        room.logs.forget_newest(pool);
         room.waiting += usize::from(client.waits());
         missed
     }
@@ -183,6 +194,7 @@ mod tests {
     use super::*;
     use crate::config::Config;
     use crate::protocol::noise;
+    use crate::server::inbound::answer_close;
     use crate::server::outbound::TickEnd;
     use crate::server::simulation::{Pipe, connect};
 
@@ -278,6 +290,54 @@ mod tests {
         }
         assert!(!is_open(&hub, id));
         assert!(hub.pool.backlog() <= 34 * MIB, "{}", hub.pool.backlog());
+    }
+
+    #[test]
+    fn a_close_frame_that_crosses_the_peers_outlives_the_messages_before_it() {
+        // Of the longer one, the rest stays in the log.
+        for message in [MIB, 3 * MIB] {
+            let (mut hub, members) = room(Config::default(), 1);
+            let (id, pipe) = &members[0];
+            pipe.take();
+            hub.broadcast("/room", &noise(message)[..]);
+            flush(&mut hub);
+            let begun = pipe.take().len();
+            hub.broadcast("/room", &noise(MIB)[..]);
+            hub.close(*id, CloseCode::NORMAL, "enough");
+            answer_close(&mut hub, *id, None);
+            hub.broadcast("/room", "not for it");
+            pipe.allow(10 * MIB);
+            hub.unblock(*id);
+            flush(&mut hub);
+            let (rest, close) = (pipe.take(), b"\x88\x08\x03\xe8enough");
+            let ends = rest.len() == message + 10 - begun + close.len() && rest.ends_with(close);
+            assert!(ends, "{} bytes behind {begun}", rest.len());
+            assert!(hub.get(*id).unwrap().has_ended_writing());
+        }
+    }
+
+    #[test]
+    fn nothing_is_kept_in_the_plain_log_when_nobody_is_behind_in_the_shared_one() {
+        let config = || Config { slow: Slow::Drop, ..Config::default() };
+        let caught_up = |hub: &mut Hub, id, pipe: &Pipe| {
+            pipe.allow(10 * MIB);
+            hub.unblock(id);
+            flush(hub);
+        };
+        let lost = |hub: &mut Hub, id, _: &Pipe| {
+            hub.lose(id);
+            hub.remove(id);
+        };
+        let ends: [fn(&mut Hub, ClientId, &Pipe); 2] = [caught_up, lost];
+        for end in ends {
+            let (mut hub, members) = room(config(), 2);
+            let [(laggard, slow), (_, fast)] = &members[..] else { panic!() };
+            fast.allow(10 * MIB);
+            flood(&mut hub, 4 * MIB);
+            assert!(hub.pool.backlog() > 4 * MIB);
+            end(&mut hub, *laggard, slow);
+            assert_eq!(hub.pool.backlog(), 0);
+        }
     }
 
     #[test]

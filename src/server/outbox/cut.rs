@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::mem;
 
-use super::{Insert, Outbox};
+use super::{Insert, NOWHERE, Outbox};
 use crate::protocol::frame;
 use crate::server::log::{Cursor, Log};
 
@@ -47,15 +47,34 @@ impl Outbox {
         self.replace(bytes, rest);
     }
 
-    /// Keeps only what is half written, as private bytes, for a member that leaves the log.
+    /// Keeps only what is half written and a close frame that is queued, as private bytes, for a
+    /// member that leaves the log.
     pub(in crate::server) fn cut(&mut self, log: &Log, cursor: Cursor) {
-        let bytes = self.unfinished(log, cursor);
+        let (bytes, ending) = (self.unfinished(log, cursor), self.ending());
         let rest = bytes.len();
         self.replace(bytes, rest);
+        self.end_with(ending, 0);
     }
 
-    /// Leaves out everything up to the log's end but what is half written, without a copy of it.
+    /// What ends the member's output, if that is queued: a close frame, or nothing where that frame
+    /// has begun.
+    fn ending(&self) -> Option<Vec<u8>> {
+        let last = self.inserts().last().filter(|last| last.resume == NOWHERE)?;
+        let begin = if self.later.is_empty() { self.boundary() } else { 0 };
+        Some(frames(&last.bytes[begin..]).last().unwrap_or_default().to_vec())
+    }
+
+    fn end_with(&mut self, ending: Option<Vec<u8>>, at: u64) {
+        if let Some(ending) = ending {
+            self.append(at, |out| out.extend_from_slice(&ending));
+            self.finish(at);
+        }
+    }
+
+    /// Leaves out everything up to the log's end but what is half written and a close frame that is
+    /// queued, without a copy of the log.
     pub(in crate::server) fn skip_unbegun(&mut self, log: &Log, cursor: Cursor) {
+        let ending = self.ending();
         self.later.clear();
         if self.is_begun() {
             let boundary = self.boundary();
@@ -68,6 +87,7 @@ impl Outbox {
             self.unwritten = 0;
             self.skip(log.frame_end(cursor), log.end());
         }
+        self.end_with(ending, log.end());
     }
 
     /// Leaves out the oldest messages, so that at most `max_bytes` of messages are left, or the
