@@ -10,27 +10,94 @@ const SEGMENT_BYTES: usize = 64 << 10;
 /// The most segments that are kept for reuse, over all rooms.
 const MAX_SPARE_SEGMENTS: usize = 16;
 
+/// The most bytes of longer segments that are kept for reuse. New memory of the system is slow at its
+/// first touch.
+const MAX_LONG_BYTES: usize = 4 << 20;
+
 /// The most outboxes that are kept for reuse, over all clients, and the most bytes in their
 /// buffers.
 const MAX_SPARE_OUTBOXES: usize = 256;
-const MAX_SPARE_BYTES: usize = 4 << 20;
+const MAX_OUTBOX_BYTES: usize = 4 << 20;
+
+/// What is kept for reuse has a buffer.
+trait Buffer {
+    /// How many bytes it can hold without growing.
+    fn capacity(&self) -> usize;
+}
+
+impl Buffer for Vec<u8> {
+    fn capacity(&self) -> usize {
+        Vec::capacity(self)
+    }
+}
+
+impl Buffer for Box<Outbox> {
+    fn capacity(&self) -> usize {
+        Outbox::capacity(self)
+    }
+}
+
+/// Things that nobody needs at the moment. The last one is used first.
+#[derive(Debug)]
+struct Spares<T> {
+    things: Vec<T>,
+    /// The bytes that they can hold.
+    bytes: usize,
+    /// How many of them, from the first on, were not needed since [`trim`](Self::trim).
+    idle: usize,
+}
+
+impl<T> Default for Spares<T> {
+    fn default() -> Self {
+        Self { things: Vec::new(), bytes: 0, idle: 0 }
+    }
+}
+
+impl<T: Buffer> Spares<T> {
+    fn take(&mut self) -> Option<T> {
+        let thing = self.things.pop()?;
+        self.idle = self.idle.min(self.things.len());
+        self.bytes -= thing.capacity();
+        Some(thing)
+    }
+
+    /// Takes one that holds `size` bytes, and not more than twice as many.
+    fn take_fitting(&mut self, size: usize) -> Option<T> {
+        let fits = |thing: &T| (size..=2 * size).contains(&thing.capacity());
+        let at = self.things.iter().rposition(fits)?;
+        self.idle = self.idle.min(at);
+        let thing = self.things.remove(at);
+        self.bytes -= thing.capacity();
+        Some(thing)
+    }
+
+    /// Keeps one more, if there are fewer than `count` then, and they hold no more than `bytes`.
+    fn put(&mut self, thing: T, count: usize, bytes: usize) {
+        let sum = self.bytes + thing.capacity();
+        if self.things.len() < count && sum <= bytes {
+            self.bytes = sum;
+            self.things.push(thing);
+        }
+    }
+
+    /// Gives back those that were not needed since the last time.
+    fn trim(&mut self) {
+        let idle = self.things.drain(..self.idle);
+        self.bytes -= idle.map(|thing| thing.capacity()).sum::<usize>();
+        self.idle = self.things.len();
+    }
+}
 
 /// Where all logs have their segments from, and all clients their outboxes.
 #[derive(Debug, Default)]
 pub(crate) struct Pool {
-    /// Segments that no log needs at the moment.
-    segments: Vec<Vec<u8>>,
+    /// Segments that no log needs at the moment, and longer ones.
+    segments: Spares<Vec<u8>>,
+    long_segments: Spares<Vec<u8>>,
     /// The bytes of the segments that some log has.
     held: usize,
     /// Empty ones.
-    #[expect(clippy::vec_box, reason = "clients have them in boxes, which are what is used again")]
-    outboxes: Vec<Box<Outbox>>,
-    /// The bytes that they can hold.
-    spare: usize,
-    /// How many segments and outboxes, from the first on, were not needed since
-    /// [`trim`](Self::trim).
-    idle_segments: usize,
-    idle_outboxes: usize,
+    outboxes: Spares<Box<Outbox>>,
     /// What is private and not written, over all clients.
     pub(super) unsent: Total,
     /// What is held of messages and request heads that have not arrived whole, over all clients.
@@ -45,8 +112,10 @@ impl Pool {
 
     /// An empty buffer that holds `size` bytes without growing.
     pub(super) fn take_segment(&mut self, size: usize) -> Vec<u8> {
-        let spare = self.segments.pop_if(|_| size <= SEGMENT_BYTES);
-        self.idle_segments = self.idle_segments.min(self.segments.len());
+        let spare = match size {
+            ..=SEGMENT_BYTES => self.segments.take(),
+            _ => self.long_segments.take_fitting(size),
+        };
         let bytes = spare.unwrap_or_else(|| Vec::with_capacity(size.max(SEGMENT_BYTES)));
         self.held += bytes.capacity();
         bytes
@@ -54,41 +123,35 @@ impl Pool {
 
     pub(super) fn put_segment(&mut self, mut bytes: Vec<u8>) {
         self.held -= bytes.capacity();
-        if bytes.capacity() == SEGMENT_BYTES && self.segments.len() < MAX_SPARE_SEGMENTS {
-            bytes.clear();
-            self.segments.push(bytes);
+        bytes.clear();
+        if bytes.capacity() == SEGMENT_BYTES {
+            self.segments.put(bytes, MAX_SPARE_SEGMENTS, usize::MAX);
+        } else {
+            self.long_segments.put(bytes, usize::MAX, MAX_LONG_BYTES);
         }
     }
 
     /// An empty outbox.
     pub(super) fn take_outbox(&mut self) -> Box<Outbox> {
-        let outbox = self.outboxes.pop().unwrap_or_default();
-        self.idle_outboxes = self.idle_outboxes.min(self.outboxes.len());
-        self.spare -= outbox.capacity();
-        outbox
+        self.outboxes.take().unwrap_or_default()
     }
 
     /// Takes an empty outbox back.
     pub(super) fn put_outbox(&mut self, outbox: Box<Outbox>) {
-        let spare = self.spare + outbox.capacity();
-        if self.outboxes.len() < MAX_SPARE_OUTBOXES && spare <= MAX_SPARE_BYTES {
-            self.spare = spare;
-            self.outboxes.push(outbox);
-        }
+        self.outboxes.put(outbox, MAX_SPARE_OUTBOXES, MAX_OUTBOX_BYTES);
     }
 
     /// Gives back the segments and outboxes that were not needed since the last time.
     pub(super) fn trim(&mut self) {
-        self.segments.drain(..self.idle_segments);
-        self.idle_segments = self.segments.len();
-        let idle = self.outboxes.drain(..self.idle_outboxes);
-        self.spare -= idle.map(|outbox| outbox.capacity()).sum::<usize>();
-        self.idle_outboxes = self.outboxes.len();
+        self.segments.trim();
+        self.long_segments.trim();
+        self.outboxes.trim();
     }
 
     /// Whether there is something to be given back, sooner or later.
     pub(super) fn holds_spare(&self) -> bool {
-        !self.segments.is_empty() || !self.outboxes.is_empty()
+        let segments = self.segments.things.len() + self.long_segments.things.len();
+        segments + self.outboxes.things.len() > 0
     }
 }
 
@@ -96,26 +159,57 @@ impl Pool {
 mod tests {
     use super::*;
 
+    /// How many there are of each kind, and the bytes that they can hold.
+    fn spares(pool: &Pool) -> [(usize, usize); 3] {
+        let Pool { segments, long_segments, outboxes, .. } = pool;
+        [
+            (segments.things.len(), segments.bytes),
+            (long_segments.things.len(), long_segments.bytes),
+            (outboxes.things.len(), outboxes.bytes),
+        ]
+    }
+
+    fn long_outbox(pool: &mut Pool) -> Box<Outbox> {
+        let mut outbox = pool.take_outbox();
+        outbox.append(0, |out| out.reserve_exact(1_000));
+        outbox
+    }
+
     #[test]
     fn what_the_pool_was_not_asked_for_between_two_looks_is_given_back() {
+        const LONG: usize = 2 * SEGMENT_BYTES;
         let mut pool = Pool::default();
-        let segments = [(); 3].map(|()| pool.take_segment(SEGMENT_BYTES));
-        segments.into_iter().for_each(|segment| pool.put_segment(segment));
-        let outboxes = [(); 3].map(|()| pool.take_outbox());
-        for mut outbox in outboxes {
-            outbox.append(0, |out| out.reserve(1_000));
+        let segments = [1, 1, 1, LONG, LONG, LONG]
+            .map(|size| (pool.take_segment(size), long_outbox(&mut pool)));
+        for (segment, outbox) in segments {
+            pool.put_segment(segment);
+            pool.put_outbox(outbox);
+        }
+        let all = [(3, 3 * SEGMENT_BYTES), (3, 3 * LONG), (6, 6_000)];
+        assert_eq!((spares(&pool), pool.held), (all, 0));
+        pool.trim();
+        assert_eq!(spares(&pool), all);
+        for size in [1, LONG] {
+            let (segment, outbox) = (pool.take_segment(size), pool.take_outbox());
+            pool.put_segment(segment);
             pool.put_outbox(outbox);
         }
         pool.trim();
-        assert_eq!((pool.segments.len(), pool.outboxes.len()), (3, 3));
-        let (segment, outbox) = (pool.take_segment(1), pool.take_outbox());
-        assert!(segment.capacity() == SEGMENT_BYTES && outbox.capacity() >= 1_000);
-        pool.put_segment(segment);
-        pool.put_outbox(outbox);
+        assert_eq!(spares(&pool), [(1, SEGMENT_BYTES), (1, LONG), (1, 1_000)]);
+        assert!(pool.holds_spare());
         pool.trim();
-        assert_eq!((pool.segments.len(), pool.outboxes.len()), (1, 1));
-        assert!(pool.holds_spare() && (1_000..2_000).contains(&pool.spare));
-        pool.trim();
-        assert_eq!((pool.holds_spare(), pool.spare, pool.held), (false, 0, 0));
+        assert_eq!((pool.holds_spare(), spares(&pool)), (false, [(0, 0); 3]));
+    }
+
+    #[test]
+    fn long_segments_are_used_again_for_frames_of_their_size() {
+        const MIB: usize = 1 << 20;
+        let mut pool = Pool::default();
+        let segments = [5 * MIB, MIB, 100_000, MIB, MIB, MIB].map(|size| pool.take_segment(size));
+        segments.into_iter().for_each(|segment| pool.put_segment(segment));
+        assert_eq!(spares(&pool)[1], (4, 3 * MIB + 100_000), "no more than they may be");
+        let sizes = [MIB / 2, MIB / 2 - 1, 100_000, 70_000];
+        let capacities = sizes.map(|size| pool.take_segment(size).capacity());
+        assert_eq!(capacities, [MIB, MIB / 2 - 1, 100_000, 70_000]);
     }
 }
