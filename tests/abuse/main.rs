@@ -6,6 +6,7 @@ mod closing;
 mod control;
 mod crowds;
 mod descriptors;
+mod floods;
 mod frames;
 mod freezes;
 mod heads;
