@@ -119,6 +119,39 @@ fn connection(c: &mut Criterion) {
     }
 }
 
+/// A request for an upgrade as a browser sends it.
+const BROWSERS_HEAD: &str = "GET /lobby HTTP/1.1\r\n\
+    Host: chat.example:8080\r\n\
+    Connection: Upgrade\r\n\
+    Pragma: no-cache\r\n\
+    Cache-Control: no-cache\r\n\
+    User-Agent: Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) \
+    Chrome/140.0.0.0 Safari/537.36\r\n\
+    Upgrade: websocket\r\n\
+    Origin: http://chat.example:8080\r\n\
+    Sec-WebSocket-Version: 13\r\n\
+    Accept-Encoding: gzip, deflate\r\n\
+    Accept-Language: en-US,en;q=0.9\r\n\
+    Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
+    Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\n\r\n";
+
+fn handshake(c: &mut Criterion) {
+    let mut group = c.benchmark_group("handshake");
+    group.throughput(Throughput::Bytes(BROWSERS_HEAD.len() as u64));
+    let (limits, mut scratch) = (Arc::new(Limits::default()), Scratch::default());
+    let mut bytes = BROWSERS_HEAD.as_bytes().to_vec();
+    group.bench_function("receive", |b| {
+        b.iter(|| {
+            let mut connection = Connection::new(limits.clone());
+            let received = connection.receive(&mut black_box(&mut bytes[..]), &mut scratch);
+            assert!(matches!(received, Ok(Some(Received::Head(_)))));
+        });
+    });
+    group.bench_function("parse", |b| {
+        b.iter(|| Request::parse(black_box(BROWSERS_HEAD.as_bytes()), 100).is_ok());
+    });
+}
+
 /// Measures how a connection receives `count` messages of `size` bytes, from reads of at most
 /// `read` bytes.
 ///
@@ -213,5 +246,5 @@ fn mixed(bytes: usize) -> String {
     text + &" ".repeat(rest)
 }
 
-criterion_group!(benches, mask, header, utf8, encode, inflate, connection);
+criterion_group!(benches, mask, header, utf8, encode, inflate, handshake, connection);
 criterion_main!(benches);

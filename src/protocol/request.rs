@@ -168,12 +168,16 @@ fn split_line(head: &[u8]) -> (&[u8], &[u8]) {
 }
 
 fn parse_fields(fields: &[u8], max_headers: usize) -> Result<Vec<httparse::Header<'_>>, Refusal> {
-    let mut headers = vec![httparse::EMPTY_HEADER; max_headers.min(fields.len())];
-    match httparse::parse_headers(fields, &mut headers) {
-        Ok(httparse::Status::Complete((_, parsed))) => Ok(parsed.to_vec()),
-        Err(httparse::Error::TooManyHeaders) => Err(Refusal::TooManyHeaders),
-        _ => Err(Refusal::Malformed("the header fields are malformed")),
-    }
+    // Each field is a line, and the empty line at the end is one too.
+    let lines = fields.iter().filter(|&&byte| byte == b'\n').count();
+    let mut headers = vec![httparse::EMPTY_HEADER; max_headers.min(lines)];
+    let count = match httparse::parse_headers(fields, &mut headers) {
+        Ok(httparse::Status::Complete((_, parsed))) => parsed.len(),
+        Err(httparse::Error::TooManyHeaders) => return Err(Refusal::TooManyHeaders),
+        _ => return Err(Refusal::Malformed("the header fields are malformed")),
+    };
+    headers.truncate(count);
+    Ok(headers)
 }
 
 #[cfg(test)]
