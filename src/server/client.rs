@@ -62,7 +62,7 @@ pub(super) struct Client {
     pub(super) throttled: Option<Tick>,
     /// What it holds of a message or a head that has not arrived whole.
     pub(super) incomplete: Share,
-    /// What is private and not written.
+    /// The memory that is taken by what is private and not written.
     pub(super) unsent: Share,
     /// What is set aside for its compression context.
     pub(super) window: Share,
@@ -232,10 +232,11 @@ impl Client {
     #[inline]
     fn settle_outbox(&mut self, pool: &mut Pool) {
         let Some(outbox) = &self.outbox else { return };
-        pool.unsent.set(&mut self.unsent, outbox.size());
+        pool.unsent.set(&mut self.unsent, outbox.held_bytes());
         if outbox.is_empty()
             && let Some(outbox) = self.outbox.take()
         {
+            pool.unsent.set(&mut self.unsent, 0);
             pool.put_outbox(outbox);
         }
     }
@@ -301,9 +302,13 @@ impl Client {
     /// How many bytes are kept because this client has not taken them, and may become more. What
     /// the log has grown by in this tick does not count: nobody had the time to take it.
     pub(super) fn backlog(&self, log: &Log) -> u64 {
-        let outbox = self.outbox.as_ref().filter(|_| !self.finishing);
-        let private = outbox.map_or(0, |outbox| outbox.size());
+        let private = if self.finishing { 0 } else { self.private_bytes() };
         log.offered().saturating_sub(self.cursor.offset()) + private as u64
+    }
+
+    /// How many bytes are private and not written.
+    pub(super) fn private_bytes(&self) -> usize {
+        self.outbox.as_ref().map_or(0, |outbox| outbox.size())
     }
 
     /// How many bytes of its log are kept for it, if no other member is further behind.

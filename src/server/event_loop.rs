@@ -116,7 +116,7 @@ impl EventLoop {
     }
 
     fn timeout(&self) -> Option<Duration> {
-        if self.inbound.is_waiting() || self.hub.is_dirty() || !self.hub.resumed.is_empty() {
+        if self.inbound.is_waiting() || self.hub.is_dirty() || self.hub.is_unsettled() {
             return Some(Duration::ZERO);
         }
         let now = self.hub.now;

@@ -163,7 +163,7 @@ impl Hub {
             && let Some((client, at, pool)) = self.reach(id)
         {
             client.queue(at, pool, |out| out.extend_from_slice(frame));
-            sent = Some((client.unsent.get(), frame.len()));
+            sent = Some((client.private_bytes(), frame.len()));
         }
         self.codecs = codecs;
         if let Some((unsent, size)) = sent {
@@ -181,7 +181,7 @@ impl Hub {
         } else {
             client.queue(at, pool, |out| message.encode(out));
         }
-        let unsent = client.unsent.get();
+        let unsent = client.private_bytes();
         self.limit_sent(id, unsent, size);
     }
 

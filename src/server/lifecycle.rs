@@ -148,6 +148,11 @@ impl Hub {
         }
     }
 
+    /// Whether there is something for the event loop to do that no event announces.
+    pub(super) fn is_unsettled(&self) -> bool {
+        !(self.resumed.is_empty() && self.departures.is_empty() && self.gone.is_empty())
+    }
+
     /// Gives a client up whose connection is lost or whose time is over.
     pub(super) fn lose(&mut self, id: ClientId) {
         if self.get(id).is_some() {

@@ -6,9 +6,11 @@ use std::mem;
 use log::debug;
 
 use super::client::{Client, Keep, Progress};
+use super::deadlines::Tick;
 use super::hub::Hub;
 use super::id::ClientId;
 use super::log::Log;
+use super::pool::Pool;
 
 /// The most that a flush of rooms, or of clients, may cost, in bytes, and what a write costs beside
 /// its bytes. It takes one or two milliseconds, so that one loud room does not hold up everybody
@@ -67,10 +69,7 @@ impl Hub {
         client.dirty = false;
         let room = client.seat.and_then(|seat| Some((seat, rooms.get_mut(seat.room)?)));
         let log = room.map_or(nowhere, |(seat, room)| room.logs.get_mut(seat.encoding));
-        let before = (client.position(), client.unsent.get());
-        let progress = client.flush(log, pool, *tick);
-        let written = before.1.saturating_sub(client.unsent.get()) as u64;
-        let cost = WRITE_COST + written + (client.position() - before.0);
+        let (cost, progress) = flush_counted(client, log, pool, *tick);
         let (seat, outcome) = (client.seat, judge(progress, client, log, config.max_backlog_bytes));
         self.forget_newest(seat);
         if let Some(outcome) = outcome {
@@ -95,27 +94,32 @@ impl Hub {
 
     /// Flushes the rooms that grew, in turn. What does not fit into this turn is overdue.
     fn flush_rooms(&mut self, end: TickEnd) {
-        let mut left = MAX_FLUSH_COST;
-        for _ in 0..self.dirty_rooms.len() {
-            let Some(key) = self.dirty_rooms.pop_front() else { break };
+        let (mut left, mut unreached) = (MAX_FLUSH_COST, self.dirty_rooms.len());
+        self.overdue = false;
+        while left > 0
+            && unreached > 0
+            && let Some(key) = self.dirty_rooms.pop_front()
+        {
+            unreached -= 1;
             let unusual = self.flush_room(key, end, &mut left);
             self.keep_newest(key);
             for (id, outcome) in unusual {
                 self.settle(id, outcome);
             }
-            if self.rooms.get(key).is_some_and(|room| room.dirty) {
+            if let Some(room) = self.rooms.get_mut(key).filter(|room| room.dirty) {
+                // A flush that is complete lets the members be read, even if the room has grown
+                // meanwhile: others may speak in it all the time.
+                room.overdue = room.flushed > 0;
+                self.overdue |= room.overdue;
                 self.dirty_rooms.push_back(key);
             }
-            if left == 0 {
-                break;
-            }
         }
-        for &key in &self.dirty_rooms {
+        for &key in self.dirty_rooms.range(..unreached) {
             if let Some(room) = self.rooms.get_mut(key) {
                 room.overdue = true;
             }
         }
-        self.overdue = !self.dirty_rooms.is_empty();
+        self.overdue |= unreached > 0;
     }
 
     /// Writes to the members of a room, from the one at which the last flush stopped, until nothing
@@ -135,12 +139,8 @@ impl Hub {
             let client = &mut clients[member];
             let Some(seat) = client.seat else { continue };
             let log = room.logs.get_mut(seat.encoding);
-            let before = client.position();
-            let progress = client.flush(log, pool, *tick);
-            let written = client.position() - before;
-            if written > 0 {
-                *left = left.saturating_sub(WRITE_COST + written);
-            }
+            let (cost, progress) = flush_counted(client, log, pool, *tick);
+            *left = left.saturating_sub(cost);
             if let Some(outcome) = judge(progress, client, log, config.max_backlog_bytes) {
                 unusual.push((client.id, outcome));
             }
@@ -181,6 +181,20 @@ impl Hub {
             self.open -= usize::from(left);
         }
     }
+}
+
+/// Writes to a client, and returns what that cost beside what came of it.
+fn flush_counted(
+    client: &mut Client,
+    log: &mut Log,
+    pool: &mut Pool,
+    now: Tick,
+) -> (u64, io::Result<Progress>) {
+    let before = (client.position(), client.private_bytes());
+    let progress = client.flush(log, pool, now);
+    let private = before.1.saturating_sub(client.private_bytes()) as u64;
+    let written = private + (client.position() - before.0);
+    (if written > 0 { WRITE_COST + written } else { 0 }, progress)
 }
 
 /// Lets `list` go on in the memory of the one before, and after what is left of that.
@@ -236,5 +250,62 @@ fn judge(
         }
         Ok(Progress::Finished) => Some(Outcome::Finished),
         Err(error) => Some(Outcome::Lost(error)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+    use crate::protocol::noise;
+    use crate::server::simulation::{Pipe, connect};
+
+    /// A hub, and members of one room that do not fit into one turn and take everything.
+    fn crowd() -> (Hub, Vec<(ClientId, Pipe)>) {
+        let mut hub = Hub::new(Config::default());
+        let mut connect = |_| {
+            let (id, pipe, _) = connect(&mut hub, "x-none");
+            hub.join(id, "/room");
+            pipe.allow(usize::MAX);
+            (id, pipe)
+        };
+        let members = (0..10).map(&mut connect).collect();
+        (hub, members)
+    }
+
+    #[test]
+    fn a_room_in_which_others_speak_all_the_time_is_read_whenever_all_members_were_written_to() {
+        let (mut hub, members) = crowd();
+        let mut read = 0;
+        for _ in 0..100 {
+            hub.broadcast("/room", "news");
+            hub.flush(TickEnd::Now);
+            read += usize::from(!hub.is_overdue(members[0].0));
+        }
+        assert!((10..50).contains(&read), "read in {read} of 100 turns");
+    }
+
+    #[test]
+    fn a_flush_in_the_middle_of_a_turn_lets_the_members_be_read_when_it_is_complete() {
+        let (mut hub, members) = crowd();
+        hub.broadcast("/room", "news");
+        let flushes = (0..100).take_while(|_| {
+            hub.flush(TickEnd::Later);
+            hub.is_overdue(members[0].0)
+        });
+        assert!((1..10).contains(&flushes.count()));
+    }
+
+    #[test]
+    fn what_members_alone_are_sent_counts_towards_what_their_room_may_write() {
+        let (mut hub, members) = crowd();
+        for (id, _) in &members {
+            hub.send(*id, &noise(10_000)[..]);
+        }
+        hub.broadcast("/room", "news");
+        hub.flush(TickEnd::Now);
+        let written = members.iter().filter(|(_, pipe)| !pipe.take().is_empty());
+        // One for the clients, and one for the rooms.
+        assert_eq!(written.count(), 2);
     }
 }

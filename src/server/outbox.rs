@@ -15,6 +15,10 @@ pub(super) const NOWHERE: u64 = u64::MAX;
 /// half of it: an insert that is appended to all the time may never be written whole.
 const MAX_WRITTEN_BYTES: usize = 64 << 10;
 
+/// The largest buffer in bytes that keeps its size however little is in it: making it again for
+/// every long message would take time.
+const MAX_LOOSE_BYTES: usize = 1 << 20;
+
 /// Private frames, each in its place in the log.
 #[derive(Debug, Default)]
 pub(super) struct Outbox {
@@ -119,6 +123,13 @@ impl Outbox {
         self.unwritten + inserts * size_of::<Insert>()
     }
 
+    /// The memory in bytes that this takes: beside what is not written, what was and has not been
+    /// given back.
+    pub(super) fn held_bytes(&self) -> usize {
+        let spare = self.first.bytes.capacity() - self.first.bytes.len();
+        self.size() + self.written + spare + self.spare.capacity()
+    }
+
     /// What is to be written next, if it is one insert and nothing of the log.
     pub(super) fn only(&self, log: &Log, cursor: Cursor) -> Option<&[u8]> {
         let first = Some(&self.first).filter(|_| self.later.is_empty())?;
@@ -187,7 +198,7 @@ impl Outbox {
             && let Some(next) = self.later.pop_front()
         {
             let before = mem::replace(&mut self.first, next).bytes;
-            if before.capacity() > self.spare.capacity() {
+            if (self.spare.capacity() + 1..=MAX_LOOSE_BYTES).contains(&before.capacity()) {
                 self.spare = before;
             }
         }
@@ -204,6 +215,9 @@ impl Outbox {
             let rest = self.boundary() - self.written;
             self.first.bytes.drain(..self.written);
             (self.written, self.opaque) = (0, rest);
+            if self.first.bytes.capacity() > 4 * self.first.bytes.len() {
+                self.first.bytes.shrink_to(MAX_LOOSE_BYTES.max(2 * self.first.bytes.len()));
+            }
         }
     }
 
@@ -354,6 +368,23 @@ mod tests {
         }
         assert!(outbox.first.bytes.len() <= 300_000);
         assert_eq!(outbox.size(), 100_000 + size_of::<Insert>());
+    }
+
+    #[test]
+    fn the_memory_of_what_is_written_is_given_back_and_counts_until_then() {
+        for step in [100_000, 9_990_000] {
+            let mut outbox = Outbox::default();
+            outbox.append(0, |out| out.extend_from_slice(&[0; 10_000_000]));
+            while outbox.unwritten > 10_000 {
+                outbox.consume(step.min(outbox.unwritten - 10_000), Cursor::default());
+                let (held, left) = (outbox.held_bytes(), outbox.unwritten);
+                assert!(held >= outbox.capacity());
+                assert!(held <= MAX_LOOSE_BYTES + 5 * left, "{held} for {left}");
+            }
+            outbox.append(1, |out| out.push(0));
+            outbox.consume(10_000, Cursor::default());
+            assert!(outbox.capacity() <= 2 * MAX_LOOSE_BYTES, "{}", outbox.capacity());
+        }
     }
 
     #[test]

@@ -47,10 +47,10 @@ impl Room {
 
     /// Notes that the flush has come past all members.
     pub(super) fn end_flush(&mut self, end: TickEnd) {
-        self.flushed = 0;
+        (self.flushed, self.overdue) = (0, false);
         if end == TickEnd::Now {
             self.logs.offer();
-            (self.dirty, self.overdue) = (self.grew_meanwhile, false);
+            self.dirty = self.grew_meanwhile;
         }
     }
 }
