@@ -47,17 +47,25 @@ impl Hub {
 
     /// Takes a member that is open out of the shared log, to hop in again later.
     pub(super) fn retreat(&mut self, id: ClientId) {
-        let open = self.get(id).filter(|client| client.connection.is_open());
-        if open.is_none_or(|client| !client.reads(Encoding::Shared)) {
+        if !self.shares_context(id) {
             return;
         }
-        if self.covers_backlog(id) {
+        self.leave_context(id);
+        if !self.shares_context(id) {
+            self.mark_dirty(id);
+        } else if self.covers_backlog(id) {
             self.change_encoding(id, Encoding::Plain);
             // What it had not got of the shared log has become its own.
             self.mark_dirty(id);
         } else {
             self.leave_backlog(id);
         }
+    }
+
+    /// Whether a client is open, and reads the shared log of its room.
+    pub(super) fn shares_context(&self, id: ClientId) -> bool {
+        let open = self.get(id).filter(|client| client.connection.is_open());
+        open.is_some_and(|client| client.reads(Encoding::Shared))
     }
 
     /// Moves a member from one log of its room to the end of another.

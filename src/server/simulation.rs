@@ -56,7 +56,7 @@ const OFFERS: [&str; 5] = [
 ];
 
 /// A thing that happens. Peers and rooms are numbers, taken modulo how many there are.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy)]
 pub enum Step {
     /// A peer comes, with one of the offers, and joins a room.
     Connect {
@@ -83,7 +83,7 @@ pub enum Step {
 }
 
 /// What a peer does, or what is done to it. Lengths are in bytes.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy)]
 pub enum Action {
     /// It goes to a room.
     Join(usize),
@@ -443,6 +443,24 @@ mod tests {
             simulation.step(step);
         }
         simulation.finish();
+    }
+
+    #[test]
+    fn what_a_member_takes_along_from_a_shared_context_can_be_inflated_whatever_it_misses() {
+        let comes = [
+            Step::Connect { offer: 1, room: 0 },
+            Step::Connect { offer: 1, room: 0 },
+            Step::Peer(0, Action::Read(1_000_000)),
+        ];
+        let talk = [Step::Peer(0, Action::Say(100)), Step::Flush];
+        let whispers = [Step::Peer(1, Action::Send(20)), Step::Flush].repeat(12);
+        // Some of what is said is less than the limit, and more together with what is sent then.
+        for count in [60, 70, 80] {
+            for departure in [Action::Leave, Action::Join(1), Action::SayToOthers(10)] {
+                let (talk, departure) = (talk.repeat(count), [Step::Peer(1, departure)]);
+                run(Slow::Drop, &[&comes, &talk[..], &departure, &whispers].concat());
+            }
+        }
     }
 
     proptest! {

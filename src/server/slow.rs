@@ -19,7 +19,7 @@ const MAX_REST_BYTES: u64 = 1 << 20;
 impl Hub {
     /// Does with a member that is too far behind what the configuration says.
     pub(super) fn fall_behind(&mut self, id: ClientId) {
-        let open = self.get(id).is_some_and(|client| client.connection.is_open());
+        let open = self.is_open(id);
         match self.config.slow {
             Slow::Drop if open => self.skip_messages(id),
             Slow::Pause if open => self.hold(id),
@@ -32,7 +32,8 @@ impl Hub {
     #[cold]
     pub(super) fn limit_unsent(&mut self, id: ClientId) {
         self.write_now(id);
-        if self.get(id).is_some_and(|client| client.unsent.get() > self.config.max_backlog_bytes) {
+        if self.get(id).is_some_and(|client| client.private_bytes() > self.config.max_backlog_bytes)
+        {
             self.fall_behind(id);
         }
         self.relieve();
@@ -40,7 +41,7 @@ impl Hub {
 
     /// Closes a member that is too far behind. One that is closing already is given up.
     fn cut_off(&mut self, id: ClientId) {
-        if self.get(id).is_none_or(|client| !client.connection.is_open()) {
+        if !self.is_open(id) {
             return self.lose(id);
         }
         self.skip_unbegun(id);
@@ -140,15 +141,34 @@ impl Hub {
     /// Where the limits do not cover that copy, the member misses messages or is closed, as the
     /// configuration says.
     pub(super) fn may_leave_log(&mut self, id: ClientId) -> bool {
-        if self.covers_backlog(id) {
-            return true;
+        self.leave_context(id);
+        if self.is_open(id) && !self.covers_backlog(id) {
+            self.leave_backlog(id);
         }
-        self.leave_backlog(id);
-        let covered = self.covers_backlog(id);
-        if !covered {
+        // One that is closed by that takes its last bytes from where they are.
+        if self.is_open(id) && !self.covers_backlog(id) {
             self.cut_off(id);
         }
-        covered
+        self.is_open(id)
+    }
+
+    /// Takes a member that has not got everything of the shared log, and that may miss messages, to
+    /// the plain log. As its own it would take frames along that refer to one another, none of which
+    /// it could miss.
+    pub(super) fn leave_context(&mut self, id: ClientId) {
+        let may_miss = self.config.slow == Slow::Drop && self.shares_context(id);
+        if !may_miss || self.unread_bytes(id) == 0 {
+            return;
+        }
+        if self.may_copy_rest(id) {
+            self.counts.skipped += self.go_plain(id);
+        } else {
+            self.cut_off(id);
+        }
+    }
+
+    fn is_open(&self, id: ClientId) -> bool {
+        self.get(id).is_some_and(|client| client.connection.is_open())
     }
 
     /// Whether the limits cover a copy of what a member has not got of its log, when the socket has
@@ -159,7 +179,7 @@ impl Hub {
         }
         let Some(client) = self.get(id) else { return false };
         let unread = usize::try_from(self.unread_bytes(id)).unwrap_or(usize::MAX);
-        let own = unread.saturating_add(client.unsent.get());
+        let own = unread.saturating_add(client.private_bytes());
         let all = unread.saturating_add(self.pool.backlog());
         let (max, max_all) = (self.config.max_backlog_bytes, self.config.max_total_backlog_bytes);
         unread == 0 || own <= max && all <= max_all
@@ -314,6 +334,22 @@ mod tests {
             assert!(ends, "{} bytes behind {begun}", rest.len());
             assert!(hub.get(*id).unwrap().has_ended_writing());
         }
+    }
+
+    #[test]
+    fn a_member_that_cannot_leave_with_the_rest_of_a_long_frame_gets_it_before_it_is_closed() {
+        let config = Config { max_backlog_bytes: 2 * MIB, ..Config::default() };
+        let (mut hub, members) = room(config, 1);
+        let (id, pipe) = &members[0];
+        hub.broadcast("/room", &noise(4 * MIB)[..]);
+        flush(&mut hub);
+        hub.leave(*id);
+        assert!(hub.gone.is_empty(), "it is not lost");
+        pipe.allow(10 * MIB);
+        hub.unblock(*id);
+        flush(&mut hub);
+        let written = pipe.take();
+        assert!(written.len() > 4 * MIB && written.ends_with(b"you are too far behind"));
     }
 
     #[test]
