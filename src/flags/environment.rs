@@ -1,26 +1,29 @@
 //! The environment variables of the flags, as service managers and compose files set them.
 
+use std::ffi::{OsStr, OsString};
+
 use clap::builder::Resettable;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::parser::ValueSource;
 use clap::{Arg, ArgMatches, Command, Error};
 
-/// Parses the command line and the environment. A variable that is empty counts as unset.
+/// Parses the command line and the environment. A variable that is empty counts as unset. White space
+/// around a value does not count: a file of variables that was written on Windows leaves a carriage
+/// return at the end of each.
 ///
 /// # Errors
 /// Those of clap. An error about the value of a variable names the variable, not the flag.
 pub fn parse(command: &Command) -> Result<ArgMatches, Error> {
-    let forget_empty = |arg| if is_empty(&arg) { without_variable(arg) } else { arg };
-    let effective = command.clone().mut_args(forget_empty);
+    let effective = command.clone().mut_args(with_trimmed_variable);
     effective.try_get_matches().map_err(|error| explain(error, command))
 }
 
 /// What the user set to give a flag its value: the variable, or the flag itself.
 pub fn given_name(command: &Command, matches: &ArgMatches, flag: &str) -> String {
-    let from_variable = matches.value_source(flag) == Some(ValueSource::EnvVariable);
+    let on_command_line = matches.value_source(flag) == Some(ValueSource::CommandLine);
     let arg = command.get_arguments().find(|arg| arg.get_id() == flag);
-    let variable = arg.filter(|_| from_variable).and_then(variable);
-    variable.unwrap_or_else(|| format!("--{}", flag.replace('_', "-")))
+    let set = arg.filter(|arg| !on_command_line && value(arg).is_some_and(|set| !is_blank(&set)));
+    set.and_then(variable).unwrap_or_else(|| format!("--{}", flag.replace('_', "-")))
 }
 
 fn explain(mut error: Error, command: &Command) -> Error {
@@ -46,9 +49,28 @@ fn variable(arg: &Arg) -> Option<String> {
     arg.get_env().map(|name| name.to_string_lossy().into_owned())
 }
 
-fn is_empty(arg: &Arg) -> bool {
-    let value = arg.get_env().and_then(std::env::var_os);
-    value.is_some_and(|value| value.to_string_lossy().trim().is_empty())
+/// The value of the flag's variable, if that is set.
+fn value(arg: &Arg) -> Option<OsString> {
+    arg.get_env().and_then(std::env::var_os)
+}
+
+fn is_blank(value: &OsStr) -> bool {
+    value.to_string_lossy().trim().is_empty()
+}
+
+/// The flag without its variable, where that is blank; or with the variable's trimmed value as its
+/// default, where there is white space around it.
+fn with_trimmed_variable(arg: Arg) -> Arg {
+    let Some(value) = value(&arg) else { return arg };
+    if is_blank(&value) {
+        return without_variable(arg);
+    }
+    match value.to_str() {
+        Some(text) if text.trim() != text => {
+            without_variable(arg).default_value(text.trim().to_owned())
+        }
+        _ => arg,
+    }
 }
 
 fn without_variable(arg: Arg) -> Arg {

@@ -187,6 +187,38 @@ fn yes_and_no_have_their_usual_spellings() {
 }
 
 #[test]
+fn white_space_around_the_value_of_a_variable_does_not_count() {
+    let mut command = townhall(&["--listen", "127.0.0.1:0"]);
+    command.envs([("TOWNHALL_MODE", " Echo"), ("TOWNHALL_MAX_ROOMS", "5\r")]);
+    command.envs([("TOWNHALL_DEFLATE_LEVEL", "9\t"), ("TOWNHALL_DRAIN_CODE", " 1012 \n")]);
+    let (_program, address) = Program::start_with(command);
+    let (mut one, mut other) = (connect(&address, "/"), connect(&address, "/"));
+    say(&mut one, "from one");
+    assert_eq!(hear(&mut one), "from one");
+    say(&mut other, "from the other");
+    assert_eq!(hear(&mut other), "from the other");
+    let cases = [
+        ("MAX_ROOMS", "0\r", "error: invalid value '0' for 'TOWNHALL_MAX_ROOMS': it must be at"),
+        ("MODE", " loud", "error: invalid value 'loud' for 'TOWNHALL_MODE'\n"),
+        ("NO_REFLECT", "so so ", "error: invalid value 'so so' for 'TOWNHALL_NO_REFLECT': "),
+    ];
+    for (variable, value, line) in cases {
+        let (_, stderr) = refusal_of_variables(&[(&format!("TOWNHALL_{variable}"), value)]);
+        assert!(stderr.starts_with(line), "{stderr}");
+    }
+    let (_, stderr) =
+        refusal_of_variables(&[("TOWNHALL_NO_REFLECT", "1"), ("TOWNHALL_MODE", "echo\r")]);
+    assert!(stderr.contains("with TOWNHALL_NO_REFLECT and TOWNHALL_MODE echo"), "{stderr}");
+    // What is given on the command line counts all the same.
+    let mut command = townhall(&["--listen", "127.0.0.1:0", "--mode", "broadcast"]);
+    command.env("TOWNHALL_MODE", "echo\r");
+    let (_program, address) = Program::start_with(command);
+    let (mut one, mut other) = (connect(&address, "/"), connect(&address, "/"));
+    say(&mut one, "for all");
+    assert_eq!(hear(&mut other), "for all");
+}
+
+#[test]
 fn an_error_names_the_variable_where_the_value_came_from_one() {
     let cases = [
         ("MAX_ROOMS", "0", "invalid value '0' for 'TOWNHALL_MAX_ROOMS': it must be at least 1"),
