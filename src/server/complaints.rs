@@ -40,10 +40,12 @@ impl Complaints {
 
     /// Logs how many lines were left out in the last second, when it is over.
     pub(super) fn settle(&mut self, now: Tick) {
-        let withheld = self.renew(now);
-        if withheld > 0 {
-            warn!("{withheld} more lines like these were left out");
-        }
+        report(self.renew(now));
+    }
+
+    /// Logs how many lines were left out since the last second was over: there will be no next one.
+    pub(super) fn finish(&mut self) {
+        report(mem::take(&mut self.withheld));
     }
 
     /// Begins another second where the last one is over, and returns how many lines were left out
@@ -65,6 +67,12 @@ impl Complaints {
         self.lines += 1;
         self.bytes += line.len();
         Some(line)
+    }
+}
+
+fn report(withheld: u32) {
+    if withheld > 0 {
+        warn!("{withheld} more lines like these were left out");
     }
 }
 

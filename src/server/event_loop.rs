@@ -85,6 +85,7 @@ impl EventLoop {
             }
         }
         self.abandon(app);
+        self.hub.complaints.finish();
         Ok(())
     }
 

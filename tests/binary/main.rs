@@ -358,6 +358,21 @@ fn the_log_tells_reasons_and_no_payloads() {
 }
 
 #[test]
+fn at_its_end_the_log_tells_how_many_lines_it_lacks() {
+    let (mut program, address) = Program::start(&["--max-new-connections-per-second", "1000"]);
+    for _ in 0..100 {
+        assert_eq!(status_of(&address, "\0"), "400");
+    }
+    program.signal("TERM");
+    let (_, log) = program.wait();
+    let shown = log.matches("refused with 400: ").count();
+    let counts =
+        log.lines().filter_map(|line| line.strip_suffix(" more lines like these were left out"));
+    let counts = counts.filter_map(|line| line.rsplit(' ').next()?.parse::<usize>().ok());
+    assert_eq!(shown + counts.sum::<usize>(), 100, "{log}");
+}
+
+#[test]
 fn a_line_of_the_log_begins_with_its_time_in_utc_as_iso_8601() {
     let (mut program, _) = Program::start(&[]);
     program.signal("TERM");
