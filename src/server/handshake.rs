@@ -22,7 +22,7 @@ use crate::protocol::{Refusal, Request, Response, Terms};
 pub(super) fn handshake(hub: &mut Hub, id: ClientId, head: &[u8], app: &mut App<'_>) {
     let request = match Request::parse(head, hub.config.limits.max_headers) {
         Ok(request) => request,
-        Err(refusal) => return refuse(hub, id, refusal, false),
+        Err(refusal) => return refuse(hub, id, refusal, head.starts_with(b"HEAD ")),
     };
     if let Err(refusal) = check_host(hub, id, &request) {
         return refuse(hub, id, refusal, request.method() == "HEAD");

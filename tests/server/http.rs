@@ -42,6 +42,17 @@ fn each_kind_of_wrong_request_has_its_status() {
     assert_status(&server, &format!("GET / HTTP/1.1\r\nCookie: {long}\r\n"), "431");
 }
 
+/// RFC 9110, section 9.3.2: "the server MUST NOT send content in the response".
+#[test]
+fn the_answer_to_head_has_no_content_whatever_is_wrong_with_the_request() {
+    let server = Running::start(config(), chat);
+    for rest in [" / HTTP/1.1\r\nHost: a", " / HTTP/1.1", " / HTTP/1.1\r\nHost: a b", " * HTTP/1.1"]
+    {
+        let answer = answer(&server, &format!("HEAD{rest}\r\n\r\n"));
+        assert!(answer.starts_with("HTTP/1.1 4") && answer.ends_with("\r\n\r\n"), "{answer}");
+    }
+}
+
 /// RFC 9112, section 3.2.2: a server "MUST ignore the received Host header field (if any) and instead
 /// use the host information of the request-target".
 #[test]
