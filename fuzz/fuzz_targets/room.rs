@@ -3,14 +3,14 @@
 //! receives a close frame, and nothing after it. Where slow members are let miss messages, they
 //! miss whole ones.
 //!
-//! Input: one byte that says what becomes of slow members, then steps of three bytes: what happens,
-//! to whom, how much.
+//! Input: one byte that says what becomes of slow members and how much is kept for all, then steps
+//! of three bytes: what happens, to whom, how much.
 
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
 use townhall::Slow;
-use townhall::simulation::{Action, Simulation, Step};
+use townhall::simulation::{Action, SCARCE_BYTES, Simulation, Step};
 
 /// Each step costs memory and time; more of them show nothing new.
 const MAX_STEPS: usize = 200;
@@ -18,7 +18,8 @@ const MAX_STEPS: usize = 200;
 fuzz_target!(|data: &[u8]| {
     let Some((policy, data)) = data.split_first() else { return };
     let slow = [Slow::Close, Slow::Drop, Slow::Pause][usize::from(policy % 3)];
-    let mut simulation = Simulation::new(slow);
+    let mut simulation =
+        Simulation::new(slow, if policy / 3 % 2 == 0 { usize::MAX } else { SCARCE_BYTES });
     for &[what, whom, amount] in data.as_chunks::<3>().0.iter().take(MAX_STEPS) {
         simulation.step(&step(what, whom.into(), amount.into()));
     }

@@ -55,6 +55,9 @@ const OFFERS: [&str; 5] = [
     "permessage-deflate; server_max_window_bits=10; server_no_context_takeover",
 ];
 
+/// So little memory for all clients that some are closed for it: three segments of a log.
+pub const SCARCE_BYTES: usize = 200_000;
+
 /// A thing that happens. Peers and rooms are numbers, taken modulo how many there are.
 #[derive(Debug, Clone, Copy)]
 pub enum Step {
@@ -132,13 +135,19 @@ struct Peer {
 }
 
 impl Simulation {
-    /// A hub that does this with slow members.
-    pub fn new(slow: Slow) -> Self {
+    /// A hub that does this with slow members, and keeps this much for all clients.
+    pub fn new(slow: Slow, max_total_backlog_bytes: usize) -> Self {
         // So little that who skips does so often, from compressed logs too.
         let max_backlog_bytes = if slow == Slow::Drop { 1_000 } else { 40_000 };
         let deflate = Deflate { window_bits: 11, threshold_bytes: 8, ..Deflate::default() };
         let deflate = Some(deflate);
-        let mut config = Config { deflate, slow, max_backlog_bytes, ..Config::default() };
+        let mut config = Config {
+            deflate,
+            slow,
+            max_backlog_bytes,
+            max_total_backlog_bytes,
+            ..Config::default()
+        };
         config.limits.max_message_bytes = 10_000;
         let mut hub = Hub::new(config);
         hub.long_bytes = 2_000;
@@ -207,8 +216,9 @@ impl Simulation {
             Action::SayToOthers(length) => self.say(id, length, false),
             Action::Send(length) => {
                 let message = self.message(length);
+                // It may be the frame that has begun when the limits close the connection.
+                self.edit(id, |peer| peer.expected.push_back(message.clone()));
                 self.hub.send(id, &message[..]);
-                self.edit(id, |peer| peer.expected.push_back(message));
             }
             Action::Close => self.hub.close(id, CloseCode::NORMAL, "enough"),
             Action::PeerClose => self.leave(id),
@@ -438,11 +448,13 @@ mod tests {
     }
 
     fn run(slow: Slow, steps: &[Step]) {
-        let mut simulation = Simulation::new(slow);
-        for step in steps {
-            simulation.step(step);
+        for max_total_backlog_bytes in [SCARCE_BYTES, usize::MAX] {
+            let mut simulation = Simulation::new(slow, max_total_backlog_bytes);
+            for step in steps {
+                simulation.step(step);
+            }
+            simulation.finish();
         }
-        simulation.finish();
     }
 
     #[test]

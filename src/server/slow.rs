@@ -12,9 +12,10 @@ use crate::config::Slow;
 use crate::protocol::CloseCode;
 
 /// The longest rest of a frame in bytes that is copied for a member that leaves its room's log, at
-/// any time and where there is memory. Thousands may stand in the middle of one frame.
-const SHORT_REST_BYTES: u64 = 64 << 10;
-const MAX_REST_BYTES: u64 = 1 << 20;
+/// any time and where there is memory. Thousands may stand in the middle of one frame. In tests,
+/// messages are shorter.
+const SHORT_REST_BYTES: u64 = if cfg!(any(test, fuzzing)) { 500 } else { 64 << 10 };
+const MAX_REST_BYTES: u64 = if cfg!(any(test, fuzzing)) { 3_000 } else { 1 << 20 };
 
 impl Hub {
     /// Does with a member that is too far behind what the configuration says.
