@@ -45,10 +45,10 @@ pub struct DeflateFlags {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Switch {
     /// Compress
-    #[value(aliases = ["yes", "true", "1"])]
+    #[value(aliases = ["yes", "y", "true", "t", "1"])]
     On,
     /// Do not compress
-    #[value(aliases = ["no", "false", "0"])]
+    #[value(aliases = ["no", "n", "false", "f", "0"])]
     Off,
 }
 

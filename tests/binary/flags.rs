@@ -177,8 +177,10 @@ fn yes_and_no_have_their_usual_spellings() {
             assert_eq!(hear(&mut a), heard, "{spelling}");
         }
     }
+    let deflate = ["1", "true", "yes", "on", "Y", "t", "0", "False", "no", "off", "N", "f"];
+    let deflate = deflate.map(|spelling| ("DEFLATE", spelling));
     for (variable, value) in
-        [("DEFLATE", "yes"), ("DEFLATE", "0"), ("MODE", "Echo"), ("LOG_LEVEL", "DEBUG")]
+        deflate.into_iter().chain([("MODE", "Echo"), ("LOG_LEVEL", "DEBUG"), ("SLOW", "DROP")])
     {
         let mut command = townhall(&["--listen", "127.0.0.1:0"]);
         command.env(format!("TOWNHALL_{variable}"), value);
