@@ -44,7 +44,9 @@ impl fmt::Display for Flag<'_> {
         let Self(name, value) = self;
         let is_plain = value.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\'');
         if is_plain && value.len() <= MAX_BYTES {
-            write!(f, "--{name} '{value}'")
+            // A value that looks like a flag is one, unless it is joined to its own.
+            let separator = if value.starts_with('-') { '=' } else { ' ' };
+            write!(f, "--{name}{separator}'{value}'")
         } else {
             write!(f, "--{name} and the whole of it")
         }
@@ -102,6 +104,7 @@ mod tests {
     #[test]
     fn a_flag_can_be_pasted_or_is_not_shown() {
         assert_eq!(Flag("origin", "app://$(a)`b`").to_string(), "--origin 'app://$(a)`b`'");
+        assert_eq!(Flag("subprotocol", "--help").to_string(), "--subprotocol='--help'");
         for value in ["a'; b", "a b", "a\nb", "\u{e9}", &"a".repeat(101)] {
             assert_eq!(Flag("host", value).to_string(), "--host and the whole of it", "{value}");
         }
