@@ -1,4 +1,4 @@
-//! What a server is told before it starts: every limit, with a reason for its default.
+//! The configuration of a server: every limit, with the reason for its default.
 
 mod check;
 mod room_pattern;
@@ -15,75 +15,75 @@ pub use room_pattern::{InvalidRoomPattern, RoomPattern};
 /// The configuration of a [`Server`](crate::Server).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Config {
-    /// The addresses to listen on; port 0 takes a free one. The loopback address by default, so
-    /// that nothing is on the network that was not put there.
-    /// `[::]` takes IPv4 connections too, unless an IPv4 address with the same port is listed.
+    /// The addresses to listen on; port 0 takes a free one. The loopback address by default, so that
+    /// nothing is reachable from the network unless somebody asks for it. `[::]` takes IPv4 connections
+    /// too, unless an IPv4 address with the same port is listed.
     pub listen: Vec<SocketAddr>,
-    /// The subprotocols that the server speaks; of those that a client offers, its first in this
-    /// list is chosen (RFC 6455, section 4.2.2).
+    /// The subprotocols that the server speaks; the first of a client's offers that is in this list is
+    /// chosen (RFC 6455, section 4.2.2).
     pub subprotocols: Vec<String>,
-    /// Whose pages may connect; by default those of the host that they connect to. On a loopback
-    /// address, a host other than `localhost` and the loopback addresses counts only if `hosts` names
-    /// it or a trusted proxy forwarded the request: the name of a hostile page may point there too
-    /// (DNS rebinding).
+    /// The origins whose pages may connect; by default that of the host to which they connect. On a
+    /// loopback address, a host other than `localhost` and the loopback addresses counts only if
+    /// `hosts` names it or a trusted proxy forwarded the request: the name of a hostile page may point
+    /// to such an address too (DNS rebinding).
     pub origins: Origins,
-    /// What the server is called. A request for another host is answered with 421, unless it is for
-    /// the address itself that the connection was made to, as those of load balancers are. With
-    /// none, which is the default, every host is served.
+    /// The host names of the server. A request for another host is answered with 421, unless it is for
+    /// the very address that the connection was made to, as the requests of load balancers are. If
+    /// there are none, which is the default, every host is served.
     pub hosts: Vec<Host>,
-    /// How messages are compressed with clients that offer permessage-deflate (RFC 7692); not at
-    /// all where it is `None`.
+    /// How messages are compressed with clients that offer permessage-deflate (RFC 7692); not at all if
+    /// it is `None`.
     pub deflate: Option<Deflate>,
-    /// The most memory in bytes for the windows of all clients that keep their compression context
-    /// (RFC 7692, section 7.1.1). A window is set aside when it is agreed on; clients for whom there is
-    /// none left keep no context. 64 MiB are the windows of 2,048 clients, or of 16,384 that let the
-    /// server choose the window's size.
+    /// The most memory in bytes for the windows of all clients that keep their compression context (RFC
+    /// 7692, section 7.1.1). A window is reserved when it is agreed on; clients for which no memory is
+    /// left keep no context. 64 MiB are the windows of 2,048 clients, or of 16,384 that let the server
+    /// choose the window's size.
     pub max_deflate_context_bytes: usize,
-    /// What is taken of one peer's input.
+    /// The limits on one peer's input.
     pub limits: Limits,
-    /// Who may say for whom it connects: the networks of reverse proxies, which the limits of a
-    /// single address do not bind. Their `X-Forwarded-For` is believed, and their
-    /// `X-Forwarded-Host`; where these fields are missing, `Forwarded` (RFC 7239). By default this
-    /// machine, where most proxies are.
+    /// The networks of trusted reverse proxies, to which the limits of a single address do not apply.
+    /// Their `X-Forwarded-For` and `X-Forwarded-Host` are believed, and `Forwarded` (RFC 7239) where
+    /// these fields are missing. By default the loopback addresses, since most proxies run on the same
+    /// machine.
     pub trusted_proxies: Vec<IpNet>,
-    /// The most connections that are open at once. The next request for an upgrade is answered
-    /// with 503. 10,000 leave room in the usual limit of file descriptors.
+    /// The most connections that are open at once. The next request for an upgrade is answered with
+    /// 503. 10,000 fit into the usual limit of file descriptors.
     pub max_connections: usize,
     /// The most connections from one address, which is a network of 64 bits in IPv6. The next is
-    /// answered with 429. A tenth of all, so that an office behind one address has room, and
-    /// nobody alone can take every place.
+    /// answered with 429. The default is a tenth of all connections, so that an office behind one
+    /// address has room, and nobody can take all of them alone.
     pub max_connections_per_address: u32,
     /// The most new connections from one address in a second. The next is answered with 429.
     pub max_new_connections_per_second: u32,
-    /// The most messages that one connection may say in a second, control frames included. Over
-    /// it, the connection is not read for a while. More than a person or a sensor says, and no
-    /// more than a room can hear.
+    /// The most messages that one connection may send in a second, control frames included. Above it,
+    /// the connection is not read for a while. The default is more than a person or a sensor sends, and
+    /// no more than a room can receive.
     pub max_messages_per_second: u32,
-    /// The most bytes of messages that one connection may say in a second, or in one message, if
-    /// that is longer. Over it, the connection is not read for a while.
+    /// The most bytes of messages that one connection may send in a second, or in one message, if that
+    /// is longer. Above it, the connection is not read for a while.
     pub max_bytes_per_second: u32,
-    /// How long a connection may be over these rates without a break, before it is closed with
-    /// 1008. Where it is `None`, the connection is only slowed down.
+    /// How long a connection may be over these rates without a break, before it is closed with 1008. If
+    /// it is `None`, the connection is only slowed down.
     pub throttle_timeout: Option<Duration>,
-    /// The least bytes of a frame or of fragments that must come in a second to count as life, over
-    /// `ping_interval` and again over `pong_timeout`: a client on a slow line can answer no ping
-    /// before its frame has ended. Where it is 0, only whole frames count. A modem is faster than
-    /// 1 KiB a second, and whoever sends a byte at a time is not.
+    /// The least bytes of a frame or of fragments that must come in a second to count as activity,
+    /// averaged over `ping_interval` and again over `pong_timeout`: a client on a slow line can answer
+    /// no ping before its frame has ended. If it is 0, only whole frames count. A modem is faster than
+    /// 1 KiB a second; a client that sends a byte at a time is not.
     pub min_frame_bytes_per_second: u32,
-    /// The most memory in bytes for messages and request heads that have not arrived whole, over
-    /// all connections. Over it, who holds most is closed with 1013, or answered with 503. Sixteen
-    /// of the longest messages.
+    /// The most memory in bytes for messages and request heads that have not arrived whole, over all
+    /// connections. Above it, the client that holds most is closed with 1013, or answered with 503. The
+    /// default is sixteen of the longest messages.
     pub max_incomplete_bytes: usize,
-    /// The paths that are rooms; a request for an upgrade at any other is answered with 404. With
-    /// none, which is the default, every path is a room. What the application chooses instead of
-    /// the path is not compared with them.
+    /// The paths that are rooms; a request for an upgrade at any other is answered with 404. If there
+    /// are none, which is the default, every path is a room. A name that the application chooses
+    /// instead of the path is not compared with them.
     pub rooms: Vec<RoomPattern>,
-    /// The most rooms at once. The next is refused with 503.
+    /// The most rooms that exist at once. The next is refused with 503.
     pub max_rooms: usize,
-    /// The most rooms that clients from one address have made and that somebody is still in. The
-    /// next is refused with 429. A fiftieth of all, so that a few strangers cannot take every room.
-    /// It does not bind clients for whom a trusted proxy forwards no address, since these cannot be
-    /// told apart.
+    /// The most rooms that clients from one address have made and that somebody is still in. The next
+    /// is refused with 429. The default is a fiftieth of all rooms, so that a few strangers cannot take
+    /// every room. It does not apply to clients for which a trusted proxy forwards no address, since
+    /// these cannot be told apart.
     pub max_rooms_per_address: usize,
     /// The longest name of a room, in bytes of the [normal form](crate::protocol::Request::normal_path)
     /// of its path; a longer one is answered with 414.
@@ -91,55 +91,57 @@ pub struct Config {
     /// The most bytes that a member may be behind its room, and that are kept for it. It must hold
     /// the longest message; the default holds two.
     pub max_backlog_bytes: usize,
-    /// The most bytes that are kept for all members of all rooms. Over it, those who are furthest
-    /// behind are closed with 1013. Thirty-two of the longest backlogs.
+    /// The most bytes that are kept for all members of all rooms. Above it, those that are furthest
+    /// behind are closed with 1013. The default is thirty-two of the longest backlogs.
     pub max_total_backlog_bytes: usize,
     /// The most bytes that the system should keep unsent for one connection, on Linux
-    /// (`TCP_NOTSENT_LOWAT`); 0 leaves it to the system, which keeps megabytes. What is more stays
-    /// in the room's log, where one copy serves all and the limits above see it; and a ping does not
-    /// stand behind it. 128 KiB are enough to send while the server is busy for a moment. What was
-    /// sent and is not acknowledged comes on top, up to the last of `net.ipv4.tcp_wmem`.
+    /// (`TCP_NOTSENT_LOWAT`); 0 leaves it to the system, which keeps megabytes. The rest stays in the
+    /// room's log, where one copy serves all, the limits above cover it, and no ping has to wait behind
+    /// it. 128 KiB are enough to send while the server is busy for a moment. Data that was sent and is
+    /// not acknowledged comes on top, up to the last value of `net.ipv4.tcp_wmem`.
     pub socket_unsent_bytes: u32,
-    /// What becomes of a member that is further behind than `max_backlog_bytes`.
+    /// What happens to a member that is further behind than `max_backlog_bytes`.
     pub slow: Slow,
-    /// How long a client may take for the request's head. Over it, the answer is 408; a connection
-    /// that has sent nothing, as browsers open them in advance, is closed without one. Longer than
-    /// zero: a connection without a deadline would hold its place for ever.
+    /// How long a client may take to send the request's head. After that, the answer is 408; a
+    /// connection that has sent nothing, such as those that browsers open in advance, is closed without
+    /// an answer. It must be longer than zero: a connection without a deadline would hold its place
+    /// forever.
     pub handshake_timeout: Duration,
-    /// How long a peer may be silent before it is sent a ping. Any whole frame counts as life.
-    /// Thirty seconds are below what home routers and most proxies wait. Where it is `None`, no
-    /// pings are sent, and silence is never a reason to drop a connection.
+    /// How long a peer may be silent before it is sent a ping. Any whole frame counts as activity.
+    /// Thirty seconds are less than home routers and most proxies wait. If it is `None`, no pings are
+    /// sent, and silence is never a reason to drop a connection.
     pub ping_interval: Option<Duration>,
-    /// How long a peer may be silent after the ping, before it is given up. Where it is `None`,
-    /// pings are sent at every interval, and nobody has to answer them.
+    /// How long a peer may be silent after the ping before it is dropped. If it is `None`, pings are
+    /// sent at every interval, and nobody has to answer them.
     pub pong_timeout: Option<Duration>,
-    /// How long a peer may take nothing while there is something for it to take; for ever, where
-    /// it is `None`.
+    /// How long a peer may read nothing while there is something for it to read; forever if it is
+    /// `None`.
     pub write_timeout: Option<Duration>,
-    /// How long a peer may take to answer a close frame, and to end its side of the connection.
-    /// Longer than zero, for the same reason as `handshake_timeout`.
+    /// How long a peer may take to answer a close frame, and to end its side of the connection. It must
+    /// be longer than zero, for the same reason as `handshake_timeout`.
     pub close_timeout: Duration,
-    /// How long the server goes on after it was told to stop, so that clients can answer its
-    /// close frames. At zero it ends as soon as these are sent.
+    /// How long the server continues after it has been asked to stop, so that clients can answer its
+    /// close frames. If it is zero, the server ends as soon as these are sent.
     pub drain_timeout: Duration,
-    /// Over what time the close frames are spread then, so that clients do not all come back at
-    /// once; a hundred or fewer are always sent at once. Half of `drain_timeout` at most.
+    /// The time over which these close frames are spread, so that clients do not all come back at once;
+    /// a hundred or fewer are always sent at once. It is half of `drain_timeout` at most.
     pub drain_spread: Duration,
-    /// The code of these close frames: 1001, or 1012 to tell that the server is soon back.
+    /// The code of these close frames: 1001, or 1012 to say that the server will soon be back.
     pub drain_code: CloseCode,
 }
 
-/// What becomes of a member that is too far behind its room.
+/// What happens to a member that is too far behind its room.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Slow {
-    /// It is closed with 1013, and may come back.
+    /// The member is closed with 1013, and may come back.
     #[default]
     Close,
-    /// It misses the oldest messages, and goes on with the newest that half of the limit holds, or
-    /// with one. Control frames are kept.
+    /// The member misses the oldest messages, and goes on with the newest that fit into half of the
+    /// limit, or with one. Control frames are kept.
     Drop,
-    /// Nobody in its room is read until it has caught up, so that nobody misses anything. It can
-    /// hold the whole room up for as long as `write_timeout`: this is for members that are trusted.
+    /// Nothing is read from anyone in its room until it has caught up, so that nobody misses anything.
+    /// One member can hold up the whole room for as long as `write_timeout`: this is for trusted
+    /// members.
     Pause,
 }
 

@@ -1,7 +1,7 @@
 //! A WebSocket server in which everyone in a room hears everyone: one process, one event loop
 //! on one thread, no `unsafe`.
 //!
-//! A message goes this way:
+//! A message travels like this:
 //!
 //! ```text
 //! readable ─► one shared read buffer ─► Connection (no sockets, no clock)
@@ -13,8 +13,8 @@
 //! end of tick: for every member of a room that grew, ONE write from its place to the log's end
 //! ```
 //!
-//! [`Server`] is the whole of it, and its application is one closure. [`protocol`] is RFC 6455
-//! without sockets, for any other transport.
+//! [`Server`] is all of this, and its application is one closure. [`protocol`] is RFC 6455 without
+//! sockets, for use over any other transport.
 
 pub mod protocol;
 

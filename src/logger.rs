@@ -1,7 +1,7 @@
 //! Log lines on standard error.
 //!
 //! Standard error can be a pipe that nobody reads, or a full disk. The event loop must not wait for
-//! either, so that it leaves its lines in a bounded queue, and a thread of its own hands them to
+//! either, so it puts its lines into a bounded queue, and a separate thread hands them to
 //! [`SimpleLogger`].
 
 use std::collections::VecDeque;
@@ -23,10 +23,10 @@ const WRITER: &str = "log";
 const MAX_LINES: usize = 4096;
 const MAX_BYTES: usize = 1 << 20;
 
-/// How long [`flush`] waits for what is in the queue.
+/// How long [`flush`] waits for the queue to empty.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// How late a line must be for that to be worth a remark. Its timestamp is the writer's.
+/// How late a line must be for the delay to be shown. Its timestamp is the writer's.
 const LATE: Duration = Duration::from_secs(1);
 
 /// The first moment that a timestamp, whose year has four digits, cannot show: the year 10000.
@@ -34,10 +34,10 @@ const END_OF_TIME: Duration = Duration::from_secs(253_402_300_800);
 
 static QUEUE: Queue = Queue::new();
 
-/// Logs what is at least as grave as `level`, from a thread of its own.
+/// Logs records of at least this `level` of severity, from a separate thread.
 ///
 /// # Errors
-/// The system's, where there can be no further thread, or where there is a logger already.
+/// The system's, if no further thread can be started, or if there is a logger already.
 pub fn init(level: LevelFilter) -> Result<(), Box<dyn Error>> {
     thread::Builder::new().name(WRITER.to_owned()).spawn(|| write_lines(&QUEUE))?;
     log::set_max_level(level);
@@ -69,7 +69,7 @@ impl Line {
         Self { level, target: target.to_owned(), text, made: Instant::now() }
     }
 
-    /// One that stands in place of others.
+    /// A line that stands in for others.
     fn left_out(count: u64) -> Self {
         Self::new(Level::Warn, module_path!(), format!("{count} lines were left out"))
     }
@@ -78,8 +78,8 @@ impl Line {
         self.target.len() + self.text.len()
     }
 
-    /// Writes it, and returns whether that succeeded. The printing macros of the standard library,
-    /// which the logger uses, panic where standard error takes nothing.
+    /// Writes the line, and returns whether that succeeded. The printing macros of the standard
+    /// library, which the logger uses, panic if standard error takes nothing.
     fn write(&self) -> bool {
         let (waited, target, level) = (self.made.elapsed(), &*self.target, self.level);
         let text = with_delay(&self.text, waited);
@@ -96,17 +96,17 @@ impl Line {
     }
 }
 
-/// The text with how late it is written, where that is worth a remark.
+/// The text, followed by the delay if that is long enough to be shown.
 fn with_delay(text: &str, waited: Duration) -> String {
     if waited < LATE { text.to_owned() } else { format!("{text} ({} s late)", waited.as_secs()) }
 }
 
-/// Whether a timestamp can show this time. The logger panics where its own cannot.
+/// Whether a timestamp can show this time. The logger panics if its own cannot.
 fn is_time_of_four_digits(now: SystemTime) -> bool {
     now.duration_since(UNIX_EPOCH).is_ok_and(|age| age < END_OF_TIME)
 }
 
-/// Writes lines as they come. Those that cannot be written are lost, and counted.
+/// Writes lines as they come. Lines that cannot be written are lost, and counted.
 fn write_lines(queue: &Queue) {
     let mut lost = 0;
     loop {
@@ -120,7 +120,7 @@ fn write_lines(queue: &Queue) {
     }
 }
 
-/// The lines between those who log and the thread that writes.
+/// The lines between the threads that log and the one that writes.
 struct Queue {
     waiting: Mutex<Waiting>,
     filled: Condvar,
@@ -130,11 +130,11 @@ struct Queue {
 #[derive(Debug)]
 struct Waiting {
     lines: VecDeque<Line>,
-    /// The size of the lines.
+    /// The size of the lines in bytes.
     bytes: usize,
-    /// How many lines came when the queue was full, and since then.
+    /// How many lines have been left out since the queue was full.
     left_out: u64,
-    /// A line was taken, and is being written.
+    /// Whether a line has been taken and is being written.
     writing: bool,
 }
 
@@ -153,8 +153,8 @@ impl Queue {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Adds a line. Once one has found no room, the next are left out too, until the queue is
-    /// empty and a line says how many they were: there is one gap instead of many.
+    /// Adds a line. Once a line has not fitted, the next are left out too, until the queue is empty and
+    /// a line says how many there were: there is one gap instead of many.
     fn push(&self, line: Line) {
         let mut waiting = self.lock();
         let has_room = waiting.lines.len() < MAX_LINES && waiting.bytes + line.size() <= MAX_BYTES;
@@ -168,7 +168,7 @@ impl Queue {
         self.filled.notify_one();
     }
 
-    /// Waits for the next line. What was taken before is written.
+    /// Waits for the next line. The line taken before counts as written.
     fn take(&self) -> Line {
         let mut waiting = self.lock();
         waiting.writing = false;

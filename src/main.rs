@@ -49,7 +49,7 @@ fn run(flags: &Flags) -> Result<(), Box<dyn Error>> {
 }
 
 /// Raises the soft limit of file descriptors to the hard one, since each connection takes one, and
-/// tells what was got.
+/// logs the new limit.
 fn raise_descriptor_limit(max_connections: usize) {
     match rlimit::increase_nofile_limit(u64::MAX) {
         Ok(limit) if limit > max_connections as u64 => info!("up to {limit} file descriptors"),
@@ -60,7 +60,7 @@ fn raise_descriptor_limit(max_connections: usize) {
     }
 }
 
-/// Answers with the page, or whether new connections are welcome, as load balancers ask.
+/// Answers with the page, or, for load balancers, with whether new connections are welcome.
 fn answer(page: &Page, hub: &Hub, exchange: Exchange<'_>) {
     match exchange.request().normal_path().as_str() {
         "/" => exchange.respond(page.response()),
@@ -70,7 +70,7 @@ fn answer(page: &Page, hub: &Hub, exchange: Exchange<'_>) {
     }
 }
 
-/// Says to the room, or to whom the flags choose, what one of its members said.
+/// Passes a member's message on to the room, or to those that the flags choose.
 fn say(flags: &Flags, hub: &mut Hub, client: ClientId, message: Message<'_>) {
     let message = flags.truncate.map_or(message, |length| message.truncate(length));
     match flags.mode {

@@ -1,5 +1,5 @@
-//! What the program prints beside its log. Neither a pipe that nobody reads nor a full disk keeps it
-//! from serving, or from ending with its status.
+//! What the program prints apart from its log. Neither a pipe that nobody reads nor a full disk keeps
+//! it from serving, or from ending with its status.
 
 use std::backtrace::{Backtrace, BacktraceStatus};
 use std::fmt::Display;
@@ -17,10 +17,10 @@ use crate::logger;
 /// How long the program waits for its last words to be written.
 const LAST_WORDS_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Prints the addresses on standard output, from a thread of its own.
+/// Prints the addresses on standard output, from a separate thread.
 ///
 /// # Errors
-/// The system's, where there can be no further thread.
+/// The system's, if no further thread can be started.
 pub fn announce(addresses: Vec<SocketAddr>) -> io::Result<()> {
     let announce = move || addresses.into_iter().for_each(print_address);
     thread::Builder::new().name("announce".to_owned()).spawn(announce)?;
@@ -51,9 +51,9 @@ pub fn say_last(words: impl Display) {
     }
 }
 
-/// Reports a panic in the same way, with a backtrace where `RUST_BACKTRACE` asks for it. By default
-/// the report would wait for standard error without a limit. A panic of the thread that writes the
-/// log means that there is nothing to report on.
+/// Reports a panic in the same way, with a backtrace if `RUST_BACKTRACE` asks for one. By default the
+/// report would wait for standard error without a limit. A panic of the thread that writes the log
+/// means that there is nothing to report on.
 pub fn report_panics() {
     panic::set_hook(Box::new(|panic| {
         if logger::is_writer() {

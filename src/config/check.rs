@@ -1,4 +1,4 @@
-//! Whether a configuration makes sense: each value by itself, and all of them together.
+//! Checks that a configuration makes sense: each value by itself, and all of them together.
 
 use std::ops::RangeInclusive;
 use std::time::Duration;
@@ -18,7 +18,7 @@ const MIN_HEAD_BYTES: u64 = 200;
 const MAX_MESSAGE_BYTES: u64 = 1 << 30;
 
 impl Config {
-    /// Whether the server can work with this configuration.
+    /// Checks that the server can work with this configuration.
     ///
     /// # Errors
     /// One line that names what is wrong.
@@ -36,7 +36,7 @@ impl Config {
         }
     }
 
-    /// Whether each limit leaves the server something to do.
+    /// Checks that each limit leaves the server something to do.
     fn check_numbers(&self) -> Result<(), String> {
         let limits = &self.limits;
         let at_least_1 = [
@@ -62,7 +62,7 @@ impl Config {
         check_range("max_message_bytes", message, 1..=MAX_MESSAGE_BYTES)
     }
 
-    /// Whether each deadline leaves some time.
+    /// Checks that each deadline leaves some time.
     fn check_times(&self) -> Result<(), String> {
         let mut times = [
             ("handshake_timeout", Some(self.handshake_timeout)),
@@ -79,11 +79,11 @@ impl Config {
         }
     }
 
-    /// Whether what must hold a thing is as large as that.
+    /// Checks that each limit is large enough for what it must hold.
     fn check_sizes(&self) -> Result<(), String> {
         let (message, head) = (self.limits.max_message_bytes, self.limits.max_head_bytes);
         let (backlog, incomplete) = (self.max_backlog_bytes, self.max_incomplete_bytes);
-        // What arrives is collected in memory of up to twice its size.
+        // Input is collected in memory of up to twice its size.
         let (messages, heads) = (message.saturating_mul(2), head.saturating_mul(2));
         let mut held = [
             ("max_backlog_bytes", backlog, "max_message_bytes", message),
@@ -100,7 +100,7 @@ impl Config {
         }
     }
 
-    /// Whether zlib can compress as it is asked to.
+    /// Checks that zlib supports the settings of compression.
     fn check_deflate(&self) -> Result<(), String> {
         let Some(deflate) = &self.deflate else { return Ok(()) };
         check_range("deflate.level", deflate.level.into(), 1..=9)?;
@@ -131,7 +131,7 @@ mod tests {
     use super::*;
     use crate::protocol::Deflate;
 
-    /// What is wrong with the default configuration after a change to it.
+    /// The error that the default configuration gives after a change to it.
     fn complaint(change: impl FnOnce(&mut Config)) -> String {
         let mut config = Config::default();
         change(&mut config);

@@ -25,7 +25,7 @@ pub struct RoomPattern {
 }
 
 impl RoomPattern {
-    /// Whether a room of this name, which is a path in normal form, may be there.
+    /// Whether a room of this name, which is a path in normal form, may exist.
     pub fn matches(&self, room: &str) -> bool {
         if self.is_prefix { room.starts_with(&self.path) } else { room == self.path }
     }

@@ -1,5 +1,5 @@
-//! What comes behind our close frame (RFC 6455, section 7.1.2): everything is passed over but the
-//! peer's close frame.
+//! What follows our close frame (RFC 6455, section 7.1.2): everything except the peer's close frame is
+//! skipped.
 
 use super::close::CloseFrame;
 use super::frame::{MAX_CONTROL_BYTES, Opcode, Shape};
@@ -7,30 +7,30 @@ use super::mask::{apply_mask, rotate_mask};
 
 /// Waits for the peer's close frame.
 ///
-/// Frames are passed over by their lengths, whatever is wrong with them: a peer that broke the
-/// protocol takes its frames for correct ones, and answers behind them. Where it has lost its way
-/// among them, no answer is found.
+/// Frames are skipped by their lengths, whatever is wrong with them: a peer that broke the protocol
+/// considers its frames correct, and answers after them. If their lengths are wrong too, no answer is
+/// found.
 #[derive(Debug, Default)]
 pub(super) struct Closing {
-    /// How many bytes of the frame that has begun are still to be passed over.
+    /// How many bytes of the frame that has begun are still to be skipped.
     rest: u64,
     /// The bytes so far of a header, or of a close frame.
     begun: Vec<u8>,
 }
 
 impl Closing {
-    /// One that goes on in the middle of a frame, of which so many bytes have not arrived.
+    /// Starts in the middle of a frame of which `rest` bytes have not arrived.
     pub(super) fn within_frame(rest: u64) -> Self {
         Self { rest, begun: Vec::new() }
     }
 
-    /// One that goes on in the middle of a header.
+    /// Starts in the middle of a header.
     pub(super) fn within_header(begun: Vec<u8>) -> Self {
         Self { rest: 0, begun }
     }
 
-    /// One that goes on in the middle of a close frame, whose payload is so far unmasked, and whose
-    /// `mask` is as it meets the next byte.
+    /// Starts in the middle of a close frame whose payload has been unmasked so far; `mask` is rotated
+    /// for the next byte.
     pub(super) fn within_close(mut payload: Vec<u8>, mask: [u8; 4], rest: u64) -> Self {
         let length = payload.len() as u64 + rest;
         // The mask of the first byte: turned back as far as it was turned.
@@ -40,8 +40,8 @@ impl Closing {
         Self { rest: 0, begun: [&header[..], &mask, &payload].concat() }
     }
 
-    /// Takes bytes off the front of `input` until the peer's close frame is whole, and returns what
-    /// it says. A broken one says nothing, but is the peer's last word all the same.
+    /// Takes bytes off the front of `input` until the peer's close frame is whole, and returns what it
+    /// says. A malformed one says nothing, but nothing follows it either.
     pub(super) fn receive(&mut self, input: &mut &mut [u8]) -> Option<Option<CloseFrame>> {
         loop {
             self.pass_over(input);
@@ -60,7 +60,7 @@ impl Closing {
         self.rest -= size;
     }
 
-    /// Looks at what has begun: a close frame is collected, any other passed over.
+    /// Looks at the frame that has begun: a close frame is collected, any other is skipped.
     fn look(&mut self) -> Option<Option<CloseFrame>> {
         let Shape { opcode, mask, length, header } = Shape::of(&self.begun)?;
         if opcode != Opcode::Close as u8 {
@@ -78,7 +78,7 @@ impl Closing {
         })
     }
 
-    /// The memory in bytes that a close frame takes that has not arrived whole.
+    /// The memory in bytes taken by a close frame that has not arrived whole.
     pub(super) fn held_bytes(&self) -> usize {
         self.begun.capacity()
     }

@@ -16,7 +16,7 @@ use super::response::Response;
 use super::scratch::Scratch;
 use super::violation::{Refusal, Violation};
 
-/// What a connection received whole.
+/// What a connection has received as a whole.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Received<'a> {
     /// A request's head, complete. [`Connection::accept`] or [`Connection::respond`] must follow
@@ -31,7 +31,7 @@ pub enum Received<'a> {
 pub enum Failure {
     /// Before the upgrade: answer with [`Connection::respond`].
     Handshake(Refusal),
-    /// After it: answer with [`Connection::fail`].
+    /// After the upgrade: answer with [`Connection::fail`].
     Protocol(Violation),
 }
 
@@ -51,7 +51,7 @@ enum State {
     Handshaking(Head),
     /// Messages go both ways.
     Open(Receiver),
-    /// Our close frame is under way, the peer's is awaited (RFC 6455, section 7.1.2).
+    /// Our close frame has been sent, and the peer's is awaited (RFC 6455, section 7.1.2).
     Closing(Closing),
     /// Nothing more is sent, and what arrives is ignored.
     Closed {
@@ -70,8 +70,8 @@ impl Connection {
     /// up. Payloads are unmasked in place. Any number of connections can share a `scratch`.
     ///
     /// # Errors
-    /// What the peer did wrong; it is to be answered. Behind a failure after the upgrade, only the
-    /// peer's close frame is received.
+    /// What the peer did wrong, which must be answered. Once a connection has failed after its upgrade,
+    /// only the peer's close frame is received.
     pub fn receive<'a>(
         &mut self,
         input: &mut &'a mut [u8],
@@ -88,7 +88,7 @@ impl Connection {
         self.receive_any(input, scratch)
     }
 
-    /// All but the usual case, which stays short without it.
+    /// Handles everything but the usual case, which stays short this way.
     #[inline(never)]
     fn receive_any<'a>(
         &mut self,
@@ -135,7 +135,7 @@ impl Connection {
         }
     }
 
-    /// Asks whether the peer is there (RFC 6455, section 5.5.2), if messages may be sent.
+    /// Sends a ping (RFC 6455, section 5.5.2), if messages may be sent.
     pub fn ping(&self, payload: &[u8], out: &mut Vec<u8>) {
         if self.is_open() {
             encode_frame(Opcode::Ping, payload, out);
@@ -166,7 +166,7 @@ impl Connection {
     }
 
     /// Fails the connection (RFC 6455, section 7.1.7): a close frame says why, and the peer's is
-    /// awaited, unless it is what broke the protocol.
+    /// awaited, unless a close frame is what broke the protocol.
     pub fn fail(&mut self, violation: Violation, out: &mut Vec<u8>) {
         self.close(violation.close_code(), &violation.to_string(), out);
         if violation.is_of_close_frame() {
@@ -174,12 +174,12 @@ impl Connection {
         }
     }
 
-    /// Ends the connection without a word: its transport is gone.
+    /// Ends the connection without a close frame: its transport is gone.
     pub fn abandon(&mut self) {
         self.state = State::Closed { clean: false };
     }
 
-    /// The memory in bytes that what has not arrived whole takes: a head, or a message.
+    /// The memory in bytes taken by a head or a message that has not arrived whole.
     pub fn held_bytes(&self) -> usize {
         match &self.state {
             State::Handshaking(head) => head.held_bytes(),
@@ -189,7 +189,7 @@ impl Connection {
         }
     }
 
-    /// How many bytes of the frame that has begun have not arrived; 0 where none has.
+    /// How many bytes of the frame that has begun have not arrived; 0 if none has begun.
     #[inline]
     pub fn expected_bytes(&self) -> u64 {
         match &self.state {
@@ -213,7 +213,7 @@ impl Connection {
         matches!(self.state, State::Open(_))
     }
 
-    /// Whether nothing more is to be said or heard.
+    /// Whether nothing more is to be sent or received.
     pub fn is_closed(&self) -> bool {
         matches!(self.state, State::Closed { .. })
     }

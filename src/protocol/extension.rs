@@ -4,9 +4,9 @@ use super::deflate::{Deflate, MAX_WINDOW_BITS, MIN_WINDOW_BITS};
 
 const NAME: &str = "permessage-deflate";
 
-/// What clients on Netty offer beside it. Until 2025 Netty let the server choose the client's window,
-/// and failed at its first message if that was smaller, since Java's own DEFLATE knows no other
-/// (<https://github.com/netty/netty/pull/15018>).
+/// The extension that Netty's clients offer besides permessage-deflate. Until 2025 Netty let the server
+/// choose the client's window, and failed at its first message if that was smaller, since Java's own
+/// DEFLATE knows no other (<https://github.com/netty/netty/pull/15018>).
 const NETTYS_NAME: &str = "deflate-frame";
 
 /// The terms of permessage-deflate that server and client agreed on.
@@ -16,16 +16,16 @@ pub struct DeflateTerms {
     pub server_context_takeover: bool,
     /// Whether the client may refer to its earlier messages.
     pub client_context_takeover: bool,
-    /// The server's window in bits, 9 to 15, where the answer names it; 15 where it does not.
+    /// The server's window in bits, 9 to 15, if the answer names it; 15 if it does not.
     server_max_window_bits: Option<u8>,
-    /// The client's window in bits, 8 to 15, where the answer names it; 15 where it does not.
+    /// The client's window in bits, 8 to 15, if the answer names it; 15 if it does not.
     client_max_window_bits: Option<u8>,
 }
 
 impl DeflateTerms {
     /// The terms of the first offer that the server can accept, over all values of
-    /// Sec-WebSocket-Extensions, which are in the client's order of preference; `None` where
-    /// there is none.
+    /// Sec-WebSocket-Extensions, which are in the client's order of preference; `None` if there is
+    /// none.
     ///
     /// # Errors
     /// A value that does not conform to the grammar.
@@ -87,7 +87,7 @@ impl DeflateTerms {
         let wanted = Wanted::read(&offer.parameters)?;
         let ours = Some(deflate.window_bits).filter(|&bits| bits < MAX_WINDOW_BITS);
         let window = [wanted.server_max_window_bits, ours].into_iter().flatten().min();
-        // A smaller window than the others' shares no context with them.
+        // A member with a smaller window than the others shares no context with them.
         let smaller = window.is_some_and(|bits| bits < deflate.window_bits);
         let terms = Self {
             server_context_takeover: !wanted.server_no_context_takeover && !smaller,
@@ -123,7 +123,7 @@ impl Wanted {
                     std::mem::replace(&mut wanted.client_no_context_takeover, true)
                 }
                 ("server_max_window_bits", Some(value)) => {
-                    // Nothing here can compress with 8 bits.
+                    // The compressor does not support 8 bits.
                     let bits = window_bits(value).filter(|&bits| bits >= MIN_WINDOW_BITS)?;
                     wanted.server_max_window_bits.replace(bits).is_some()
                 }
@@ -140,8 +140,8 @@ impl Wanted {
         Some(wanted)
     }
 
-    /// The client's window as the answer names it, in bits, `ours` at most. RFC 7692, section
-    /// 7.1.2.2: a server "MUST NOT" name one where the client did not offer to have it chosen.
+    /// The client's window for the answer to name, in bits, `ours` at most. RFC 7692, section 7.1.2.2:
+    /// a server "MUST NOT" name one where the client did not offer to have it chosen.
     fn client_window(&self, ours: u8) -> Option<u8> {
         let window = self.client_max_window_bits?.min(ours);
         (window < MAX_WINDOW_BITS).then_some(window)
@@ -166,8 +166,8 @@ struct Extension {
     parameters: Vec<(String, Option<String>)>,
 }
 
-/// Reads `extension-list` (RFC 6455, section 9.1). Empty elements are passed over (RFC 9110,
-/// section 5.6.1).
+/// Reads `extension-list` (RFC 6455, section 9.1). Empty elements are skipped (RFC 9110, section
+/// 5.6.1).
 fn parse(value: &str) -> Result<Vec<Extension>, Malformed> {
     let mut scanner = Scanner(value.trim_ascii());
     let mut extensions = Vec::new();
@@ -183,7 +183,7 @@ fn parse(value: &str) -> Result<Vec<Extension>, Malformed> {
     Ok(extensions)
 }
 
-/// What is left of a value, without white space before it.
+/// The remainder of a value, without white space before it.
 struct Scanner<'v>(&'v str);
 
 impl Scanner<'_> {
@@ -198,7 +198,7 @@ impl Scanner<'_> {
         Ok(Extension { name, parameters })
     }
 
-    /// Takes this character, if it is next, and the white space behind it.
+    /// Takes this character, if it is next, and the white space after it.
     fn skip(&mut self, wanted: char) -> bool {
         let rest = self.0.strip_prefix(wanted);
         self.0 = rest.map_or(self.0, str::trim_ascii_start);

@@ -1,10 +1,10 @@
-//! What proxies say of those for whom they forward: the field Forwarded (RFC 7239).
+//! What proxies say about the clients for which they forward: the field Forwarded (RFC 7239).
 
 /// One proxy's element of a Forwarded field.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Forwarded<'h> {
-    /// Whose request it was, as the parameter `for` says it: an address, in brackets where it is of
-    /// IPv6, perhaps with a port; `unknown`, or an invented name (section 6).
+    /// Who sent the request, as the parameter `for` has it: an address, in brackets if it is an IPv6
+    /// address, perhaps with a port; `unknown`, or an invented name (section 6).
     pub node: Option<&'h str>,
     /// The Host field of that request.
     pub host: Option<&'h str>,
@@ -15,7 +15,7 @@ impl<'h> Forwarded<'h> {
     /// the furthest. `None` stands for one that is malformed.
     ///
     /// The value is read backwards, since anybody can have written its beginning: a quote that is
-    /// opened there and not closed would otherwise hide what a trusted proxy has added behind it.
+    /// opened there and not closed would otherwise hide what a trusted proxy added after it.
     pub fn elements(value: &'h [u8]) -> impl Iterator<Item = Option<Self>> {
         rsplit_unquoted(value, b',').filter(|element| !element.is_empty()).map(Self::parse)
     }

@@ -27,7 +27,7 @@ pub enum Opcode {
     Binary = 0x2,
     /// The end of the connection.
     Close = 0x8,
-    /// A question whether the peer is there.
+    /// Asks whether the peer is there.
     Ping = 0x9,
     /// The answer to a ping.
     Pong = 0xa,
@@ -62,7 +62,7 @@ pub struct ClientHeader {
     pub fin: bool,
     /// What the frame is.
     pub opcode: Opcode,
-    /// Whether RSV1 tells that the message is compressed (RFC 7692, section 6).
+    /// Whether RSV1 says that the message is compressed (RFC 7692, section 6).
     pub compressed: bool,
     /// The masking key (RFC 6455, section 5.3).
     pub mask: [u8; 4],
@@ -71,12 +71,11 @@ pub struct ClientHeader {
 }
 
 impl ClientHeader {
-    /// Reads the header at the start of `bytes`, and tells how many bytes it takes (6, 8 or 14);
-    /// `None` where it has not arrived whole. `deflate` tells whether permessage-deflate was
-    /// negotiated.
+    /// Reads the header at the start of `bytes`, and returns it with its size in bytes (6, 8 or 14);
+    /// `None` if it has not arrived whole. `deflate` says whether permessage-deflate was negotiated.
     ///
     /// # Errors
-    /// Whatever in it breaks RFC 6455, sections 5.1, 5.2 or 5.5, as soon as it can be seen.
+    /// A header that breaks RFC 6455, sections 5.1, 5.2 or 5.5, as soon as that can be seen.
     #[inline]
     pub fn parse(bytes: &[u8], deflate: bool) -> Result<Option<(Self, usize)>, Violation> {
         match Self::parse_usual(bytes) {
@@ -153,7 +152,7 @@ impl ClientHeader {
         Ok(())
     }
 
-    /// The length, and what follows it. "The minimal number of bytes MUST be used to encode the
+    /// The length, and the bytes after it. "The minimal number of bytes MUST be used to encode the
     /// length", and "the most significant bit MUST be 0".
     fn parse_length(short: u8, rest: &[u8]) -> Result<Option<(u64, &[u8])>, Violation> {
         let (length, rest, least) = match short {
@@ -177,12 +176,12 @@ impl ClientHeader {
     }
 }
 
-/// What a header says of where its frame ends, whatever else is wrong with it.
+/// What a header says about where its frame ends, whatever else is wrong with it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Shape {
     /// The four bits of the opcode.
     pub(super) opcode: u8,
-    /// The masking key; zeros where the frame has none.
+    /// The masking key; zeros if the frame has none.
     pub(super) mask: [u8; 4],
     /// The length of the payload in bytes.
     pub(super) length: u64,
@@ -191,7 +190,7 @@ pub(super) struct Shape {
 }
 
 impl Shape {
-    /// Reads it at the start of `bytes`; `None` where the header has not arrived whole.
+    /// Reads the header at the start of `bytes`; `None` if it has not arrived whole.
     pub(super) fn of(bytes: &[u8]) -> Option<Self> {
         let (&[first, second], rest) = bytes.split_first_chunk::<2>()?;
         let (length, rest) = match second & LENGTH {
@@ -261,8 +260,8 @@ pub fn is_control(bytes: &[u8]) -> bool {
     bytes.first().is_some_and(|first| first & CONTROL != 0)
 }
 
-/// The size in bytes of the whole server frame at the start of `bytes`, which must begin with
-/// what [`encode_frame`] wrote; `None` where its header is cut short or its length fits no memory.
+/// The size in bytes of the whole server frame at the start of `bytes`, which must begin with what
+/// [`encode_frame`] wrote; `None` if its header is cut short or its length does not fit into memory.
 pub fn frame_size(bytes: &[u8]) -> Option<usize> {
     let length = match *bytes.get(1)? {
         126 => u16::from_be_bytes(*bytes.get(2..)?.first_chunk()?).into(),
@@ -318,7 +317,7 @@ mod tests {
                 }
             }
         }
-        // Six first bytes; 126 short lengths behind any bytes, or six of the nine long ones.
+        // Six first bytes; 126 short lengths after any bytes, or six of the nine long ones.
         assert_eq!(usual, 6 * (126 * lengths.len() + 6));
     }
 

@@ -12,7 +12,7 @@ use super::violation::Refusal;
 /// What is appended to a key before it is hashed (RFC 6455, section 1.3).
 const GUID: &[u8] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 
-/// Decodes keys. Sixteen bytes leave four bits of the last symbol unused, which are set where clients
+/// Decodes keys. Sixteen bytes leave four bits of the last symbol unused. They are set by clients that
 /// draw random letters instead of bytes, and in the example of RFC 6455, section 4.1.
 const KEY_DECODER: GeneralPurpose = GeneralPurpose::new(
     &alphabet::STANDARD,
@@ -23,7 +23,7 @@ const KEY_DECODER: GeneralPurpose = GeneralPurpose::new(
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Terms {
     accept_key: String,
-    /// The subprotocol, if one that the client offered is spoken here.
+    /// The subprotocol, if the server speaks one that the client offered.
     pub subprotocol: Option<String>,
     /// How messages may be compressed, if they may.
     pub deflate: Option<DeflateTerms>,
@@ -34,7 +34,7 @@ impl Terms {
     /// server speaks; the client's order decides. Without `deflate`, compression is declined.
     ///
     /// # Errors
-    /// What in the request does not conform to RFC 6455, section 4.2.1.
+    /// The part of the request that does not conform to RFC 6455, section 4.2.1.
     pub fn negotiate(
         request: &Request<'_>,
         subprotocols: &[String],

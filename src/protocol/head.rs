@@ -10,7 +10,7 @@ use super::violation::Refusal;
 /// one empty line (CRLF) received prior to the request-line".
 const MAX_EMPTY_LINES: u8 = 4;
 
-/// The version of a request, without its minor version, and the place of the major version in it.
+/// The version of a request, without its minor version, and the position of the major version in it.
 const HTTP_1: &[u8] = b"HTTP/1.";
 const MAJOR_VERSION: u8 = 5;
 
@@ -20,10 +20,10 @@ const TLS_HANDSHAKE: u8 = 0x16;
 /// How many bytes of a target or of a field's value are looked at at once.
 const BLOCK_BYTES: usize = 16;
 
-/// The head so far.
+/// A head as far as it has arrived.
 #[derive(Debug, Default)]
 pub(super) struct Head {
-    /// Without the empty lines before it.
+    /// The bytes of the head, without the empty lines before it.
     bytes: Vec<u8>,
     part: Part,
 }
@@ -32,7 +32,8 @@ impl Head {
     /// Takes the head off the front of `input`, once it is whole. What follows it stays.
     ///
     /// # Errors
-    /// A head that is no request's, or longer than `max_bytes`, as soon as that is certain.
+    /// A head that does not belong to a request, or is longer than `max_bytes`, as soon as that is
+    /// certain.
     pub(super) fn receive(
         &mut self,
         input: &mut &mut [u8],
@@ -70,12 +71,12 @@ impl Head {
         Ok(skipped)
     }
 
-    /// Whether something of a request has arrived. The empty lines before it are nothing.
+    /// Whether any part of a request has arrived. The empty lines before it do not count.
     pub(super) fn has_begun(&self) -> bool {
         !matches!(self.part, Part::Beginning { .. } | Part::EmptyLine { .. })
     }
 
-    /// The memory in bytes that it takes.
+    /// The memory in bytes that the head takes.
     pub(super) fn held_bytes(&self) -> usize {
         self.bytes.capacity()
     }
@@ -185,7 +186,7 @@ impl Part {
         }
     }
 
-    /// A minor version that is not known is the highest that is (RFC 9110, section 2.5).
+    /// A minor version that is not known counts as the highest that is known (RFC 9110, section 2.5).
     fn version(at: u8, byte: u8) -> Result<Self, Refusal> {
         match HTTP_1.get(usize::from(at)) {
             Some(&expected) if byte == expected => Ok(Self::Version(at + 1)),
@@ -226,7 +227,7 @@ fn count_leading(bytes: &[u8], is_kind: impl Fn(u8) -> bool) -> usize {
     whole + bytes[whole..].iter().take_while(|&&byte| is_kind(byte)).count()
 }
 
-/// Whether a byte may be in a target. That it is UTF-8 shows when the target is whole.
+/// Whether a byte may be in a target. Whether it is UTF-8 shows when the target is whole.
 fn is_target_byte(byte: u8) -> bool {
     (byte > b' ') & (byte != 0x7f)
 }

@@ -1,4 +1,4 @@
-//! Hosts, and authorities: what a request calls the server (RFC 9110, section 7.2).
+//! Hosts and authorities: how a request names the server (RFC 9110, section 7.2).
 
 use core::fmt;
 use core::net::{IpAddr, Ipv6Addr};
@@ -7,8 +7,8 @@ use core::str::FromStr;
 /// The longest name in bytes (RFC 1035, section 2.3.4, in the notation with dots).
 const MAX_NAME_BYTES: usize = 253;
 
-/// A host, in the one form that can be compared: an IP address, or a name in lower case without the
-/// dot of the root. Names that are not ASCII are in Punycode (RFC 3492), as browsers send them.
+/// A host in its canonical form, which can be compared: an IP address, or a name in lower case without
+/// the dot of the root. Non-ASCII names are in Punycode (RFC 3492), as browsers send them.
 ///
 /// ```
 /// use townhall::protocol::Host;
@@ -40,9 +40,9 @@ impl Host {
         }
     }
 
-    /// Whether the host always means the machine that asks for it: `localhost`, a name below it
-    /// (RFC 6761, section 6.3), or an address of the loopback interface. No name server decides where
-    /// these lead.
+    /// Whether the host always means the machine that asks for it: `localhost`, a name below it (RFC
+    /// 6761, section 6.3), or an address of the loopback interface. No name server decides where these
+    /// names lead.
     pub fn is_loopback(&self) -> bool {
         match &self.0 {
             Kind::Address(address) => address.to_canonical().is_loopback(),
@@ -117,12 +117,12 @@ fn is_name(name: &str) -> bool {
 pub struct Authority {
     /// The host.
     pub host: Host,
-    /// The port, where there is one. `chat.example:` has none.
+    /// The port, if there is one. `chat.example:` has none.
     pub port: Option<u16>,
 }
 
 impl Authority {
-    /// Reads an authority without user information; `None` where it is none.
+    /// Reads an authority without user information; `None` if the text is not one.
     pub fn parse(text: &str) -> Option<Self> {
         // The colons of an IPv6 address are inside its brackets.
         let bracket = text.find(']').unwrap_or_default();

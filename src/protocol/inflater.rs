@@ -7,15 +7,16 @@ use flate2::{Decompress, FlushDecompress, Status};
 use super::deflate::{MAX_WINDOW_BITS, TAIL};
 use super::violation::Violation;
 
-/// The shortest last block of a stream: it holds nothing (RFC 1951, section 3.2.6).
+/// The shortest last block of a stream, which is empty (RFC 1951, section 3.2.6).
 const LAST_BLOCK: [u8; 2] = [0x03, 0x00];
 
-/// How often any message may end its DEFLATE stream and go on, and how many of its bytes allow that once
-/// more. Each time costs a copy of the window, so a few bytes must not be able to ask for many.
+/// How often any message may end its DEFLATE stream and go on, and how many bytes it must have for each
+/// further time. Each time costs a copy of the window, so a few bytes must not be able to cause many
+/// copies.
 const FREE_STREAMS: usize = 16;
 const BYTES_PER_STREAM: usize = 64;
 
-/// Inflates the messages of any number of peers, one after the other. It holds no memory before the
+/// Inflates the messages of any number of peers, one after another. It holds no memory before the
 /// first.
 #[derive(Debug, Default)]
 pub struct Inflater {
@@ -27,19 +28,19 @@ impl Inflater {
     ///
     /// # Errors
     /// [`Violation::MessageTooBig`] once there is more than `max_bytes` of it,
-    /// [`Violation::InvalidDeflate`] where it is not DEFLATE, [`Violation::TooManyDeflateStreams`]
-    /// where it ends its stream again and again, and [`Violation::NoContext`] where it refers to
-    /// something before it.
+    /// [`Violation::InvalidDeflate`] if it is not DEFLATE, [`Violation::TooManyDeflateStreams`] if it
+    /// ends its stream again and again, and [`Violation::NoContext`] if it refers to something before
+    /// it.
     pub fn inflate(&mut self, message: &[u8], max_bytes: usize) -> Result<Vec<u8>, Violation> {
         let none = SlidingWindow::default();
         self.inflate_or_explain(message, &none, max_bytes, Violation::NoContext)
     }
 
-    /// Inflates a message that may refer to what is in the window, and moves the window on.
+    /// Inflates a message that may refer to the contents of the window, and moves the window on.
     ///
     /// # Errors
-    /// As [`inflate`](Self::inflate), but [`Violation::OutsideWindow`] where it refers to something
-    /// that the window does not hold. The window is then of no use any more.
+    /// As [`inflate`](Self::inflate), but [`Violation::OutsideWindow`] if it refers to something that
+    /// the window does not hold. The window must not be used after that.
     pub fn inflate_in_context(
         &mut self,
         message: &[u8],
@@ -51,8 +52,9 @@ impl Inflater {
         Ok(out)
     }
 
-    /// Inflates a message behind a window. Fails with `reference` where the message is DEFLATE but
-    /// refers to something that is not in the window: it can then be inflated behind a full one.
+    /// Inflates a message that follows a window. Fails with `reference` if the message is DEFLATE but
+    /// refers to something that is not in the window, which shows in that it can be inflated with a
+    /// full one.
     fn inflate_or_explain(
         &mut self,
         message: &[u8],
@@ -74,7 +76,7 @@ impl Inflater {
         max_bytes: usize,
     ) -> Result<Vec<u8>, Violation> {
         if message.is_empty() {
-            // It should be a byte (RFC 7692, section 7.2.3.6), but Mojolicious 9.31 leaves that out too.
+            // It should be a byte (RFC 7692, section 7.2.3.6), but Mojolicious 9.31 omits even that.
             return Ok(Vec::new());
         }
         let stream = self.stream.get_or_insert_with(|| Decompress::new(false));
@@ -93,18 +95,18 @@ impl Inflater {
         for mut end in [&TAIL[..], &LAST_BLOCK] {
             if status != Status::StreamEnd {
                 status = feed(stream, &mut end, &mut out, max_bytes)?;
-                // What was not sent adds nothing, and ends the stream nowhere else.
+                // The block that was not sent adds nothing, and ends the stream only here.
                 if out.len() > length || !end.is_empty() {
                     return Err(Violation::InvalidDeflate);
                 }
             }
         }
-        // Only behind a block can a last one end the stream.
+        // A last block can end the stream only after another block.
         if status == Status::StreamEnd { Ok(out) } else { Err(Violation::InvalidDeflate) }
     }
 }
 
-/// Begins a stream that may refer to the window, and to what was inflated behind it.
+/// Begins a stream that may refer to the window, and to what was inflated after it.
 fn begin(stream: &mut Decompress, window: &SlidingWindow, out: &[u8]) -> Result<(), Violation> {
     stream.reset(false);
     let (first, second) = window.bytes.as_slices();
@@ -145,9 +147,9 @@ fn feed(
 }
 
 /// The LZ77 sliding window of a peer that keeps its context (RFC 7692, section 7.1.1): the last bytes
-/// of all that it has said compressed.
+/// of what it has sent compressed.
 ///
-/// Between two messages, nothing else of an inflater is needed.
+/// Between two messages, no other state of an inflater is needed.
 #[derive(Debug, Default)]
 pub struct SlidingWindow {
     /// The most bytes, a power of two.
@@ -156,19 +158,19 @@ pub struct SlidingWindow {
 }
 
 impl SlidingWindow {
-    /// An empty window of `bits`, 8 to 15. It takes no memory before something is said.
+    /// An empty window of `bits`, 8 to 15. It takes no memory before the first message.
     pub fn new(bits: u8) -> Self {
         Self { size: 1 << bits.min(MAX_WINDOW_BITS), bytes: VecDeque::new() }
     }
 
-    /// The largest window, full.
+    /// The largest window, filled.
     fn of_zeros() -> Self {
         let size = 1 << MAX_WINDOW_BITS;
         Self { size, bytes: vec![0; size].into() }
     }
 
-    /// Moves on by a message. The memory grows by doubling, so that many short messages do not move
-    /// it each time, but never beyond the window.
+    /// Moves the window on by a message. The memory grows by doubling, so that many short messages do
+    /// not move it each time, but never beyond the window.
     fn slide(&mut self, message: &[u8]) {
         let last = &message[message.len().saturating_sub(self.size)..];
         let over = (self.bytes.len() + last.len()).saturating_sub(self.size);
@@ -326,8 +328,9 @@ mod tests {
         assert_eq!(inflater.inflate(&many, MAX), Err(Violation::TooManyDeflateStreams));
     }
 
-    /// An inflater as other servers have one for each connection: it keeps its state from one message
-    /// to the next. Where a stream ends, everything that was said becomes the next one's dictionary.
+    /// An inflater like those that other servers have for each connection: it keeps its state from one
+    /// message to the next. When a stream ends, everything that was sent becomes the next one's
+    /// dictionary.
     struct LongLived {
         stream: Decompress,
         said: Vec<u8>,
@@ -379,7 +382,7 @@ mod tests {
     /// How a client ends a message.
     #[derive(Debug, Clone, Copy)]
     enum End {
-        /// As RFC 7692, section 7.2.1, has it.
+        /// As RFC 7692, section 7.2.1, describes.
         Flush,
         /// With its stream, and with the byte that lets others go on, or without.
         Stream { byte: bool },

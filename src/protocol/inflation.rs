@@ -1,21 +1,21 @@
-//! What a connection knows of its client's compressed messages.
+//! A connection's state for its client's compressed messages.
 
 use super::extension::DeflateTerms;
 use super::inflater::{Inflater, SlidingWindow};
 use super::violation::Violation;
 
-/// What becomes of compressed messages.
+/// How compressed messages are treated.
 #[derive(Debug)]
 pub(super) enum Inflation {
-    /// There are none: permessage-deflate was not negotiated.
+    /// There are no compressed messages: permessage-deflate was not negotiated.
     Off,
-    /// Each is inflated for itself.
+    /// Each message is inflated on its own.
     Independent,
-    /// Each may refer to those before it.
+    /// Each message may refer to those before it.
     Context {
         /// The window in bits, 8 to 15.
         window_bits: u8,
-        /// What the client said, once it has said something compressed.
+        /// What the client sent compressed, once it has sent something.
         window: Option<Box<SlidingWindow>>,
     },
 }
@@ -40,7 +40,7 @@ impl Inflation {
     /// Inflates the client's next compressed message.
     ///
     /// # Errors
-    /// Those of [`Inflater`]. Nothing may be inflated after one.
+    /// Those of [`Inflater`]. Nothing may be inflated after an error.
     pub(super) fn inflate(
         &mut self,
         message: &[u8],

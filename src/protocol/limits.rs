@@ -1,7 +1,7 @@
-//! How much of one peer's input is taken.
+//! The limits on one peer's input.
 
-/// The limits that the protocol keeps. None of them is a length that a peer declares: memory
-/// grows with the bytes that arrive, up to these.
+/// The limits that the protocol enforces. None of them is reached by a length that a peer merely
+/// declares: memory grows with the bytes that arrive, up to these limits.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
     /// The longest request head, in bytes. 16 KiB hold a request line of 8,000 bytes, the least that
@@ -13,8 +13,8 @@ pub struct Limits {
     /// The longest message, in bytes of its payload, however it is fragmented. 16 MiB is the
     /// longest that the Autobahn suite sends.
     pub max_message_bytes: usize,
-    /// The most fragments of one message, empty ones included: they carry nothing, so that no
-    /// limit in bytes ends them. The Autobahn suite sends 65,536.
+    /// The most fragments of one message, empty ones included: they carry nothing, so no limit in bytes
+    /// stops them. The Autobahn suite sends 65,536.
     pub max_fragments: u32,
 }
 

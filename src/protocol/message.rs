@@ -6,7 +6,7 @@ use super::deflate::Deflater;
 use super::frame::{self, Opcode};
 
 /// The longest grapheme cluster that [`Message::truncate`] keeps, in bytes. The longest emoji have
-/// some 50, but Unicode sets no limit: a letter and megabytes of accents are one cluster too.
+/// about 50, but Unicode sets no limit: a letter and megabytes of accents are one cluster too.
 const MAX_CLUSTER_BYTES: usize = 1024;
 
 /// A whole text or binary message (RFC 6455, section 5.6), borrowed.
@@ -37,7 +37,7 @@ impl<'a> Message<'a> {
 
     /// The first `length` characters of a text, or bytes of a binary message.
     ///
-    /// A character is what its reader takes for one: an extended grapheme cluster (Unicode Standard
+    /// A character is what a reader perceives as one: an extended grapheme cluster (Unicode Standard
     /// Annex #29). It is kept or left out whole. A text of more than `length` bytes ends before a
     /// cluster of more than 1 KiB.
     #[must_use]
@@ -78,7 +78,7 @@ fn first_clusters(text: &str, count: usize) -> &str {
     let mut end = 0;
     for _ in 0..count {
         let rest = &text[end..];
-        // The end of a cluster shows only in the character behind it.
+        // The end of a cluster shows only in the character after it.
         let beginning = &rest[..rest.ceil_char_boundary(MAX_CLUSTER_BYTES + 1)];
         match beginning.graphemes(true).next() {
             Some(cluster) if cluster.len() <= MAX_CLUSTER_BYTES => end += cluster.len(),
@@ -146,7 +146,7 @@ mod tests {
     #[test]
     fn of_a_character_without_an_end_only_the_beginning_is_looked_at() {
         let endless = format!("a{}", "\u{301}".repeat(8 << 20));
-        // Looking at all of it each time would take the better part of an hour.
+        // Examining all of the text each time would take the better part of an hour.
         for _ in 0..10_000 {
             assert_eq!(first(&endless, 1_000_000), "");
         }

@@ -1,8 +1,8 @@
 //! RFC 6455 and RFC 7692 without sockets: bytes and state only.
 //!
-//! Nothing here opens a socket, reads a clock or writes a log line, so that any transport can
-//! carry it and every test is exact. [`Connection`] is the whole of one connection; the modules
-//! below it are its parts, in the order in which a message meets them.
+//! Nothing here opens a socket, reads a clock or writes a log line, so that any transport can carry it
+//! and every test is exact. [`Connection`] is all of one connection; the modules below it are its
+//! parts, in the order in which a message meets them.
 //!
 //! ```
 //! use std::sync::Arc;

@@ -7,7 +7,7 @@ use super::host::{Authority, Host};
 
 /// An origin as browsers send it: `https://example.com`, `http://localhost:3000`, `null`.
 ///
-/// It is kept in the one form that can be compared, without a port that the scheme implies.
+/// It is kept in its canonical form, which can be compared, without a port that the scheme implies.
 ///
 /// ```
 /// use townhall::protocol::Origin;
@@ -21,14 +21,15 @@ pub struct Origin(Kind);
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Kind {
-    /// Of a page that has none: a local file, a sandboxed frame.
+    /// The origin of a page that has none: a local file, a sandboxed frame.
     Null,
     Web {
         scheme: Scheme,
         host: Host,
         port: u16,
     },
-    /// With a scheme of its own, in lower case: of an extension, or of an app that shows pages.
+    /// An origin with its own scheme, in lower case: that of an extension, or of an app that shows
+    /// pages.
     Other(String),
 }
 
@@ -58,8 +59,8 @@ impl Scheme {
 impl FromStr for Origin {
     type Err = InvalidOrigin;
 
-    /// Reads `scheme://host[:port]` (RFC 6454, section 7), or `null`. White space around it and a
-    /// slash at its end are left out.
+    /// Reads `scheme://host[:port]` (RFC 6454, section 7), or `null`. White space around it and a slash
+    /// at its end are ignored.
     fn from_str(text: &str) -> Result<Self, InvalidOrigin> {
         let text = text.trim_ascii();
         let invalid = |problem| InvalidOrigin { text: text.to_owned(), problem };
@@ -94,7 +95,7 @@ impl Kind {
 }
 
 impl Origin {
-    /// One with a scheme that is not the web's, `scheme` in lower case (RFC 3986, section 3.1).
+    /// An origin with a scheme that is not the web's, `scheme` in lower case (RFC 3986, section 3.1).
     fn other(scheme: &str, rest: &str) -> Option<Self> {
         let is_scheme_byte = |byte: u8| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte);
         let is_rest_byte = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~:[]%".contains(&byte);

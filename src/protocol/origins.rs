@@ -9,8 +9,8 @@ use super::request::Request;
 use super::site::Site;
 use super::violation::Refusal;
 
-/// The origins from which a browser's page may connect: the server's own, and those that are
-/// named. Clients that send no Origin, which browsers always do, are not asked for one.
+/// The origins from which a browser's page may connect: the server's own, and those that are named.
+/// Clients that send no Origin are let in, since browsers always send one.
 ///
 /// ```
 /// use townhall::Origins;
@@ -29,37 +29,37 @@ enum Allowed {
 }
 
 impl Default for Origins {
-    /// The server's own alone.
+    /// The server's own origin alone.
     fn default() -> Self {
         Self(Allowed::Listed(Vec::new()))
     }
 }
 
 impl FromIterator<Origin> for Origins {
-    /// The server's own, and these.
+    /// The server's own origin, and these.
     fn from_iter<I: IntoIterator<Item = Origin>>(origins: I) -> Self {
         Self(Allowed::Listed(origins.into_iter().collect()))
     }
 }
 
 impl Origins {
-    /// Every origin: any page that a user visits can use the server in this user's name.
+    /// Every origin: any page that a user visits can use the server in that user's name.
     pub fn any() -> Self {
         Self(Allowed::Any)
     }
 
-    /// The server's own, and these.
+    /// The server's own origin, and these.
     ///
     /// # Errors
-    /// The first of them that is not an origin.
+    /// The first text that is not an origin.
     pub fn of<T: AsRef<str>>(origins: impl IntoIterator<Item = T>) -> Result<Self, InvalidOrigin> {
         origins.into_iter().map(|origin| origin.as_ref().parse()).collect()
     }
 
-    /// Whether the page that a request comes from, if it comes from one, may connect to this site.
+    /// Checks that the page that a request comes from, if it comes from one, may connect to this site.
     ///
     /// # Errors
-    /// [`Refusal::Origin`] where it may not, or where there is more than one Origin.
+    /// [`Refusal::Origin`] if it may not, or if there is more than one Origin.
     pub fn check(&self, request: &Request<'_>, site: &Site<'_>) -> Result<(), Refusal> {
         if request.header_values("Origin").next().is_none() {
             return Ok(());
@@ -102,14 +102,14 @@ fn is_own(origin: &str, site: &Site<'_>) -> bool {
     }
 }
 
-/// What sends an Origin that has an authority.
+/// The kind of client that sends an Origin with an authority.
 #[derive(Debug)]
 enum Sender {
     /// A browser, for a page.
     Page(Scheme, Authority),
-    /// Anything else. Clients that are no browsers send `http://host/`, `ws://host:port`, or `host`,
-    /// often without the port to which they connect. No page can make a browser send these, so that
-    /// they are safe to let in.
+    /// Anything else. Clients that are not browsers send `http://host/`, `ws://host:port`, or `host`,
+    /// often without the port to which they connect. No page can make a browser send these, so they are
+    /// safe to let in.
     Program(Authority),
 }
 

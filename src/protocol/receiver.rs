@@ -15,8 +15,8 @@ use super::scratch::Scratch;
 use super::utf8::{self, TextAssembly};
 use super::violation::Violation;
 
-/// What arrived whole. A payload that lay in one piece in the input is borrowed from there; one
-/// that had to be put together is owned.
+/// A message or control frame that arrived whole. A payload that lay in one piece in the input is
+/// borrowed from there; one that had to be put together is owned.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Incoming<'a> {
     /// A text message.
@@ -27,7 +27,7 @@ pub enum Incoming<'a> {
     Ping(Cow<'a, [u8]>),
     /// A pong (RFC 6455, section 5.5.3).
     Pong(Cow<'a, [u8]>),
-    /// A close frame, and what it says (RFC 6455, section 5.5.1).
+    /// A close frame, and its contents (RFC 6455, section 5.5.1).
     Close(Option<CloseFrame>),
 }
 
@@ -42,8 +42,8 @@ impl Incoming<'_> {
     }
 }
 
-/// The receiving half of an open connection. While nothing is under way it holds no memory but
-/// itself.
+/// The receiving half of an open connection. While nothing is under way it holds no memory beyond its
+/// own fields.
 #[derive(Debug)]
 pub struct Receiver {
     limits: Arc<Limits>,
@@ -88,7 +88,7 @@ struct Frame {
     fin: bool,
     opcode: Opcode,
     compressed: bool,
-    /// The mask as it meets the next byte.
+    /// The mask, rotated for the next byte.
     mask: [u8; 4],
     /// Bytes of payload that have not arrived.
     remaining: u64,
@@ -105,15 +105,15 @@ struct Assembly {
 enum Content {
     Text(TextAssembly),
     Binary(Vec<u8>),
-    /// What has arrived of a compressed message of this opcode. It is inflated when it is whole,
-    /// so that an unfinished one costs no more than it sent.
+    /// What has arrived of a compressed message of this opcode. It is inflated when it is whole, so
+    /// that an unfinished one costs no more than what was sent.
     Compressed(Opcode, Vec<u8>),
 }
 
 impl Assembly {
-    /// One for the message that begins with a frame, of which so many bytes have arrived.
+    /// An assembly for the message that begins with a frame of which `arrived` bytes are there.
     fn new(frame: &Frame, arrived: usize, scratch: &mut Scratch) -> Self {
-        // What is compressed is short, and becomes another buffer when it is inflated.
+        // Compressed input is short, and is inflated into another buffer.
         let buffer = if frame.compressed { None } else { scratch.take_buffer(arrived) };
         let buffer = buffer.unwrap_or_else(|| Vec::with_capacity(FIRST_BYTES));
         let content = match frame.opcode {
@@ -176,7 +176,8 @@ impl Receiver {
         Self { limits, inflation, progress: None }
     }
 
-    /// What waits for the peer's close frame from where this stands, be it behind a violation.
+    /// Hands over to the wait for the peer's close frame from the current position, which may be after
+    /// a violation.
     pub(super) fn into_closing(self) -> Closing {
         let Some(progress) = self.progress else { return Closing::default() };
         match progress.frame {
@@ -188,7 +189,7 @@ impl Receiver {
         }
     }
 
-    /// The memory in bytes that what has not arrived whole takes.
+    /// The memory in bytes taken by what has not arrived whole.
     pub fn held_bytes(&self) -> usize {
         self.progress.as_ref().map_or(0, |progress| progress.held_bytes())
     }
@@ -203,7 +204,7 @@ impl Receiver {
     /// `None` when the input is used up. Any number of receivers can share a `scratch`.
     ///
     /// # Errors
-    /// What the peer did wrong. Nothing may be read after it.
+    /// What the peer did wrong. Nothing may be read after an error.
     #[inline(always)]
     pub fn receive<'a>(
         &mut self,
@@ -216,7 +217,7 @@ impl Receiver {
         }
     }
 
-    /// As [`receive`](Self::receive), whatever comes.
+    /// As [`receive`](Self::receive), for any input.
     #[inline(never)]
     pub(super) fn receive_any<'a>(
         &mut self,
@@ -242,8 +243,8 @@ impl Receiver {
         Ok(None)
     }
 
-    /// The usual case, when nothing is under way: an uncompressed message in one frame, and all of
-    /// it is there. Anything else is left where it is.
+    /// The usual case, when nothing is under way: an uncompressed message in one frame that has arrived
+    /// whole. Any other input is left untouched.
     #[inline(always)]
     pub(super) fn receive_whole<'a>(
         &self,
@@ -284,7 +285,7 @@ impl Receiver {
         Ok(())
     }
 
-    /// The frame that the input continues or begins; `None` where its header is not complete.
+    /// The frame that the input continues or begins; `None` if its header is not complete.
     fn next_frame(&mut self, input: &mut &mut [u8]) -> Result<Option<Frame>, Violation> {
         if let Some(frame) = self.progress.as_mut().and_then(|progress| progress.frame.take()) {
             return Ok(Some(frame));
@@ -418,14 +419,14 @@ impl Receiver {
         })
     }
 
-    /// Gives the memory back when nothing is under way.
+    /// Gives back the memory when nothing is under way.
     fn rest(&mut self) {
         self.progress.take_if(|progress| progress.is_idle());
     }
 }
 
-/// Whether a message that has so many bytes may have so many more. The latter are below 2^63, and
-/// what is held fits in memory: the sum cannot overflow.
+/// Whether a message of this many bytes may have this many more. The latter are fewer than 2^63, and
+/// what is held fits in memory, so the sum cannot overflow.
 fn check_length(
     before: usize,
     length: u64,

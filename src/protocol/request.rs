@@ -21,7 +21,7 @@ impl<'h> Request<'h> {
     /// Parses a whole head, up to and including its empty line.
     ///
     /// # Errors
-    /// Another major version than that of HTTP/1.1, more than `max_headers` fields, not exactly one
+    /// A major version other than that of HTTP/1.1, more than `max_headers` fields, not exactly one
     /// Host where one is needed, or anything else that is not HTTP.
     pub fn parse(head: &'h [u8], max_headers: usize) -> Result<Self, Refusal> {
         head::check(head)?;
@@ -48,15 +48,15 @@ impl<'h> Request<'h> {
         self.target
     }
 
-    /// The path as it was sent, percent-encoding and all, without the query. Paths that differ can
-    /// be equivalent: what names a room is the [normal form](Self::normal_path).
+    /// The path as it was sent, percent-encoding and all, without the query. Different paths can be
+    /// equivalent: a room is named by the [normal form](Self::normal_path).
     pub fn path(&self) -> &'h str {
         self.form.path_and_query().0
     }
 
     /// The normal form of the path, which all equivalent paths share (RFC 3986, section 6.2.2):
     /// `/caf%C3%A9` for `/caf%c3%a9`, `/c%61f%C3%A9` and `/a/../café`. Its `%` always begins a
-    /// percent-encoded octet; one that was sent alone is `%25`. `%2F` is not `/`.
+    /// percent-encoded octet; a `%` that was sent alone becomes `%25`. `%2F` is not `/`.
     pub fn normal_path(&self) -> String {
         normal_path(self.path())
     }
@@ -66,9 +66,9 @@ impl<'h> Request<'h> {
         self.form.path_and_query().1
     }
 
-    /// The host, and the port if there is one, that the request is for: those of its target, in
-    /// whose presence the Host field does not count (RFC 9112, section 3.2.2), or those of the Host
-    /// field. `None` where it names none.
+    /// The host, and the port if there is one, that the request is for: those of its target, which take
+    /// precedence over the Host field (RFC 9112, section 3.2.2), or those of the Host field. `None` if
+    /// it names none.
     pub fn authority(&self) -> Option<&'h str> {
         let host = || self.header("Host").filter(|host| !host.is_empty());
         self.form.authority().or_else(host)
@@ -81,7 +81,7 @@ impl<'h> Request<'h> {
         named.map(|header| header.value)
     }
 
-    /// The value of the field of this name, where there is exactly one and it is UTF-8.
+    /// The value of the field of this name, if there is exactly one and it is UTF-8.
     pub fn header(&self, name: &str) -> Option<&'h str> {
         let mut values = self.header_values(name);
         match (values.next(), values.next()) {
@@ -117,8 +117,8 @@ impl<'h> Request<'h> {
         self.lists_token("Upgrade", "websocket") && !self.is_http_1_0
     }
 
-    /// What to say to a request that does not ask for a WebSocket where there is nothing else. Some
-    /// proxies turn a request for one into HTTP/1.0, and the answer should name the cause.
+    /// The refusal of a request that does not ask for a WebSocket where nothing else is served. Some
+    /// proxies turn a request for one into HTTP/1.0, and the answer should name that cause.
     pub fn missing_upgrade(&self) -> Refusal {
         if self.is_http_1_0 && self.lists_token("Upgrade", "websocket") {
             Refusal::UpgradeInHttp10
@@ -141,7 +141,7 @@ impl<'h> Request<'h> {
         }
     }
 
-    /// What followed the head of an upgrade as its body would be taken for frames.
+    /// A body after the head of an upgrade would be taken for frames.
     pub(super) fn check_no_body(&self) -> Result<(), Refusal> {
         let lengths = self.header_values("Content-Length").all(|length| length == b"0");
         if lengths && self.header_values("Transfer-Encoding").next().is_none() {
@@ -152,8 +152,8 @@ impl<'h> Request<'h> {
     }
 }
 
-/// Whether this is the value of a Host field: an authority, or nothing, which a client sends where
-/// its target has none (RFC 9112, section 3.2).
+/// Whether this is the value of a Host field: an authority, or nothing, which a client sends if its
+/// target has none (RFC 9112, section 3.2).
 fn is_host_field(value: &[u8]) -> bool {
     value.is_empty() || std::str::from_utf8(value).is_ok_and(is_authority)
 }

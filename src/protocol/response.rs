@@ -27,7 +27,7 @@ impl Response {
             .body(body.into_bytes())
     }
 
-    /// The answer to OPTIONS: the methods that are served (RFC 9110, section 9.3.7).
+    /// The answer to OPTIONS, which lists the methods that are served (RFC 9110, section 9.3.7).
     pub fn options() -> Self {
         Self::new(204).header("Allow", ALLOWED_METHODS)
     }
@@ -39,8 +39,8 @@ impl Response {
         headers.fold(response, |response, &(name, value)| response.header(name, value))
     }
 
-    /// Adds a field. `Content-Length` and `Connection: close` are there already. A value stops
-    /// before the first control character: it cannot forge another field.
+    /// Adds a field. `Content-Length` and `Connection: close` are there already. A value is cut at the
+    /// first control character, so that it cannot forge another field.
     #[must_use]
     pub fn header(mut self, name: &'static str, value: impl Into<Cow<'static, str>>) -> Self {
         self.headers.push((name, value.into()));
@@ -59,7 +59,7 @@ impl Response {
         self.status
     }
 
-    /// Appends the answer to `out`, without the body where the request's method is HEAD.
+    /// Appends the answer to `out`, without the body if the request's method is HEAD.
     pub fn encode(&self, head_only: bool, out: &mut Vec<u8>) {
         let line = format!("HTTP/1.1 {} {}", self.status, phrase(self.status));
         push_line(&line, out);

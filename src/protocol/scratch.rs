@@ -1,4 +1,4 @@
-//! What connections that are served one after the other share.
+//! What connections share because they are served one after another.
 
 use std::borrow::Cow;
 use std::mem;
@@ -6,35 +6,35 @@ use std::mem;
 use super::inflater::Inflater;
 use super::receiver::Incoming;
 
-/// How many bytes of a message must have arrived together before it gets a long buffer. Who only
-/// announces much gets none.
+/// How many bytes of a message must have arrived together before it gets a long buffer. A client that
+/// only announces a long message gets none.
 const MUCH_BYTES: usize = 16 << 10;
 
-/// The size in bytes from which on a buffer is kept: below it, the allocator keeps them itself. A
+/// The smallest size in bytes of a buffer that is kept: the allocator itself keeps smaller ones. A
 /// message of 64 KiB comes in two reads, in a buffer that has doubled.
 const LONG_BYTES: usize = 64 << 10;
 
-/// The most bytes that are kept, for as many messages as are under way at once where much is said.
+/// The most bytes that are kept, enough for the messages that are under way at once on a busy server.
 const MAX_BYTES: usize = 64 << 20;
 
-/// An inflater for the messages of all connections, and the buffers of long messages. New memory of
-/// the system is slow at its first touch: for a mebibyte that costs as much as all else that becomes
-/// of it.
+/// An inflater for the messages of all connections, and the buffers of long messages. New memory from
+/// the system is slow at its first touch: for a message of one mebibyte, that costs as much as
+/// everything else.
 #[derive(Debug, Default)]
 pub struct Scratch {
     pub(super) inflater: Inflater,
     buffers: Vec<Vec<u8>>,
-    /// The bytes that they can hold.
+    /// The bytes that the kept buffers can hold.
     held: usize,
-    /// How many of them, from the first on, were not needed since [`trim`](Self::trim).
+    /// How many of them, counted from the first, have not been needed since [`trim`](Self::trim).
     idle: usize,
-    /// Whether the last message that is owned was put together in a buffer that can be used again.
-    /// What a message was inflated into is not needed again.
+    /// Whether the last owned message was put together in a buffer that can be used again. The buffer
+    /// that a message was inflated into is not.
     pub(super) assembled: bool,
 }
 
 impl Scratch {
-    /// Takes the buffer of a message that is done with, for one that comes.
+    /// Takes the buffer of a message that is finished with, for a later one.
     pub fn recycle(&mut self, incoming: Incoming<'_>) {
         let mut buffer = match incoming {
             Incoming::Text(Cow::Owned(text)) => text.into_bytes(),
@@ -49,7 +49,7 @@ impl Scratch {
         }
     }
 
-    /// A long buffer, if there is one and so many bytes deserve it.
+    /// A long buffer, if there is one and this many bytes justify it.
     pub(super) fn take_buffer(&mut self, arrived: usize) -> Option<Vec<u8>> {
         let buffer = self.buffers.pop_if(|_| arrived >= MUCH_BYTES)?;
         self.held -= buffer.capacity();
@@ -57,7 +57,7 @@ impl Scratch {
         Some(buffer)
     }
 
-    /// Gives back the buffers that were not needed since the last time.
+    /// Gives back the buffers that have not been needed since the last call.
     pub fn trim(&mut self) {
         let idle = self.buffers.drain(..self.idle);
         self.held -= idle.map(|buffer| buffer.capacity()).sum::<usize>();
@@ -78,7 +78,7 @@ mod tests {
     use crate::protocol::inflation::Inflation;
     use crate::protocol::{Deflater, Limits, Receiver};
 
-    /// A scratch that was given buffers of so many bytes.
+    /// A scratch that was given buffers of these sizes.
     fn with_buffers<const N: usize>(sizes: [usize; N]) -> Scratch {
         let mut scratch = Scratch::default();
         for size in sizes {

@@ -1,26 +1,26 @@
-//! The server as a request names it.
+//! The server, as a request names it.
 
-/// What a request calls the server, and how far that can be believed.
+/// How a request names the server, and how far that can be believed.
 ///
 /// An application with a transport of its own knows what stands between it and its clients; with
 /// nothing between them, [`named`](Self::named) is all.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Site<'h> {
-    /// The host, and the port where there is one, as the client's user sees them (RFC 9110, section
-    /// 7.2): [`Request::authority`](super::Request::authority), or what a trusted proxy has
-    /// forwarded of it.
+    /// The host, and the port if there is one, as the client's user sees them (RFC 9110, section 7.2):
+    /// [`Request::authority`](super::Request::authority), or what a trusted proxy has forwarded in its
+    /// place.
     pub authority: &'h str,
-    /// Whether a proxy may have left the port out, as nginx does with `$host`. A missing port is then
+    /// Whether a proxy may have omitted the port, as nginx does with `$host`. A missing port is then
     /// not compared.
     pub port_may_be_missing: bool,
-    /// Whether a page may connect only if the host is a [loopback](super::Host::is_loopback) one. A page of
-    /// `evil.example` can have its name point at 127.0.0.1 once it has been loaded (DNS rebinding);
-    /// the browser then sends requests for `evil.example` to what listens there.
+    /// Whether a page may connect only if the host is a [loopback](super::Host::is_loopback) one. The
+    /// owner of `evil.example` can make that name point at 127.0.0.1 once the page has been loaded (DNS
+    /// rebinding); the browser then sends requests for `evil.example` to the server that listens there.
     pub loopback_only: bool,
 }
 
 impl<'h> Site<'h> {
-    /// A site that clients connect to as it is named.
+    /// A site to which clients connect directly, by the name that they use.
     pub fn named(authority: &'h str) -> Self {
         Self { authority, port_may_be_missing: false, loopback_only: false }
     }

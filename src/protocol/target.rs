@@ -3,7 +3,7 @@
 use super::uri::is_authority;
 use super::violation::Refusal;
 
-/// The schemes of an absolute form. Those of WebSocket are no HTTP, but clients send them.
+/// The schemes of an absolute form. Those of WebSocket are not HTTP, but clients send them.
 const SCHEMES: [&str; 4] = ["http", "https", "ws", "wss"];
 
 /// A request's target.
@@ -23,7 +23,7 @@ impl<'h> Target<'h> {
     /// Reads the target of a request with this method.
     ///
     /// # Errors
-    /// A target of none of the forms, or of one that the method does not have. A fragment is never
+    /// A target in none of these forms, or in one that the method does not allow. A fragment is never
     /// sent, nor is a user's name (RFC 9110, section 4.2.4).
     pub(super) fn parse(method: &str, target: &'h str) -> Result<Self, Refusal> {
         let parsed = match method {

@@ -1,4 +1,4 @@
-//! What of a URI is compared: its authority, and its path in normal form (RFC 3986).
+//! The parts of a URI that are compared: its authority, and its path in normal form (RFC 3986).
 
 use core::net::Ipv6Addr;
 use std::fmt::Write;
@@ -38,7 +38,7 @@ fn is_reg_name(name: &str) -> bool {
     !name.is_empty()
 }
 
-/// Nothing, or a colon and a port, which may be left out (RFC 3986, section 3.2.3).
+/// Nothing, or a colon and a port, which may be omitted (RFC 3986, section 3.2.3).
 fn is_port(port: &str) -> bool {
     match port.strip_prefix(':') {
         None => port.is_empty(),
@@ -53,8 +53,8 @@ fn is_port(port: &str) -> bool {
 /// percent-encoding has upper-case digits and is used only where it is needed, and there are no
 /// dot segments. `%2F` is data, and stays apart from `/`.
 ///
-/// What no URI may hold is taken for the data that it stands for, as browsers do: a `%` that
-/// encodes nothing is `%25`, and `é` is `%C3%A9` (RFC 3987, section 3.1).
+/// Characters that no URI may contain are taken as the data that they stand for, as in browsers: a `%`
+/// that encodes nothing is `%25`, and `é` is `%C3%A9` (RFC 3987, section 3.1).
 pub(crate) fn normal_path(path: &str) -> String {
     remove_dot_segments(&normal_encoding(path))
 }

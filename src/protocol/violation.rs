@@ -9,7 +9,7 @@ use super::close::CloseCode;
 /// Its [`Display`](fmt::Display) text fits into a close frame's reason.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Violation {
-    /// A reserved bit is set to which no extension gives a meaning here (RFC 6455, section 5.2;
+    /// A reserved bit is set to which no negotiated extension gives a meaning (RFC 6455, section 5.2;
     /// RFC 7692, section 6.1).
     ReservedBits,
     /// The opcode, 3 to 7 or 11 to 15, is reserved (RFC 6455, section 5.2).
@@ -32,10 +32,10 @@ pub enum Violation {
     InvalidUtf8,
     /// Compressed data that is not DEFLATE (RFC 7692, section 7.2.2).
     InvalidDeflate,
-    /// A compressed message that refers to an earlier one, although the client was to keep no context
-    /// (RFC 7692, section 7.1.1.2).
+    /// A compressed message that refers to an earlier one, although the client had agreed to keep no
+    /// context (RFC 7692, section 7.1.1.2).
     NoContext,
-    /// A compressed message that refers to what lies further back than the client's window (RFC 7692,
+    /// A compressed message that refers to data further back than the client's window (RFC 7692,
     /// section 7.1.2.2), or than its first message.
     OutsideWindow,
     /// A compressed message that consists of too many DEFLATE streams (RFC 7692, section 7.2.3.4).
@@ -67,8 +67,8 @@ impl Violation {
         }
     }
 
-    /// Whether it is a close frame that breaks the rules, behind which the peer sends nothing
-    /// (RFC 6455, section 5.5.1).
+    /// Whether it is a malformed close frame, after which the peer sends nothing (RFC 6455, section
+    /// 5.5.1).
     pub(super) fn is_of_close_frame(self) -> bool {
         use Violation::{InvalidCloseCode, InvalidCloseReason, TruncatedCloseCode};
         matches!(self, TruncatedCloseCode | InvalidCloseCode(_) | InvalidCloseReason)
@@ -109,7 +109,7 @@ impl fmt::Display for Violation {
 
 impl std::error::Error for Violation {}
 
-/// The methods that are served, as a field names them (RFC 9110, section 10.2.1).
+/// The methods that are served, as the value of a field (RFC 9110, section 10.2.1).
 pub(crate) const ALLOWED_METHODS: &str = "GET, HEAD, OPTIONS";
 
 /// Why a request is not upgraded.
@@ -125,7 +125,7 @@ pub enum Refusal {
     HeadTooLong,
     /// The head has more fields than the configured limit (RFC 6585, section 5).
     TooManyHeaders,
-    /// TLS came to a port that speaks plain HTTP.
+    /// TLS was sent to a port that speaks plain HTTP.
     Tls,
     /// The major version is not that of HTTP/1.1 (RFC 9110, section 15.6.6).
     HttpVersion,
@@ -135,9 +135,9 @@ pub enum Refusal {
     NoUpgrade,
     /// The request asks for an upgrade in HTTP/1.0, which has none (RFC 9110, section 7.8).
     UpgradeInHttp10,
-    /// The page that asks is of another origin than may (RFC 6455, section 10.2).
+    /// The requesting page's origin is not allowed (RFC 6455, section 10.2).
     Origin,
-    /// The request is for a host that this server is not (RFC 9110, section 15.5.20).
+    /// The request is for a host other than this server (RFC 9110, section 15.5.20).
     Misdirected,
     /// No room may have this path.
     NoSuchRoom,
@@ -155,7 +155,7 @@ pub enum Refusal {
     TooManyRooms,
     /// Too many rooms were made from one address (RFC 6585, section 4).
     TooManyRoomsFromAddress,
-    /// The server stops.
+    /// The server is shutting down.
     Stopping,
 }
 
@@ -178,7 +178,7 @@ impl Refusal {
         }
     }
 
-    /// The fields, name and value, that the status wants beside it.
+    /// The fields, name and value, that the status requires.
     pub fn headers(self) -> &'static [(&'static str, &'static str)] {
         match self {
             Self::Method => &[("Allow", ALLOWED_METHODS)],
