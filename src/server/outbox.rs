@@ -435,6 +435,21 @@ mod tests {
     }
 
     #[test]
+    fn nobody_misses_what_was_not_for_it() {
+        let (mut log, mut pool, mut cursor, mut outbox) = begin();
+        for text in ["a", "own", "b", "own", "c", "d"] {
+            let from = log.end();
+            say(&mut log, &mut pool, text);
+            if text == "own" {
+                outbox.skip(from, log.end());
+            }
+        }
+        let (offset, missed) = outbox.skip_oldest(&log, cursor, 6);
+        log.advance(&mut cursor, offset, &mut pool);
+        assert_eq!((unwritten(&outbox, &log, cursor).as_str(), missed), ("cd", 2));
+    }
+
+    #[test]
     fn a_member_that_is_cut_off_gets_the_rest_of_its_frame() {
         let (mut log, mut pool, mut cursor, mut outbox) = begin();
         say(&mut log, &mut pool, "abc");

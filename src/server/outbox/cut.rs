@@ -101,7 +101,12 @@ impl Outbox {
     ) -> (u64, u64) {
         let mut bytes = self.unfinished(log, cursor);
         let (rest, cut) = (bytes.len(), self.newest(log, cursor, max_bytes));
-        let mut missed = log.frames_from(cursor.offset()) - log.frames_from(cut.offset);
+        // What `skip` left out was not for this member.
+        let others = self.inserts().take(cut.insert);
+        let others = others.flat_map(|insert| log.pieces(insert.at, insert.resume));
+        let others = others.flat_map(frames).count() as u64;
+        let passed = log.frames_from(cursor.offset()) - log.frames_from(cut.offset);
+        let mut missed = passed - others;
         for frame in self.frames_before(cut) {
             if frame::is_control(frame) {
                 bytes.extend_from_slice(frame);
