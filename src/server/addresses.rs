@@ -1,4 +1,4 @@
-//! Where clients come from, and how many from one place.
+//! Where clients come from, and how many come from one place.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -11,13 +11,13 @@ use super::spare::{is_loose, places_to_keep};
 use crate::config::Config;
 
 /// How many connections beyond the limit get an answer; the next are dropped without one, so that
-/// refusing them does not take the places that the limit keeps.
+/// refusing them does not use up what the limit protects.
 const ANSWERED_BEYOND: u32 = 16;
 
-/// How many places are remembered before those that nobody comes from are looked for.
+/// How many places are remembered before unused ones are looked for.
 const MIN_SWEEP: usize = 1024;
 
-/// Where somebody comes from: an IPv4 address, or an IPv6 network of 64 bits, which is what one
+/// Where a client comes from: an IPv4 address, or an IPv6 network of 64 bits, which is what one
 /// subscriber gets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct Place(NonZeroU64);
@@ -25,31 +25,31 @@ pub(super) struct Place(NonZeroU64);
 impl Place {
     pub(super) fn of(address: IpAddr) -> Self {
         let bits = match address.to_canonical() {
-            // Not the beginning of any IPv6 address that is in use.
+            // No IPv6 address that is in use begins like this.
             IpAddr::V4(address) => 0xffff << 32 | u64::from(address.to_bits()),
             IpAddr::V6(address) => (address.to_bits() >> 64) as u64,
         };
         Self(NonZeroU64::new(bits).unwrap_or(NonZeroU64::MIN))
     }
 
-    /// The place of a peer, if the limits of a single address bind it.
+    /// The place of a peer, if the limits of a single address apply to it.
     pub(super) fn of_peer(address: IpAddr, config: &Config) -> Option<Self> {
         (!is_trusted(address, config)).then(|| Self::of(address))
     }
 }
 
-/// What becomes of somebody who comes.
+/// What happens to a new connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Entrance {
-    /// It is served.
+    /// The connection is served.
     Admitted,
-    /// It is told that it is one too many.
+    /// The connection is answered with the reason for its refusal.
     Refused,
-    /// It gets no answer.
+    /// The connection gets no answer.
     Dropped,
 }
 
-/// Everybody who is there or was there just now, by where they come from.
+/// All clients that are there or were there recently, by where they come from.
 #[derive(Debug, Default)]
 pub(super) struct Addresses {
     places: HashMap<Place, Visitors>,
@@ -64,8 +64,8 @@ struct Visitors {
 }
 
 impl Addresses {
-    /// Takes one more connection in, or tells that it is one too many. One that is refused counts
-    /// until it [leaves](Self::leave), too.
+    /// Counts one more connection, and returns whether it is one too many. A refused one counts until
+    /// it [leaves](Self::leave), too.
     pub(super) fn enter(&mut self, place: Place, now: Tick, config: &Config) -> Entrance {
         self.sweep(now);
         let visitors = self.places.entry(place).or_default();
@@ -82,7 +82,7 @@ impl Addresses {
         }
     }
 
-    /// Lets one go.
+    /// Counts one connection less.
     pub(super) fn leave(&mut self, place: Place) {
         if let Some(visitors) = self.places.get_mut(&place) {
             visitors.connections -= 1;
@@ -102,8 +102,8 @@ impl Addresses {
         self.swept = self.places.len();
     }
 
-    /// Forgets the places that nobody comes from, where they are many beside the `clients` that there
-    /// are, and gives their memory back.
+    /// Forgets the places that nobody comes from, if there are many of them compared with the `clients`
+    /// that there are, and gives back their memory.
     pub(super) fn trim(&mut self, clients: usize, now: Tick) {
         if self.are_loose(clients) {
             self.forget_left(now);

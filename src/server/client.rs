@@ -32,62 +32,62 @@ pub(super) struct Seat {
     pub(super) encoding: Encoding,
 }
 
-/// A client, from accept to the end of its TCP connection.
+/// A client, from when it is accepted to the end of its TCP connection.
 #[derive(Debug)]
 pub(super) struct Client {
     pub(super) id: ClientId,
     pub(super) transport: Transport,
     pub(super) connection: Connection,
-    /// Where it comes from, if the limits of a single address bind it.
+    /// Where the client comes from, if the limits of a single address apply to it.
     pub(super) place: Option<Place>,
     pub(super) seat: Option<Seat>,
-    /// The encoding that it is to have in its rooms.
+    /// The encoding that the client gets in its rooms.
     pub(super) encoding: Encoding,
     cursor: Cursor,
     outbox: Option<Box<Outbox>>,
-    /// What is known about its departure before it has left.
+    /// What is known about the client's departure before it has left.
     pub(super) parting: Option<Box<Parting>>,
-    /// Since when the socket takes nothing: it took less than it was given, and has not asked for
-    /// more.
+    /// Since when the socket has taken nothing: it took less than it was given, and has not become
+    /// writable.
     pub(super) blocked: Option<Tick>,
-    /// When the last sign of life came.
+    /// When the client was last active.
     pub(super) heard: Tick,
-    /// How many bytes have come since, or since the ping, that belong to no whole message yet.
+    /// How many bytes of unfinished messages have come since the last activity, or since the ping.
     pub(super) arrived: u32,
-    /// When a ping was sent, if nothing came since.
+    /// When a ping was sent, if nothing has come since.
     pub(super) pinged: Option<Tick>,
-    /// How fast it speaks.
+    /// How fast the client sends.
     pub(super) pace: Pace,
-    /// Since when it has said too much without a break.
+    /// Since when the client has sent too much without a break.
     pub(super) throttled: Option<Tick>,
-    /// What it holds of a message or a head that has not arrived whole.
+    /// The memory taken by a message or a head that has not arrived whole.
     pub(super) incomplete: Share,
-    /// The memory that is taken by what is private and not written.
+    /// The memory taken by private bytes that are not written.
     pub(super) unsent: Share,
-    /// What is set aside for its compression context.
+    /// The memory reserved for the client's compression context.
     pub(super) window: Share,
-    /// The peer's end, an error or an urgent byte was announced, so that a short read need not be the
-    /// last one.
+    /// Whether the peer's end, an error or an urgent byte was announced, so that a short read need not
+    /// be the last one.
     pub(super) announced: bool,
-    /// All that the peer sent is read.
+    /// Whether everything that the peer sent has been read.
     pub(super) read_closed: bool,
-    /// We have ended ours.
+    /// Whether our side of the TCP connection has ended.
     write_closed: bool,
-    /// The last bytes are queued; what follows is not for this client.
+    /// Whether the last bytes are queued; nothing that follows is for this client.
     finishing: bool,
-    /// They are written, and the time for the peer's answer has begun.
+    /// Whether the last bytes are written, and the time for the peer's answer has begun.
     drained: bool,
-    /// The application was told that the client is there, and its connection has not closed.
+    /// Whether the application knows that the client is there, and its connection has not closed.
     pub(super) opened: bool,
-    /// The application was told, or is about to be, that it is gone.
+    /// Whether the application knows, or is about to be told, that the client is gone.
     pub(super) departed: bool,
-    /// It waits to be read.
+    /// Whether the client waits to be read.
     pub(super) queued: bool,
-    /// It waits for leave to be read.
+    /// Whether the client may not be read for now.
     pub(super) parked: bool,
-    /// Its room waits for it.
+    /// Whether the client's room waits for it.
     pub(super) lagging: bool,
-    /// It waits to be flushed.
+    /// Whether the client waits to be flushed.
     pub(super) dirty: bool,
 }
 
@@ -131,42 +131,43 @@ impl Client {
         }
     }
 
-    /// Notes a sign of life, such as a whole frame.
+    /// Notes activity, such as a whole frame.
     pub(super) fn note_life(&mut self, now: Tick) {
         self.heard = now;
         self.pinged = None;
         self.arrived = 0;
     }
 
-    /// Notes bytes that belong to no whole message yet.
+    /// Notes bytes of an unfinished message.
     pub(super) fn note_arrival(&mut self, size: usize) {
         self.arrived = self.arrived.saturating_add(u32::try_from(size).unwrap_or(u32::MAX));
     }
 
-    /// Whether what has come since a sign of life, or since the ping, came at a rate of at least
+    /// Whether the bytes since the last activity, or since the ping, came at a rate of at least
     /// `min_rate` bytes a second; 0 is no rate.
     pub(super) fn arrives_at(&self, min_rate: u32, now: Tick) -> bool {
         let since = self.pinged.unwrap_or(self.heard);
         min_rate > 0 && self.arrived as f32 >= min_rate as f32 * now.seconds_since(since)
     }
 
-    /// Whether it reads the log of this encoding.
+    /// Whether the client reads the log of this encoding.
     pub(super) fn reads(&self, encoding: Encoding) -> bool {
         self.seat.is_some_and(|seat| seat.encoding == encoding)
     }
 
-    /// The encoding of what is for this client alone. While it reads the log of a shared context, nothing
-    /// else may enter its window.
+    /// The encoding of messages for this client alone. While it reads the log of a shared context,
+    /// nothing else may enter its window.
     pub(super) fn private_encoding(&self) -> Encoding {
         if self.reads(Encoding::Shared) { Encoding::Plain } else { self.encoding }
     }
 
-    /// Whether it reads the plain log only until it can hop to the shared one.
+    /// Whether the client reads the plain log only until it can hop to the shared one.
     pub(super) fn waits(&self) -> bool {
         self.encoding == Encoding::Shared && self.reads(Encoding::Plain)
     }
 
-    /// Whether it waits, and has got everything of the plain log, its private frames included.
+    /// Whether the client is waiting to hop, and has received everything in the plain log, and its
+    /// private frames.
     pub(super) fn waits_at_end(&self, plain: &Log) -> bool {
         self.waits() && self.cursor.offset() == plain.end() && self.outbox.is_none()
     }
@@ -202,7 +203,7 @@ impl Client {
         self.edit_outbox(pool, |outbox, _| outbox.append(at, encode));
     }
 
-    /// Ends the connection without a word: its transport is gone.
+    /// Ends the connection without a close frame: its transport is gone.
     pub(super) fn abandon(&mut self, pool: &mut Pool) {
         self.connection.abandon();
         self.recount_incomplete(pool);
@@ -214,8 +215,8 @@ impl Client {
         written && self.outbox.is_none() && self.blocked.is_none()
     }
 
-    /// Lets `edit` change what is private, and counts what that takes. Nobody else changes it but
-    /// [`consume`](Self::consume).
+    /// Lets `edit` change the private bytes, and counts the memory that they take. Apart from this,
+    /// only [`consume`](Self::consume) changes them.
     #[inline]
     fn edit_outbox<T>(
         &mut self,
@@ -228,7 +229,7 @@ impl Client {
         edited
     }
 
-    /// Counts what is private, and gives the outbox back if it is empty.
+    /// Counts the private bytes, and gives back the outbox if it is empty.
     #[inline]
     fn settle_outbox(&mut self, pool: &mut Pool) {
         let Some(outbox) = &self.outbox else { return };
@@ -241,7 +242,7 @@ impl Client {
         }
     }
 
-    /// Counts what has not arrived whole. Returns whether it has become more.
+    /// Counts the memory taken by what has not arrived whole. Returns whether it has grown.
     pub(super) fn recount_incomplete(&mut self, pool: &mut Pool) -> bool {
         let (before, now) = (self.incomplete.get(), self.connection.held_bytes());
         if now != before {
@@ -250,7 +251,7 @@ impl Client {
         now > before
     }
 
-    /// Counts nothing for it any more.
+    /// Stops counting memory for this client.
     pub(super) fn release_shares(&mut self, pool: &mut Pool) {
         pool.unsent.set(&mut self.unsent, 0);
         pool.incomplete.set(&mut self.incomplete, 0);
@@ -261,7 +262,7 @@ impl Client {
         if !self.connection.is_open() {
             return;
         }
-        // What waits is written last, so that one for a later ping must take its place.
+        // A waiting pong would be written last, so one for a later ping must take its place.
         let waits = self.outbox.as_ref().is_some_and(|outbox| outbox.pong.is_some());
         if waits || self.blocked.is_some() {
             self.edit_outbox(pool, |outbox, _| outbox.pong = Some(payload.into()));
@@ -270,7 +271,7 @@ impl Client {
         }
     }
 
-    /// Leaves out what is in the log between `from` and `to`, its end.
+    /// Skips what is in the log between `from` and `to`, its end.
     pub(super) fn skip(&mut self, from: u64, to: u64, log: &mut Log, pool: &mut Pool) {
         if self.finishing {
             return;
@@ -282,7 +283,7 @@ impl Client {
         }
     }
 
-    /// Queues what `speak` says at `at`, the log's end, and nothing after it.
+    /// Queues what `speak` appends at `at`, the log's end, and nothing after it.
     pub(super) fn finish(
         &mut self,
         at: u64,
@@ -299,14 +300,14 @@ impl Client {
         self.edit_outbox(pool, |outbox, _| outbox.finish(at));
     }
 
-    /// How many bytes are kept because this client has not taken them, and may become more. What
-    /// the log has grown by in this tick does not count: nobody had the time to take it.
+    /// How many bytes are kept because this client has not taken them, and may become more. What was
+    /// appended to the log in this tick does not count: nobody has had the time to take it.
     pub(super) fn backlog(&self, log: &Log) -> u64 {
         let private = if self.finishing { 0 } else { self.private_bytes() };
         log.offered().saturating_sub(self.cursor.offset()) + private as u64
     }
 
-    /// How many bytes are private and not written.
+    /// The number of private bytes that are not written.
     pub(super) fn private_bytes(&self) -> usize {
         self.outbox.as_ref().map_or(0, |outbox| outbox.size())
     }
@@ -316,7 +317,7 @@ impl Client {
         log.held_from(self.cursor)
     }
 
-    /// Whether its last bytes are queued.
+    /// Whether the client's last bytes are queued.
     pub(super) fn is_finishing(&self) -> bool {
         self.finishing
     }
@@ -331,21 +332,21 @@ impl Client {
         self.write_closed
     }
 
-    /// Notes that everything is written, and ends our side of the TCP connection when nothing more
-    /// is to be sent or heard. Returns whether the client got this far for the first time.
+    /// Notes that everything is written, and ends our side of the TCP connection when nothing more is
+    /// to be sent or received. Returns whether the client got this far for the first time.
     pub(super) fn end_writing(&mut self) -> bool {
         let first = !mem::replace(&mut self.drained, true);
         let ends = self.connection.is_closed() && self.is_drained() && !self.write_closed;
         if ends {
             self.write_closed = true;
-            // It fails where the peer has reset the connection, which reading will show.
+            // This fails if the peer has reset the connection, which reading will show.
             let _ = self.transport.shutdown();
         }
         first || ends
     }
 
-    /// Whether both sides have ended. The peer's side is drained until its end, so that a reset
-    /// does not lose our last words; RFC 6455, section 7.1.1, tells it so.
+    /// Whether both sides have ended. The peer's side is drained until its end, so that a reset does
+    /// not lose what we sent last (RFC 6455, section 7.1.1).
     pub(super) fn is_over(&self) -> bool {
         self.write_closed && self.read_closed
     }
@@ -354,7 +355,7 @@ impl Client {
 /// What is known about a departure before it is complete.
 #[derive(Debug, Default)]
 pub(super) struct Parting {
-    /// Why the server closes the connection, if it does.
+    /// Why the server closes the connection, if the server does.
     pub(super) cause: Option<Cause>,
     /// The room that the client was in.
     pub(super) room: Option<Box<str>>,

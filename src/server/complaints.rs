@@ -1,4 +1,4 @@
-//! What the log shows of peers that are refused: strangers must not be able to fill a disk.
+//! Limits what the log shows of refused peers, so that strangers cannot fill a disk.
 
 use std::fmt;
 use std::mem;
@@ -13,16 +13,16 @@ const MAX_LINES: u32 = 20;
 /// The size in bytes of a second's lines after which there are no more; the last one may exceed it.
 const MAX_BYTES: usize = 4 << 10;
 
-/// A writer of log lines that limits those of a second, and logs how many it left out.
+/// A writer of log lines that limits the lines in a second, and logs how many it left out.
 #[derive(Debug, Default)]
 pub(super) struct Complaints {
-    /// When the second began.
+    /// When the current second began.
     since: Tick,
-    /// The lines since then.
+    /// The number of lines in this second.
     lines: u32,
-    /// Their bytes.
+    /// The bytes of these lines.
     bytes: usize,
-    /// How many of them were left out.
+    /// How many lines were left out in this second.
     withheld: u32,
 }
 
@@ -48,8 +48,8 @@ impl Complaints {
         report(mem::take(&mut self.withheld));
     }
 
-    /// Begins another second where the last one is over, and returns how many lines were left out
-    /// in that.
+    /// Begins another second if the last one is over, and returns how many lines were left out in the
+    /// last one.
     fn renew(&mut self, now: Tick) -> u32 {
         if now.seconds_since(self.since) < 1.0 {
             return 0;

@@ -1,15 +1,15 @@
-//! What happened so far.
+//! Counts of what has happened so far.
 
 use std::collections::BTreeMap;
 use std::fmt;
 
-/// How often things happened since the server's start.
+/// How often things have happened since the server's start.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Counts {
     /// Connections that were accepted.
     pub accepted: u64,
-    /// Those of them that were dropped at once, without an answer.
+    /// Accepted connections that were dropped at once, without an answer.
     pub dropped: u64,
     /// Upgrades to WebSocket.
     pub opened: u64,
@@ -17,14 +17,14 @@ pub struct Counts {
     pub refused: BTreeMap<u16, u64>,
     /// Departures, by the name of their cause ([`Cause::name`](crate::Cause::name)).
     pub departed: BTreeMap<&'static str, u64>,
-    /// How often a connection was not read for a while because it said too much.
+    /// How often a connection was not read for a while because it sent too much.
     pub throttled: u64,
     /// How often a room began to wait for a member that was too far behind.
     pub paused: u64,
     /// Messages that a member missed because it was too far behind.
     pub skipped: u64,
-    /// Upgrades of clients that may keep no compression context, because the windows of others take all
-    /// the memory that there is for them.
+    /// Upgrades of clients that may keep no compression context, because the windows of other clients
+    /// take all the memory that is allowed for windows.
     pub contextless: u64,
 }
 

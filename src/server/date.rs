@@ -6,8 +6,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 /// (RFC 9110, section 5.6.7).
 const END: Duration = Duration::from_secs(253_402_300_800);
 
-/// The value of an answer's Date field (RFC 9110, section 6.6.1). There is none before 1970 and
-/// after 9999, when the clock is not set: "An origin server without a clock MUST NOT generate a
+/// The value of an answer's Date field (RFC 9110, section 6.6.1). There is none before 1970 and after
+/// 9999, since the clock cannot be right then: "An origin server without a clock MUST NOT generate a
 /// Date header field."
 pub(super) fn http_date(now: SystemTime) -> Option<String> {
     let age = now.duration_since(UNIX_EPOCH).ok()?;

@@ -1,4 +1,4 @@
-//! Deadlines, coarse and cheap: a wheel of slots that are looked at when their time has come.
+//! Coarse and cheap deadlines: a wheel of slots, each of which is checked when its time has come.
 
 use std::mem;
 use std::num::NonZeroU32;
@@ -10,7 +10,8 @@ pub(super) const GRAIN: Duration = Duration::from_millis(100);
 /// The number of slots.
 const SLOTS: usize = 512;
 
-/// A moment, in grains since the server's start, which is 1: so an optional one takes no more memory.
+/// A moment, in grains since the server's start, which is 1, so that an optional one takes no more
+/// memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Tick(NonZeroU32);
 
@@ -21,13 +22,13 @@ impl Default for Tick {
 }
 
 impl Tick {
-    /// The first tick that is at least so much later.
+    /// The first tick that is at least `delay` later.
     pub(super) fn after(self, delay: Duration) -> Self {
         let grains = delay.as_millis().div_ceil(GRAIN.as_millis());
         self.plus(u32::try_from(grains).unwrap_or(u32::MAX)).plus(1)
     }
 
-    /// The first tick that is at least so much later; without a delay, one that never comes.
+    /// The first tick that is at least `delay` later; without a delay, one that never comes.
     pub(super) fn after_or_never(self, delay: Option<Duration>) -> Self {
         delay.map_or(Self(NonZeroU32::MAX), |delay| self.after(delay))
     }
@@ -50,17 +51,17 @@ impl Tick {
     }
 }
 
-/// A place of nobody.
+/// A key that belongs to no client.
 const NOBODY: u32 = u32::MAX;
 
 /// The wheel. A client owns one reminder on it at most: a new one takes the place of the one before,
 /// so that the wheel takes 12 bytes for each client, however often its deadline moves.
 #[derive(Debug)]
 pub(super) struct Deadlines {
-    /// The last tick whose slot was looked at.
+    /// The last tick whose slot was checked.
     now: Tick,
-    /// The key of the first client in each slot. A deadline stands in the slot of its tick, however
-    /// many turns of the wheel it is away.
+    /// The key of the first client in each slot. A deadline is in the slot of its tick, however many
+    /// turns of the wheel it is away.
     slots: [u32; SLOTS],
     /// The clients' reminders, by the clients' keys.
     reminders: Vec<Reminder>,
@@ -70,7 +71,7 @@ pub(super) struct Deadlines {
 /// A client's entry in the list of its slot.
 #[derive(Debug, Clone, Copy)]
 struct Reminder {
-    /// When it is due; `None` where the client has none.
+    /// When the reminder is due; `None` if the client has none.
     tick: Option<Tick>,
     previous: u32,
     next: u32,
@@ -101,7 +102,7 @@ impl Deadlines {
         self.waiting += 1;
     }
 
-    /// Gives back the places behind the last client that has a reminder.
+    /// Gives back the places after the last client that has a reminder.
     pub(super) fn trim(&mut self) {
         let last = self.reminders.iter().rposition(|reminder| reminder.tick.is_some());
         self.reminders.truncate(last.map_or(0, |key| key + 1));
@@ -125,11 +126,11 @@ impl Deadlines {
         self.waiting -= 1;
     }
 
-    /// The keys of the clients whose time has come, whose reminders are gone with that.
+    /// The keys of the clients whose time has come; their reminders are removed.
     pub(super) fn due(&mut self, end: Tick) -> Vec<usize> {
         let mut due = Vec::new();
         while self.now < end {
-            // After a long sleep each slot is looked at once.
+            // After a long sleep each slot is checked once.
             let skipped = end.grains_since(self.now).saturating_sub(SLOTS as u32);
             self.now = self.now.plus(skipped.max(1));
             let mut key = self.slots[self.now.slot()];
@@ -144,7 +145,7 @@ impl Deadlines {
         due
     }
 
-    /// Whether somebody waits.
+    /// Whether any client has a reminder.
     pub(super) fn is_waiting(&self) -> bool {
         self.waiting > 0
     }
@@ -164,7 +165,7 @@ impl Clock {
         Self { start, tick: Tick::default(), next: start + GRAIN }
     }
 
-    /// The tick that it is at a moment.
+    /// The tick at a moment.
     pub(super) fn tick(&mut self, at: Instant) -> Tick {
         if at >= self.next {
             let grains = at.saturating_duration_since(self.start).as_millis() / GRAIN.as_millis();
@@ -180,7 +181,7 @@ impl Clock {
 mod tests {
     use super::*;
 
-    /// The tick that it is so many milliseconds after the start.
+    /// The tick this many milliseconds after the start.
     fn at(milliseconds: u64) -> Tick {
         let start = Instant::now();
         Clock::new(start).tick(start + Duration::from_millis(milliseconds))
@@ -219,7 +220,7 @@ mod tests {
         assert_eq!(due, (0..1_000).collect::<Vec<_>>());
     }
 
-    /// How many reminders stand in the slots.
+    /// How many reminders are in the slots.
     fn count(wheel: &Deadlines) -> usize {
         let next = |key: u32| wheel.reminders.get(key as usize).map(|reminder| reminder.next);
         let list = |&first| std::iter::successors(Some(first), |&key| next(key));

@@ -4,19 +4,19 @@ use std::fmt;
 
 use crate::protocol::{Refusal, Violation};
 
-/// How a connection ended, as a browser's `CloseEvent` tells it, and why.
+/// How a connection ended, with the fields of a browser's `CloseEvent`, and why.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Departure {
-    /// The code of the peer's close frame; 1005 where it had none, 1006 where no close frame came
-    /// (RFC 6455, section 7.1.5).
+    /// The code of the peer's close frame; 1005 if it had none, 1006 if no close frame came (RFC 6455,
+    /// section 7.1.5).
     pub code: u16,
     /// The reason in the peer's close frame (RFC 6455, section 7.1.6).
     pub reason: String,
     /// Whether both sides sent a close frame (RFC 6455, section 7.1.4).
     pub was_clean: bool,
-    /// What began it.
+    /// What began the departure.
     pub cause: Cause,
-    /// The room that the client was in; it is no member of it any more.
+    /// The room that the client was in and is no longer a member of.
     pub room: Option<Box<str>>,
 }
 
@@ -42,29 +42,29 @@ pub enum Cause {
     Peer,
     /// The peer ended the TCP connection, or it broke, without a close frame.
     Lost,
-    /// The application closed it.
+    /// The application closed the connection.
     Application,
     /// The peer broke the protocol.
     Violation(Violation),
     /// The peer fell further behind than the backlog limit.
     TooSlow,
-    /// The peer said more in a second than it may, and went on.
+    /// The peer kept on sending more than its rates allow.
     TooFast,
-    /// What the server holds for all clients reached its limit.
+    /// The memory that the server holds for all clients reached its limit.
     Overload,
     /// The peer did not answer a ping.
     Silent,
-    /// The peer took nothing of what there was for it.
+    /// The peer read nothing of what there was for it.
     Stalled,
-    /// The server stops.
+    /// The server is shutting down.
     Shutdown,
     /// The room that the application chose in [`Event::Upgrade`](crate::Event::Upgrade) was refused.
-    /// The client got this answer, and never opened.
+    /// The client got this refusal as its answer, and never opened.
     Refused(Refusal),
 }
 
 impl Cause {
-    /// A word for it, as [`Counts`](crate::Counts) has it.
+    /// A short name for the cause, the key in [`Counts`](crate::Counts).
     pub fn name(self) -> &'static str {
         match self {
             Self::Peer => "peer",

@@ -1,8 +1,8 @@
-//! Who reads the compressed log of a room, and when members move to it and back.
+//! Which members read the compressed log of a room, and when they move to it and back.
 //!
-//! A newcomer has no history, so it reads the plain log, which is legal after any negotiation
-//! (RFC 7692, section 6), until the room's shared context is reset. There it hops: from then on it
-//! sees every compressed frame.
+//! A newcomer has no history, so it reads the plain log, which is legal after any negotiation (RFC
+//! 7692, section 6), until the room's shared context is reset. Then it hops to the shared log, and sees
+//! every compressed frame that follows.
 
 use std::mem;
 use std::time::Duration;
@@ -12,14 +12,14 @@ use super::hub::Hub;
 use super::id::ClientId;
 use super::logs::Encoding;
 
-/// The most shared contexts at once, over all rooms. Each takes some 300 KiB.
+/// The most shared contexts at once, over all rooms. Each takes about 300 KiB.
 const MAX_CONTEXTS: usize = 64;
 
-/// How long a context must have been idle before another room may have its place.
+/// How long a context must have been idle before another room may take it over.
 const IDLE: Duration = Duration::from_secs(10);
 
 impl Hub {
-    /// Begins an epoch in a room where somebody waits for it, if it is time.
+    /// Begins an epoch in a room where a member waits for one, if it is time.
     ///
     /// It is called before the first message of a tick, when every member that keeps up is at the
     /// end of its log.
@@ -55,7 +55,7 @@ impl Hub {
             self.mark_dirty(id);
         } else if self.covers_backlog(id) {
             self.change_encoding(id, Encoding::Plain);
-            // What it had not got of the shared log has become its own.
+            // What it had not received of the shared log has become private.
             self.mark_dirty(id);
         } else {
             self.leave_backlog(id);
@@ -82,7 +82,7 @@ impl Hub {
         room.waiting += usize::from(client.waits());
     }
 
-    /// Whether the room has a context, or may have one: one more, or that of an idle room.
+    /// Whether the room has a context, or may get one: a new one, or that of an idle room.
     fn make_place_for_context(&mut self, key: usize) -> bool {
         if self.rooms.get(key).is_some_and(|room| room.logs.shared.is_some()) {
             return true;
@@ -97,14 +97,14 @@ impl Hub {
         place
     }
 
-    /// Takes the contexts from rooms that have not used them for so long.
+    /// Takes the contexts from rooms that have not used them for this long.
     pub(super) fn retire_contexts(&mut self, idle: Duration) {
         for key in mem::take(&mut self.contexts) {
             self.retire_if_idle(key, idle);
         }
     }
 
-    /// Takes the context from a room that has not used it for a while, and whose members have got
+    /// Takes the context from a room that has not used it for a while, and whose members have received
     /// everything, so that nothing has to be copied for them.
     fn retire_if_idle(&mut self, key: usize, idle: Duration) {
         let Some(room) = self.rooms.get(key) else { return };
@@ -117,7 +117,7 @@ impl Hub {
             self.retreat(id);
         }
         let Some(room) = self.rooms.get_mut(key) else { return };
-        // Who is closing still reads its last frames.
+        // A member that is closing still reads its last frames.
         if room.logs.shared.as_ref().is_some_and(|shared| shared.log.has_readers()) {
             self.contexts.push(key);
         } else {

@@ -1,4 +1,4 @@
-//! What the application is told, and asked.
+//! What the application learns, and decides.
 
 use super::departure::Departure;
 use crate::protocol::{Message, Request, Response};
@@ -11,24 +11,24 @@ use crate::protocol::{Message, Request, Response};
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Event<'a> {
-    /// A plain GET or HEAD request. The application may answer it; left alone, it gets 426, or 404
-    /// where its path is no room ([`Config::rooms`](crate::Config::rooms)). The server itself answers
+    /// A plain GET or HEAD request. The application may answer it; by default it gets 426, or 404 if
+    /// its path is not a room ([`Config::rooms`](crate::Config::rooms)). The server itself answers
     /// OPTIONS.
     Request(Exchange<'a>),
-    /// A correct request for an upgrade, within all limits, those of its path's room too. The
-    /// application may refuse it or choose its room; left alone, it is accepted into the room that the
-    /// normal form of its path names. Where a room that the application chose is refused,
+    /// A correct request for an upgrade, within all limits, including those of its path's room. The
+    /// application may refuse it or choose its room; by default it is accepted into the room that the
+    /// normal form of its path names. If a room that the application chose is refused,
     /// [`Close`](Self::Close) follows without [`Open`](Self::Open), with the cause
     /// [`Refused`](crate::Cause::Refused).
     Upgrade(Upgrade<'a>),
-    /// The client is connected. It is a member of nothing until the application says so.
+    /// The client is connected. It is a member of no room until the application makes it one.
     Open {
         /// The room that its path or the application chose.
         room: &'a str,
     },
     /// The client sent a message.
     Message(Message<'a>),
-    /// The client is gone; nothing can be sent to it any more.
+    /// The client is gone; nothing more can be sent to it.
     Close(&'a Departure),
 }
 
@@ -40,13 +40,13 @@ pub struct Exchange<'a> {
 }
 
 impl<'a> Exchange<'a> {
-    /// The request. Its method is GET or HEAD. What is served by the path should go by its
+    /// The request. Its method is GET or HEAD. An answer that depends on the path should go by its
     /// [normal form](Request::normal_path).
     pub fn request(&self) -> &'a Request<'a> {
         self.request
     }
 
-    /// Sets the answer; the last one counts.
+    /// Answers the request.
     pub fn respond(self, response: Response) {
         *self.answer = Some(response);
     }
@@ -66,9 +66,9 @@ impl<'a> Upgrade<'a> {
         self.request
     }
 
-    /// The room that [`Event::Open`] will name: the one that was chosen, or the
-    /// [normal form](Request::normal_path) of the request's path. Whether somebody may enter it is
-    /// to be decided by this name, since one room has many paths.
+    /// The room that [`Event::Open`] will name: the one that was chosen, or the [normal
+    /// form](Request::normal_path) of the request's path. Decide by this name whether a client may
+    /// enter, since one room has many paths.
     pub fn room(&self) -> &str {
         self.room
     }

@@ -1,4 +1,4 @@
-//! The tick: wait, accept, read, flush, deadlines, departures. Nothing else.
+//! The tick: wait, accept, read, flush, check deadlines, announce departures. Nothing else.
 
 use std::io;
 use std::mem;
@@ -26,23 +26,24 @@ use super::stopper::Stopper;
 use super::transport::Transport;
 use crate::protocol::Refusal;
 
-/// The token of what tells the server to stop. Listeners have those from 0 on, clients those
-/// from 2^32 on.
+/// The token of the source that tells the server to stop. Listeners have tokens from 0, clients from
+/// 2^32.
 pub(super) const STOP: Token = Token(u32::MAX as usize);
 
 /// The most events taken from the system with one call.
 const MAX_EVENTS: usize = 4096;
 
-/// What is to be known of a client's socket: edge-triggered, and once for all.
+/// The events of a client's socket, edge-triggered, for which it is registered once.
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
 const INTERESTS: Interest = Interest::READABLE.add(Interest::WRITABLE);
 
-/// The same. A read stops at an urgent byte, which only Linux announces.
+/// The events of a client's socket, edge-triggered, for which it is registered once. A read stops at an
+/// urgent byte, which only Linux announces.
 #[cfg(any(target_os = "linux", target_os = "android"))]
 const INTERESTS: Interest = Interest::READABLE.add(Interest::WRITABLE).add(Interest::PRIORITY);
 
-/// How many connections there may be beside the most that may be open, for their handshakes, their
-/// refusals and their last moments. The next are answered with 503, whatever they ask.
+/// How many connections there may be in addition to those that may be open, for handshakes, refusals
+/// and closing connections. The next are answered with 503, whatever they ask for.
 const SPARE_CONNECTIONS: usize = 256;
 
 /// Everything that a running server owns.
@@ -53,17 +54,17 @@ pub(super) struct EventLoop {
     pub(super) inbound: Inbound,
     pub(super) signals: Option<Signals>,
     pub(super) stopper: Stopper,
-    /// The tick whose deadlines were looked at last.
+    /// The tick whose deadlines were checked last.
     pub(super) expired: Tick,
-    /// Once the server was told to stop.
+    /// The shutdown, once the server has been told to stop.
     pub(super) drain: Option<Drain>,
 }
 
 impl EventLoop {
-    /// Runs until the server was told to stop and everybody has left.
+    /// Runs until the server has been told to stop and everybody has left.
     ///
     /// # Errors
-    /// The system's, where waiting for events fails.
+    /// The system's, if waiting for events fails.
     pub(super) fn run(mut self, app: &mut App<'_>) -> io::Result<()> {
         let mut events = Events::with_capacity(MAX_EVENTS);
         while !self.is_over() {
@@ -89,14 +90,14 @@ impl EventLoop {
         Ok(())
     }
 
-    /// Waits for events and notes all that there are. Where more sockets are ready than one list holds,
+    /// Waits for events and notes all that there are. If more sockets are ready than one list holds,
     /// the system is asked again: those it has not named yet come first.
     fn wait(&mut self, events: &mut Events) -> io::Result<()> {
         let mut timeout = self.timeout();
         let mut lists = self.hub.clients.len() / MAX_EVENTS + 1;
         while lists > 0 {
             match self.poll.poll(events, timeout) {
-                // A signal, or a stop: what came meanwhile was not named.
+                // A signal, or a stop: the events that came meanwhile were not named.
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 outcome => {
                     outcome?;
@@ -163,7 +164,7 @@ impl EventLoop {
         }
     }
 
-    /// Lets everybody go, once the server was told to stop.
+    /// Closes all clients, once the server has been told to stop.
     #[cold]
     fn drain(&mut self) {
         let drain = self.drain.get_or_insert_with(|| {
@@ -171,7 +172,7 @@ impl EventLoop {
             Drain::begin(&mut self.hub)
         });
         drain.step(&mut self.hub);
-        // Who asks twice does not want to wait.
+        // A second request to stop means at once.
         if self.stopper.asked() > 1 {
             drain.hurry(&self.hub);
         }
@@ -225,7 +226,7 @@ impl EventLoop {
         }
         let id = self.hub.next_id();
         debug!("{id} connected from {address}");
-        // It fails where the peer has gone, which reading will show.
+        // This fails if the peer has gone, which reading will show.
         let _ = stream.set_nodelay(true);
         let registered = self.poll.registry().register(&mut stream, id.token(), INTERESTS);
         self.hub.insert(id, Transport::Tcp(stream), place);
@@ -239,7 +240,8 @@ impl EventLoop {
         registered
     }
 
-    /// Looks at those whose time may have come, as far as what they sent by then was read.
+    /// Checks the clients whose time may have come, once everything that they sent by then has been
+    /// read.
     #[cold]
     fn expire(&mut self) {
         let now = self.hub.tick;
@@ -256,7 +258,7 @@ impl EventLoop {
                 // What it sent has not been read: its room is not flushed yet.
                 self.hub.expect_within(id, GRAIN);
             } else if connection.is_untouched() {
-                // Browsers connect in advance, and may find nothing to ask.
+                // Browsers connect in advance, and may find nothing to ask for.
                 debug!("{id} asked nothing");
                 self.hub.lose(id);
             } else if connection.is_handshaking() {
@@ -269,7 +271,7 @@ impl EventLoop {
         }
     }
 
-    /// Tells the application who left, and frees what is over.
+    /// Tells the application which clients left, and frees their connections.
     #[cold]
     fn announce(&mut self, app: &mut App<'_>) {
         for (id, departure) in mem::take(&mut self.hub.departures) {
@@ -285,7 +287,7 @@ impl EventLoop {
         self.drain.as_ref().is_some_and(|drain| drain.is_over(&self.hub))
     }
 
-    /// Gives up those who did not leave in time.
+    /// Drops the clients that did not leave in time.
     #[cold]
     fn abandon(&mut self, app: &mut App<'_>) {
         for id in self.hub.ids() {

@@ -1,4 +1,4 @@
-//! What trusted proxies say of the clients for whom they connect.
+//! What trusted proxies say about the clients for which they connect.
 //!
 //! Anybody can send these fields, so the caller makes sure that the peer is a trusted proxy. Where
 //! `X-Forwarded-*` and `Forwarded` disagree, the former counts: nearly every proxy sets it, and many
@@ -9,7 +9,7 @@ use std::net::{IpAddr, SocketAddr};
 use crate::config::Config;
 use crate::protocol::{Forwarded, Request};
 
-/// Whether the request came through a proxy, as it says itself. Pages cannot make a browser send any
+/// Whether the request itself says that it came through a proxy. Pages cannot make a browser send any
 /// such field with a request for a WebSocket.
 pub(super) fn is_forwarded(request: &Request<'_>) -> bool {
     const PREFIX: &str = "X-Forwarded-";
@@ -28,8 +28,8 @@ pub(super) fn authority<'h>(request: &Request<'h>) -> Option<&'h str> {
     }
 }
 
-/// The client's address: the last one that is not of a trusted proxy itself. What stands before it,
-/// anybody can have written.
+/// The client's address: the last one that is not of a trusted proxy itself. Anybody can have written
+/// what stands before it.
 pub(super) fn address(request: &Request<'_>, config: &Config) -> Option<IpAddr> {
     let is_client = |address: &IpAddr| !is_trusted(*address, config);
     let hops: Vec<_> = hops(request, "X-Forwarded-For").collect();

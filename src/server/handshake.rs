@@ -28,7 +28,7 @@ pub(super) fn handshake(hub: &mut Hub, id: ClientId, head: &[u8], app: &mut App<
         return refuse(hub, id, refusal, request.method() == "HEAD");
     }
     match request.method() {
-        // Load balancers ask with it whether the server is up.
+        // Load balancers use it to ask whether the server is up.
         "OPTIONS" if hub.is_stopping() => {
             respond(hub, id, &Response::refusal(Refusal::Stopping), false);
         }
@@ -50,7 +50,7 @@ fn upgrade(hub: &mut Hub, id: ClientId, request: &Request<'_>, app: &mut App<'_>
     if let Some(response) = refusal {
         return respond(hub, id, &response, false);
     }
-    // The application may have chosen another.
+    // The application may have chosen another room.
     if let Err(refusal) = check_room(hub, id, &room) {
         refuse(hub, id, refusal, false);
         hub.departures.push((id, Departure::abnormal(Cause::Refused(refusal))));
@@ -61,8 +61,8 @@ fn upgrade(hub: &mut Hub, id: ClientId, request: &Request<'_>, app: &mut App<'_>
     app(hub, id, Event::Open { room: &room });
 }
 
-/// Checks everything that the application has no say in, so that it is asked about no client that is
-/// refused anyway.
+/// Checks everything that the application has no say in, so that it is never asked about a client that
+/// is refused anyway.
 fn admit(hub: &mut Hub, id: ClientId, request: &Request<'_>, room: &str) -> Result<Terms, Refusal> {
     let Config { subprotocols, deflate, .. } = &hub.config;
     let terms = Terms::negotiate(request, subprotocols, deflate.as_ref())?;
@@ -81,7 +81,7 @@ fn admit(hub: &mut Hub, id: ClientId, request: &Request<'_>, room: &str) -> Resu
     Ok(terms)
 }
 
-/// Whether the client may be in a room, and make it where it is not there.
+/// Checks that the client may be in a room, and may make the room if it does not exist.
 fn check_room(hub: &Hub, id: ClientId, room: &str) -> Result<(), Refusal> {
     if room.len() > hub.config.max_room_name_bytes {
         return Err(Refusal::RoomNameTooLong);
@@ -89,8 +89,8 @@ fn check_room(hub: &Hub, id: ClientId, room: &str) -> Result<(), Refusal> {
     hub.admit_to(room, id)
 }
 
-/// Logs which subprotocols the client asked for if none of them is spoken here: many clients then end
-/// the connection without a word.
+/// Logs which subprotocols the client asked for if the server speaks none of them: many clients then
+/// end the connection without an explanation.
 fn note_subprotocol(hub: &mut Hub, id: ClientId, request: &Request<'_>, terms: &Terms) {
     let names: Vec<_> = request.subprotocols().collect();
     if let Some(first) = names.first().filter(|_| terms.subprotocol.is_none()) {
@@ -106,7 +106,7 @@ fn note_subprotocol(hub: &mut Hub, id: ClientId, request: &Request<'_>, terms: &
 /// Takes in a client that comes through a trusted proxy, by the address that the proxy forwards.
 ///
 /// # Errors
-/// It is one too many.
+/// The address has one connection too many.
 fn enter_forwarded(hub: &mut Hub, id: ClientId, request: &Request<'_>) -> Result<(), Refusal> {
     let Hub { clients, addresses, tick, config, .. } = hub;
     let Some(client) = clients.get_mut(id.key()).filter(|client| client.place.is_none()) else {

@@ -1,4 +1,4 @@
-//! Who is connected, who is where, and what is said to whom.
+//! The connected clients, the rooms that they are in, and what is sent to them.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -25,44 +25,43 @@ use super::windows::Windows;
 use crate::config::Config;
 use crate::protocol::{CloseCode, Limits, Message, Refusal};
 
-/// The most clients for whom there is a place from the start. The system gives the memory when they
-/// come, so that it costs nothing, and nothing is moved when there are many.
+/// The most clients for which there is space from the start. The system provides the memory only when
+/// they come, so the space costs nothing, and nothing is moved when there are many.
 const MAX_PLACES_AHEAD: usize = 100_000;
 
-/// How many clients there is a place for, whether they are there or not.
+/// How many clients there is space for, whether they are there or not.
 pub(super) fn places_ahead(config: &Config) -> usize {
     config.max_connections.min(MAX_PLACES_AHEAD)
 }
 
-/// The size in bytes from which on a message to one client is written where it lies, if nothing comes
-/// before it: below it, a system call for each costs more than a copy.
+/// The smallest size in bytes of a message to one client that is written from where it lies, if nothing
+/// is queued before it: for smaller ones, a system call each costs more than a copy.
 const LONG_BYTES: usize = 64 << 10;
 
 /// The clients of a server and the rooms that they are in.
 ///
-/// What is said here is queued, and written at the end of the event loop's tick; a long message to one
-/// client may be written at once.
-/// What is said to a client that is not open, or is not there any more, is said to nobody.
+/// Messages are queued, and written at the end of the event loop's tick; a long message to one client
+/// may be written at once. A message to a client that is not open, or no longer there, is dropped.
 #[derive(Debug)]
 pub struct Hub {
     pub(super) config: Config,
     pub(super) limits: Arc<Limits>,
-    /// The addresses that are listened on, with their true ports.
+    /// The addresses that the server listens on, with their actual ports.
     pub(super) listening: Vec<SocketAddr>,
     pub(super) allowance: Allowance,
     pub(super) clients: Slab<Client>,
     pub(super) rooms: Rooms,
-    /// The log of those who are in no room: always empty.
+    /// The log of the clients that are in no room: always empty.
     pub(super) nowhere: Log,
     pub(super) pool: Pool,
-    /// What compresses, if anything is compressed.
+    /// The compressors, if anything is compressed.
     pub(super) codecs: Option<Codecs>,
-    /// What is set aside for clients that keep their compression context.
+    /// The memory that is reserved for clients that keep their compression context.
     pub(super) windows: Windows,
     /// The rooms that have a shared context, in no order.
     pub(super) contexts: Vec<usize>,
     pub(super) deadlines: Deadlines,
-    /// When to read those again who said too much.
+    /// When to read again the clients that sent too much.
     pub(super) resumptions: Deadlines,
     /// Clients that may be read again.
     pub(super) resumed: Vec<ClientId>,
@@ -72,34 +71,34 @@ pub struct Hub {
     /// The time of this tick of the event loop.
     pub(super) now: Instant,
     pub(super) clock: Clock,
-    /// The time as deadlines count it.
+    /// The same time, as deadlines count it.
     pub(super) tick: Tick,
-    /// Up to when everything that clients sent has been read. Nobody is judged by what it had not done
-    /// at a later time: the answer may lie in its socket.
+    /// Up to when everything that clients sent has been read. No client is judged by what it had not
+    /// done at a later time: the answer may be in its socket.
     pub(super) horizon: Tick,
-    /// From how many bytes on a message to one client is written at once.
+    /// The smallest size in bytes of a message to one client that is written at once.
     pub(super) long_bytes: usize,
     /// How many bytes were queued since the last flush.
     pub(super) grown: usize,
-    /// How many members are too far behind, and waited for.
+    /// How many members are too far behind and are waited for.
     pub(super) laggards: usize,
-    /// Some room's flush did not fit into the last turn.
+    /// Whether some room's flush did not fit into the last turn.
     pub(super) overdue: bool,
     /// Rooms that grew and are to be flushed, in their order.
     pub(super) dirty_rooms: VecDeque<usize>,
-    /// Clients that have something of their own to write.
+    /// Clients that have private bytes to be written.
     pub(super) dirty_clients: Vec<ClientId>,
-    /// Departures that the application has not been told of.
+    /// Departures that have not been announced to the application.
     pub(super) departures: Vec<(ClientId, Departure)>,
     /// Clients whose connection is over, to be removed at the end of the tick.
     pub(super) gone: Vec<ClientId>,
-    /// How many connections have opened and not closed.
+    /// How many connections have opened and have not closed.
     pub(super) open: usize,
-    /// The most clients that there were at once since memory of clients was given back.
+    /// The most clients that there were at once since memory for clients was last given back.
     pub(super) peak: usize,
     /// The generation of the client that was inserted last.
     pub(super) generation: u32,
-    /// The server was told to stop.
+    /// Whether the server has been told to stop.
     pub(super) stopping: bool,
 }
 
@@ -154,7 +153,7 @@ impl Hub {
     }
 
     /// Queues a message for one client in a compressed frame that refers to nothing before it. Returns
-    /// whether that is shorter; nothing is queued where it is not.
+    /// whether that is shorter; if it is not, nothing is queued.
     fn send_compressed(&mut self, id: ClientId, message: Message<'_>, encoding: Encoding) -> bool {
         let mut codecs = self.codecs.take();
         let frame = codecs.as_mut().and_then(|codecs| codecs.compress(message, encoding));
@@ -186,7 +185,7 @@ impl Hub {
     }
 
     /// Counts a frame of `size` bytes that was sent to a client, for which `unsent` bytes are now
-    /// queued, and does something about it where that is too much.
+    /// queued, and acts if that is too much.
     #[inline]
     fn limit_sent(&mut self, id: ClientId, unsent: usize, size: usize) {
         self.grown += if unsent > 0 { size } else { 0 };
@@ -196,7 +195,7 @@ impl Hub {
         }
     }
 
-    /// Says a message to every member of a room, in the same order for all.
+    /// Sends a message to every member of a room, in the same order for all.
     pub fn broadcast<'m>(&mut self, room: &str, message: impl Into<Message<'m>>) {
         if let Some(room) = self.rooms.find(room) {
             self.prepare(room);
@@ -204,7 +203,7 @@ impl Hub {
         }
     }
 
-    /// Says a message to every member of the client's room, itself included.
+    /// Sends a message to every member of the client's room, including the client itself.
     pub fn say<'m>(&mut self, client: ClientId, message: impl Into<Message<'m>>) {
         if let Some(seat) = self.seat_of(client) {
             self.prepare(seat.room);
@@ -212,11 +211,11 @@ impl Hub {
         }
     }
 
-    /// Says a message to every other member of the client's room.
+    /// Sends a message to every other member of the client's room.
     pub fn say_to_others<'m>(&mut self, client: ClientId, message: impl Into<Message<'m>>) {
         let Some(Seat { room, .. }) = self.seat_of(client) else { return };
         self.prepare(room);
-        // Who shares a context must see every frame of it.
+        // A member that shares a context must see every frame of it.
         self.retreat(client);
         let from = self.log_end(client);
         self.append(room, message.into());
@@ -230,9 +229,9 @@ impl Hub {
         }
     }
 
-    /// Makes the client a member of a room, and of no other. It hears what is said from now on.
-    /// Where the room is not there, and there are [`Config::max_rooms`](crate::Config::max_rooms)
-    /// already, or the client's address has made its share of them, the client is closed with 1013.
+    /// Makes the client a member of a room, and of no other. It receives what is sent from now on. If
+    /// the room does not exist, and there are [`Config::max_rooms`](crate::Config::max_rooms) already,
+    /// or the client's address has made its share of them, the client is closed with 1013.
     pub fn join(&mut self, client: ClientId, room: &str) {
         if self.get(client).is_none_or(|client| !client.connection.is_open()) {
             return;
@@ -248,7 +247,7 @@ impl Hub {
             };
             return self.close_because(client, CloseCode::TRY_AGAIN_LATER, reason, Cause::Overload);
         }
-        // What it has not got of its own does not hold up a room.
+        // Its unwritten private bytes do not hold up a room.
         self.release(client);
         let maker = self.clients[client.key()].place;
         let key = self.rooms.find_or_make(room, maker);
@@ -265,9 +264,9 @@ impl Hub {
         }
     }
 
-    /// Makes the client a member of no room. What was said before still reaches it, as far as the
-    /// backlog limits cover a copy of it; a client for which they do not is treated as one that is
-    /// too far behind ([`Config::slow`](crate::Config::slow)), and closed where it would be.
+    /// Makes the client a member of no room. What was sent before still reaches it, if the backlog
+    /// limits cover a copy of that; otherwise the client is treated as one that is too far behind
+    /// ([`Config::slow`](crate::Config::slow)), and closed if such a client would be.
     pub fn leave(&mut self, client: ClientId) {
         if self.seat_of(client).is_some() && self.may_leave_log(client) {
             self.unseat(client, Keep::All);
@@ -275,20 +274,20 @@ impl Hub {
         }
     }
 
-    /// Closes the connection to a client (RFC 6455, section 7.1.2). What was said to it before
-    /// is sent before; [`Event::Close`](crate::Event::Close) follows when the peer has answered
-    /// or its time is over. A reason of more than 123 bytes is cut.
+    /// Closes the connection to a client (RFC 6455, section 7.1.2). Everything that was sent to it
+    /// earlier is written first; [`Event::Close`](crate::Event::Close) follows when the peer has
+    /// answered or its time is over. A reason of more than 123 bytes is shortened.
     pub fn close(&mut self, client: ClientId, code: CloseCode, reason: &str) {
         self.close_because(client, code, reason, Cause::Application);
     }
 
-    /// The room that the client is in, if something can be said to it.
+    /// The room that the client is in, if messages can be sent to the client.
     pub fn room_of(&self, client: ClientId) -> Option<&str> {
         let seat = self.seat_of(client)?;
         self.rooms.get(seat.room).map(|room| &*room.name)
     }
 
-    /// The members of a room to which something can be said.
+    /// The members of a room to which messages can be sent.
     pub fn members(&self, room: &str) -> impl Iterator<Item = ClientId> {
         let room = self.rooms.find(room).and_then(|key| self.rooms.get(key));
         let members = room.into_iter().flat_map(|room| &room.members);
@@ -296,22 +295,22 @@ impl Hub {
         members.filter(|client| client.connection.is_open()).map(|client| client.id)
     }
 
-    /// The number of rooms that somebody is in.
+    /// The number of rooms that have members.
     pub fn room_count(&self) -> usize {
         self.rooms.len()
     }
 
-    /// The number of WebSocket connections, those that are closing included.
+    /// The number of WebSocket connections, including those that are closing.
     pub fn client_count(&self) -> usize {
         self.open
     }
 
-    /// Whether the server was told to stop: it answers requests, and opens no connections.
+    /// Whether the server has been told to stop: it still answers requests, but opens no connections.
     pub fn is_stopping(&self) -> bool {
         self.stopping
     }
 
-    /// What happened since the server's start.
+    /// Counts of what has happened since the server's start.
     pub fn counts(&self) -> &Counts {
         &self.counts
     }
@@ -321,12 +320,12 @@ impl Hub {
         self.complaints.log(Level::Info, self.tick, line);
     }
 
-    /// Logs what an operator should mend, within the same limit, since strangers can cause it.
+    /// Logs a problem that an operator should fix, within the same limit, since strangers can cause it.
     pub(super) fn warn(&mut self, line: fmt::Arguments<'_>) {
         self.complaints.log(Level::Warn, self.tick, line);
     }
 
-    /// Whether the room is there, or the client may make it.
+    /// Checks that the room exists, or that the client may make it.
     pub(super) fn admit_to(&self, room: &str, client: ClientId) -> Result<(), Refusal> {
         let maker = self.get(client).and_then(|client| client.place);
         self.rooms.admit(room, maker, &self.config)
@@ -351,8 +350,8 @@ impl Hub {
         self.get(client).filter(|client| client.connection.is_open())?.seat
     }
 
-    /// A client that is to be sent something of its own, the end of its log, and the memory that
-    /// it takes. It will be flushed.
+    /// A client that is about to be sent private bytes, the end of its log, and the pool for its
+    /// memory. The client will be flushed.
     #[inline]
     pub(super) fn reach(&mut self, id: ClientId) -> Option<(&mut Client, u64, &mut Pool)> {
         let Self { clients, rooms, pool, dirty_clients, .. } = self;

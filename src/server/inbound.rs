@@ -19,34 +19,34 @@ use crate::protocol::{CloseFrame, Failure, Incoming, Received, Scratch, Violatio
 /// The application.
 pub(super) type App<'a> = dyn FnMut(&mut Hub, ClientId, Event<'_>) + 'a;
 
-/// How much is read at once: of what may be many messages, and of what is known to be one, which should
-/// come in few reads, and still be in a core's second cache when it is looked at.
+/// How many bytes are read at once: of what may be many messages, and of what is known to be one, which
+/// should come in few reads, and still be in a core's second-level cache when it is processed.
 const READ_BYTES: usize = 64 << 10;
 const LONG_READ_BYTES: usize = 256 << 10;
 
-/// The most that is read from one client in a tick. A long message should arrive at a stretch,
-/// since each that is under way takes a buffer.
+/// The most that is read from one client in a tick. A long message should arrive at a stretch, since
+/// each unfinished one takes a buffer.
 const MAX_CLIENT_BYTES: usize = 1 << 20;
 
-/// The most that is read in a tick before what came of it is written.
+/// The most that is read in a tick before the output that it causes is written.
 const MAX_TICK_BYTES: usize = 1 << 20;
 
-/// The most that is queued before it is written, be it in the middle of a tick. A few bytes can
-/// inflate to many.
+/// The most that is queued before it is written, even in the middle of a tick. A few bytes can inflate
+/// to many.
 const MAX_GROWTH_BYTES: usize = 4 << 20;
 
-/// How long memory is kept that nobody needs.
+/// How long unneeded memory is kept.
 const TRIM_SECONDS: f32 = 1.0;
 
-/// The clients that have something to be read, in their order.
+/// The clients that have something to read, in their order.
 #[derive(Debug)]
 pub(super) struct Inbound {
     queue: Vec<ClientId>,
-    /// When `horizon` may be set, and to what: how many are still in the queue of those who were in
-    /// it then.
+    /// When `horizon` may be set, and to what: how many clients are still in the queue that were in it
+    /// then.
     ahead: usize,
     asked: Tick,
-    /// What all clients are read into.
+    /// The buffer that all clients are read into.
     buffer: Vec<u8>,
     scratch: Scratch,
     /// When the scratch was last trimmed.
@@ -65,7 +65,7 @@ impl Inbound {
         }
     }
 
-    /// Gives back the memory that was not needed for some time. Returns whether it was time to.
+    /// Gives back the memory that has not been needed for some time. Returns whether it was time to.
     pub(super) fn trim(&mut self, now: Tick) -> bool {
         let due = now.seconds_since(self.trimmed) >= TRIM_SECONDS;
         if due {
@@ -81,13 +81,13 @@ impl Inbound {
         self.scratch.held_bytes() > 0
     }
 
-    /// Whether somebody has something to be read.
+    /// Whether any client has something to read.
     pub(super) fn is_waiting(&self) -> bool {
         !self.queue.is_empty()
     }
 
-    /// Notes that a client's socket is readable, and whether something was announced behind which or
-    /// before which a read may stop.
+    /// Notes that a client's socket is readable, and whether something was announced before or after
+    /// which a read may stop.
     pub(super) fn wake(&mut self, client: &mut Client, announced: bool) {
         client.announced |= announced;
         if !client.queued {
@@ -96,7 +96,7 @@ impl Inbound {
         }
     }
 
-    /// Reads from each client that waits, within the tick's budget. Who has more than its own
+    /// Reads from each client that waits, within the tick's budget. A client that has more than its own
     /// budget goes to the end of the queue. Every client that had sent something when the system was
     /// last `asked` is in the queue.
     pub(super) fn read(&mut self, hub: &mut Hub, asked: Tick, app: &mut App<'_>) {
@@ -120,7 +120,7 @@ impl Inbound {
         use_again(&mut self.queue, queue);
     }
 
-    /// Reads from a client within its budget, and tells how many bytes that were.
+    /// Reads from a client within its budget, and returns how many bytes it read.
     fn read_client(&mut self, hub: &mut Hub, id: ClientId, app: &mut App<'_>) -> usize {
         let (mut total, mut left) = (0, Left::Something);
         while left == Left::Something && total < MAX_CLIENT_BYTES {
@@ -143,7 +143,7 @@ impl Inbound {
         total
     }
 
-    /// One read from a client, and what comes of it.
+    /// One read from a client, and what follows from it.
     fn read_once(&mut self, hub: &mut Hub, id: ClientId, app: &mut App<'_>) -> (usize, Left) {
         let Some(client) = hub.get_mut(id) else { return (0, Left::Nothing) };
         client.queued = false;
@@ -159,7 +159,7 @@ impl Inbound {
                 let said = receive(hub, id, input, &mut self.scratch, app);
                 let left = if drained { Left::Nothing } else { Left::Something };
                 let too_much = hub.count_said(id, &said, size);
-                // What was inflated counts too.
+                // Inflated bytes count too.
                 let size = size.max(said.bytes);
                 return (size, if too_much { Left::ForLater } else { left });
             }
@@ -174,18 +174,18 @@ impl Inbound {
     }
 }
 
-/// What is left to be read from a client.
+/// What is left to read from a client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Left {
     Nothing,
     Something,
-    /// Something, perhaps, to be read when what its room has said is written.
+    /// Perhaps something, to be read once its room's messages are written.
     ForNextTurn,
-    /// Something, perhaps, to be read when it may go on.
+    /// Perhaps something, to be read once the client may go on.
     ForLater,
 }
 
-/// What came of a read.
+/// The result of a read.
 #[derive(Debug, Default)]
 pub(super) struct Said {
     /// The number of messages and control frames.
@@ -194,7 +194,7 @@ pub(super) struct Said {
     pub(super) bytes: usize,
 }
 
-/// The peer has ended its side. Our last words, where they are queued, are still written, but no
+/// Handles the end of the peer's side. If our last bytes are queued, they are still written, but no
 /// answer is awaited.
 #[cold]
 fn end(hub: &mut Hub, id: ClientId) {
@@ -210,7 +210,7 @@ fn end(hub: &mut Hub, id: ClientId) {
     }
 }
 
-/// Hands what was read to the client's connection, and what comes of it to the application.
+/// Hands what was read to the client's connection, and the resulting messages to the application.
 fn receive(
     hub: &mut Hub,
     id: ClientId,

@@ -5,14 +5,14 @@ use super::hub::Hub;
 use super::id::ClientId;
 
 impl Hub {
-    /// Asks a silent client whether it is there, gives up one that does not answer or that takes
-    /// nothing, and sets the time to look again.
+    /// Pings a silent client, drops one that does not answer or that reads nothing, and sets the time
+    /// of the next check.
     pub(super) fn check_life(&mut self, id: ClientId) {
         let Self { clients, config, tick: now, horizon, .. } = self;
         let client = clients.get_mut(id.key()).filter(|client| client.id == id);
         let (Some(client), now, horizon) = (client, *now, *horizon) else { return };
         if client.parked {
-            // It may have said something that is not read.
+            // It may have sent something that has not been read.
             client.note_life(now);
         }
         let stall = client.blocked.unwrap_or(now).after_or_never(config.write_timeout);
@@ -24,7 +24,7 @@ impl Hub {
         } else if deadline > horizon {
             self.expect_by(id, stall.min(deadline));
         } else if client.arrives_at(config.min_frame_bytes_per_second, now) {
-            // It can say nothing else before the end of its frame.
+            // It can send nothing else before the end of its frame.
             client.note_life(now);
             let next = now.after_or_never(config.ping_interval);
             self.expect_by(id, stall.min(next));
@@ -37,7 +37,7 @@ impl Hub {
         }
     }
 
-    /// Gives up a client that was to be gone by now, unless it is still taking its last bytes.
+    /// Drops a client that should be gone by now, unless it is still taking its last bytes.
     pub(super) fn check_end(&mut self, id: ClientId) {
         let (horizon, timeout) = (self.horizon, self.config.close_timeout);
         let blocked = self.get(id).and_then(|client| client.blocked);

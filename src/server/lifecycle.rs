@@ -1,4 +1,4 @@
-//! A client's way through the hub: in, open, closing, out.
+//! The life of a client in the hub: inserted, open, closing, removed.
 
 use std::mem;
 use std::time::Duration;
@@ -25,7 +25,7 @@ impl Hub {
         ClientId::new(self.clients.vacant_key(), self.generation)
     }
 
-    /// Takes a new connection in, with a deadline for its handshake.
+    /// Inserts a new connection, with a deadline for its handshake.
     pub(super) fn insert(&mut self, id: ClientId, transport: Transport, place: Option<Place>) {
         let connection = Connection::new(self.limits.clone());
         self.clients.insert(Client::new(id, transport, connection, place));
@@ -33,12 +33,12 @@ impl Hub {
         self.expect_within(id, self.config.handshake_timeout);
     }
 
-    /// Notes that a client's socket takes more.
+    /// Notes that a client's socket is writable.
     pub(super) fn unblock(&mut self, id: ClientId) {
         let now = self.tick;
         if let Some(client) = self.get_mut(id).filter(|client| client.blocked.is_some()) {
             client.blocked = None;
-            // Who takes something is there, and may have a ping still before it.
+            // A client that takes something is there, and may still have to read the ping.
             client.note_life(now);
             self.mark_dirty(id);
         }
@@ -49,7 +49,7 @@ impl Hub {
         self.open >= self.config.max_connections
     }
 
-    /// Upgrades a client's connection. It keeps its compression context only where there is memory for
+    /// Upgrades a client's connection. It keeps its compression context only if there is memory for
     /// that.
     pub(super) fn open(&mut self, id: ClientId, mut terms: Terms) {
         let Self { clients, windows, counts, .. } = self;
@@ -135,7 +135,7 @@ impl Hub {
         }
     }
 
-    /// Notes that a client left, for the application to be told. The first cause counts.
+    /// Notes that a client left, to be announced to the application. The first cause counts.
     pub(super) fn depart(&mut self, id: ClientId, departure: Departure) {
         let room = self.seated_in(id);
         if let Some(client) = self.get_mut(id).filter(|client| client.opened && !client.departed) {
@@ -153,7 +153,7 @@ impl Hub {
         !(self.resumed.is_empty() && self.departures.is_empty() && self.gone.is_empty())
     }
 
-    /// Gives a client up whose connection is lost or whose time is over.
+    /// Drops a client whose connection is lost or whose time is over.
     pub(super) fn lose(&mut self, id: ClientId) {
         if self.get(id).is_some() {
             let Self { clients, pool, .. } = self;
@@ -190,7 +190,7 @@ impl Hub {
             return;
         };
         if self.clients[id.key()].parked {
-            // It may be waiting for the room that it leaves.
+            // The client may be waiting for the room that it leaves.
             self.resumed.push(id);
         }
         let Self { clients, rooms, pool, contexts, dirty_clients, .. } = self;
@@ -206,7 +206,7 @@ impl Hub {
                 && let Some(seat) = &mut moved.seat
             {
                 seat.index = index;
-                // The flush that is under way will not come past it.
+                // The flush that is under way will not reach it.
                 if passed && !mem::replace(&mut moved.dirty, true) {
                     dirty_clients.push(moved.id);
                 }

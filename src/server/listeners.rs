@@ -13,25 +13,25 @@ use socket2::{Domain, Socket, Type};
 use crate::config::Config;
 use crate::protocol::{Refusal, Response};
 
-/// How long nothing is accepted after the system refused for a reason that does not pass by itself:
-/// long enough not to spin, short enough not to be noticed.
+/// How long nothing is accepted after the system has refused for a reason that does not go away by
+/// itself: long enough not to spin, short enough not to be noticed.
 pub(super) const PAUSE: Duration = Duration::from_millis(100);
 
 /// How many connections may wait to be accepted, if the system's limit (net.core.somaxconn) allows:
-/// thousands come at once when a network is back. Those that find no place try again after a second.
+/// thousands come at once when a network is back. Those that do not fit try again after a second.
 const BACKLOG: i32 = 4096;
 
-/// How often a tick tries to accept a connection, over all sockets, so that a storm of connections
-/// does not silence the rest.
+/// How often a tick tries to accept a connection, over all sockets, so that a storm of connections does
+/// not keep the server from everything else.
 const MAX_PER_TICK: usize = 256;
 
 /// The sockets that new connections come from.
 #[derive(Debug)]
 pub(super) struct Listeners {
     listeners: Vec<Listener>,
-    /// The listener to try first: the one behind the last that had a connection.
+    /// The listener to try first: the one after the last that had a connection.
     next: usize,
-    /// How often this tick may still try.
+    /// How many attempts this tick has left.
     budget: usize,
     paused_until: Option<Instant>,
     reserve: Reserve,
@@ -40,11 +40,11 @@ pub(super) struct Listeners {
 #[derive(Debug)]
 struct Listener {
     socket: TcpListener,
-    /// Somebody may be waiting to be accepted.
+    /// Whether a connection may be waiting to be accepted.
     ready: bool,
 }
 
-/// What came of trying to accept a connection.
+/// The result of trying to accept a connection.
 #[derive(Debug)]
 pub(super) enum Arrival {
     /// A connection, and its peer's address.
@@ -59,7 +59,7 @@ impl Listeners {
     /// Listens on each of the configured addresses. Tokens are the addresses' indices.
     ///
     /// # Errors
-    /// The system's, with the address that it is about.
+    /// The system's, with the address that it concerns.
     pub(super) fn bind(config: &Config, registry: &Registry) -> io::Result<Self> {
         let mut listeners = Vec::new();
         for (index, &address) in config.listen.iter().enumerate() {
@@ -91,20 +91,20 @@ impl Listeners {
         until.map(|until| until.saturating_duration_since(now))
     }
 
-    /// Whether somebody may be waiting, and may be accepted now.
+    /// Whether a connection may be waiting, and may be accepted now.
     pub(super) fn are_ready(&self, now: Instant) -> bool {
         self.timeout(now) == Some(Duration::ZERO)
     }
 
-    /// Begins the tick's share of accepting.
+    /// Begins a tick's share of attempts to accept.
     pub(super) fn begin_tick(&mut self) {
         self.budget = MAX_PER_TICK;
         self.paused_until = None;
         self.reserve.renew();
     }
 
-    /// Accepts one of those who wait, within the tick's budget. The sockets take turns, so that a
-    /// storm on one does not shut out those who come to another.
+    /// Accepts one of the waiting connections, within the tick's budget. The sockets take turns, so
+    /// that a storm on one does not shut out those that connect to another.
     pub(super) fn accept(&mut self, now: Instant) -> Option<Arrival> {
         while self.budget > 0
             && let Some(index) = self.find_ready()
@@ -147,7 +147,7 @@ impl Listeners {
 }
 
 /// A file descriptor for the time when there is no other: it is given up for a moment, to accept a
-/// connection that would otherwise wait without a word, and to answer it.
+/// connection that would otherwise wait without an answer, and to answer it.
 #[derive(Debug)]
 struct Reserve(Option<File>);
 
@@ -158,7 +158,7 @@ impl Reserve {
         reserve
     }
 
-    /// Takes a descriptor, unless there is one. Where that fails, those who come must wait.
+    /// Takes a descriptor, unless there is one. If that fails, new connections must wait.
     fn renew(&mut self) {
         if self.0.is_none() {
             self.0 = File::open("/dev/null").ok();
@@ -168,7 +168,7 @@ impl Reserve {
     /// Accepts a connection after the system refused to, and answers it with 503.
     ///
     /// # Errors
-    /// The system's, where the reserve does not help: `refusal`, or what came after it.
+    /// The system's, if the reserve does not help: `refusal`, or the one that came after it.
     fn accept(&mut self, socket: &TcpListener, refusal: io::Error) -> io::Result<Arrival> {
         drop(self.0.take().ok_or(refusal)?);
         let accepted = socket.accept();
@@ -186,14 +186,14 @@ impl Reserve {
 pub(super) fn turn_away(mut stream: TcpStream) {
     let mut answer = Vec::new();
     Response::refusal(Refusal::Full).encode(false, &mut answer);
-    // The buffer of a new socket holds the answer. If the peer has gone, nobody misses it.
+    // The buffer of a new socket holds the answer. If the peer has gone, the answer is not needed.
     let _ = stream.write(&answer);
-    // To close a socket with unread bytes resets the connection, and a reset can lose the answer.
+    // Closing a socket with unread bytes resets the connection, and a reset can lose the answer.
     let _ = stream.read(&mut [0; 4096]);
 }
 
 /// Listens on one of the addresses. `[::]` takes IPv4 connections too, whatever the system's default
-/// is, unless one of the others takes those of its port.
+/// is, unless another address takes those of its port.
 fn listen(address: SocketAddr, config: &Config) -> io::Result<TcpListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
     if address.is_ipv6() && address.ip().is_unspecified() {
@@ -201,7 +201,7 @@ fn listen(address: SocketAddr, config: &Config) -> io::Result<TcpListener> {
         let takes_v4 = |other: &SocketAddr| fixed && other.is_ipv4() && other.port() == port;
         socket.set_only_v6(config.listen.iter().any(takes_v4))?;
     }
-    // So that a server can start where one has just ended.
+    // This lets a server start where one has just ended.
     socket.set_reuse_address(true)?;
     socket.set_nonblocking(true)?;
     bound_unsent(&socket, config.socket_unsent_bytes)?;
@@ -216,7 +216,7 @@ fn bound_unsent(socket: &Socket, bytes: u32) -> io::Result<()> {
     if bytes > 0 { socket.set_tcp_notsent_lowat(bytes) } else { Ok(()) }
 }
 
-/// The library has no such option elsewhere.
+/// Does nothing where socket2 has no such option.
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
 fn bound_unsent(_: &Socket, _: u32) -> io::Result<()> {
     Ok(())
@@ -228,7 +228,7 @@ fn is_about_one_connection(error: &io::Error) -> bool {
     matches!(error.kind(), ConnectionAborted | ConnectionReset | Interrupted)
 }
 
-/// The error with the address that it is about.
+/// The error, with the address that it concerns.
 fn explain(address: SocketAddr, error: io::Error) -> io::Error {
     io::Error::new(error.kind(), format!("cannot listen on {address}: {error}"))
 }

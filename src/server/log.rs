@@ -5,15 +5,15 @@ use std::collections::VecDeque;
 use super::pool::Pool;
 use crate::protocol::frame;
 
-/// Whole frames, one after the other. None reaches over the segment's edge.
+/// Whole frames, one after another. None crosses the end of the segment.
 #[derive(Debug)]
 struct Segment {
-    /// The offset of its first byte in the log.
+    /// The offset in the log of the segment's first byte.
     start: u64,
     bytes: Vec<u8>,
-    /// How many frames it holds.
+    /// How many frames the segment holds.
     frames: u64,
-    /// How many cursors stand in it, or at its end if it is the last one.
+    /// How many cursors are in the segment, or at its end if it is the last one.
     readers: usize,
 }
 
@@ -22,21 +22,21 @@ impl Segment {
         self.start + self.bytes.len() as u64
     }
 
-    /// What lies between two offsets of the log, as far as it is in this segment.
+    /// The part of this segment that lies between two offsets of the log.
     fn slice(&self, from: u64, to: u64) -> &[u8] {
         let from = from.max(self.start) - self.start;
         let to = to.min(self.end()) - self.start;
         self.bytes.get(from as usize..to as usize).unwrap_or_default()
     }
 
-    /// The first end of a frame at `offset` or behind it, and how many frames end there or before.
+    /// The first end of a frame at or after `offset`, and how many frames end there or before.
     fn walk(&self, offset: u64) -> (u64, u64) {
         let mut boundaries = (0..).zip(self.boundaries());
         let found = boundaries.find(|&(_, boundary)| boundary >= offset);
         found.map_or((self.end(), self.frames), |(passed, boundary)| (boundary, passed))
     }
 
-    /// The offsets at which its frames begin, in order, and its end.
+    /// The offsets at which the segment's frames begin, in order, and its end.
     fn boundaries(&self) -> impl Iterator<Item = u64> {
         std::iter::successors(Some(0), |&begin| {
             let rest = self.bytes.get(begin..).filter(|rest| !rest.is_empty())?;
@@ -63,7 +63,7 @@ pub(crate) struct Log {
     offering: u64,
 }
 
-/// A reader's place: all bytes before it have been written to the reader's transport.
+/// A reader's position: all bytes before it have been written to the reader's transport.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Cursor(u64);
 
@@ -74,7 +74,7 @@ impl Cursor {
 }
 
 impl Log {
-    /// The offset behind the last byte.
+    /// The offset after the last byte.
     pub(crate) fn end(&self) -> u64 {
         self.end
     }
@@ -114,7 +114,7 @@ impl Log {
         Cursor(self.end)
     }
 
-    /// A new reader at `offset`, which lies in what is kept, or at the end.
+    /// A new reader at `offset`, which must be within what is kept, or at the end.
     pub(crate) fn enter_at(&mut self, offset: u64) -> Cursor {
         self.readers += 1;
         self.behind += usize::from(offset < self.end);
@@ -156,7 +156,7 @@ impl Log {
         self.behind = self.readers;
     }
 
-    /// A new last segment. The readers at the log's end stand at its beginning.
+    /// A new last segment. The readers at the log's end are then at its beginning.
     fn add_segment(&mut self, size: usize, pool: &mut Pool) -> &mut Segment {
         let readers = self.readers - self.behind;
         if let Some(last) = self.segments.back_mut() {
@@ -166,7 +166,7 @@ impl Log {
         self.segments.push_back_mut(Segment { start: self.end, bytes, frames: 0, readers })
     }
 
-    /// What lies between two offsets, in one piece for every segment.
+    /// The bytes between two offsets, in one piece for each segment.
     pub(crate) fn pieces(&self, from: u64, to: u64) -> impl Iterator<Item = &[u8]> {
         let first = self.segment_of(from).unwrap_or_default();
         let segments = self.segments.range(first..).take_while(move |segment| segment.start < to);
@@ -195,19 +195,19 @@ impl Log {
         }
     }
 
-    /// What lies between a cursor and the end, if it is in one piece.
+    /// The bytes between a cursor and the end, if they are in one piece.
     pub(crate) fn tail(&self, cursor: Cursor) -> Option<&[u8]> {
         let last = self.segments.back()?;
         last.bytes.get(cursor.0.checked_sub(last.start)? as usize..)
     }
 
-    /// The offset at which the frame ends that the cursor stands in; its own where it stands
-    /// between frames.
+    /// The offset at which the frame ends that the cursor is in; the cursor's own if it is between
+    /// frames.
     pub(crate) fn frame_end(&self, cursor: Cursor) -> u64 {
         self.segment_of(cursor.0).map_or(cursor.0, |at| self.segments[at].walk(cursor.0).0)
     }
 
-    /// How many frames begin at `offset` or behind it.
+    /// How many frames begin at or after `offset`.
     pub(crate) fn frames_from(&self, offset: u64) -> u64 {
         let Some(at) = self.segment_of(offset) else { return 0 };
         let passed = self.segments[at].walk(offset).1;
@@ -226,8 +226,8 @@ impl Log {
         self.segments.front().map_or(self.end, |first| first.start)
     }
 
-    /// Where between `from` and `to`, which lie between frames, the longest run of whole frames
-    /// begins that ends at `to` and has at most `max_bytes`. `one` asks for a frame at least.
+    /// Where between `from` and `to`, which lie between frames, the longest run of whole frames begins
+    /// that ends at `to` and has at most `max_bytes`. `one` asks for at least one frame.
     pub(crate) fn newest_from(&self, from: u64, to: u64, max_bytes: usize, one: bool) -> u64 {
         let wanted = to.saturating_sub(max_bytes as u64);
         if wanted <= from {
@@ -239,7 +239,7 @@ impl Log {
         begins.and_then(Iterator::last).unwrap_or(begin)
     }
 
-    /// How many bytes a reader keeps: from the beginning of its segment on.
+    /// How many bytes are kept for a reader: everything from the beginning of its segment.
     pub(crate) fn held_from(&self, cursor: Cursor) -> u64 {
         self.segment_of(cursor.0).map_or(0, |at| self.end - self.segments[at].start)
     }

@@ -6,14 +6,14 @@ use super::log::{Cursor, Log};
 use super::pool::Pool;
 use crate::protocol::{Deflate, DeflateTerms, Deflater, Message};
 
-/// What a member's frames look like.
+/// The encoding of a member's frames.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Encoding {
-    /// As they are.
+    /// Uncompressed.
     Plain,
     /// Compressed in a context that all members of the room share.
     Shared,
-    /// Each compressed for itself, for members that keep no context or a smaller window.
+    /// Each message compressed on its own, for members that keep no context or have a smaller window.
     Independent {
         /// The window in bits, 9 to 15.
         window_bits: u8,
@@ -30,7 +30,7 @@ impl Encoding {
         }
     }
 
-    /// The window that a message is compressed with which refers to none before it, in bits.
+    /// The window, in bits, for compressing a message that refers to none before it.
     fn window_bits(self, deflate: &Deflate) -> Option<u8> {
         match self {
             Self::Plain => None,
@@ -40,21 +40,20 @@ impl Encoding {
     }
 }
 
-/// The shortest message that is tried on a sample first, and the length of that, in bytes. An
-/// image or an archive would take long to compress, for nothing, and push everything useful out of
-/// the window.
+/// The shortest message that is tried on a sample first, and the length of the sample, in bytes. An
+/// image or an archive would take long to compress, to no avail, and push everything useful out of the
+/// window.
 const LONG_BYTES: usize = 4 << 10;
 const SAMPLE_BYTES: usize = 1 << 10;
 
-/// How many times a compressor may be found unused before it is given up. It is looked at once a
-/// second.
+/// How many times a compressor may be found unused before it is given up. It is checked once a second.
 const MAX_RESTS: u32 = 10;
 
 /// A compressor that keeps nothing of one message for the next.
 #[derive(Debug)]
 struct Compressor {
     deflater: Deflater,
-    /// How many times it was found unused, one after the other.
+    /// How many times in a row the compressor was found unused.
     rests: u32,
 }
 
@@ -63,25 +62,25 @@ impl Compressor {
         Self { deflater: Deflater::new(level, window_bits), rests: 0 }
     }
 
-    /// It, without a context.
+    /// The compressor, without a context.
     fn begin(&mut self) -> &mut Deflater {
         self.rests = 0;
         self.deflater.reset();
         &mut self.deflater
     }
 
-    /// Notes that it is looked at, and returns whether it was not used for long.
+    /// Notes a check, and returns whether the compressor has been unused for long.
     fn rests(&mut self) -> bool {
         self.rests += 1;
         self.rests > MAX_RESTS
     }
 }
 
-/// The compressors that all rooms use, each message for itself.
+/// The compressors that all rooms use, for messages that are compressed on their own.
 #[derive(Debug)]
 pub(super) struct Codecs {
     deflate: Deflate,
-    /// A fast one, for samples.
+    /// A fast compressor, for samples.
     taster: Option<Compressor>,
     independent: Vec<(u8, Compressor)>,
     /// A compressed frame, before it is appended.
@@ -97,7 +96,7 @@ impl Codecs {
         &self.deflate
     }
 
-    /// Gives up the compressors that were not needed for a while.
+    /// Gives up the compressors that have not been needed for a while.
     pub(super) fn trim(&mut self) {
         self.taster.take_if(|taster| taster.rests());
         self.independent.retain_mut(|(_, compressor)| !compressor.rests());
@@ -108,13 +107,13 @@ impl Codecs {
         self.taster.is_some() || !self.independent.is_empty()
     }
 
-    /// An empty buffer, which does not keep the size of the longest message for ever.
+    /// An empty buffer, which does not keep the size of the longest message forever.
     fn clear_frame(&mut self) {
         self.frame.clear();
         self.frame.shrink_to(LONG_BYTES);
     }
 
-    /// Whether there is anything to gain.
+    /// Whether compressing is likely to gain anything.
     fn is_worth_it(&mut self, message: Message<'_>) -> bool {
         let payload = message.payload();
         let long_enough = payload.len() >= self.deflate.threshold_bytes.max(1);
@@ -163,8 +162,8 @@ impl Codecs {
         self.frame.len() < message.frame_size()
     }
 
-    /// The message as a frame in the shared context. What passed through the compressor is in its
-    /// window, and must be in the members' windows too, even where it did not get shorter.
+    /// The message as a frame in the shared context. A message that has passed through the compressor
+    /// is in its window, and must be in the members' windows too, even if it did not get shorter.
     fn encode_shared(&mut self, message: Message<'_>, deflater: &mut Deflater) -> &[u8] {
         self.clear_frame();
         if self.is_worth_it(message) {
@@ -181,7 +180,7 @@ impl Codecs {
 pub(super) struct Shared {
     pub(super) log: Log,
     deflater: Deflater,
-    /// How many bytes the room said since the context was reset.
+    /// How many bytes the room has sent since the context was reset.
     carried: usize,
     pub(super) used: Instant,
 }
@@ -230,7 +229,7 @@ impl Logs {
         }
     }
 
-    /// The offset behind the last byte of an encoding's log.
+    /// The offset after the last byte of an encoding's log.
     pub(super) fn end(&self, encoding: Encoding) -> u64 {
         self.get(encoding).map_or(0, Log::end)
     }
@@ -241,14 +240,14 @@ impl Logs {
         Some((&mut shared.log, &mut self.plain))
     }
 
-    /// Forgets what nobody reads: the logs of those who keep no context, and the newest messages
-    /// for those who are behind.
+    /// Forgets what nobody reads: the logs of members that keep no context, and the newest messages
+    /// that are kept for members that are behind.
     pub(super) fn forget_unread(&mut self, pool: &mut Pool) {
         self.independent.retain(|(_, log)| log.has_readers());
         self.forget_newest(pool);
     }
 
-    /// Forgets the newest messages, if nobody is behind in the shared log who might need them.
+    /// Forgets the newest messages, if no member that might need them is behind in the shared log.
     pub(super) fn forget_newest(&mut self, pool: &mut Pool) {
         let Some(keeper) = &mut self.keeper else { return };
         match &self.shared {
@@ -318,14 +317,15 @@ impl Logs {
         }
     }
 
-    /// Whether newcomers may have the shared context reset: it has carried about a window's worth
-    /// since the last time, so that they cannot keep the others' messages long.
+    /// Whether newcomers may have the shared context reset: it has carried about a window's worth since
+    /// the last time, so that newcomers cannot keep the others' messages from being compressed well.
     pub(super) fn may_reset_context(&self, deflate: &Deflate) -> bool {
         let window = 1 << deflate.window_bits;
         self.shared.as_ref().is_none_or(|shared| shared.carried >= window)
     }
 
-    /// Begins an epoch: what is appended to the shared log from now on refers to nothing before.
+    /// Begins an epoch: nothing that is appended to the shared log after this refers to anything before
+    /// it.
     pub(super) fn reset_context(&mut self, deflate: &Deflate, now: Instant) {
         match &mut self.shared {
             Some(shared) => {

@@ -1,4 +1,4 @@
-//! What is held for all clients together.
+//! Limits on the memory that is held for all clients together.
 
 use super::client::Keep;
 use super::departure::Cause;
@@ -8,7 +8,8 @@ use super::id::ClientId;
 use crate::protocol::{CloseCode, Refusal};
 
 impl Hub {
-    /// Where too much is held of what has not arrived whole, lets the one that holds most of it go.
+    /// If too much memory is held for what has not arrived whole, closes the client that holds most of
+    /// it.
     #[cold]
     pub(super) fn limit_incomplete(&mut self) {
         if self.pool.incomplete.get() <= self.config.max_incomplete_bytes {
@@ -31,8 +32,8 @@ impl Hub {
         }
     }
 
-    /// Closes those who are furthest behind, if more is kept for all than may be: until a quarter
-    /// is free, so that it is not done all the time.
+    /// Closes the members that are furthest behind, if more is kept for all than is allowed, until a
+    /// quarter is free, so that this is not done all the time.
     #[inline]
     pub(super) fn relieve(&mut self) {
         if self.pool.backlog() > self.config.max_total_backlog_bytes {
@@ -51,7 +52,7 @@ impl Hub {
         }
     }
 
-    /// Closes a member, and frees what is kept for it. Who stands in the middle of a long frame is
+    /// Closes a member, and frees what is kept for it. A member in the middle of a long frame is
     /// dropped.
     fn shed(&mut self, id: ClientId) {
         let open = self.get(id).is_some_and(|client| client.connection.is_open());

@@ -80,8 +80,8 @@ pub struct Server {
 }
 
 impl Server {
-    /// Binds the configured addresses. Connections are accepted from now on, and served by
-    /// [`run`](Self::run).
+    /// Binds the configured addresses. The system accepts connections after this, and they are served
+    /// by [`run`](Self::run).
     ///
     /// # Errors
     /// A configuration that contradicts itself ([`io::ErrorKind::InvalidInput`]), or the system's
@@ -108,18 +108,18 @@ impl Server {
         Ok(Self { event_loop, addresses })
     }
 
-    /// The addresses that were bound, in the order of [`Config::listen`], with their true ports.
+    /// The addresses that were bound, in the order of [`Config::listen`], with their actual ports.
     pub fn addresses(&self) -> &[SocketAddr] {
         &self.addresses
     }
 
-    /// What stops the server from another thread.
+    /// A handle that stops the server from another thread.
     pub fn stopper(&self) -> Stopper {
         self.event_loop.stopper.clone()
     }
 
-    /// Lets SIGINT and SIGTERM stop the server, and SIGHUP log what happened so far: it does not
-    /// end the server, as it would by default where the terminal goes away.
+    /// Lets SIGINT and SIGTERM stop the server, and SIGHUP log what happened so far: it does not end
+    /// the server, as it would by default when the terminal goes away.
     ///
     /// # Errors
     /// The system's.
@@ -130,16 +130,16 @@ impl Server {
         Ok(())
     }
 
-    /// Serves until the server is stopped: every connection is then closed with
-    /// [`Config::drain_code`], and given [`Config::drain_timeout`] to end. Until then, requests are
-    /// still answered, so that [`Hub::is_stopping`] can be told; upgrades are refused with 503.
+    /// Serves until the server is stopped: every connection is then closed with [`Config::drain_code`],
+    /// and given [`Config::drain_timeout`] to end. Until then, requests are still answered, so that
+    /// they can report [`Hub::is_stopping`]; upgrades are refused with 503.
     ///
     /// It logs through the `log` crate from the calling thread. A logger that waits for its output
     /// holds up every connection.
     ///
     /// # Errors
-    /// The system's, where waiting for events fails. What happens to a single connection is not
-    /// an error, but an [`Event`].
+    /// The system's, if waiting for events fails. What happens to a single connection is not an error,
+    /// but an [`Event`].
     pub fn run(self, mut app: impl FnMut(&mut Hub, ClientId, Event<'_>)) -> io::Result<()> {
         self.event_loop.run(&mut app)
     }

@@ -12,20 +12,20 @@ use super::id::ClientId;
 use super::log::Log;
 use super::pool::Pool;
 
-/// The most that a flush of rooms, or of clients, may cost, in bytes, and what a write costs beside
-/// its bytes. It takes one or two milliseconds, so that one loud room does not hold up everybody
-/// else for longer than that: the rest of its members come in the next turn. Tests write less, so
-/// that a few members do not fit into a turn.
+/// The most that a flush of rooms, or of clients, may cost, in bytes, and what a write costs in
+/// addition to its bytes. This takes one or two milliseconds, so that one loud room does not hold up
+/// everybody else for longer than that: the rest of its members come in the next turn. Tests use less,
+/// so that even a few members do not fit into a turn.
 const MAX_FLUSH_COST: u64 = if cfg!(any(test, fuzzing)) { 4 << 10 } else { 2 << 20 };
 const WRITE_COST: u64 = 2 << 10;
 
 impl Hub {
-    /// Whether something is queued that no event of a socket will fetch.
+    /// Whether something is queued that no socket event will cause to be written.
     pub(super) fn is_dirty(&self) -> bool {
         !self.dirty_rooms.is_empty() || !self.dirty_clients.is_empty()
     }
 
-    /// Notes that a client has something of its own to write.
+    /// Notes that a client has private bytes to be written.
     pub(super) fn mark_dirty(&mut self, id: ClientId) {
         if let Some(client) = self.get_mut(id).filter(|client| !client.dirty) {
             client.dirty = true;
@@ -33,7 +33,7 @@ impl Hub {
         }
     }
 
-    /// Writes what was queued, as far as one turn may write. Clients come first, so that a loud room
+    /// Writes as much of what is queued as one turn may write. Clients come first, so that a loud room
     /// does not hold up an answer.
     pub(super) fn flush(&mut self, end: TickEnd) {
         self.grown = 0;
@@ -61,7 +61,7 @@ impl Hub {
         use_again(&mut self.dirty_clients, clients);
     }
 
-    /// Writes to a client, and returns what that cost.
+    /// Writes to a client, and returns the cost of that.
     fn flush_client(&mut self, id: ClientId) -> u64 {
         let Self { clients, rooms, pool, nowhere, config, tick, .. } = self;
         let client = clients.get_mut(id.key()).filter(|client| client.id == id);
@@ -92,7 +92,7 @@ impl Hub {
         }
     }
 
-    /// Flushes the rooms that grew, in turn. What does not fit into this turn is overdue.
+    /// Flushes the rooms that grew, in turn. Those that do not fit into this turn are overdue.
     fn flush_rooms(&mut self, end: TickEnd) {
         let (mut left, mut unreached) = (MAX_FLUSH_COST, self.dirty_rooms.len());
         self.overdue = false;
@@ -108,7 +108,7 @@ impl Hub {
             }
             if let Some(room) = self.rooms.get_mut(key).filter(|room| room.dirty) {
                 // A flush that is complete lets the members be read, even if the room has grown
-                // meanwhile: others may speak in it all the time.
+                // meanwhile: others may send in it all the time.
                 room.overdue = room.flushed > 0;
                 self.overdue |= room.overdue;
                 self.dirty_rooms.push_back(key);
@@ -122,8 +122,8 @@ impl Hub {
         self.overdue |= unreached > 0;
     }
 
-    /// Writes to the members of a room, from the one at which the last flush stopped, until nothing
-    /// is `left` of what may be written. Returns those who need more than that.
+    /// Writes to the members of a room, from the one at which the last flush stopped, until nothing is
+    /// `left` of what may be written. Returns the members that need more than a write.
     fn flush_room(&mut self, key: usize, end: TickEnd, left: &mut u64) -> Vec<(ClientId, Outcome)> {
         let Self { clients, rooms, pool, config, tick, .. } = self;
         let Some(room) = rooms.get_mut(key).filter(|room| room.dirty) else { return Vec::new() };
@@ -173,7 +173,7 @@ impl Hub {
             self.expect_within(id, self.config.close_timeout);
         }
         if let Some(client) = self.get_mut(id) {
-            // What is left is the end of TCP, which needs no place.
+            // Only the end of the TCP connection is left, which needs no seat.
             let left = client.connection.was_clean() && mem::take(&mut client.opened);
             if client.is_over() {
                 self.gone.push(id);
@@ -183,7 +183,7 @@ impl Hub {
     }
 }
 
-/// Writes to a client, and returns what that cost beside what came of it.
+/// Writes to a client, and returns the outcome and the cost.
 fn flush_counted(
     client: &mut Client,
     log: &mut Log,
@@ -197,7 +197,7 @@ fn flush_counted(
     (if written > 0 { WRITE_COST + written } else { 0 }, progress)
 }
 
-/// Lets `list` go on in the memory of the one before, and after what is left of that.
+/// Makes `list` use the memory of the previous one, and puts it after what is left of that.
 pub(super) fn use_again<T>(list: &mut Vec<T>, mut before: Vec<T>) {
     if !list.is_empty() {
         before.append(list);
@@ -206,29 +206,29 @@ pub(super) fn use_again<T>(list: &mut Vec<T>, mut before: Vec<T>) {
 }
 
 /// Whether this is the last flush of a turn. Members that were offered something in the middle of a
-/// turn had no time to take it.
+/// turn have had no time to take it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum TickEnd {
-    /// It is the last one.
+    /// This is the last flush of the turn.
     Now,
     /// More may be read in this turn.
     Later,
 }
 
-/// What is to be done about a client beside writing.
+/// What must be done about a client apart from writing.
 #[derive(Debug)]
 enum Outcome {
-    /// It has got everything, and there will be nothing else.
+    /// The client has received everything, and nothing else will follow.
     Finished,
-    /// It is too far behind.
+    /// The client is too far behind.
     Behind,
-    /// It was too far behind, and has caught up.
+    /// The client was too far behind, and has caught up.
     CaughtUp,
-    /// Its connection is lost.
+    /// The client's connection is lost.
     Lost(io::Error),
 }
 
-/// Whether something beside writing is to be done, by how far that went.
+/// What must be done apart from writing, given how far that went.
 fn judge(
     progress: io::Result<Progress>,
     client: &Client,
@@ -260,7 +260,7 @@ mod tests {
     use crate::protocol::noise;
     use crate::server::simulation::{Pipe, connect};
 
-    /// A hub, and members of one room that do not fit into one turn and take everything.
+    /// A hub, and members of one room that are too many for one turn and take everything.
     fn crowd() -> (Hub, Vec<(ClientId, Pipe)>) {
         let mut hub = Hub::new(Config::default());
         let mut connect = |_| {
@@ -305,7 +305,7 @@ mod tests {
         hub.broadcast("/room", "news");
         hub.flush(TickEnd::Now);
         let written = members.iter().filter(|(_, pipe)| !pipe.take().is_empty());
-        // One for the clients, and one for the rooms.
+        // One turn for the clients, and one for the rooms.
         assert_eq!(written.count(), 2);
     }
 }

@@ -1,4 +1,4 @@
-//! What is for one member alone, between the frames of its room's log.
+//! Private bytes for one member, placed between the frames of its room's log.
 
 mod cut;
 
@@ -8,35 +8,35 @@ use std::mem;
 use super::log::{Cursor, Log};
 use crate::protocol::frame;
 
-/// Where a member goes on that is to receive nothing more.
+/// The offset at which a member goes on that is to receive nothing more.
 pub(super) const NOWHERE: u64 = u64::MAX;
 
-/// How many written bytes of an insert are kept at most before they are given back, if they are
-/// half of it: an insert that is appended to all the time may never be written whole.
+/// The most written bytes of an insert that are kept before they are given back, if they are half of
+/// it: an insert that is appended to all the time may never be written whole.
 const MAX_WRITTEN_BYTES: usize = 64 << 10;
 
 /// The largest buffer in bytes that keeps its size however little is in it: making it again for
 /// every long message would take time.
 const MAX_LOOSE_BYTES: usize = 1 << 20;
 
-/// Private frames, each in its place in the log.
+/// Private frames, each at its offset in the log.
 #[derive(Debug, Default)]
 pub(super) struct Outbox {
-    /// What comes first, void only where nothing comes. Mostly it is all there is, so that its
-    /// buffer stays where it is.
+    /// The first insert, which is void only if there is none. Mostly it is the only one, so its buffer
+    /// stays where it is.
     first: Insert,
-    /// What comes behind it.
+    /// The inserts after the first.
     later: VecDeque<Insert>,
-    /// How many bytes of the first insert are written.
+    /// How many bytes of the first insert have been written.
     written: usize,
-    /// How many bytes of all inserts are not written.
+    /// How many bytes of all inserts have not been written.
     unwritten: usize,
-    /// How many bytes at the beginning of the first insert are no whole frames: an HTTP answer, or
-    /// the rest of a frame that is half written.
+    /// How many bytes at the beginning of the first insert are not whole frames: an HTTP answer, or the
+    /// rest of a frame that is half written.
     opaque: usize,
-    /// An empty buffer for the next insert behind the first.
+    /// An empty buffer for the next insert after the first.
     spare: Vec<u8>,
-    /// The payload of the latest ping, while the peer does not take the pongs before it.
+    /// The payload of the latest ping, while the peer does not take earlier pongs.
     pub(super) pong: Option<Box<[u8]>>,
 }
 
@@ -49,7 +49,7 @@ struct Insert {
 }
 
 impl Insert {
-    /// Whether it changes nothing.
+    /// Whether the insert changes nothing.
     fn is_void(&self) -> bool {
         self.bytes.is_empty() && self.resume == self.at
     }
@@ -65,26 +65,26 @@ impl Outbox {
         self.unwritten += added;
     }
 
-    /// Lets `speak` append what comes before the first frame: an HTTP answer, or the rest of a frame
-    /// whose beginning was written. It is never parsed.
+    /// Lets `speak` append bytes that come before the first frame: an HTTP answer, or the rest of a
+    /// frame whose beginning was written. These bytes are never parsed.
     pub(super) fn append_opaque(&mut self, at: u64, speak: impl FnOnce(&mut Vec<u8>)) {
         debug_assert_eq!(self.opaque, self.unwritten, "frames come after what is opaque");
         self.append(at, speak);
         self.opaque = self.first.bytes.len();
     }
 
-    /// Leaves out what is in the log between `from` and `to`, its end.
+    /// Skips what is in the log between `from` and `to`, its end.
     pub(super) fn skip(&mut self, from: u64, to: u64) {
         self.insert(from).resume = to;
     }
 
-    /// Nothing comes after what was queued up to `at`, the log's end.
+    /// Sends nothing after what was queued up to `at`, the log's end.
     pub(super) fn finish(&mut self, at: u64) {
         self.insert(at).resume = NOWHERE;
         self.pong = None;
     }
 
-    /// The last insert, or a new one behind it, if that one does not end at `at`.
+    /// The last insert, or a new one after it if that one does not end at `at`.
     fn insert(&mut self, at: u64) -> &mut Insert {
         if self.later.is_empty() {
             if self.first.is_void() {
@@ -116,28 +116,27 @@ impl Outbox {
         self.first.is_void() && self.later.is_empty() && self.pong.is_none()
     }
 
-    /// How many bytes it holds that are not written, those that the inserts themselves take
-    /// included.
+    /// How many unwritten bytes the outbox holds, including the memory of the inserts themselves.
     pub(super) fn size(&self) -> usize {
         let inserts = usize::from(!self.first.is_void()) + self.later.len();
         self.unwritten + inserts * size_of::<Insert>()
     }
 
-    /// The memory in bytes that this takes: beside what is not written, what was and has not been
-    /// given back.
+    /// The memory in bytes that this takes: unwritten bytes, and written ones that have not been given
+    /// back.
     pub(super) fn held_bytes(&self) -> usize {
         let spare = self.first.bytes.capacity() - self.first.bytes.len();
         self.size() + self.written + spare + self.spare.capacity()
     }
 
-    /// What is to be written next, if it is one insert and nothing of the log.
+    /// The bytes to be written next, if they are one insert and nothing from the log.
     pub(super) fn only(&self, log: &Log, cursor: Cursor) -> Option<&[u8]> {
         let first = Some(&self.first).filter(|_| self.later.is_empty())?;
         let alone = first.at == cursor.offset() && first.resume >= log.end();
         alone.then(|| &first.bytes[self.written..])
     }
 
-    /// What is to be written next, in order: log and private bytes.
+    /// The bytes to be written next, in order, from the log and from the inserts.
     pub(super) fn pieces<'a>(
         &'a self,
         log: &'a Log,
@@ -155,8 +154,8 @@ impl Outbox {
             .filter(|piece| !piece.is_empty())
     }
 
-    /// Takes `size` bytes of [`pieces`](Self::pieces) as written, and tells where in the log that
-    /// leads.
+    /// Takes `size` bytes of [`pieces`](Self::pieces) as written, and returns the offset in the log
+    /// that this leads to.
     #[inline]
     pub(super) fn consume(&mut self, mut size: usize, cursor: Cursor) -> u64 {
         let mut offset = cursor.offset();
@@ -204,7 +203,7 @@ impl Outbox {
         }
     }
 
-    /// How many bytes it can hold without growing.
+    /// How many bytes the outbox can hold without growing.
     pub(super) fn capacity(&self) -> usize {
         self.first.bytes.capacity() + self.spare.capacity()
     }

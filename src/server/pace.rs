@@ -1,4 +1,4 @@
-//! How much may be taken in a second.
+//! Limits on how much may be taken in a second.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use super::deadlines::Tick;
 use super::inbound::Said;
 use crate::config::Config;
 
-/// The longest that a connection is not read at a stretch, however much it said.
+/// The longest that a connection is not read at a stretch, however much it has sent.
 const MAX_PAUSE: Duration = Duration::from_secs(1);
 
 /// A leaky bucket: it fills with what is taken, and leaks at a rate. Its level is the time in
@@ -19,19 +19,19 @@ impl Bucket {
         self.0 = (self.0 - seconds).max(0.0);
     }
 
-    /// Fills with what takes so many seconds to leak.
+    /// Fills with what takes this many seconds to leak.
     fn fill(&mut self, seconds: f32) {
         self.0 += seconds;
     }
 }
 
-/// What one connection may say, in seconds of its rates.
+/// What one connection may send, in seconds of its rates.
 #[derive(Debug)]
 pub(super) struct Allowance {
-    /// What a message takes, and a byte.
+    /// The time that a message takes, and a byte.
     message: f32,
     byte: f32,
-    /// The bytes that may be said at once: a second's worth, or the longest message and its frames.
+    /// The bytes that may be sent at once: a second's worth, or the longest message and its frames.
     burst: f32,
 }
 
@@ -57,7 +57,7 @@ impl Arrivals {
         self.leak(now);
         let mut bucket = self.bucket;
         bucket.fill(1.0 / per_second as f32);
-        // A little more, for what gets lost in rounding.
+        // A little more, because of rounding.
         let admitted = bucket.0 <= 1.0 + 0.5 / per_second as f32;
         if admitted {
             self.bucket = bucket;
@@ -65,7 +65,7 @@ impl Arrivals {
         admitted
     }
 
-    /// Whether those who came do not count any more.
+    /// Whether the connections that came no longer count.
     pub(super) fn are_over(&mut self, now: Tick) -> bool {
         self.leak(now);
         self.bucket.0 == 0.0
@@ -77,19 +77,19 @@ impl Arrivals {
     }
 }
 
-/// How fast one connection speaks.
+/// How fast one connection sends.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Pace {
     messages: Bucket,
     bytes: Bucket,
-    /// How many bytes were read that belong to no whole message yet.
+    /// How many bytes have been read that belong to no whole message yet.
     uncounted: u32,
     at: Tick,
 }
 
 impl Pace {
-    /// Counts what was said in `size` bytes that were read, and tells for how long nothing should be
-    /// read because it was too much. A message counts when it is whole, as it was read or as it is
+    /// Counts what was sent in `size` bytes that were read, and returns for how long nothing should be
+    /// read because that was too much. A message counts when it is whole, as it was read or as it is
     /// inflated, whichever is longer.
     pub(super) fn count(
         &mut self,
@@ -112,8 +112,8 @@ impl Pace {
         Some(Duration::from_secs_f32(messages.max(bytes).min(MAX_PAUSE.as_secs_f32())))
     }
 
-    /// Whether it has had a break: half of what may be said at once is free. Whoever sends without a
-    /// break has none, even where nothing of it lies in the socket for a moment.
+    /// Whether the connection has had a break: half of what may be sent at once is free. A client that
+    /// keeps sending has none, even if its socket is empty for a moment.
     pub(super) fn is_rested(&mut self, now: Tick, allowance: &Allowance) -> bool {
         self.leak(now);
         self.messages.0 <= 0.5 && self.bytes.0 <= 0.5 * allowance.burst
@@ -178,7 +178,7 @@ mod tests {
         let mut read = |messages, size| {
             pace.count(&Said { messages, bytes: 0 }, size, Tick::default(), &allowance)
         };
-        // It counts when it is whole, and once.
+        // The message counts once, when it is whole.
         assert_eq!((read(0, 8 << 20), read(1, 8 << 20)), (None, None));
         assert_eq!((read(0, 4 << 20), read(0, 4 << 20)), (None, None));
         assert!(read(1, 10).is_some());

@@ -1,4 +1,5 @@
-//! Who is not read for a while: who says too much, and everybody in a room that waits for a member.
+//! Clients that are not read for a while: those that send too much, and all in a room that waits for a
+//! member.
 
 use std::mem;
 use std::time::Duration;
@@ -10,8 +11,8 @@ use super::inbound::Said;
 use crate::protocol::CloseCode;
 
 impl Hub {
-    /// Counts what was read of a client, `size` bytes, and tells whether the rest is to be read later
-    /// because it is too much.
+    /// Counts what was read of a client, `size` bytes, and returns whether the rest is to be read later
+    /// because that is too much.
     pub(super) fn count_said(&mut self, id: ClientId, said: &Said, size: usize) -> bool {
         let Self { clients, allowance, tick, pool, .. } = self;
         let Some(client) = clients.get_mut(id.key()).filter(|client| client.id == id) else {
@@ -22,7 +23,7 @@ impl Hub {
         } else {
             client.note_arrival(size);
         }
-        // What is said before the upgrade or after the end makes no message, and counts at once.
+        // What is sent before the upgrade or after the end makes no message, and counts at once.
         let passed_over = Said { messages: 1, bytes: size };
         let said = if client.connection.is_open() { said } else { &passed_over };
         client.throttled.take_if(|_| client.pace.is_rested(*tick, allowance));
@@ -51,14 +52,14 @@ impl Hub {
         true
     }
 
-    /// Looks at those who said too much and have paused.
+    /// Checks the clients that sent too much and have been paused.
     pub(super) fn resume_due(&mut self) {
         let due = self.resumptions.due(self.tick);
         self.resumed.extend(due.into_iter().map(|key| self.clients[key].id));
     }
 
-    /// Lets a client's room, or the client itself where it is in none, wait until the client has
-    /// caught up.
+    /// Makes a client's room, or the client itself if it is in none, wait until the client has caught
+    /// up.
     pub(super) fn hold(&mut self, id: ClientId) {
         let Some(client) = self.get_mut(id).filter(|client| !client.lagging) else { return };
         client.lagging = true;
@@ -70,7 +71,7 @@ impl Hub {
         }
     }
 
-    /// Ends that.
+    /// Ends the wait for a client.
     pub(super) fn release(&mut self, id: ClientId) {
         let Some(client) = self.get_mut(id).filter(|client| client.lagging) else { return };
         client.lagging = false;
@@ -85,8 +86,8 @@ impl Hub {
         }
     }
 
-    /// Whether a client's room is not yet flushed. What its members say waits until then, so that a
-    /// flush gives all members the same.
+    /// Whether a client's room is not yet flushed. What its members send is not read until then, so
+    /// that a flush gives all members the same.
     pub(super) fn is_overdue(&self, id: ClientId) -> bool {
         let seat = || self.get(id)?.seat;
         self.overdue

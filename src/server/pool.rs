@@ -1,16 +1,16 @@
-//! Memory that is needed for a moment, over and over again.
+//! Memory that is needed briefly, again and again.
 
 use super::outbox::Outbox;
 use super::tally::Total;
 
-/// The size of a segment in bytes. A busy room fills and frees segments all the time, so that two
-/// of them fit into a core's cache; a frame that is longer gets a segment of its own.
+/// The size of a segment in bytes. A busy room fills and frees segments all the time, so two of them
+/// should fit into a core's cache; a frame that is longer gets a segment of its own.
 const SEGMENT_BYTES: usize = 64 << 10;
 
 /// The most segments that are kept for reuse, over all rooms.
 const MAX_SPARE_SEGMENTS: usize = 16;
 
-/// The most bytes of longer segments that are kept for reuse. New memory of the system is slow at its
+/// The most bytes of longer segments that are kept for reuse. New memory from the system is slow at its
 /// first touch.
 const MAX_LONG_BYTES: usize = 4 << 20;
 
@@ -19,9 +19,9 @@ const MAX_LONG_BYTES: usize = 4 << 20;
 const MAX_SPARE_OUTBOXES: usize = 256;
 const MAX_OUTBOX_BYTES: usize = 4 << 20;
 
-/// What is kept for reuse has a buffer.
+/// A thing that is kept for reuse because it has a buffer.
 trait Buffer {
-    /// How many bytes it can hold without growing.
+    /// How many bytes the buffer can hold without growing.
     fn capacity(&self) -> usize;
 }
 
@@ -41,9 +41,9 @@ impl Buffer for Box<Outbox> {
 #[derive(Debug)]
 struct Spares<T> {
     things: Vec<T>,
-    /// The bytes that they can hold.
+    /// The bytes that the kept things can hold.
     bytes: usize,
-    /// How many of them, from the first on, were not needed since [`trim`](Self::trim).
+    /// How many of them, counted from the first, have not been needed since [`trim`](Self::trim).
     idle: usize,
 }
 
@@ -61,7 +61,7 @@ impl<T: Buffer> Spares<T> {
         Some(thing)
     }
 
-    /// Takes one that holds `size` bytes, and not more than twice as many.
+    /// Takes a thing that holds `size` bytes, and not more than twice as many.
     fn take_fitting(&mut self, size: usize) -> Option<T> {
         let fits = |thing: &T| (size..=2 * size).contains(&thing.capacity());
         let at = self.things.iter().rposition(fits)?;
@@ -71,7 +71,8 @@ impl<T: Buffer> Spares<T> {
         Some(thing)
     }
 
-    /// Keeps one more, if there are fewer than `count` then, and they hold no more than `bytes`.
+    /// Keeps one more thing, if there are then no more than `count`, and they hold no more than
+    /// `bytes`.
     fn put(&mut self, thing: T, count: usize, bytes: usize) {
         let sum = self.bytes + thing.capacity();
         if self.things.len() < count && sum <= bytes {
@@ -80,7 +81,7 @@ impl<T: Buffer> Spares<T> {
         }
     }
 
-    /// Gives back those that were not needed since the last time.
+    /// Gives back the things that have not been needed since the last call.
     fn trim(&mut self) {
         let idle = self.things.drain(..self.idle);
         self.bytes -= idle.map(|thing| thing.capacity()).sum::<usize>();
@@ -88,7 +89,7 @@ impl<T: Buffer> Spares<T> {
     }
 }
 
-/// Where all logs have their segments from, and all clients their outboxes.
+/// The source of all logs' segments and all clients' outboxes.
 #[derive(Debug, Default)]
 pub(crate) struct Pool {
     /// Segments that no log needs at the moment, and longer ones.
@@ -96,16 +97,16 @@ pub(crate) struct Pool {
     long_segments: Spares<Vec<u8>>,
     /// The bytes of the segments that some log has.
     held: usize,
-    /// Empty ones.
+    /// Empty outboxes.
     outboxes: Spares<Box<Outbox>>,
-    /// What is private and not written, over all clients.
+    /// Private bytes that are not written, over all clients.
     pub(super) unsent: Total,
-    /// What is held of messages and request heads that have not arrived whole, over all clients.
+    /// The memory held for messages and request heads that have not arrived whole, over all clients.
     pub(super) incomplete: Total,
 }
 
 impl Pool {
-    /// The memory in bytes that is kept because somebody has not taken it.
+    /// The memory in bytes that is kept because some client has not taken its contents.
     pub(crate) fn backlog(&self) -> usize {
         self.held + self.unsent.get()
     }
@@ -141,7 +142,7 @@ impl Pool {
         self.outboxes.put(outbox, MAX_SPARE_OUTBOXES, MAX_OUTBOX_BYTES);
     }
 
-    /// Gives back the segments and outboxes that were not needed since the last time.
+    /// Gives back the segments and outboxes that have not been needed since the last call.
     pub(super) fn trim(&mut self) {
         self.segments.trim();
         self.long_segments.trim();

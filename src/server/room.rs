@@ -1,4 +1,4 @@
-//! Rooms: a name, members, and the logs of what they say.
+//! Rooms: a name, members, and the logs of their messages.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -13,39 +13,40 @@ use super::spare::{is_loose, places_to_keep};
 use crate::config::Config;
 use crate::protocol::Refusal;
 
-/// A room that somebody is in.
+/// A room that has members.
 #[derive(Debug)]
 pub(super) struct Room {
     pub(super) name: Box<str>,
-    /// Where the client that made it comes from, if that is known.
+    /// Where the client that made the room comes from, if that is known.
     maker: Option<Place>,
     pub(super) logs: Logs,
-    /// The keys of its members.
+    /// The keys of the room's members.
     pub(super) members: Vec<usize>,
-    /// It grew, and waits to be flushed.
+    /// Whether the room grew, and waits to be flushed.
     pub(super) dirty: bool,
-    /// How many members the flush that is under way has come past.
+    /// How many members the flush that is under way has passed.
     pub(super) flushed: usize,
-    /// It grew since that flush began.
+    /// Whether the room grew since that flush began.
     pub(super) grew_meanwhile: bool,
-    /// Its flush did not fit into the last turn. Its members are read when it is complete.
+    /// Whether the room's flush did not fit into the last turn. Its members are read again when the
+    /// flush is complete.
     pub(super) overdue: bool,
     /// How many members read the plain log until they can hop to the shared one.
     pub(super) waiting: usize,
     /// How many members the room waits for, because they are too far behind.
     pub(super) laggards: usize,
-    /// Members that are not read until it goes on.
+    /// Members that are not read until the room goes on.
     pub(super) parked: Vec<ClientId>,
 }
 
 impl Room {
-    /// Begins to flush: what is there now is about to be offered to all members.
+    /// Begins a flush: what is there now is about to be offered to all members.
     pub(super) fn begin_flush(&mut self) {
         self.logs.begin_offer();
         self.grew_meanwhile = false;
     }
 
-    /// Notes that the flush has come past all members.
+    /// Notes that the flush has passed all members.
     pub(super) fn end_flush(&mut self, end: TickEnd) {
         (self.flushed, self.overdue) = (0, false);
         if end == TickEnd::Now {
@@ -60,9 +61,9 @@ impl Room {
 pub(super) struct Rooms {
     rooms: Slab<Room>,
     names: HashMap<Box<str>, usize>,
-    /// How many there are, by their makers' places.
+    /// The number of rooms by their makers' places.
     made: HashMap<Place, usize>,
-    /// The most that there were at once since [`trim`](Self::trim) gave something back.
+    /// The most rooms that there were at once since [`trim`](Self::trim) last gave something back.
     peak: usize,
 }
 
@@ -71,7 +72,7 @@ impl Rooms {
         self.names.get(name).copied()
     }
 
-    /// The room of this name, made if there is none for a client from this place.
+    /// The room of this name, which is made for a client from this place if there is none.
     pub(super) fn find_or_make(&mut self, name: &str, maker: Option<Place>) -> usize {
         if let Some(key) = self.find(name) {
             return key;
@@ -126,7 +127,7 @@ impl Rooms {
         }
     }
 
-    /// Whether the room is there, or a client from this place may make it.
+    /// Checks that the room exists, or that a client from this place may make it.
     ///
     /// # Errors
     /// [`Refusal::TooManyRooms`] or [`Refusal::TooManyRoomsFromAddress`].
@@ -154,7 +155,7 @@ impl Rooms {
         self.rooms.len()
     }
 
-    /// Gives back the memory of rooms that are gone, as far as it lies behind those that are there.
+    /// Gives back the memory of rooms that are gone, as far as it lies after that of the last room.
     pub(super) fn trim(&mut self) {
         if self.are_loose() {
             let left = self.len();
@@ -165,7 +166,7 @@ impl Rooms {
         }
     }
 
-    /// Whether there were many more rooms than there are.
+    /// Whether there were many more rooms than there are now.
     pub(super) fn are_loose(&self) -> bool {
         is_loose(self.peak, self.len())
     }

@@ -1,4 +1,4 @@
-//! What a peer sent, in a form that a log line can carry.
+//! Shows what a peer sent, in a form that is safe in a log line.
 
 use std::fmt::{self, Write};
 
@@ -25,7 +25,7 @@ pub(super) struct Shown<'a>(pub(super) &'a [u8]);
 
 impl fmt::Display for Shown<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Each byte takes at least one, so that nothing behind these can be shown.
+        // Each byte takes at least one when shown, so nothing after these can be shown.
         let beginning = &self.0[..self.0.len().min(MAX_BYTES + MAX_CHAR_BYTES)];
         let mut escaped = String::new();
         let whole = escape(beginning, &mut escaped) && beginning.len() == self.0.len();
@@ -53,7 +53,7 @@ impl fmt::Display for Flag<'_> {
     }
 }
 
-/// Appends `bytes` to `out`, escaped, and returns whether all of them have room there.
+/// Appends `bytes` to `out`, escaped, and returns whether all of them fit.
 fn escape(bytes: &[u8], out: &mut String) -> bool {
     bytes.utf8_chunks().all(|chunk| {
         chunk.valid().chars().all(|character| match character {
@@ -63,7 +63,7 @@ fn escape(bytes: &[u8], out: &mut String) -> bool {
     })
 }
 
-/// Appends an escaped character whole or not at all, and returns whether it has room.
+/// Appends an escaped character whole or not at all, and returns whether it fits.
 fn push(escaped: impl fmt::Display, out: &mut String) -> bool {
     let before = out.len();
     let written = write!(out, "{escaped}").is_ok();

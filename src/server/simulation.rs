@@ -17,7 +17,7 @@ use super::transport::Transport;
 use crate::config::{Config, Slow};
 use crate::protocol::{CloseCode, Deflate, Inflater, Request, SlidingWindow, Terms, frame};
 
-/// One end of a connection in memory: what was written, and how much more is taken.
+/// One end of a connection in memory: what was written, and how much more it takes.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Pipe(Rc<RefCell<(VecDeque<u8>, usize)>>);
 
@@ -33,13 +33,13 @@ impl Pipe {
         if before == 0 { Err(ErrorKind::WouldBlock.into()) } else { Ok(before - *room) }
     }
 
-    /// Empties it of what was written.
+    /// Takes out what was written.
     #[cfg(test)]
     pub(super) fn take(&self) -> Vec<u8> {
         std::mem::take(&mut self.0.borrow_mut().0).into()
     }
 
-    /// Takes `size` bytes more.
+    /// Lets `size` more bytes be written.
     pub(super) fn allow(&self, size: usize) {
         let room = &mut self.0.borrow_mut().1;
         *room = room.saturating_add(size);
@@ -63,22 +63,22 @@ pub const SCARCE_BYTES: usize = 200_000;
 pub enum Step {
     /// A peer comes, with one of the offers, and joins a room.
     Connect {
-        /// What it offers.
+        /// What the peer offers.
         offer: usize,
-        /// Where it goes.
+        /// The room that the peer joins.
         room: usize,
     },
     /// The tick ends.
     Flush,
     /// What was said is written in the middle of a tick.
     FlushEarly,
-    /// Nothing happens for a while.
+    /// Time passes and nothing happens.
     Rest,
-    /// The application says a message to a room.
+    /// The application sends a message to a room.
     Broadcast {
-        /// Where it is said.
+        /// The room that the message is sent to.
         room: usize,
-        /// Its length in bytes.
+        /// The length of the message in bytes.
         length: usize,
     },
     /// A peer that is there does something, or something is done to it.
@@ -88,23 +88,23 @@ pub enum Step {
 /// What a peer does, or what is done to it. Lengths are in bytes.
 #[derive(Debug, Clone, Copy)]
 pub enum Action {
-    /// It goes to a room.
+    /// The peer joins a room.
     Join(usize),
-    /// It leaves its room.
+    /// The peer leaves its room.
     Leave,
-    /// It says a message to its room.
+    /// The peer sends a message to its room.
     Say(usize),
-    /// It says a message to the others in its room.
+    /// The peer sends a message to the others in its room.
     SayToOthers(usize),
-    /// It alone is sent a message.
+    /// A message is sent to the peer alone.
     Send(usize),
-    /// Its connection is closed.
+    /// The server closes the peer's connection.
     Close,
-    /// It closes its connection.
+    /// The peer closes its connection.
     PeerClose,
-    /// Its connection breaks.
+    /// The peer's connection breaks.
     Break,
-    /// It takes so many bytes more.
+    /// The peer takes this many more bytes.
     Read(usize),
 }
 
@@ -126,18 +126,18 @@ struct Peer {
     window: SlidingWindow,
     room: Option<usize>,
     expected: VecDeque<Vec<u8>>,
-    /// How many messages it did not get.
+    /// How many messages the peer did not get.
     missed: usize,
-    /// It sent a close frame, and hears only what had begun before.
+    /// Whether the peer sent a close frame, and receives only what had begun before.
     leaving: bool,
-    /// It received a close frame.
+    /// Whether the peer received a close frame.
     closed: bool,
 }
 
 impl Simulation {
     /// A hub that does this with slow members, and keeps this much for all clients.
     pub fn new(slow: Slow, max_total_backlog_bytes: usize) -> Self {
-        // So little that who skips does so often, from compressed logs too.
+        // So little that members often miss messages, in compressed logs too.
         let max_backlog_bytes = if slow == Slow::Drop { 1_000 } else { 40_000 };
         let deflate = Deflate { window_bits: 11, threshold_bytes: 8, ..Deflate::default() };
         let deflate = Some(deflate);
@@ -177,7 +177,7 @@ impl Simulation {
     /// Everybody reads everything, and has received what it must have.
     ///
     /// # Panics
-    /// Where somebody has not.
+    /// If somebody has not.
     pub fn finish(mut self) {
         for peer in self.peers.values() {
             peer.pipe.allow(usize::MAX);
@@ -276,7 +276,7 @@ impl Simulation {
         } else {
             self.hub.say_to_others(id, &message[..]);
         }
-        // What a client says is said, even where it falls too far behind by it.
+        // A client's message is sent, even if the client falls too far behind because of it.
         if !open {
             return;
         }
@@ -294,7 +294,7 @@ impl Simulation {
         }
     }
 
-    /// A message that no other equals, and that shares something with some.
+    /// A message that differs from all others, and shares something with some.
     fn message(&mut self, length: usize) -> Vec<u8> {
         self.said += 1;
         let noise = |at: usize| (self.said * 31 + at).wrapping_mul(2_654_435_761) >> 16;
@@ -382,7 +382,7 @@ impl Peer {
             0xc2 => self.inflate(payload),
             first => panic!("{first:x} is no frame that was sent"),
         };
-        // Who is slow may miss some, and gets the others in order.
+        // A slow member may miss some messages, and gets the others in order.
         while drops && self.expected.front().is_some_and(|expected| *expected != message) {
             self.expected.pop_front();
             self.missed += 1;
@@ -390,7 +390,7 @@ impl Peer {
         assert_eq!(Some(message), self.expected.pop_front());
     }
 
-    /// Who is closed has received everything, unless it was too far behind.
+    /// A member that is closed has received everything, unless it was too far behind.
     fn take_close(&mut self, payload: &[u8], drops: bool) {
         self.closed = true;
         let cut_off = payload.starts_with(&CloseCode::TRY_AGAIN_LATER.get().to_be_bytes());
@@ -466,7 +466,7 @@ mod tests {
         ];
         let talk = [Step::Peer(0, Action::Say(100)), Step::Flush];
         let whispers = [Step::Peer(1, Action::Send(20)), Step::Flush].repeat(12);
-        // Some of what is said is less than the limit, and more together with what is sent then.
+        // Some messages are below the limit, and exceed it together with what is sent after them.
         for count in [60, 70, 80] {
             for departure in [Action::Leave, Action::Join(1), Action::SayToOthers(10)] {
                 let (talk, departure) = (talk.repeat(count), [Step::Peer(1, departure)]);

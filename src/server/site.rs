@@ -8,12 +8,12 @@ use super::id::ClientId;
 use super::shown::{Flag, Shown};
 use crate::protocol::{Authority, Host, Origin, Refusal, Request, Site};
 
-/// The ports that browsers leave out.
+/// The ports that browsers omit.
 const IMPLIED_PORTS: [u16; 2] = [80, 443];
 
 impl Hub {
-    /// What a request calls the server. Until the client is counted under the address that a proxy
-    /// has forwarded, which must come later, one without a place is a trusted proxy.
+    /// How a request names the server. Until the client is counted under the address that a proxy has
+    /// forwarded, which must come later, a client without a place is a trusted proxy.
     fn site<'h>(&self, id: ClientId, request: &Request<'h>) -> Site<'h> {
         let local = self.local_address(id);
         let is_proxy = self.get(id).is_some_and(|client| client.place.is_none());
@@ -53,10 +53,10 @@ fn host(authority: &str) -> Option<Host> {
     Authority::parse(authority).map(|authority| authority.host)
 }
 
-/// Checks that a request is for a host that the server is called.
+/// Checks that a request is for one of the server's own hosts.
 ///
 /// # Errors
-/// [`Refusal::Misdirected`] where it is for another. One that names no host is for any.
+/// [`Refusal::Misdirected`] if it is for another. A request that names no host is for any.
 pub(super) fn check_host(
     hub: &mut Hub,
     id: ClientId,
@@ -86,7 +86,7 @@ pub(super) fn check_host(
 /// Checks that the page that a request comes from, if it comes from one, may connect.
 ///
 /// # Errors
-/// [`Refusal::Origin`] where it may not.
+/// [`Refusal::Origin`] if it may not.
 pub(super) fn check_origin(
     hub: &mut Hub,
     id: ClientId,
@@ -112,13 +112,13 @@ pub(super) fn check_origin(
     })
 }
 
-/// The only origin, if it is one.
+/// The origin, if there is exactly one.
 fn single(origins: &[&[u8]]) -> Option<Origin> {
     let [origin] = origins else { return None };
     str::from_utf8(origin).ok()?.parse().ok()
 }
 
-/// What may be wrong with the host that was asked for.
+/// A hint at what may be wrong with the requested host.
 fn doubt(site: &Site<'_>) -> &'static str {
     match host(site.authority) {
         Some(host) if host.is_loopback() => " (a proxy has to pass Host on)",

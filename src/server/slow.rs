@@ -1,4 +1,5 @@
-//! Members that are too far behind, and what of their backlog goes with those who leave a log.
+//! Members that are too far behind, and which part of their backlog members take along when they leave
+//! a log.
 
 use log::debug;
 
@@ -11,14 +12,14 @@ use super::logs::Encoding;
 use crate::config::Slow;
 use crate::protocol::CloseCode;
 
-/// The longest rest of a frame in bytes that is copied for a member that leaves its room's log, at
-/// any time and where there is memory. Thousands may stand in the middle of one frame. In tests,
-/// messages are shorter.
+/// The longest rest of a frame in bytes that is copied for a member that leaves its room's log, in any
+/// case, and if there is memory. Thousands may be in the middle of one frame. In tests, messages are
+/// shorter.
 const SHORT_REST_BYTES: u64 = if cfg!(any(test, fuzzing)) { 500 } else { 64 << 10 };
 const MAX_REST_BYTES: u64 = if cfg!(any(test, fuzzing)) { 3_000 } else { 1 << 20 };
 
 impl Hub {
-    /// Does with a member that is too far behind what the configuration says.
+    /// Treats a member that is too far behind as the configuration says.
     pub(super) fn fall_behind(&mut self, id: ClientId) {
         let open = self.is_open(id);
         match self.config.slow {
@@ -40,7 +41,7 @@ impl Hub {
         self.relieve();
     }
 
-    /// Closes a member that is too far behind. One that is closing already is given up.
+    /// Closes a member that is too far behind. A member that is closing already is dropped.
     fn cut_off(&mut self, id: ClientId) {
         if !self.is_open(id) {
             return self.lose(id);
@@ -50,8 +51,8 @@ impl Hub {
         self.close_because(id, CloseCode::TRY_AGAIN_LATER, reason, Cause::TooSlow);
     }
 
-    /// Makes way for a close frame: writes what the socket takes, and where that is not everything,
-    /// leaves out all but the frame that has begun.
+    /// Makes way for a close frame: writes what the socket takes, and if that is not everything, drops
+    /// all but the frame that has begun.
     pub(super) fn make_way(&mut self, id: ClientId) {
         self.write_now(id);
         if self.get(id).is_some_and(|client| client.blocked.is_some()) {
@@ -59,7 +60,7 @@ impl Hub {
         }
     }
 
-    /// Leaves out everything for a client but what is half written. A short rest becomes its own; a
+    /// Drops everything for a client except what is half written. A short remainder becomes private; a
     /// long one stays in the log, of which there is one for all.
     pub(super) fn skip_unbegun(&mut self, id: ClientId) {
         self.note_room(id);
@@ -75,8 +76,8 @@ impl Hub {
         }
     }
 
-    /// Lets a member miss the oldest messages, and go on with the newest that half of its limit
-    /// holds. One that shares a compression context loses its place in it, and goes on in the plain
+    /// Makes a member miss the oldest messages, and go on with the newest that fit into half of its
+    /// limit. One that shares a compression context loses its place in it, and goes on in the plain
     /// log.
     fn skip_messages(&mut self, id: ClientId) {
         if !self.may_copy_rest(id) {
@@ -114,8 +115,8 @@ impl Hub {
         }
     }
 
-    /// Takes a member that reads the shared log to the plain one, to the oldest message that it has
-    /// not got and that is kept there. Returns how many it misses.
+    /// Takes a member that reads the shared log to the plain one, to the oldest message that it has not
+    /// received and that is kept there. Returns how many it misses.
     fn go_plain(&mut self, id: ClientId) -> u64 {
         let Self { clients, rooms, pool, .. } = self;
         let client = clients.get_mut(id.key()).filter(|client| client.id == id);
@@ -138,23 +139,23 @@ impl Hub {
         }
     }
 
-    /// Whether a member may leave its log, and take along as its own what it has not got of it.
-    /// Where the limits do not cover that copy, the member misses messages or is closed, as the
+    /// Whether a member may leave its log, and take along, as private bytes, what it has not received
+    /// of it. If the limits do not cover that copy, the member misses messages or is closed, as the
     /// configuration says.
     pub(super) fn may_leave_log(&mut self, id: ClientId) -> bool {
         self.leave_context(id);
         if self.is_open(id) && !self.covers_backlog(id) {
             self.leave_backlog(id);
         }
-        // One that is closed by that takes its last bytes from where they are.
+        // A member that is closed by this gets its last bytes from where they are.
         if self.is_open(id) && !self.covers_backlog(id) {
             self.cut_off(id);
         }
         self.is_open(id)
     }
 
-    /// Takes a member that has not got everything of the shared log, and that may miss messages, to
-    /// the plain log. As its own it would take frames along that refer to one another, none of which
+    /// Takes a member that has not received everything of the shared log, and may miss messages, to the
+    /// plain log. As private bytes it would take along frames that refer to one another, none of which
     /// it could miss.
     pub(super) fn leave_context(&mut self, id: ClientId) {
         let may_miss = self.config.slow == Slow::Drop && self.shares_context(id);
@@ -172,8 +173,8 @@ impl Hub {
         self.get(id).is_some_and(|client| client.connection.is_open())
     }
 
-    /// Whether the limits cover a copy of what a member has not got of its log, when the socket has
-    /// taken what it takes.
+    /// Whether the limits cover a copy of what a member has not received of its log, after its socket
+    /// has taken what it can.
     pub(super) fn covers_backlog(&mut self, id: ClientId) -> bool {
         if self.unread_bytes(id) > SHORT_REST_BYTES {
             self.write_now(id);
@@ -194,7 +195,7 @@ impl Hub {
         rest <= SHORT_REST_BYTES || rest <= MAX_REST_BYTES.min(free as u64)
     }
 
-    /// How many bytes of its log a client has not got.
+    /// How many bytes of its log a client has not received.
     fn unread_bytes(&self, id: ClientId) -> u64 {
         self.get(id).map_or(0, |client| client.unread_bytes(self.log_of(id)))
     }
@@ -221,7 +222,7 @@ mod tests {
 
     const MIB: usize = 1 << 20;
 
-    /// A hub, and members of one room that compress, share a context, and have got everything.
+    /// A hub, and members of one room that compress, share a context, and have received everything.
     fn room(config: Config, members: usize) -> (Hub, Vec<(ClientId, Pipe)>) {
         let mut hub = Hub::new(config);
         let mut connect = |_| {
@@ -243,7 +244,7 @@ mod tests {
         }
     }
 
-    /// Says what does not compress, and lets everybody take what it takes of it.
+    /// Sends bytes that do not compress, and lets every member take what it can.
     fn flood(hub: &mut Hub, bytes: usize) {
         for _ in 0..bytes / MIB {
             hub.broadcast("/room", &noise(MIB)[..]);
@@ -315,7 +316,7 @@ mod tests {
 
     #[test]
     fn a_close_frame_that_crosses_the_peers_outlives_the_messages_before_it() {
-        // Of the longer one, the rest stays in the log.
+        // The rest of the longer one stays in the log.
         for message in [MIB, 3 * MIB] {
             let (mut hub, members) = room(Config::default(), 1);
             let (id, pipe) = &members[0];

@@ -22,7 +22,7 @@ pub(super) fn places_to_keep(taken: usize) -> usize {
 }
 
 impl Hub {
-    /// Gives back what was not needed since the last time. It is called once a second.
+    /// Gives back what has not been needed since the last call. It is called once a second.
     pub(super) fn trim(&mut self) {
         self.pool.trim();
         self.rooms.trim();
@@ -44,7 +44,7 @@ impl Hub {
             || is_loose(self.peak, self.clients.len())
     }
 
-    /// Gives back the memory of clients that are gone, as far as it lies behind those who are there.
+    /// Gives back the memory of clients that are gone, as far as it lies after that of the last client.
     /// The places themselves stay: the system gives them memory when they are taken again.
     fn trim_clients(&mut self) {
         let count = self.clients.len();
@@ -120,7 +120,7 @@ mod tests {
             hub.remove(*id);
         }
         assert!(hub.holds_spare());
-        // Some things are looked at more than once.
+        // Some things are checked more than once.
         (0..20).for_each(|_| hub.trim());
         assert!(!hub.holds_spare());
         assert!(hub.clients.capacity() >= 10_000, "the places are there");

@@ -1,6 +1,6 @@
-//! Sums over all clients, which are right whenever they are looked at.
+//! Sums over all clients, which are always up to date.
 
-/// A sum in bytes, of which each client holds its share.
+/// A sum in bytes, of which each client holds a share.
 #[derive(Debug, Default)]
 pub(crate) struct Total(usize);
 
@@ -17,7 +17,7 @@ impl Total {
     /// Changes a share of this total. What does not fit into 32 bits counts as 4 GiB.
     ///
     /// # Panics
-    /// Where the share is one of another total.
+    /// If the share is one of another total.
     #[inline]
     pub(crate) fn set(&mut self, share: &mut Share, bytes: usize) {
         let others = self.0.checked_sub(share.0 as usize).expect("a share of this total");

@@ -1,4 +1,4 @@
-//! What carries a client's bytes.
+//! The transport that carries a client's bytes.
 
 use std::io::{self, IoSlice, Read, Write};
 use std::net::{Shutdown, SocketAddr};
@@ -11,7 +11,7 @@ use super::simulation::Pipe;
 /// A connection below the WebSocket protocol.
 #[derive(Debug)]
 pub(super) enum Transport {
-    /// TCP as it is.
+    /// Plain TCP.
     Tcp(TcpStream),
     /// Memory, for tests.
     #[cfg(any(test, fuzzing))]
@@ -27,7 +27,7 @@ impl Transport {
         }
     }
 
-    /// Writes the bytes as far as they are taken.
+    /// Writes as many of the bytes as the transport takes.
     pub(super) fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         match self {
             _ if bytes.is_empty() => Ok(0),
@@ -37,7 +37,7 @@ impl Transport {
         }
     }
 
-    /// Writes the pieces, in one system call, as far as they are taken.
+    /// Writes as much of the pieces as the transport takes, in one system call.
     pub(super) fn write_vectored(&mut self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
         match self {
             _ if pieces.is_empty() => Ok(0),
@@ -47,7 +47,7 @@ impl Transport {
         }
     }
 
-    /// The address that the peer connected to, where it is one.
+    /// The address that the peer connected to, if there is one.
     pub(super) fn local_address(&self) -> Option<SocketAddr> {
         match self {
             Self::Tcp(stream) => stream.local_addr().ok(),
@@ -56,7 +56,7 @@ impl Transport {
         }
     }
 
-    /// Ends our side.
+    /// Ends our side of the connection.
     pub(super) fn shutdown(&self) -> io::Result<()> {
         match self {
             Self::Tcp(stream) => stream.shutdown(Shutdown::Write),

@@ -1,12 +1,13 @@
-//! The memory that is set aside for clients that keep their compression context.
+//! The memory that is reserved for clients that keep their compression context.
 
 use super::tally::{Share, Total};
 use crate::protocol::DeflateTerms;
 
-/// How many bytes of windows are set aside, and how many may be.
+/// How many bytes are reserved for windows, and how many may be.
 ///
-/// A client that keeps its context takes its window once it has said that much. The window is set aside
-/// when it is negotiated, so that the limit holds whatever is said later, and nobody is closed for it.
+/// A client that keeps its context takes memory for its window as it sends that much. The window is
+/// reserved when it is negotiated, so that the limit holds whatever is sent later, and nobody is closed
+/// because of it.
 #[derive(Debug)]
 pub(super) struct Windows {
     reserved: Total,
@@ -18,9 +19,8 @@ impl Windows {
         Self { reserved: Total::default(), max }
     }
 
-    /// Sets aside what a client on these terms may take, as its share. Where there is too little for its
-    /// context, the terms become those of a client that keeps none. Returns whether they are as they
-    /// were.
+    /// Reserves what a client on these terms may take, as its share. If there is too little for its
+    /// context, the terms become those of a client that keeps none. Returns whether they are unchanged.
     pub(super) fn reserve(&mut self, share: &mut Share, terms: &mut Option<DeflateTerms>) -> bool {
         let Some(kept) = terms.filter(|terms| terms.client_context_takeover) else { return true };
         let window = 1 << kept.client_window_bits();
@@ -44,7 +44,7 @@ mod tests {
     use super::*;
     use crate::protocol::Deflate;
 
-    /// Whether a client with this offer may keep its context, and what is set aside for it.
+    /// Whether a client with this offer may keep its context, and what is reserved for it.
     fn reserve(windows: &mut Windows, offer: &str) -> (bool, Share) {
         let offers = [offer.as_bytes()].into_iter();
         let mut terms = DeflateTerms::negotiate(offers, &Deflate::default()).unwrap();

@@ -5,14 +5,14 @@ use crate::server::log::Log;
 use crate::server::logs::Encoding;
 use crate::server::pool::Pool;
 
-/// What of the log a client still gets when it leaves.
+/// Which part of the log a client still gets when it leaves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::server) enum Keep {
-    /// Everything that was said while it was there.
+    /// Everything that was sent while the client was there.
     All,
     /// The rest of the frame that is half written.
     UnfinishedFrame,
-    /// Nothing: it has got everything, or it is lost.
+    /// Nothing: the client has everything, or is lost.
     Nothing,
 }
 
@@ -26,7 +26,7 @@ impl Client {
         }
     }
 
-    /// Makes the client no reader of its log any more.
+    /// Makes the client leave its log as a reader.
     pub(in crate::server) fn leave(&mut self, log: &mut Log, pool: &mut Pool, keep: Keep) {
         self.seat = None;
         let cursor = std::mem::take(&mut self.cursor);
@@ -38,14 +38,14 @@ impl Client {
         log.leave(cursor, pool);
     }
 
-    /// Leaves out everything that is not half written, which stays in the log.
+    /// Skips everything except what is half written, which stays in the log.
     pub(in crate::server) fn skip_unbegun(&mut self, log: &Log, pool: &mut Pool) {
         let cursor = self.cursor;
         self.edit_outbox(pool, |outbox, _| outbox.skip_unbegun(log, cursor));
     }
 
-    /// Leaves out the oldest messages, so that at most `max_bytes` of messages are left, or the
-    /// newest one. Returns how many it misses.
+    /// Skips the oldest messages, so that at most `max_bytes` of messages are left, or the newest one.
+    /// Returns how many it misses.
     pub(in crate::server) fn skip_oldest(
         &mut self,
         log: &mut Log,
@@ -86,7 +86,7 @@ impl Client {
         self.outbox.as_ref().map_or_else(in_log, |outbox| outbox.unfinished_size(log, self.cursor))
     }
 
-    /// How many bytes of its log it has not got.
+    /// How many bytes of its log the client has not received.
     pub(in crate::server) fn unread_bytes(&self, log: &Log) -> u64 {
         log.end().saturating_sub(self.cursor.offset())
     }
@@ -96,7 +96,7 @@ impl Client {
         self.cursor.offset()
     }
 
-    /// Keeps of what is private, where there is no log, only what [`leave`](Self::leave) would.
+    /// Where there is no log, keeps only those private bytes that [`leave`](Self::leave) would.
     pub(in crate::server) fn cut_private(&mut self, nowhere: &Log, pool: &mut Pool, keep: Keep) {
         let cursor = self.cursor;
         if self.outbox.is_some() {

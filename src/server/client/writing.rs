@@ -9,8 +9,8 @@ use crate::server::log::Log;
 use crate::server::outbox::NOWHERE;
 use crate::server::pool::Pool;
 
-/// The most pieces of one write. More are seldom at hand: a piece is a segment of the log, or a
-/// run of private frames.
+/// The most pieces of one write. There are seldom more: a piece is a segment of the log, or a run of
+/// private frames.
 const MAX_PIECES: usize = 16;
 
 /// How far a client's flush went.
@@ -18,14 +18,14 @@ const MAX_PIECES: usize = 16;
 pub(in crate::server) enum Progress {
     /// Everything was written.
     Written,
-    /// The socket takes no more now.
+    /// The socket takes no more for now.
     Blocked,
-    /// Everything was written, and there will be nothing else.
+    /// Everything was written, and nothing else will follow.
     Finished,
 }
 
 impl Client {
-    /// Writes what is queued, as far as the socket takes it.
+    /// Writes as much of what is queued as the socket takes.
     ///
     /// # Errors
     /// The socket's, when the connection is lost.
@@ -60,7 +60,7 @@ impl Client {
         Ok(if self.blocked.is_some() { Progress::Blocked } else { Progress::Written })
     }
 
-    /// One write of what comes next, in how many pieces, and what became of it.
+    /// Writes what comes next once, and returns the number of pieces and the outcome.
     fn write(&mut self, log: &Log, now: Tick) -> (usize, io::Result<usize>) {
         let only = match &self.outbox {
             None => log.tail(self.cursor),
@@ -71,14 +71,14 @@ impl Client {
             None => self.write_pieces(log),
         };
         if outcome.as_ref().is_ok_and(|&written| written < size) {
-            // The socket is full, and will ask for more.
+            // The socket is full, and will become writable again.
             self.blocked = Some(now);
         }
         (count, outcome)
     }
 
-    /// One write of what comes next: how many pieces, of what size, and what became of it. Seldom
-    /// needed, so that it is kept out of the usual way.
+    /// Writes what comes next once, and returns the number of pieces, their size and the outcome. This
+    /// is seldom needed, so it is kept out of the usual path.
     #[inline(never)]
     fn write_pieces(&mut self, log: &Log) -> (usize, usize, io::Result<usize>) {
         let mut pieces = [IoSlice::new(&[]); MAX_PIECES];
@@ -98,7 +98,7 @@ impl Client {
         }
     }
 
-    /// Takes `size` bytes as written, and tells where that leads.
+    /// Takes `size` bytes as written, and returns the offset in the log that this leads to.
     fn consume(&mut self, size: usize, log: &mut Log, pool: &mut Pool) -> u64 {
         let offset = match &mut self.outbox {
             None => self.cursor.offset() + size as u64,

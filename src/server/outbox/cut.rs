@@ -1,4 +1,4 @@
-//! What a member still gets when it leaves its log, or has fallen too far behind in it.
+//! Decides what a member still gets when it leaves its log, or has fallen too far behind in it.
 
 use std::collections::VecDeque;
 use std::mem;
@@ -7,14 +7,14 @@ use super::{Insert, NOWHERE, Outbox};
 use crate::protocol::frame;
 use crate::server::log::{Cursor, Log};
 
-/// Where a member goes on that misses the oldest of what it has not got.
+/// The point at which a member goes on that misses the oldest messages it has not received.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Cut {
-    /// The place in the log that it goes on from.
+    /// The offset in the log at which the member goes on.
     offset: u64,
     /// The first insert that is kept.
     insert: usize,
-    /// How many bytes at the beginning of that insert are left out.
+    /// How many bytes at the beginning of that insert are skipped.
     within: usize,
 }
 
@@ -36,10 +36,10 @@ impl Outbox {
         }
     }
 
-    /// Makes everything that is to be written private, for a member that leaves the log.
+    /// Makes everything private that is to be written, for a member that leaves the log.
     pub(in crate::server) fn detach(&mut self, log: &Log, cursor: Cursor) {
         if cursor.offset() == log.end() {
-            // All of it is private already.
+            // Everything is private already.
             return self.attach(0);
         }
         let bytes = self.pieces(log, cursor).collect::<Vec<_>>().concat();
@@ -71,7 +71,7 @@ impl Outbox {
         }
     }
 
-    /// Leaves out everything up to the log's end but what is half written and a close frame that is
+    /// Skips everything up to the log's end except what is half written and a close frame that is
     /// queued, without a copy of the log.
     pub(in crate::server) fn skip_unbegun(&mut self, log: &Log, cursor: Cursor) {
         let ending = self.ending();
@@ -90,9 +90,9 @@ impl Outbox {
         self.end_with(ending, log.end());
     }
 
-    /// Leaves out the oldest messages, so that at most `max_bytes` of messages are left, or the
-    /// newest one. What is half written and control frames are kept, as private bytes. Returns the
-    /// offset at which the member goes on, and how many messages it misses.
+    /// Skips the oldest messages, so that at most `max_bytes` of messages are left, or the newest one.
+    /// What is half written and control frames are kept, as private bytes. Returns the offset at which
+    /// the member goes on, and how many messages it misses.
     pub(in crate::server) fn skip_oldest(
         &mut self,
         log: &Log,
@@ -124,7 +124,7 @@ impl Outbox {
         let begun = self.is_begun();
         let start = if begun { cursor.offset() } else { log.frame_end(cursor) };
         let inserts: Vec<_> = self.inserts().collect();
-        // `none` says that no message is kept so far.
+        // `none` means that no message is kept so far.
         let (mut left, mut to, mut none) = (max_bytes, log.end(), true);
         for (index, insert) in inserts.iter().enumerate().rev() {
             let offset = log.newest_from(insert.resume, to, left, none);
@@ -150,7 +150,7 @@ impl Outbox {
         Cut { offset, insert: 0, within: 0 }
     }
 
-    /// The frames of all inserts before a cut of which nothing is written.
+    /// The frames of all inserts before a cut of which nothing has been written.
     fn frames_before(&self, cut: Cut) -> impl Iterator<Item = &[u8]> {
         let begins = std::iter::once(self.boundary()).chain(std::iter::repeat(0));
         let inserts = self.inserts().zip(begins).enumerate().take(cut.insert + 1);
@@ -160,8 +160,8 @@ impl Outbox {
         })
     }
 
-    /// Leaves out what comes before a cut, and puts `bytes` there, the first `rest` of which are
-    /// no whole frames.
+    /// Skips what comes before a cut, and puts `bytes` there, the first `rest` of which are not whole
+    /// frames.
     fn keep_from(&mut self, cut: Cut, bytes: Vec<u8>, rest: usize) {
         let first = Some(mem::take(&mut self.first)).filter(|first| !first.is_void());
         let mut kept: VecDeque<_> = first.into_iter().chain(mem::take(&mut self.later)).collect();
@@ -177,8 +177,8 @@ impl Outbox {
         }
     }
 
-    /// From now on `bytes` are all there is, the first `rest` of them no whole frames, and there
-    /// is no log.
+    /// Replaces everything with `bytes`, the first `rest` of which are not whole frames; nothing from a
+    /// log follows.
     fn replace(&mut self, bytes: Vec<u8>, rest: usize) {
         (self.first, self.later) = (Insert::default(), VecDeque::new());
         (self.written, self.unwritten, self.opaque) = (0, 0, rest);
@@ -187,9 +187,9 @@ impl Outbox {
         }
     }
 
-    /// Takes what is private from its places in a log to those in another one, which holds the
-    /// same messages in other bytes. What is half written of the first log becomes private.
-    /// Returns the offset at which the member goes on in the other log.
+    /// Moves the private bytes from their offsets in a log to those in another one, which holds the
+    /// same messages in other bytes. What is half written of the first log becomes private. Returns the
+    /// offset at which the member goes on in the other log.
     pub(in crate::server) fn translate(
         &mut self,
         log: &Log,
@@ -209,8 +209,8 @@ impl Outbox {
     }
 }
 
-/// Where in `bytes`, which are whole frames, the longest run of frames at their end begins that has
-/// at most `max_bytes`. `one` asks for the last message at least.
+/// Where in `bytes`, which are whole frames, the longest run of frames at their end begins that has at
+/// most `max_bytes`. `one` asks for at least the last message.
 fn newest_within(bytes: &[u8], max_bytes: usize, one: bool) -> usize {
     if bytes.len() <= max_bytes {
         return 0;
