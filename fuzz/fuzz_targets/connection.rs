@@ -131,7 +131,7 @@ fn answer_failure(connection: &mut Connection, failure: Failure, out: &mut Vec<u
         }
         Failure::Protocol(violation) => connection.fail(violation, out),
     }
-    assert!(connection.is_closed());
+    assert!(!connection.is_open() && !connection.is_handshaking());
 }
 
 /// RFC 6455, section 5.5.1: "The application MUST NOT send any more data frames after sending a
