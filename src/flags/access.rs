@@ -44,7 +44,7 @@ fn page(text: &str) -> Result<Page, String> {
 }
 
 impl AccessFlags {
-    /// Sets who may connect in a configuration.
+    /// Sets in a configuration who may connect.
     pub fn set(&self, config: &mut Config) {
         config.origins = self.origins();
         config.hosts = List::concat(&self.host);

@@ -28,7 +28,7 @@ pub fn given_name(command: &Command, matches: &ArgMatches, flag: &str) -> String
 
 fn explain(mut error: Error, command: &Command) -> Error {
     if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
-        // The help lists every variable, those that are empty included.
+        // The help lists every variable, including empty ones.
         return command.clone().try_get_matches().err().unwrap_or(error);
     }
     let is_about_variable = command.clone().mut_args(without_variable).try_get_matches().is_ok();
@@ -58,8 +58,8 @@ fn is_blank(value: &OsStr) -> bool {
     value.to_string_lossy().trim().is_empty()
 }
 
-/// The flag without its variable, where that is blank; or with the variable's trimmed value as its
-/// default, where there is white space around it.
+/// The flag without its variable, if that is blank; or with the variable's trimmed value as its
+/// default, if there is white space around it.
 fn with_trimmed_variable(arg: Arg) -> Arg {
     let Some(value) = value(&arg) else { return arg };
     if is_blank(&value) {

@@ -1,12 +1,12 @@
-//! How much is taken of anybody.
+//! The limits on what clients may take.
 
 use clap::Args;
 use townhall::{Config, Limits};
 
 use super::number::at_least;
 
-/// What a member may at least be behind by default: a tick reads about 1 MiB, and is judged in the
-/// next.
+/// The least that a member may be behind by default: a tick reads about 1 MiB, and a backlog is judged
+/// in the next tick.
 const MIN_BACKLOG_BYTES: usize = 4 << 20;
 
 /// The limits in bytes, in numbers, and per second.

@@ -1,10 +1,10 @@
-//! Where to listen, as people type it.
+//! The addresses to listen on, as people type them.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs, UdpSocket};
 use std::str::FromStr;
 
-/// The port where none is given.
+/// The port that is used if none is given.
 const DEFAULT_PORT: u16 = 8080;
 
 /// One item of `--listen`.
@@ -47,7 +47,8 @@ impl Listen {
         if host.eq_ignore_ascii_case("localhost") {
             return Ok(Self::Localhost(port));
         }
-        // What ends in a number is no name, but may be a mistyped address (RFC 1123, section 2.1).
+        // A host that ends in a number is not a name, but may be a mistyped address (RFC 1123, section
+        // 2.1).
         let is_letter = |letter: char| letter.is_ascii_alphanumeric() || "-_.".contains(letter);
         let last = host.trim_end_matches('.').rsplit('.').next().unwrap_or_default();
         match host.chars().all(is_letter) && !last.is_empty() && !is_number(last) {
@@ -56,7 +57,7 @@ impl Listen {
         }
     }
 
-    /// The addresses that it stands for. Of every address and of loopback there are one in IPv4 and
+    /// The addresses that the item stands for. "Every address" and "loopback" stand for one in IPv4 and
     /// one in IPv6, as far as this machine has them.
     ///
     /// # Errors
@@ -92,7 +93,7 @@ impl Listen {
         let mut addresses = Vec::new();
         for item in items {
             for address in item.resolve()? {
-                // Port 0 is another one each time.
+                // Port 0 is a different port each time.
                 if address.port() == 0 || !addresses.contains(&address) {
                     addresses.push(address);
                 }
@@ -103,7 +104,7 @@ impl Listen {
 }
 
 fn parse_port(text: &str) -> Result<u16, String> {
-    // A sign is no part of a port, though it is of a number.
+    // A port has no sign, though a number may have one.
     let digits = Some(text).filter(|text| is_number(text));
     let port = digits.and_then(|digits| digits.parse().ok());
     port.ok_or_else(|| format!("{text:?} is no port, which is a number up to 65535"))

@@ -1,4 +1,4 @@
-//! How long anybody is waited for.
+//! The deadlines that clients are given.
 
 use std::time::Duration;
 
@@ -81,7 +81,7 @@ impl TimeFlags {
     }
 }
 
-/// The time that a number of seconds stands for, where 0 turns off what it is about.
+/// The time that a number of seconds stands for, where 0 turns the deadline off.
 fn time(seconds: u64) -> Option<Duration> {
     (seconds > 0).then_some(Duration::from_secs(seconds))
 }

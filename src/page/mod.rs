@@ -1,4 +1,4 @@
-//! The page at `/`: one document that shows what WebSocket is, with nothing from outside.
+//! The page at `/`: one document that shows what WebSocket is, and loads nothing from elsewhere.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;

@@ -32,7 +32,7 @@ impl CloseCode {
     /// 1013: try again later (IANA registry).
     pub const TRY_AGAIN_LATER: Self = Self(1013);
 
-    /// The code of this number, or `None` where it must not be sent.
+    /// The code of this number, or `None` if it must not be sent.
     pub fn new(code: u16) -> Option<Self> {
         matches!(code, 1000..=1003 | 1007..=1014 | 3000..=4999).then_some(Self(code))
     }
@@ -49,17 +49,17 @@ impl fmt::Display for CloseCode {
     }
 }
 
-/// What a peer's close frame says, where it says anything.
+/// The contents of a peer's close frame, if it is not empty.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CloseFrame {
     /// Why the peer closes.
     pub code: CloseCode,
-    /// Its words, 123 bytes at most, possibly none.
+    /// The reason, at most 123 bytes, possibly empty.
     pub reason: String,
 }
 
 impl CloseFrame {
-    /// Reads the payload of a close frame; `None` where it is empty.
+    /// Reads the payload of a close frame; `None` if it is empty.
     ///
     /// # Errors
     /// A code without its second byte, a code that must not be sent, a reason that is not UTF-8.

@@ -1,10 +1,10 @@
 //! Masking (RFC 6455, section 5.3).
 
-/// From so many bytes on it pays to begin at an aligned address: a vector that lies across two
-/// cache lines takes twice as long.
+/// The smallest size in bytes for which it pays to begin at an aligned address: a vector that lies
+/// across two cache lines takes twice as long.
 const LONG_BYTES: usize = 256;
 
-/// Below so many bytes, to copy and to unmask in one pass is faster than one after the other.
+/// The size in bytes below which copying and unmasking in one pass is faster than one after the other.
 pub(super) const SHORT_BYTES: usize = 64;
 
 /// Masks or unmasks `payload` in place; `payload[0]` meets `mask[0]`.
@@ -34,7 +34,7 @@ fn mask_short(payload: &mut [u8], mask: [u8; 4]) {
     }
 }
 
-/// Masks `N` bytes at a time, and returns the rest.
+/// Masks `N` bytes at a time, and returns the remainder.
 #[inline]
 fn mask_chunks<const N: usize>(payload: &mut [u8], mask: [u8; 4]) -> &mut [u8] {
     let (chunks, rest) = payload.as_chunks_mut::<N>();
@@ -44,19 +44,19 @@ fn mask_chunks<const N: usize>(payload: &mut [u8], mask: [u8; 4]) -> &mut [u8] {
     rest
 }
 
-/// Appends a payload of less than [`SHORT_BYTES`] to `out`, unmasked in the same pass, and tells
+/// Appends a payload of less than [`SHORT_BYTES`] to `out`, unmasked in the same pass, and returns
 /// whether it is ASCII.
 #[inline(always)]
 pub(super) fn append_unmasked(payload: &[u8], mask: [u8; 4], out: &mut Vec<u8>) -> bool {
     let start = out.len();
-    // Of a constant size this is a few stores; one of its own size would be a call.
+    // With a constant size this is a few stores; with the payload's own size it would be a call.
     out.extend_from_slice(&[0; SHORT_BYTES]);
     let is_ascii = unmask_into(payload, mask, &mut out[start..][..payload.len()]);
     out.truncate(start + payload.len());
     is_ascii
 }
 
-/// Unmasks a payload into `out`, which is as long, and tells whether it is ASCII.
+/// Unmasks a payload into `out`, which is as long, and returns whether it is ASCII.
 #[inline]
 fn unmask_into(payload: &[u8], mask: [u8; 4], out: &mut [u8]) -> bool {
     let mut seen = 0;
@@ -64,7 +64,7 @@ fn unmask_into(payload: &[u8], mask: [u8; 4], out: &mut [u8]) -> bool {
         for (chunk, place) in payload.as_chunks().0.iter().zip(out.as_chunks_mut().0) {
             *place = unmask_word(*chunk, mask, &mut seen);
         }
-        // The last word overlaps the one before it, so that no rest is left.
+        // The last word overlaps the one before it, so that no remainder is left.
         if let Some(place) = out.last_chunk_mut() {
             *place = unmask_word(*last, rotate_mask(mask, payload.len()), &mut seen);
         }
@@ -95,7 +95,7 @@ fn mask_chunk<const N: usize>(chunk: &mut [u8; N], mask: [u8; 4]) {
     }
 }
 
-/// The mask as it meets the byte that follows `passed` bytes of a payload.
+/// The mask, rotated for the byte that follows `passed` bytes of a payload.
 #[inline]
 pub fn rotate_mask(mask: [u8; 4], passed: usize) -> [u8; 4] {
     let bits = 8 * (passed % 4) as u32;

@@ -3,17 +3,17 @@
 use super::mask::{SHORT_BYTES, append_unmasked, apply_mask};
 use super::violation::Violation;
 
-/// From so many bytes on a piece becomes a text at once.
+/// The smallest size in bytes of a piece that becomes a text at once.
 const LONG_BYTES: usize = 512;
 
-/// A text under way. It refuses the first byte that cannot be right, and keeps a character that
-/// is cut at the end of a piece until the next one brings the rest.
+/// A text that has not arrived whole. It refuses the first byte that cannot be right, and keeps a
+/// character that is cut at the end of a piece until the next one brings the rest.
 #[derive(Debug)]
 pub struct TextAssembly {
-    /// As long as all is ASCII in short pieces: its bytes. They are checked at less cost than what
-    /// becomes a text at once, but again when they become one.
+    /// The bytes of a text, as long as they are all ASCII and came in short pieces. Checking them costs
+    /// less than making a text of each piece, but they are checked again when they become one.
     ascii: Option<Vec<u8>>,
-    /// From then on: whole characters, of which none is checked twice.
+    /// The whole characters of any other text, none of which is checked twice.
     text: String,
     /// The first bytes of an unfinished character: `carry[..carried]`, three at most between
     /// pieces.
@@ -28,7 +28,7 @@ impl Default for TextAssembly {
 }
 
 impl TextAssembly {
-    /// An empty text that is to be kept in this buffer, which must be empty.
+    /// An empty text that uses this buffer, which must be empty.
     pub fn with(buffer: Vec<u8>) -> Self {
         Self { ascii: Some(buffer), text: String::new(), carry: [0; 4], carried: 0 }
     }
@@ -52,7 +52,7 @@ impl TextAssembly {
     /// Takes the next piece.
     ///
     /// # Errors
-    /// [`Violation::InvalidUtf8`] where no continuation can make the text UTF-8.
+    /// [`Violation::InvalidUtf8`] if no continuation can make the text UTF-8.
     #[inline]
     pub fn push(&mut self, piece: &[u8]) -> Result<(), Violation> {
         match &mut self.ascii {
@@ -105,7 +105,7 @@ impl TextAssembly {
     /// The whole text.
     ///
     /// # Errors
-    /// [`Violation::InvalidUtf8`] where it ends inside a character.
+    /// [`Violation::InvalidUtf8`] if it ends inside a character.
     pub fn finish(mut self) -> Result<String, Violation> {
         if self.carried > 0 {
             return Err(Violation::InvalidUtf8);
@@ -114,7 +114,7 @@ impl TextAssembly {
         Ok(self.text)
     }
 
-    /// The whole characters so far, which need not be ASCII from now on.
+    /// The whole characters so far. The text need not be ASCII after this call.
     fn text(&mut self) -> Result<&mut String, Violation> {
         if let Some(ascii) = self.ascii.take() {
             self.text = String::from_utf8(ascii).map_err(|_| Violation::InvalidUtf8)?;

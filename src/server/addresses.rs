@@ -82,7 +82,7 @@ impl Addresses {
         }
     }
 
-    /// Counts one connection less.
+    /// Stops counting a connection.
     pub(super) fn leave(&mut self, place: Place) {
         if let Some(visitors) = self.places.get_mut(&place) {
             visitors.connections -= 1;

@@ -355,7 +355,7 @@ impl Client {
 /// What is known about a departure before it is complete.
 #[derive(Debug, Default)]
 pub(super) struct Parting {
-    /// Why the server closes the connection, if the server does.
+    /// The cause for which the server closes the connection, if it does.
     pub(super) cause: Option<Cause>,
     /// The room that the client was in.
     pub(super) room: Option<Box<str>>,

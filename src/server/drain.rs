@@ -1,4 +1,4 @@
-//! Stopping: everybody is closed, but not everybody at once.
+//! Stopping: every client is closed, but not all at once.
 
 use std::time::{Duration, Instant};
 
@@ -6,28 +6,28 @@ use super::departure::Cause;
 use super::hub::Hub;
 use super::id::ClientId;
 
-/// How many are closed without a delay.
+/// How many clients are closed without a delay.
 const AT_ONCE: usize = 100;
 
 /// How long to wait before the next ones are closed.
 const STEP: Duration = Duration::from_millis(50);
 
-/// In place of a time that is too far away to be told.
+/// Stands in for a time that is too far away for an `Instant`.
 const FOREVER: Duration = Duration::from_secs(1 << 32);
 
-/// A server's last moments.
+/// A shutdown in progress.
 #[derive(Debug)]
 pub(super) struct Drain {
     begin: Instant,
-    /// The time to end at, whoever is still there.
+    /// The time to end at, even if clients are still there.
     deadline: Instant,
-    /// Who is to be closed, in order.
+    /// The clients to be closed, in order.
     clients: Vec<ClientId>,
     closed: usize,
 }
 
 impl Drain {
-    /// Begins. Requests are answered until it ends, but it does not wait for any.
+    /// Begins the shutdown. Requests are answered until it ends, but it does not wait for any.
     pub(super) fn begin(hub: &mut Hub) -> Self {
         hub.stopping = true;
         let mut clients = hub.ids();
@@ -37,12 +37,12 @@ impl Drain {
         Self { begin: hub.now, deadline, clients, closed: 0 }
     }
 
-    /// Ends it now.
+    /// Makes the shutdown end now.
     pub(super) fn hurry(&mut self, hub: &Hub) {
         self.deadline = hub.now;
     }
 
-    /// Closes those whose time has come.
+    /// Closes the clients whose time has come.
     pub(super) fn step(&mut self, hub: &mut Hub) {
         let spread = hub.config.drain_spread.min(hub.config.drain_timeout / 2);
         let due = self.due(hub.now, spread);
@@ -53,7 +53,7 @@ impl Drain {
         self.closed = self.closed.max(due);
     }
 
-    /// How many are to be closed by now.
+    /// How many clients should be closed by now.
     fn due(&self, now: Instant, spread: Duration) -> usize {
         let elapsed = now.saturating_duration_since(self.begin);
         let all = self.clients.len();

@@ -1,4 +1,4 @@
-//! Names for clients that are never used for two.
+//! Client ids, which are never reused.
 
 use std::fmt;
 
@@ -7,8 +7,8 @@ use mio::Token;
 // A token holds a key and its generation.
 const _: () = assert!(usize::BITS >= 64, "townhall needs a 64-bit system");
 
-/// A client of a server, from its TCP connection's begin to its end. Ids are not used again: one
-/// that is kept too long names nobody.
+/// Identifies a client of a server, from the beginning of its TCP connection to its end. Ids are not
+/// reused: one that is kept too long refers to no client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ClientId(
     /// The generation in the upper half, the key in the lower one: a token, and compared at once.
@@ -29,7 +29,7 @@ impl ClientId {
         (self.0 >> 32) as u32
     }
 
-    /// The id behind a token; `None` for those in generation 0, which are the server's own.
+    /// The id that a token stands for; `None` for tokens of generation 0, which are the server's own.
     pub(super) fn from_token(Token(token): Token) -> Option<Self> {
         let id = Self(token as u64);
         (id.generation() != 0).then_some(id)

@@ -135,7 +135,7 @@ struct Peer {
 }
 
 impl Simulation {
-    /// A hub that does this with slow members, and keeps this much for all clients.
+    /// A hub that treats slow members this way, and keeps this much for all clients.
     pub fn new(slow: Slow, max_total_backlog_bytes: usize) -> Self {
         // So little that members often miss messages, in compressed logs too.
         let max_backlog_bytes = if slow == Slow::Drop { 1_000 } else { 40_000 };

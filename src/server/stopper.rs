@@ -1,4 +1,4 @@
-//! Stopping a server from outside of its event loop.
+//! Stopping a server from outside its event loop.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -9,7 +9,7 @@ use mio::Waker;
 /// Tells a running server to stop. It can be cloned and sent to other threads.
 #[derive(Debug, Clone)]
 pub struct Stopper {
-    /// How often it was asked to stop.
+    /// How often the server has been asked to stop.
     asked: Arc<AtomicUsize>,
     waker: Arc<Waker>,
 }
@@ -19,7 +19,8 @@ impl Stopper {
         Self { asked: Arc::default(), waker: Arc::new(waker) }
     }
 
-    /// Lets the server close every connection with 1001 and end. A second call ends it at once.
+    /// Makes the server close every connection with [`Config::drain_code`](crate::Config::drain_code)
+    /// and end. A second call ends it at once.
     pub fn stop(&self) {
         self.ask();
         if let Err(error) = self.waker.wake() {
