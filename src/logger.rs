@@ -18,8 +18,8 @@ use simple_logger::SimpleLogger;
 /// The name of the thread that writes.
 const WRITER: &str = "log";
 
-/// The most lines, and bytes of them, that wait to be written: what a busy server logs at `debug`
-/// while its log is rotated, and little beside its other memory.
+/// The most lines, and bytes of them, that wait to be written: what a busy server logs at `debug` while
+/// its log is rotated, and little compared with its other memory.
 const MAX_LINES: usize = 4096;
 const MAX_BYTES: usize = 1 << 20;
 

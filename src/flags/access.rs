@@ -1,4 +1,4 @@
-//! Who may connect, by which name, and to which rooms.
+//! The clients that may connect, by which name, and to which rooms.
 
 use clap::Args;
 use townhall::{Config, Host, Origin, Origins, RoomPattern};

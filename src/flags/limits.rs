@@ -1,4 +1,4 @@
-//! The limits on what clients may take.
+//! The limits on what the server accepts from clients and keeps for them.
 
 use clap::Args;
 use townhall::{Config, Limits};

@@ -94,7 +94,7 @@ pub struct Flags {
     times: TimeFlags,
 }
 
-/// Who hears a message.
+/// The members that receive a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Mode {
     /// All members of the room that it was sent to
@@ -103,7 +103,7 @@ pub enum Mode {
     Echo,
 }
 
-/// What becomes of a member that is too far behind its room.
+/// What happens to a member that is too far behind its room.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum SlowFlag {
     /// Close its connection with 1013

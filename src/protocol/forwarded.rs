@@ -3,8 +3,8 @@
 /// One proxy's element of a Forwarded field.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Forwarded<'h> {
-    /// Who sent the request, as the parameter `for` has it: an address, in brackets if it is an IPv6
-    /// address, perhaps with a port; `unknown`, or an invented name (section 6).
+    /// The sender of the request, as the parameter `for` has it: an address, in brackets if it is an
+    /// IPv6 address, perhaps with a port; `unknown`, or an invented name (section 6).
     pub node: Option<&'h str>,
     /// The Host field of that request.
     pub host: Option<&'h str>,

@@ -112,7 +112,7 @@ fn is_name(name: &str) -> bool {
     name.len() <= MAX_NAME_BYTES && name.split('.').all(is_label) && !is_number
 }
 
-/// A host, and the port where one is named: `uri-host [ ":" port ]` (RFC 9110, section 7.2).
+/// A host, and the port if one is named: `uri-host [ ":" port ]` (RFC 9110, section 7.2).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Authority {
     /// The host.

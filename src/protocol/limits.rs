@@ -5,7 +5,7 @@
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
     /// The longest request head, in bytes. 16 KiB hold a request line of 8,000 bytes, the least that
-    /// RFC 9112, section 3, recommends to take, and every browser's cookies beside it.
+    /// RFC 9112, section 3, recommends supporting, and every browser's cookies as well.
     pub max_head_bytes: usize,
     /// The most header fields of a request. Browsers send about 15, proxies add a few, and 100 is
     /// what most web servers take.

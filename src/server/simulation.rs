@@ -55,7 +55,7 @@ const OFFERS: [&str; 5] = [
     "permessage-deflate; server_max_window_bits=10; server_no_context_takeover",
 ];
 
-/// So little memory for all clients that some are closed for it: three segments of a log.
+/// So little memory for all clients that some are closed because of it: three segments of a log.
 pub const SCARCE_BYTES: usize = 200_000;
 
 /// A thing that happens. Peers and rooms are numbers, taken modulo how many there are.
