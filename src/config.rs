@@ -97,8 +97,9 @@ pub struct Config {
     /// The most bytes that the system should keep unsent for one connection, on Linux
     /// (`TCP_NOTSENT_LOWAT`); 0 leaves it to the system, which keeps megabytes. The rest stays in the
     /// room's log, where one copy serves all, the limits above cover it, and no ping has to wait behind
-    /// it. 128 KiB are enough to send while the server is busy for a moment. Data that was sent and is
-    /// not acknowledged comes on top, up to the last value of `net.ipv4.tcp_wmem`.
+    /// it. 128 KiB are enough to send while the server is busy for a moment, but an echo of 1 MiB costs
+    /// a tenth to a quarter more CPU time than with 512 KiB. Data that was sent and is not acknowledged
+    /// comes on top, up to the last value of `net.ipv4.tcp_wmem`.
     pub socket_unsent_bytes: u32,
     /// What happens to a member that is further behind than `max_backlog_bytes`.
     pub slow: Slow,
