@@ -47,12 +47,15 @@ pub struct LimitFlags {
     max_connections: usize,
 
     /// The most open connections from one address; an IPv6 network of 64 bits counts as one
-    /// address. Further clients are answered with 429
+    /// address. Further clients are answered with 429. Trusted proxies, which loopback addresses are by default, are bound only by the
+    /// addresses that they forward in X-Forwarded-For
     #[arg(long, value_name = "N", env = "TOWNHALL_MAX_CONNECTIONS_PER_ADDRESS")]
     #[arg(default_value_t = Config::default().max_connections_per_address, value_parser = at_least(1_u32))]
     max_connections_per_address: u32,
 
-    /// The most new connections from one address in a second. Further clients are answered with 429
+    /// The most new connections from one address in a second. Further clients are answered with
+    /// 429. Trusted proxies, which loopback addresses are by default, are bound only by the
+    /// addresses that they forward in X-Forwarded-For
     #[arg(long, value_name = "N", env = "TOWNHALL_MAX_NEW_CONNECTIONS_PER_SECOND")]
     #[arg(default_value_t = Config::default().max_new_connections_per_second, value_parser = at_least(1_u32))]
     max_new_connections_per_second: u32,
@@ -81,7 +84,8 @@ pub struct LimitFlags {
     max_rooms: usize,
 
     /// The most rooms made by clients from one address. A request that would make another room is
-    /// answered with 429
+    /// answered with 429. Trusted proxies, which loopback addresses are by default, are bound only by
+    /// the addresses that they forward in X-Forwarded-For
     #[arg(long, value_name = "N", env = "TOWNHALL_MAX_ROOMS_PER_ADDRESS")]
     #[arg(default_value_t = Config::default().max_rooms_per_address, value_parser = at_least(1_usize))]
     max_rooms_per_address: usize,

@@ -14,9 +14,12 @@ impl<T: Clone> List<T> {
 }
 
 /// A parser of items that are separated by commas. Blanks around them and empty items are ignored,
-/// since people write `a, b` and leave a comma at the end.
+/// since people write `a, b` and leave a comma at the end. A list without items is an error: it is
+/// most likely the value of a shell variable that is not set. `unset` says what happens without the
+/// flag.
 pub fn list<T, E: Display>(
     parse: impl Fn(&str) -> Result<T, E> + Clone,
+    unset: &'static str,
 ) -> impl Fn(&str) -> Result<List<T>, String> + Clone {
     move |text| {
         let items = text.split(',').map(str::trim).filter(|item| !item.is_empty());
@@ -25,7 +28,11 @@ pub fn list<T, E: Display>(
             false => format!("{item:?}: {error}"),
         };
         let parsed = items.map(|item| parse(item).map_err(|error| explain(item, error)));
-        parsed.collect::<Result<_, _>>().map(List)
+        let items: Vec<T> = parsed.collect::<Result<_, _>>()?;
+        if items.is_empty() {
+            return Err(format!("an empty list; leave the flag out to {unset}"));
+        }
+        Ok(List(items))
     }
 }
 
@@ -35,16 +42,24 @@ mod tests {
 
     #[test]
     fn blanks_and_empty_items_do_not_count() {
-        let parse = list(str::parse::<u8>);
+        let parse = list(str::parse::<u8>, "count nothing");
         for text in ["1,2", " 1 , 2 ", "1,2,", ",1,,2", "1,\n2\n"] {
             assert_eq!(parse(text), Ok(List(vec![1, 2])), "{text:?}");
         }
-        assert_eq!(parse(""), Ok(List(vec![])));
+    }
+
+    #[test]
+    fn a_list_without_items_is_an_error() {
+        let parse = list(str::parse::<u8>, "count nothing");
+        for text in ["", " ", ",", " , ,"] {
+            let reason = "an empty list; leave the flag out to count nothing";
+            assert_eq!(parse(text), Err(reason.into()), "{text:?}");
+        }
     }
 
     #[test]
     fn of_several_items_the_wrong_one_is_named() {
-        let parse = list(str::parse::<u8>);
+        let parse = list(str::parse::<u8>, "count nothing");
         assert_eq!(parse("x"), Err("invalid digit found in string".into()));
         assert_eq!(parse("1, x"), Err("\"x\": invalid digit found in string".into()));
     }

@@ -14,7 +14,7 @@ use std::io;
 use std::net::IpAddr;
 
 use access::AccessFlags;
-use clap::builder::{BoolishValueParser, PossibleValuesParser, TypedValueParser};
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::error::ErrorKind;
 use clap::{CommandFactory, FromArgMatches, Parser, ValueEnum};
 use deflate::DeflateFlags;
@@ -41,7 +41,8 @@ pub struct Flags {
     /// The address and port to listen on, such as 192.0.2.1:8080 or localhost:8080. The port is 8080
     /// if it is left out; port 0 takes a free one. A port alone, such as 8080 or :8080, listens on
     /// all addresses of this machine, and so does [::]:8080. May be given several times
-    #[arg(long, value_name = "ADDRESS", env = "TOWNHALL_LISTEN", value_parser = list(str::parse::<Listen>))]
+    #[arg(long, value_name = "ADDRESS", env = "TOWNHALL_LISTEN")]
+    #[arg(value_parser = list(str::parse::<Listen>, "listen on 127.0.0.1:8080"))]
     #[arg(default_value = "127.0.0.1:8080")]
     listen: Vec<List<Listen>>,
 
@@ -55,18 +56,21 @@ pub struct Flags {
     pub truncate: Option<usize>,
 
     /// Do not send a message back to its sender
-    #[arg(long, env = "TOWNHALL_NO_REFLECT", value_parser = BoolishValueParser::new())]
+    #[arg(long, env = "TOWNHALL_NO_REFLECT", value_parser = yes_or_no)]
     pub no_reflect: bool,
 
     /// Speak this subprotocol with clients that ask for it. May be given several times, in order of
     /// preference
-    #[arg(long, value_name = "NAME", env = "TOWNHALL_SUBPROTOCOL", value_parser = list(text))]
+    #[arg(long, value_name = "NAME", env = "TOWNHALL_SUBPROTOCOL")]
+    #[arg(value_parser = list(text, "speak none"))]
     subprotocol: Vec<List<String>>,
 
     /// Believe what reverse proxies in this network, such as 10.0.0.0/8, say about their clients in
     /// X-Forwarded-For, X-Forwarded-Host or Forwarded, and do not apply the limits per address to
-    /// these proxies. May be given several times
-    #[arg(long, value_name = "NETWORK", env = "TOWNHALL_TRUSTED_PROXY", value_parser = list(network))]
+    /// these proxies. The networks are trusted instead of loopback; name 127.0.0.0/8 and ::1 too if
+    /// they still are. May be given several times
+    #[arg(long, value_name = "NETWORK", env = "TOWNHALL_TRUSTED_PROXY")]
+    #[arg(value_parser = list(network, "trust only loopback addresses"))]
     #[arg(default_value = "127.0.0.0/8,::1")]
     trusted_proxy: Vec<List<IpNet>>,
 
@@ -127,6 +131,14 @@ impl From<SlowFlag> for Slow {
 fn log_levels() -> impl TypedValueParser<Value = LevelFilter> {
     PossibleValuesParser::new(["off", "error", "warn", "info", "debug", "trace"])
         .try_map(|level| level.parse::<LevelFilter>())
+}
+
+fn yes_or_no(text: &str) -> Result<bool, &'static str> {
+    match text.to_ascii_lowercase().as_str() {
+        "yes" | "y" | "true" | "t" | "on" | "1" => Ok(true),
+        "no" | "n" | "false" | "f" | "off" | "0" => Ok(false),
+        _ => Err("it must be yes or no"),
+    }
 }
 
 fn text(text: &str) -> Result<String, Infallible> {

@@ -53,7 +53,7 @@ pub struct TimeFlags {
     drain_timeout_seconds: u64,
 
     /// How long to spread the close frames after SIGINT or SIGTERM, in seconds, so that clients do
-    /// not all come back at once; at most half of --drain-timeout-seconds. 100 clients or fewer are
+    /// not all come back at once. More than half of --drain-timeout-seconds is cut to half. 100 clients or fewer are
     /// closed immediately
     #[arg(long, value_name = "SECONDS", env = "TOWNHALL_DRAIN_SPREAD_SECONDS")]
     #[arg(default_value_t = Config::default().drain_spread.as_secs())]

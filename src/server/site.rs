@@ -102,6 +102,10 @@ pub(super) fn check_origin(
         let (asked, sent) = (Shown(site.authority.as_bytes()), Shown(&origin));
         let line = format_args!("{id} has the origin {sent}, and asked for {asked}");
         match single(&origins) {
+            Some(origin) if origin.to_string() == "null" => hub.complain(format_args!(
+                "{line}; pages from files and sandboxed frames of any site have this origin; \
+                 --origin null lets all of them in"
+            )),
             Some(origin) => {
                 let (doubt, origin) = (doubt(&site), origin.to_string());
                 let flag = Flag("origin", &origin);

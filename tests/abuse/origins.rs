@@ -161,7 +161,7 @@ fn the_flag_in_the_log_is_an_origin_in_its_one_form_or_there_is_none() {
     let siege = Siege::begin(&[]);
     for (origin, end) in [
         ("HTTPS://App.Example:443", "start with --origin 'https://app.example' to let it in"),
-        ("null", "start with --origin 'null' to let it in"),
+        ("null", "--origin null lets all of them in"),
         ("app://-", "start with --origin 'app://-' to let it in"),
         ("http://a' --host 'b", "no page has such an origin"),
         ("app://$(reboot)", "no page has such an origin"),

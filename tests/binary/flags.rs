@@ -2,7 +2,7 @@
 
 use tungstenite::protocol::Message;
 
-use crate::{Program, connect, hear, run, say, townhall};
+use crate::{Program, connect, hear, run, say, status_of, townhall};
 
 /// The exit status, and what is written to standard error, with flags that should be refused. An
 /// address that no machine has ends the program where they are not.
@@ -278,5 +278,56 @@ fn localhost_and_a_port_alone_are_both_families() {
             assert!(address.starts_with(begin), "{listen}: {address}");
             connect(&address.replace("0.0.0.0", "127.0.0.1").replace("[::]", "[::1]"), "/");
         }
+    }
+}
+
+#[test]
+fn an_empty_list_is_refused_since_a_missing_variable_would_open_every_room() {
+    for flag in ["room", "host", "origin", "trusted-proxy", "subprotocol", "listen"] {
+        for empty in ["", " ", ","] {
+            let output = run(&[&format!("--{flag}={empty}"), "--listen", "192.0.2.1:0"]);
+            let stderr = String::from_utf8(output.stderr).unwrap();
+            let line = format!("error: invalid value '{empty}' for '--{flag} <");
+            assert_eq!(output.status.code(), Some(2), "{stderr}");
+            assert!(stderr.starts_with(&line), "{stderr}");
+            assert!(stderr.contains(": an empty list; leave the flag out to "), "{stderr}");
+        }
+    }
+}
+
+#[test]
+fn what_is_neither_yes_nor_no_is_refused() {
+    let (status, stderr) = refusal_of_variables(&[("TOWNHALL_NO_REFLECT", "maybe")]);
+    let line = "error: invalid value 'maybe' for 'TOWNHALL_NO_REFLECT': it must be yes or no\n";
+    assert!(status == Some(2) && stderr.starts_with(line), "{stderr}");
+}
+
+#[test]
+fn the_log_says_whom_the_origin_null_would_let_in() {
+    let (mut program, address) = Program::start(&[]);
+    let request = "GET / HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+        Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
+        Origin: null\r\n\r\n";
+    assert!(status_of(&address, request).contains("403"));
+    program.signal("TERM");
+    let (_, log) = program.wait();
+    let end = "; pages from files and sandboxed frames of any site have this origin; \
+        --origin null lets all of them in\n";
+    assert!(log.contains(end), "{log}");
+}
+
+#[test]
+fn the_help_says_what_a_flag_does_that_nobody_would_guess() {
+    let help = String::from_utf8(run(&["--help"]).stdout).unwrap();
+    let help = help.split_whitespace().collect::<Vec<_>>().join(" ");
+    let bound = "Trusted proxies, which loopback addresses are by default, are bound only by the \
+        addresses that they forward in X-Forwarded-For";
+    assert_eq!(help.matches(bound).count(), 3, "{help}");
+    for sentence in [
+        "Files and sandboxed frames of any site have the origin null",
+        "instead of loopback; name 127.0.0.0/8 and ::1 too if they still are",
+        "More than half of --drain-timeout-seconds is cut to half",
+    ] {
+        assert!(help.contains(sentence), "{sentence}: {help}");
     }
 }
