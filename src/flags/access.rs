@@ -10,8 +10,8 @@ use super::list::{List, list};
 #[command(next_help_heading = "Access")]
 pub struct AccessFlags {
     /// Accept connections from web pages of this origin too, such as https://example.com; * stands
-    /// for every origin. Files and sandboxed frames of any site have the origin null. By default, only pages of the server's own host may connect. May be given
-    /// several times
+    /// for every origin. Files and sandboxed frames of any site have the origin null. By default,
+    /// only pages of the server's own host may connect. May be given several times
     #[arg(long, value_name = "ORIGIN", env = "TOWNHALL_ORIGIN")]
     #[arg(value_parser = list(page, "let in only pages of the server's own host"))]
     origin: Vec<List<Page>>,

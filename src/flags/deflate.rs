@@ -1,7 +1,9 @@
 //! How messages are compressed.
 
-use clap::{Args, ValueEnum, value_parser};
+use clap::{Args, ValueEnum};
 use townhall::{Config, Deflate};
+
+use super::number::{bytes, within};
 
 /// permessage-deflate.
 #[derive(Debug, Args)]
@@ -13,31 +15,33 @@ pub struct DeflateFlags {
 
     /// How hard to compress, from 1 (fastest) to 9 (smallest)
     #[arg(long, value_name = "LEVEL", env = "TOWNHALL_DEFLATE_LEVEL")]
-    #[arg(default_value_t = Deflate::default().level, value_parser = value_parser!(u32).range(1..=9))]
+    #[arg(default_value_t = Deflate::default().level, value_parser = within(1_u32..=9))]
     deflate_level: u32,
 
     /// The size of the window to compress with, in bits, from 9 (512 bytes) to 15 (32 KiB). A
     /// larger window finds more to compress
     #[arg(long, value_name = "BITS", env = "TOWNHALL_DEFLATE_WINDOW_BITS")]
-    #[arg(default_value_t = Deflate::default().window_bits, value_parser = value_parser!(u8).range(9..=15))]
+    #[arg(default_value_t = Deflate::default().window_bits, value_parser = within(9_u8..=15))]
     deflate_window_bits: u8,
 
     /// The size in bytes from which messages are compressed. Shorter messages are sent uncompressed
     #[arg(long, value_name = "BYTES", env = "TOWNHALL_DEFLATE_THRESHOLD_BYTES")]
     #[arg(default_value_t = Deflate::default().threshold_bytes)]
+    #[arg(value_parser = bytes(0_usize))]
     deflate_threshold_bytes: usize,
 
     /// The size of the window that clients are to compress with if they let the server choose it,
     /// in bits, from 9 (512 bytes) to 15 (32 KiB). The server keeps that much of each client that
     /// sends compressed messages. Clients that do not let it choose may use 15
     #[arg(long, value_name = "BITS", env = "TOWNHALL_DEFLATE_CLIENT_WINDOW_BITS")]
-    #[arg(default_value_t = Deflate::default().client_window_bits, value_parser = value_parser!(u8).range(9..=15))]
+    #[arg(default_value_t = Deflate::default().client_window_bits, value_parser = within(9_u8..=15))]
     deflate_client_window_bits: u8,
 
     /// The most memory, in bytes, for the windows of all clients. Clients that connect when it is
     /// used up, or all clients if it is 0, must compress each message by itself
     #[arg(long, value_name = "BYTES", env = "TOWNHALL_MAX_DEFLATE_CONTEXT_BYTES")]
     #[arg(default_value_t = Config::default().max_deflate_context_bytes)]
+    #[arg(value_parser = bytes(0_usize))]
     max_deflate_context_bytes: usize,
 }
 

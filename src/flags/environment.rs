@@ -14,7 +14,7 @@ use clap::{Arg, ArgMatches, Command, Error};
 /// # Errors
 /// Those of clap. An error about the value of a variable names the variable, not the flag.
 pub fn parse(command: &Command) -> Result<ArgMatches, Error> {
-    let effective = command.clone().mut_args(with_trimmed_variable);
+    let effective = command.clone().mut_args(with_negative_numbers).mut_args(with_trimmed_variable);
     effective.try_get_matches().map_err(|error| explain(error, command))
 }
 
@@ -56,6 +56,12 @@ fn value(arg: &Arg) -> Option<OsString> {
 
 fn is_blank(value: &OsStr) -> bool {
     value.to_string_lossy().trim().is_empty()
+}
+
+/// The flag with a value that may begin with a minus, so that the error is about the value.
+fn with_negative_numbers(arg: Arg) -> Arg {
+    let takes_value = arg.get_action().takes_values();
+    arg.allow_negative_numbers(takes_value)
 }
 
 /// The flag without its variable, if that is blank; or with the variable's trimmed value as its
