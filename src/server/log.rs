@@ -40,7 +40,8 @@ impl Segment {
     fn boundaries(&self) -> impl Iterator<Item = u64> {
         std::iter::successors(Some(0), |&begin| {
             let rest = self.bytes.get(begin..).filter(|rest| !rest.is_empty())?;
-            Some(begin + frame::frame_size(rest).unwrap_or(rest.len()))
+            let size = frame::frame_size(rest).filter(|&size| size <= rest.len());
+            Some(begin + size.unwrap_or(rest.len()))
         })
         .map(|begin| self.start + begin as u64)
     }

@@ -225,8 +225,9 @@ impl Outbox {
         let bytes = &self.first.bytes;
         let mut boundary = self.opaque;
         while boundary < self.written {
-            let size = frame::frame_size(&bytes[boundary..]);
-            boundary = size.map_or(bytes.len(), |size| boundary + size);
+            let end = frame::frame_size(&bytes[boundary..]);
+            let end = end.and_then(|size| boundary.checked_add(size));
+            boundary = end.map_or(bytes.len(), |end| end.min(bytes.len()));
         }
         boundary
     }
