@@ -277,6 +277,7 @@ fn fail(hub: &mut Hub, id: ClientId, violation: Violation) {
     if let Some(client) = hub.get_mut(id) {
         client.parting.get_or_insert_default().cause = Some(cause);
     }
+    hub.make_way(id);
     hub.finish(id, |connection, out| connection.fail(violation, out));
     if hub.get(id).is_some_and(|client| client.connection.is_closed()) {
         hub.depart(id, Departure::abnormal(cause));
