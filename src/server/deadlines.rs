@@ -237,7 +237,7 @@ mod tests {
         }
         assert_eq!((count(&wheel), wheel.reminders.len()), (3, 3));
         wheel.remind(1, at(1_000));
-        assert_eq!(wheel.due(at(1_000)), [1], "the last deadline counts, be it an earlier one");
+        assert_eq!(wheel.due(at(1_000)), [1], "the last deadline counts, even if it is earlier");
         wheel.remind(1, at(90_000));
         wheel.forget(0);
         assert_eq!(wheel.due(at(1_000_000)), [1, 2]);

@@ -217,9 +217,9 @@ impl Hub {
         self.prepare(room);
         // A member that shares a context must see every frame of it.
         self.retreat(client);
-        let from = self.log_end(client);
+        let from = self.log_of(client).end();
         self.append(room, message.into());
-        let to = self.log_end(client);
+        let to = self.log_of(client).end();
         let Self { clients, rooms, pool, .. } = self;
         let sender = &mut clients[client.key()];
         if let Some(seat) = sender.seat
@@ -233,11 +233,11 @@ impl Hub {
     /// the room does not exist, and there are [`Config::max_rooms`](crate::Config::max_rooms) already,
     /// or the client's address has made its share of them, the client is closed with 1013.
     pub fn join(&mut self, client: ClientId, room: &str) {
-        if self.get(client).is_none_or(|client| !client.connection.is_open()) {
+        if !self.is_open(client) {
             return;
         }
         self.leave(client);
-        if self.get(client).is_none_or(|client| !client.connection.is_open()) {
+        if !self.is_open(client) {
             return;
         }
         if let Err(refusal) = self.admit_to(room, client) {
@@ -365,11 +365,27 @@ impl Hub {
         Some((client, at, pool))
     }
 
-    /// The end of the log that the client reads.
-    pub(super) fn log_end(&self, client: ClientId) -> u64 {
-        let seat = self.get(client).and_then(|client| client.seat);
+    /// A client, the log that it reads, and the pool for the memory of both.
+    #[inline]
+    pub(super) fn with_log(&mut self, id: ClientId) -> Option<(&mut Client, &mut Log, &mut Pool)> {
+        let Self { clients, rooms, pool, nowhere, .. } = self;
+        let client = clients.get_mut(id.key()).filter(|client| client.id == id)?;
+        let room = client.seat.and_then(|seat| Some((seat, rooms.get_mut(seat.room)?)));
+        let log = room.map_or(nowhere, |(seat, room)| room.logs.get_mut(seat.encoding));
+        Some((client, log, pool))
+    }
+
+    /// The log that a client reads.
+    pub(super) fn log_of(&self, id: ClientId) -> &Log {
+        let seat = self.get(id).and_then(|client| client.seat);
         let room = seat.and_then(|seat| Some((seat, self.rooms.get(seat.room)?)));
-        room.map_or(0, |(seat, room)| room.logs.end(seat.encoding))
+        let log = room.and_then(|(seat, room)| room.logs.get(seat.encoding));
+        log.unwrap_or(&self.nowhere)
+    }
+
+    /// Whether messages can be sent to a client.
+    pub(super) fn is_open(&self, id: ClientId) -> bool {
+        self.get(id).is_some_and(|client| client.connection.is_open())
     }
 
     /// Readies a room for a message.

@@ -76,13 +76,10 @@ impl Hub {
         id: ClientId,
         speak: impl FnOnce(&mut Connection, &mut Vec<u8>),
     ) {
-        let room = self.seated_in(id);
+        self.note_room(id);
         if let Some((client, at, pool)) = self.reach(id) {
             let first = !client.is_finishing();
             client.finish(at, pool, speak);
-            if room.is_some() {
-                client.parting.get_or_insert_default().room = room;
-            }
             if first {
                 self.expect_within(id, self.config.close_timeout);
             }

@@ -266,7 +266,7 @@ impl Logs {
     /// Keeps the newest messages, `max_bytes` of them or one, in the plain log, while somebody is
     /// behind in the shared one.
     pub(super) fn keep_newest(&mut self, max_bytes: usize, pool: &mut Pool) {
-        self.forget_unread(pool);
+        self.forget_newest(pool);
         let Some(shared) = self.shared.as_ref().filter(|shared| shared.log.has_readers()) else {
             return;
         };

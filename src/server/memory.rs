@@ -55,8 +55,7 @@ impl Hub {
     /// Closes a member, and frees what is kept for it. A member in the middle of a long frame is
     /// dropped.
     fn shed(&mut self, id: ClientId) {
-        let open = self.get(id).is_some_and(|client| client.connection.is_open());
-        if !open || !self.may_copy_rest(id) {
+        if !self.is_open(id) || !self.may_copy_rest(id) {
             if let Some(client) = self.get_mut(id) {
                 client.parting.get_or_insert_default().cause.get_or_insert(Cause::Overload);
             }
@@ -70,17 +69,12 @@ impl Hub {
         }
     }
 
-    fn furthest_behind(&mut self) -> Vec<ClientId> {
-        let Self { clients, rooms, .. } = self;
-        let blocked = clients.iter().filter(|(_, client)| client.blocked.is_some());
+    fn furthest_behind(&self) -> Vec<ClientId> {
+        let blocked = self.clients.iter().filter(|(_, client)| client.blocked.is_some());
         let mut behind: Vec<_> = blocked
             .map(|(_, client)| {
-                let room = client.seat.and_then(|seat| Some((seat, rooms.get(seat.room)?)));
-                let log = room.and_then(|(seat, room)| room.logs.get(seat.encoding));
-                (
-                    log.map_or(0, |log| client.held_bytes(log)) + client.unsent.get() as u64,
-                    client.id,
-                )
+                let in_log = client.held_bytes(self.log_of(client.id));
+                (in_log + client.unsent.get() as u64, client.id)
             })
             .collect();
         behind.sort_unstable_by(|a, b| b.cmp(a));

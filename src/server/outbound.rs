@@ -63,14 +63,11 @@ impl Hub {
 
     /// Writes to a client, and returns the cost of that.
     fn flush_client(&mut self, id: ClientId) -> u64 {
-        let Self { clients, rooms, pool, nowhere, config, tick, .. } = self;
-        let client = clients.get_mut(id.key()).filter(|client| client.id == id);
-        let Some(client) = client else { return 0 };
+        let (now, max) = (self.tick, self.config.max_backlog_bytes);
+        let Some((client, log, pool)) = self.with_log(id) else { return 0 };
         client.dirty = false;
-        let room = client.seat.and_then(|seat| Some((seat, rooms.get_mut(seat.room)?)));
-        let log = room.map_or(nowhere, |(seat, room)| room.logs.get_mut(seat.encoding));
-        let (cost, progress) = flush_counted(client, log, pool, *tick);
-        let (seat, outcome) = (client.seat, judge(progress, client, log, config.max_backlog_bytes));
+        let (cost, progress) = flush_counted(client, log, pool, now);
+        let (seat, outcome) = (client.seat, judge(progress, client, log, max));
         self.forget_newest(seat);
         if let Some(outcome) = outcome {
             self.settle(id, outcome);
@@ -81,12 +78,9 @@ impl Hub {
     /// Writes to a client what is queued for it, in the middle of a turn. An error shows again when
     /// the rest is written.
     pub(super) fn write_now(&mut self, id: ClientId) {
-        let Self { clients, rooms, pool, nowhere, tick, .. } = self;
-        let client = clients.get_mut(id.key()).filter(|client| client.id == id);
-        if let Some(client) = client {
-            let room = client.seat.and_then(|seat| Some((seat, rooms.get_mut(seat.room)?)));
-            let log = room.map_or(nowhere, |(seat, room)| room.logs.get_mut(seat.encoding));
-            let _ = client.flush(log, pool, *tick);
+        let now = self.tick;
+        if let Some((client, log, pool)) = self.with_log(id) {
+            let _ = client.flush(log, pool, now);
             let seat = client.seat;
             self.forget_newest(seat);
         }

@@ -235,7 +235,7 @@ impl Simulation {
     }
 
     fn is_open(&self, id: ClientId) -> bool {
-        self.hub.get(id).is_some_and(|client| client.connection.is_open())
+        self.hub.is_open(id)
     }
 
     fn edit(&mut self, id: ClientId, edit: impl FnOnce(&mut Peer)) {
@@ -287,7 +287,7 @@ impl Simulation {
     /// Notes that everybody in a room but one must receive a message.
     fn expect(&mut self, room: usize, except: Option<ClientId>, message: &[u8]) {
         for (id, peer) in &mut self.peers {
-            let open = self.hub.get(*id).is_some_and(|client| client.connection.is_open());
+            let open = self.hub.is_open(*id);
             if open && peer.room == Some(room) && Some(*id) != except {
                 peer.expected.push_back(message.to_vec());
             }

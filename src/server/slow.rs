@@ -7,7 +7,6 @@ use super::client::{Keep, Seat};
 use super::departure::Cause;
 use super::hub::Hub;
 use super::id::ClientId;
-use super::log::Log;
 use super::logs::Encoding;
 use crate::config::Slow;
 use crate::protocol::CloseCode;
@@ -68,10 +67,7 @@ impl Hub {
             self.unseat(id, Keep::UnfinishedFrame);
             return;
         }
-        let Self { clients, rooms, pool, nowhere, .. } = self;
-        if let Some(client) = clients.get_mut(id.key()).filter(|client| client.id == id) {
-            let room = client.seat.and_then(|seat| Some((seat, rooms.get_mut(seat.room)?)));
-            let log = room.map_or(nowhere, |(seat, room)| room.logs.get_mut(seat.encoding));
+        if let Some((client, log, pool)) = self.with_log(id) {
             client.skip_unbegun(log, pool);
         }
     }
@@ -85,10 +81,7 @@ impl Hub {
         }
         let max_bytes = self.config.max_backlog_bytes / 2;
         let mut skipped = self.go_plain(id);
-        let Self { clients, rooms, pool, nowhere, .. } = self;
-        if let Some(client) = clients.get_mut(id.key()).filter(|client| client.id == id) {
-            let room = client.seat.and_then(|seat| Some((seat, rooms.get_mut(seat.room)?)));
-            let log = room.map_or(nowhere, |(seat, room)| room.logs.get_mut(seat.encoding));
+        if let Some((client, log, pool)) = self.with_log(id) {
             skipped += client.skip_oldest(log, pool, max_bytes);
         }
         self.counts.skipped += skipped;
@@ -169,10 +162,6 @@ impl Hub {
         }
     }
 
-    fn is_open(&self, id: ClientId) -> bool {
-        self.get(id).is_some_and(|client| client.connection.is_open())
-    }
-
     /// Whether the limits cover a copy of what a member has not received of its log, after its socket
     /// has taken what it can.
     pub(super) fn covers_backlog(&mut self, id: ClientId) -> bool {
@@ -198,14 +187,6 @@ impl Hub {
     /// How many bytes of its log a client has not received.
     fn unread_bytes(&self, id: ClientId) -> u64 {
         self.get(id).map_or(0, |client| client.unread_bytes(self.log_of(id)))
-    }
-
-    /// The log that a client reads.
-    fn log_of(&self, id: ClientId) -> &Log {
-        let seat = self.get(id).and_then(|client| client.seat);
-        let room = seat.and_then(|seat| Some((seat, self.rooms.get(seat.room)?)));
-        let log = room.and_then(|(seat, room)| room.logs.get(seat.encoding));
-        log.unwrap_or(&self.nowhere)
     }
 }
 
@@ -252,10 +233,6 @@ mod tests {
         }
     }
 
-    fn is_open(hub: &Hub, id: ClientId) -> bool {
-        hub.get(id).unwrap().connection.is_open()
-    }
-
     #[test]
     fn a_context_stays_where_taking_it_would_copy_a_backlog() {
         let (mut hub, _members) = room(Config::default(), 3);
@@ -282,8 +259,8 @@ mod tests {
             hub.say_to_others(*id, "hello");
             assert!(hub.pool.backlog() <= 66 * MIB, "{}", hub.pool.backlog());
         }
-        assert!(members.iter().any(|(id, _)| is_open(&hub, *id)), "some copies are covered");
-        assert!(members.iter().any(|(id, _)| !is_open(&hub, *id)), "all of them are not");
+        assert!(members.iter().any(|(id, _)| hub.is_open(*id)), "some copies are covered");
+        assert!(members.iter().any(|(id, _)| !hub.is_open(*id)), "all of them are not");
     }
 
     #[test]
@@ -299,7 +276,7 @@ mod tests {
         hub.broadcast("/room", &noise(MIB)[..]);
         let before = hub.pool.backlog();
         hub.join(heavy, "/other");
-        assert_eq!((hub.room_of(heavy), is_open(&hub, heavy)), (None, false));
+        assert_eq!((hub.room_of(heavy), hub.is_open(heavy)), (None, false));
         assert!(hub.pool.backlog() < before);
     }
 
@@ -310,7 +287,7 @@ mod tests {
         for _ in 0..100 {
             hub.send(id, &noise(MIB)[..]);
         }
-        assert!(!is_open(&hub, id));
+        assert!(!hub.is_open(id));
         assert!(hub.pool.backlog() <= 34 * MIB, "{}", hub.pool.backlog());
     }
 

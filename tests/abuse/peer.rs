@@ -145,7 +145,7 @@ impl Peer {
         }
     }
 
-    /// Reads so many bytes, whatever they are.
+    /// Reads `size` bytes, whatever they are.
     pub fn take(&mut self, size: usize) {
         self.0.read_exact(&mut vec![0; size]).unwrap();
     }
