@@ -92,8 +92,11 @@ fn check_room(hub: &Hub, id: ClientId, room: &str) -> Result<(), Refusal> {
 /// Logs which subprotocols the client asked for if the server speaks none of them: many clients then
 /// end the connection without an explanation.
 fn note_subprotocol(hub: &mut Hub, id: ClientId, request: &Request<'_>, terms: &Terms) {
+    if terms.subprotocol.is_some() {
+        return;
+    }
     let names: Vec<_> = request.subprotocols().collect();
-    if let Some(first) = names.first().filter(|_| terms.subprotocol.is_none()) {
+    if let Some(first) = names.first() {
         let (asked, flag) = (names.join(", "), Flag("subprotocol", first));
         let asked = Shown(asked.as_bytes());
         hub.complain(format_args!(
