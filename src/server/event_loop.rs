@@ -1,5 +1,8 @@
 //! The tick: wait, accept, read, flush, check deadlines, announce departures. Nothing else.
 
+#[cfg(test)]
+mod tests;
+
 use std::io;
 use std::mem;
 use std::net::SocketAddr;
@@ -68,25 +71,31 @@ impl EventLoop {
     pub(super) fn run(mut self, app: &mut App<'_>) -> io::Result<()> {
         let mut events = Events::with_capacity(MAX_EVENTS);
         while !self.is_over() {
-            let asked = self.hub.tick;
-            self.wait(&mut events)?;
-            if self.stopper.asked() > 0 {
-                self.drain();
-            }
-            if self.listeners.are_ready(self.hub.now) {
-                self.accept();
-            }
-            self.inbound.read(&mut self.hub, asked, app);
-            self.hub.flush(TickEnd::Now);
-            if self.hub.tick != self.expired {
-                self.expire();
-            }
-            if !self.hub.departures.is_empty() || !self.hub.gone.is_empty() {
-                self.announce(app);
-            }
+            self.turn(&mut events, app)?;
         }
         self.abandon(app);
         self.hub.complaints.finish();
+        Ok(())
+    }
+
+    /// Waits for events once and acts on them.
+    fn turn(&mut self, events: &mut Events, app: &mut App<'_>) -> io::Result<()> {
+        let asked = self.hub.tick;
+        self.wait(events)?;
+        if self.stopper.asked() > 0 {
+            self.drain();
+        }
+        if self.listeners.are_ready(self.hub.now) {
+            self.accept();
+        }
+        self.inbound.read(&mut self.hub, asked, app);
+        self.hub.flush(TickEnd::Now);
+        if self.hub.tick != self.expired {
+            self.expire();
+        }
+        if !self.hub.departures.is_empty() || !self.hub.gone.is_empty() {
+            self.announce(app);
+        }
         Ok(())
     }
 

@@ -70,15 +70,6 @@ impl Peer {
         assert_eq!(self.0.get_ref().peek(&mut [0]).unwrap(), 1);
     }
 
-    /// Whether there is something to be read at once.
-    pub fn has_something(&self) -> bool {
-        let stream = self.0.get_ref();
-        stream.set_nonblocking(true).unwrap();
-        let peeked = stream.peek(&mut [0]);
-        stream.set_nonblocking(false).unwrap();
-        peeked.is_ok_and(|size| size == 1)
-    }
-
     pub fn hear_upgrade(&mut self) {
         let head = self.hear_head();
         assert!(head.starts_with("HTTP/1.1 101 "), "{head}");

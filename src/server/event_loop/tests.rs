@@ -1,0 +1,141 @@
+//! The event loop, driven turn by turn on the thread of the test, over real sockets.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::*;
+use crate::config::Config;
+use crate::protocol::Message;
+use crate::server::Server;
+
+/// How long anything may take before a test fails.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A server on which nothing happens between two turns.
+struct Turns {
+    event_loop: EventLoop,
+    events: Events,
+    address: SocketAddr,
+}
+
+impl Turns {
+    fn new() -> Self {
+        let listen = vec!["127.0.0.1:0".parse().unwrap()];
+        let server = Server::bind(Config { listen, ..Config::default() }).unwrap();
+        let address = server.addresses()[0];
+        Self { event_loop: server.event_loop, events: Events::with_capacity(MAX_EVENTS), address }
+    }
+
+    /// One turn, and the texts that were published in it.
+    fn turn(&mut self) -> Vec<String> {
+        let mut texts = Vec::new();
+        let app = &mut |hub: &mut Hub, client, event: Event<'_>| match event {
+            Event::Open { room } => hub.join(client, room),
+            Event::Message(message) => {
+                if let Message::Text(text) = message {
+                    texts.push(text.to_owned());
+                }
+                hub.say(client, message);
+            }
+            _ => {}
+        };
+        self.event_loop.turn(&mut self.events, app).unwrap();
+        texts
+    }
+
+    /// Turns until there is nothing left to write.
+    fn settle(&mut self) {
+        while self.event_loop.hub.is_dirty() {
+            self.turn();
+        }
+    }
+
+    /// A client that has joined a room and has read the answer to its handshake.
+    fn join(&mut self, room: &str) -> TcpStream {
+        let mut client = TcpStream::connect(self.address).unwrap();
+        client.set_nodelay(true).unwrap();
+        client.set_read_timeout(Some(PATIENCE)).unwrap();
+        write!(
+            client,
+            "GET {room} HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+             Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+        )
+        .unwrap();
+        let members = self.event_loop.hub.members(room).count();
+        let deadline = Instant::now() + PATIENCE;
+        while self.event_loop.hub.members(room).count() == members {
+            assert!(Instant::now() < deadline, "the client does not join");
+            self.turn();
+        }
+        self.settle();
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            let mut byte = [0];
+            client.read_exact(&mut byte).unwrap();
+            head.extend(byte);
+        }
+        client
+    }
+
+    /// Sends a text of up to 125 bytes, and returns once it lies in the server's socket.
+    fn send(&self, mut client: &TcpStream, text: &str) {
+        // The masking key is zero.
+        let header = [0x81, 0x80 | text.len() as u8, 0, 0, 0, 0];
+        client.write_all(&[&header, text.as_bytes()].concat()).unwrap();
+        let deadline = Instant::now() + PATIENCE;
+        while !self.has_input() {
+            assert!(Instant::now() < deadline, "the text does not arrive");
+            thread::yield_now();
+        }
+    }
+
+    /// Whether any of the server's sockets has something to read.
+    fn has_input(&self) -> bool {
+        self.event_loop.hub.clients.iter().any(|(_, client)| match &client.transport {
+            Transport::Tcp(stream) => stream.peek(&mut [0]).is_ok(),
+            Transport::Pipe(_) => false,
+        })
+    }
+}
+
+fn receive(mut client: &TcpStream) -> String {
+    let mut header = [0; 2];
+    client.read_exact(&mut header).unwrap();
+    let mut text = vec![0; usize::from(header[1])];
+    client.read_exact(&mut text).unwrap();
+    String::from_utf8(text).unwrap()
+}
+
+fn has_received(client: &TcpStream) -> bool {
+    client.set_nonblocking(true).unwrap();
+    let received = client.peek(&mut [0]).is_ok();
+    client.set_nonblocking(false).unwrap();
+    received
+}
+
+/// A test's turn may write to two members of a room (`MAX_FLUSH_COST`).
+#[test]
+fn a_turn_ends_before_all_members_of_a_large_room_were_written_to_so_that_others_are_answered() {
+    const MEMBERS: usize = 20;
+    let mut turns = Turns::new();
+    let members: Vec<_> = (0..MEMBERS).map(|_| turns.join("/loud")).collect();
+    let quiet = turns.join("/quiet");
+
+    turns.send(&members[0], "news");
+    assert_eq!(turns.turn(), ["news"]);
+    assert!(turns.event_loop.hub.is_dirty(), "one turn wrote to all members");
+    turns.send(&quiet, "hello");
+    assert_eq!(turns.turn(), ["hello"], "a client of another room is read in the next turn");
+    // The rooms take turns: the quiet room comes first in the turn after this.
+    turns.turn();
+    assert_eq!(receive(&quiet), "hello");
+    let received = members.iter().filter(|member| has_received(member)).count();
+    assert!(received < MEMBERS / 2, "{received} of {MEMBERS} members have received the news");
+
+    turns.settle();
+    for member in &members {
+        assert_eq!(receive(member), "news");
+    }
+}
