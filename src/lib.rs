@@ -15,20 +15,34 @@
 //!
 //! [`Server`] is all of this, and its application is one closure. [`protocol`] is RFC 6455 without
 //! sockets, for use over any other transport.
+//!
+//! # Features
+//!
+//! - `cli`, on by default: the program `townhall`, and what only it depends on, such as clap. It
+//!   includes `server`.
+//! - `server`: everything but [`protocol`]. A program with an application of its own depends on
+//!   townhall with `default-features = false, features = ["server"]`.
+//!
+//! With neither, there is only [`protocol`], which depends on no sockets, signals or log.
 
 pub mod protocol;
 
+#[cfg(feature = "server")]
 mod config;
+#[cfg(feature = "server")]
 mod server;
 
+#[cfg(feature = "server")]
 pub use config::{Config, InvalidRoomPattern, RoomPattern, Slow};
+#[cfg(feature = "server")]
 pub use ipnet::IpNet;
 pub use protocol::{
     CloseCode, Deflate, Host, InvalidHost, InvalidOrigin, Limits, Message, Origin, Origins,
     Request, Response,
 };
-#[cfg(fuzzing)]
+#[cfg(all(fuzzing, feature = "server"))]
 pub use server::simulation;
+#[cfg(feature = "server")]
 pub use server::{
     Cause, ClientId, Counts, Departure, Event, Exchange, Hub, Server, Stopper, Upgrade,
 };

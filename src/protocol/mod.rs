@@ -58,6 +58,7 @@ pub use connection::{Connection, Failure, Received};
 #[cfg(test)]
 pub(crate) use deflate::noise;
 pub use deflate::{Deflate, Deflater};
+#[cfg(feature = "server")]
 pub(crate) use extension::is_token_byte;
 pub use extension::{DeflateTerms, Malformed};
 pub use forwarded::Forwarded;
@@ -74,5 +75,6 @@ pub use request::Request;
 pub use response::Response;
 pub use scratch::Scratch;
 pub use site::Site;
+#[cfg(feature = "server")]
 pub(crate) use uri::normal_path;
 pub use violation::{Refusal, Violation};
