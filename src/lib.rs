@@ -44,5 +44,5 @@ pub use protocol::{
 pub use server::simulation;
 #[cfg(feature = "server")]
 pub use server::{
-    Cause, ClientId, Counts, Departure, Event, Exchange, Hub, Server, Stopper, Upgrade,
+    Cause, ClientId, Counts, Departure, Event, Exchange, Handle, HandleError, Hub, Server, Upgrade,
 };

@@ -19,19 +19,21 @@ use super::addresses::{Entrance, Place};
 use super::deadlines::{GRAIN, Tick};
 use super::drain::Drain;
 use super::event::Event;
+use super::handle::{Commands, Stop};
 use super::handshake::refuse;
 use super::hub::Hub;
 use super::id::ClientId;
-use super::inbound::{App, Inbound};
+use super::inbound::{App, Inbound, MAX_GROWTH_BYTES};
 use super::listeners::{Arrival, Listeners, PAUSE, turn_away};
 use super::outbound::TickEnd;
-use super::stopper::Stopper;
 use super::transport::Transport;
 use crate::protocol::Refusal;
 
-/// The token of the source that tells the server to stop. Listeners have tokens from 0, clients from
-/// 2^32.
-pub(super) const STOP: Token = Token(u32::MAX as usize);
+/// The token of signals. Listeners have tokens from 0, clients from 2^32.
+pub(super) const SIGNALS: Token = Token(u32::MAX as usize);
+
+/// The token of the waker that announces commands from handles.
+pub(super) const WAKE: Token = Token(u32::MAX as usize - 1);
 
 /// The most events taken from the system with one call.
 const MAX_EVENTS: usize = 4096;
@@ -56,7 +58,7 @@ pub(super) struct EventLoop {
     pub(super) hub: Hub,
     pub(super) inbound: Inbound,
     pub(super) signals: Option<Signals>,
-    pub(super) stopper: Stopper,
+    pub(super) commands: Commands,
     /// The tick whose deadlines were checked last.
     pub(super) expired: Tick,
     /// The shutdown, once the server has been told to stop.
@@ -82,13 +84,16 @@ impl EventLoop {
     fn turn(&mut self, events: &mut Events, app: &mut App<'_>) -> io::Result<()> {
         let asked = self.hub.tick;
         self.wait(events)?;
-        if self.stopper.asked() > 0 {
-            self.drain();
-        }
         if self.listeners.are_ready(self.hub.now) {
             self.accept();
         }
         self.inbound.read(&mut self.hub, asked, app);
+        if self.commands.are_waiting() {
+            self.commands.run(&mut self.hub, MAX_GROWTH_BYTES);
+        }
+        if self.commands.stop() > Stop::No {
+            self.drain();
+        }
         self.hub.flush(TickEnd::Now);
         if self.hub.tick != self.expired {
             self.expire();
@@ -127,7 +132,8 @@ impl EventLoop {
     }
 
     fn timeout(&self) -> Option<Duration> {
-        if self.inbound.is_waiting() || self.hub.is_dirty() || self.hub.is_unsettled() {
+        let waiting = self.inbound.is_waiting() || self.commands.are_waiting();
+        if waiting || self.hub.is_dirty() || self.hub.is_unsettled() {
             return Some(Duration::ZERO);
         }
         let now = self.hub.now;
@@ -143,7 +149,8 @@ impl EventLoop {
         for event in events {
             match ClientId::from_token(event.token()) {
                 Some(id) => self.note_client(id, event),
-                None if event.token() == STOP => self.note_stop(),
+                None if event.token() == WAKE => self.commands.note_wake(),
+                None if event.token() == SIGNALS => self.note_signals(),
                 None => self.listeners.wake(event.token()),
             }
         }
@@ -161,14 +168,14 @@ impl EventLoop {
     }
 
     #[cold]
-    fn note_stop(&mut self) {
+    fn note_signals(&mut self) {
         for signal in self.signals.iter_mut().flat_map(Signals::pending) {
             if signal == SIGHUP {
                 let (clients, rooms) = (self.hub.client_count(), self.hub.room_count());
                 info!("{clients} connections, {rooms} rooms; {}", self.hub.counts);
             } else {
                 info!("signal {signal}");
-                self.stopper.ask();
+                self.commands.note_signal();
             }
         }
     }
@@ -181,8 +188,7 @@ impl EventLoop {
             Drain::begin(&mut self.hub)
         });
         drain.step(&mut self.hub);
-        // A second request to stop means at once.
-        if self.stopper.asked() > 1 {
+        if self.commands.stop() == Stop::Now {
             drain.hurry(&self.hub);
         }
     }

@@ -33,7 +33,7 @@ const MAX_TICK_BYTES: usize = 1 << 20;
 
 /// The most that is queued before it is written, even in the middle of a tick. A few bytes can inflate
 /// to many.
-const MAX_GROWTH_BYTES: usize = 4 << 20;
+pub(super) const MAX_GROWTH_BYTES: usize = 4 << 20;
 
 /// How long unneeded memory is kept.
 const TRIM_SECONDS: f32 = 1.0;

@@ -12,6 +12,7 @@ mod epochs;
 mod event;
 mod event_loop;
 mod forwarded;
+mod handle;
 mod handshake;
 mod hub;
 mod id;
@@ -34,7 +35,6 @@ pub mod simulation;
 mod site;
 mod slow;
 mod spare;
-mod stopper;
 mod tally;
 mod transport;
 mod windows;
@@ -49,13 +49,14 @@ use signal_hook_mio::v1_0::Signals;
 pub use counts::Counts;
 pub use departure::{Cause, Departure};
 pub use event::{Event, Exchange, Upgrade};
+pub use handle::{Handle, HandleError};
 pub use hub::Hub;
 pub use id::ClientId;
-pub use stopper::Stopper;
 
 use crate::config::Config;
 use deadlines::Tick;
-use event_loop::{EventLoop, STOP};
+use event_loop::{EventLoop, SIGNALS, WAKE};
+use handle::Commands;
 use inbound::Inbound;
 use listeners::Listeners;
 
@@ -94,14 +95,14 @@ impl Server {
         let addresses = listeners.addresses()?;
         let mut hub = Hub::new(config);
         hub.listening.clone_from(&addresses);
-        let stopper = Stopper::new(Waker::new(poll.registry(), STOP)?);
+        let commands = Commands::new(Waker::new(poll.registry(), WAKE)?);
         let event_loop = EventLoop {
             poll,
             listeners,
             hub,
             inbound: Inbound::new(),
             signals: None,
-            stopper,
+            commands,
             expired: Tick::default(),
             drain: None,
         };
@@ -113,19 +114,20 @@ impl Server {
         &self.addresses
     }
 
-    /// A handle that stops the server from another thread.
-    pub fn stopper(&self) -> Stopper {
-        self.event_loop.stopper.clone()
+    /// A handle that reaches the server from other threads: to send messages, to run a closure, to stop.
+    pub fn handle(&self) -> Handle {
+        self.event_loop.commands.handle()
     }
 
     /// Lets SIGINT and SIGTERM stop the server, and SIGHUP log what happened so far: it does not end
-    /// the server, as it would by default when the terminal goes away.
+    /// the server, as it would by default when the terminal goes away. A second signal to stop ends the
+    /// server at once.
     ///
     /// # Errors
     /// The system's.
     pub fn listen_to_signals(&mut self) -> io::Result<()> {
         let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP])?;
-        self.event_loop.poll.registry().register(&mut signals, STOP, Interest::READABLE)?;
+        self.event_loop.poll.registry().register(&mut signals, SIGNALS, Interest::READABLE)?;
         self.event_loop.signals = Some(signals);
         Ok(())
     }

@@ -118,7 +118,7 @@ fn a_stop_closes_everyone_with_1001() {
     let server = Running::start(config(), chat);
     let mut clients: Vec<_> = (0..3).map(|_| server.connect("/")).collect();
     clients.iter().for_each(|_| _ = server.opened());
-    server.stopper.stop();
+    server.handle.stop();
     for client in &mut clients {
         assert_eq!(client.hear_close(), (1001, "the server stops".into()));
     }
@@ -136,8 +136,8 @@ fn who_asks_twice_for_a_stop_does_not_wait() {
     let server = Running::start(Config { drain_timeout: Duration::MAX, ..config() }, chat);
     let _mute = server.raw("/");
     server.opened();
-    server.stopper.stop();
-    server.stopper.stop();
+    server.handle.stop();
+    server.handle.stop_now();
     assert_eq!(server.join().len(), 1);
 }
 
@@ -167,7 +167,7 @@ fn a_stop_does_not_wait_for_ever() {
     let _mute = server.raw("/");
     server.opened();
     let mut silent = server.stream();
-    server.stopper.stop();
+    server.handle.stop();
     let told = server.join();
     assert!(!matches!(silent.read(&mut [0]), Ok(1..)), "who has not asked is dropped");
     let [Told::Close(_, left)] = &told[..] else { panic!("{told:?}") };

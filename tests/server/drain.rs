@@ -25,7 +25,7 @@ fn many_are_not_closed_all_at_once() {
     let server = Running::start(config, chat);
     let mut clients = crowd(&server, 200);
     let begin = Instant::now();
-    server.stopper.stop();
+    server.handle.stop();
     let mut times = Vec::new();
     for client in &mut clients {
         assert_eq!(client.hear_close(), (1012, "the server stops".into()));
@@ -42,7 +42,7 @@ fn until_everybody_has_left_requests_are_answered_and_upgrades_refused() {
     let server = Running::start(Config { drain_timeout, ..config() }, counting_chat);
     let mut last = crowd(&server, 1).remove(0);
     assert!(get(&server, "/stopping").ends_with("\r\n\r\nfalse\n"));
-    server.stopper.stop();
+    server.handle.stop();
     let deadline = Instant::now() + PATIENCE;
     while !get(&server, "/stopping").ends_with("\r\n\r\ntrue\n") {
         assert!(Instant::now() < deadline);

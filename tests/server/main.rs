@@ -4,6 +4,7 @@ mod callbacks;
 mod deflate;
 mod departures;
 mod drain;
+mod handle;
 mod http;
 mod life;
 mod limits;

@@ -6,7 +6,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use townhall::{ClientId, Config, Departure, Event, Hub, Response, Server, Stopper};
+use townhall::{ClientId, Config, Departure, Event, Handle, Hub, Response, Server};
 use tungstenite::WebSocket;
 use tungstenite::protocol::Message;
 
@@ -25,7 +25,7 @@ pub enum Told {
 pub struct Running {
     pub address: SocketAddr,
     pub addresses: Vec<SocketAddr>,
-    pub stopper: Stopper,
+    pub handle: Handle,
     told: Receiver<Told>,
     thread: Option<JoinHandle<()>>,
 }
@@ -76,7 +76,7 @@ impl Running {
         server: Server,
         mut app: impl FnMut(&mut Hub, ClientId, Event<'_>) + Send + 'static,
     ) -> Self {
-        let (addresses, stopper) = (server.addresses().to_vec(), server.stopper());
+        let (addresses, handle) = (server.addresses().to_vec(), server.handle());
         let (teller, told) = channel();
         let thread = thread::spawn(move || {
             let app = |hub: &mut Hub, client: ClientId, event: Event<'_>| {
@@ -85,7 +85,7 @@ impl Running {
             };
             server.run(app).unwrap();
         });
-        Self { address: addresses[0], addresses, stopper, told, thread: Some(thread) }
+        Self { address: addresses[0], addresses, handle, told, thread: Some(thread) }
     }
 
     /// The next thing that the application is told.
@@ -140,8 +140,7 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        self.stopper.stop();
-        self.stopper.stop();
+        self.handle.stop_now();
         if let Some(thread) = self.thread.take()
             && thread.join().is_err()
             && !thread::panicking()

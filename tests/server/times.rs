@@ -88,7 +88,7 @@ fn the_longest_times_are_no_shorter_than_others() {
     let mut talker = server.connect("/");
     (0..100).for_each(|number| talker.say(&number.to_string()));
     (0..100).for_each(|number| assert_eq!(talker.hear(), number.to_string()));
-    server.stopper.stop();
+    server.handle.stop();
     assert_eq!(talker.hear_close().0, 1001);
     talker.end();
     server.join();

@@ -1,0 +1,358 @@
+//! The way into a running server from other threads: a bounded queue of commands.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, Sender, channel};
+
+use log::warn;
+use mio::Waker;
+
+use super::hub::Hub;
+use super::id::ClientId;
+use crate::protocol::{CloseCode, Message};
+
+/// The most commands that wait, over all handles of a server.
+const MAX_COMMANDS: usize = 4096;
+
+/// The most bytes that waiting commands take, unless one command alone takes more.
+const MAX_BYTES: usize = 64 << 20;
+
+/// The most commands that one turn of the event loop runs.
+const MAX_COMMANDS_PER_TURN: usize = 256;
+
+/// Reaches a running server from other threads. It can be cloned and sent, and outlives the server.
+///
+/// Each call queues a command, wakes the event loop and returns at once: no call ever waits. The server
+/// runs the commands on its own thread, those of one handle in the order in which they were called, up
+/// to 256 in a turn, after it has read what clients sent.
+///
+/// The queue is shared by all handles of a server. It holds at most 4,096 commands and 64 MiB, or a
+/// single command that is longer; when it is full, a call fails with [`HandleError::Full`] and has no
+/// effect. Commands that are queued before [`Server::run`](crate::Server::run) take effect when it
+/// begins. During a [graceful shutdown](Self::stop) commands still take effect. Those that are queued
+/// when the server ends are dropped, and later calls fail with [`HandleError::Closed`].
+///
+/// ```
+/// use std::thread;
+/// use townhall::{Config, Server};
+///
+/// let server = Server::bind(Config { listen: vec!["127.0.0.1:0".parse()?], ..Config::default() })?;
+/// let handle = server.handle();
+/// let publisher = thread::spawn(move || {
+///     handle.broadcast("/news", "hello from another thread")?;
+///     handle.stop();
+///     Ok::<(), townhall::HandleError>(())
+/// });
+/// server.run(|_, _, _| {})?;
+/// publisher.join().unwrap()?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug, Clone)]
+pub struct Handle {
+    sender: Sender<Command>,
+    shared: Arc<Shared>,
+}
+
+impl Handle {
+    /// Sends a message to every member of a room, as [`Hub::broadcast`] does.
+    ///
+    /// # Errors
+    /// The queue is full, or the server has ended.
+    pub fn broadcast<'m>(
+        &self,
+        room: &str,
+        message: impl Into<Message<'m>>,
+    ) -> Result<(), HandleError> {
+        let message = OwnedMessage::from(message.into());
+        let size = room.len() + message.as_message().payload().len();
+        self.queue(size, || Action::Broadcast(room.into(), message))
+    }
+
+    /// Sends a message to one client, as [`Hub::send`] does.
+    ///
+    /// # Errors
+    /// The queue is full, or the server has ended.
+    pub fn send<'m>(
+        &self,
+        client: ClientId,
+        message: impl Into<Message<'m>>,
+    ) -> Result<(), HandleError> {
+        let message = message.into();
+        self.queue(message.payload().len(), || Action::Send(client, message.into()))
+    }
+
+    /// Closes the connection to a client, as [`Hub::close`] does.
+    ///
+    /// # Errors
+    /// The queue is full, or the server has ended.
+    pub fn close(
+        &self,
+        client: ClientId,
+        code: CloseCode,
+        reason: &str,
+    ) -> Result<(), HandleError> {
+        self.queue(reason.len(), || Action::Close(client, code, reason.into()))
+    }
+
+    /// Runs a closure on the server's thread, with everything that the application can do. The event
+    /// loop waits for it, so it must not block. A panic in it is one in the server's thread, as a panic
+    /// of the application is. Results can come back through a channel:
+    ///
+    /// ```
+    /// use std::sync::mpsc;
+    /// use std::thread;
+    /// use townhall::{Config, Server};
+    ///
+    /// let server = Server::bind(Config { listen: vec!["127.0.0.1:0".parse()?], ..Config::default() })?;
+    /// let handle = server.handle();
+    /// let running = thread::spawn(move || server.run(|_, _, _| {}));
+    ///
+    /// let (sender, receiver) = mpsc::channel();
+    /// handle.run(move |hub| drop(sender.send(hub.client_count())))?;
+    /// assert_eq!(receiver.recv()?, 0);
+    ///
+    /// handle.stop();
+    /// running.join().unwrap()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// The queue is full, or the server has ended. The closure is then dropped without being run.
+    pub fn run<F>(&self, closure: F) -> Result<(), HandleError>
+    where
+        F: FnOnce(&mut Hub) + Send + 'static,
+    {
+        self.queue(size_of::<F>(), || Action::Run(Closure(Box::new(closure))))
+    }
+
+    /// Shuts the server down gracefully, once the commands that were called before have taken effect:
+    /// every connection is closed with [`Config::drain_code`](crate::Config::drain_code) and given
+    /// [`Config::drain_timeout`](crate::Config::drain_timeout) to end. Further calls change nothing.
+    pub fn stop(&self) {
+        if !self.shared.stopping.swap(true, Ordering::AcqRel) {
+            // A full queue takes it too. If the send fails, the server has ended.
+            let command = Command { size: 0, action: Action::Stop };
+            self.shared.count.fetch_add(1, Ordering::Relaxed);
+            if self.sender.send(command).is_ok() {
+                self.shared.wake();
+            }
+        }
+    }
+
+    /// Ends the server at once: commands that wait are dropped, and so are the connections, after one
+    /// attempt to write what is queued for them.
+    pub fn stop_now(&self) {
+        self.shared.stopping_now.store(true, Ordering::Relaxed);
+        self.shared.wake();
+    }
+
+    fn queue(&self, size: usize, action: impl FnOnce() -> Action) -> Result<(), HandleError> {
+        let size = size.saturating_add(size_of::<Command>());
+        self.shared.reserve(size)?;
+        if self.sender.send(Command { size, action: action() }).is_err() {
+            self.shared.release(size);
+            return Err(HandleError::Closed);
+        }
+        self.shared.wake();
+        Ok(())
+    }
+}
+
+/// Why a [`Handle`] could not queue a command.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum HandleError {
+    /// The queue is full. The command may be tried again later.
+    Full,
+    /// The server has ended.
+    Closed,
+}
+
+impl fmt::Display for HandleError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Full => "the server's command queue is full",
+            Self::Closed => "the server has ended",
+        })
+    }
+}
+
+impl std::error::Error for HandleError {}
+
+/// What the handles and the event loop share.
+#[derive(Debug)]
+struct Shared {
+    waker: Waker,
+    /// Whether the event loop has been woken and has not begun to look at the queue since.
+    woken: AtomicBool,
+    stopping: AtomicBool,
+    stopping_now: AtomicBool,
+    /// How many commands wait, and how many bytes they take.
+    count: AtomicUsize,
+    bytes: AtomicUsize,
+}
+
+impl Shared {
+    /// Reserves capacity for a command of `size` bytes.
+    fn reserve(&self, size: usize) -> Result<(), HandleError> {
+        let count = self.count.fetch_add(1, Ordering::Relaxed);
+        let bytes = self.bytes.fetch_add(size, Ordering::Relaxed);
+        if count >= MAX_COMMANDS || (count > 0 && bytes.saturating_add(size) > MAX_BYTES) {
+            self.release(size);
+            return Err(HandleError::Full);
+        }
+        Ok(())
+    }
+
+    fn release(&self, size: usize) {
+        self.count.fetch_sub(1, Ordering::Relaxed);
+        self.bytes.fetch_sub(size, Ordering::Relaxed);
+    }
+
+    /// Wakes the event loop, once for all the commands that come before it looks at the queue.
+    fn wake(&self) {
+        if !self.woken.swap(true, Ordering::AcqRel)
+            && let Err(error) = self.waker.wake()
+        {
+            warn!("the event loop cannot be woken: {error}");
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Command {
+    /// The bytes that count towards the queue's limit.
+    size: usize,
+    action: Action,
+}
+
+#[derive(Debug)]
+enum Action {
+    Broadcast(Box<str>, OwnedMessage),
+    Send(ClientId, OwnedMessage),
+    Close(ClientId, CloseCode, Box<str>),
+    Run(Closure),
+    Stop,
+}
+
+struct Closure(Box<dyn FnOnce(&mut Hub) + Send>);
+
+impl fmt::Debug for Closure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Closure")
+    }
+}
+
+#[derive(Debug)]
+enum OwnedMessage {
+    Text(Box<str>),
+    Binary(Box<[u8]>),
+}
+
+impl OwnedMessage {
+    fn as_message(&self) -> Message<'_> {
+        match self {
+            Self::Text(text) => Message::Text(text),
+            Self::Binary(bytes) => Message::Binary(bytes),
+        }
+    }
+}
+
+impl From<Message<'_>> for OwnedMessage {
+    fn from(message: Message<'_>) -> Self {
+        match message {
+            Message::Text(text) => Self::Text(text.into()),
+            Message::Binary(bytes) => Self::Binary(bytes.into()),
+        }
+    }
+}
+
+/// What handles ask the server to do about its end, from less to more urgent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Stop {
+    /// To go on.
+    No,
+    /// To shut down gracefully.
+    Gracefully,
+    /// To end at once.
+    Now,
+}
+
+/// The event loop's end of the queue.
+#[derive(Debug)]
+pub(super) struct Commands {
+    receiver: Receiver<Command>,
+    handle: Handle,
+    /// Whether there may be commands in the queue.
+    ready: bool,
+    stop: Stop,
+}
+
+impl Commands {
+    pub(super) fn new(waker: Waker) -> Self {
+        let (sender, receiver) = channel();
+        let shared = Arc::new(Shared {
+            waker,
+            woken: AtomicBool::new(false),
+            stopping: AtomicBool::new(false),
+            stopping_now: AtomicBool::new(false),
+            count: AtomicUsize::new(0),
+            bytes: AtomicUsize::new(0),
+        });
+        Self { receiver, handle: Handle { sender, shared }, ready: false, stop: Stop::No }
+    }
+
+    pub(super) fn handle(&self) -> Handle {
+        self.handle.clone()
+    }
+
+    /// Notes that a handle has woken the event loop.
+    pub(super) fn note_wake(&mut self) {
+        // Commands that come after this wake the event loop again.
+        self.handle.shared.woken.swap(false, Ordering::AcqRel);
+        self.ready = true;
+    }
+
+    /// Notes a signal to stop. The second one means at once.
+    pub(super) fn note_signal(&mut self) {
+        self.stop = if self.stop == Stop::No { Stop::Gracefully } else { Stop::Now };
+    }
+
+    /// What the server is to do about its end.
+    pub(super) fn stop(&self) -> Stop {
+        let now = self.handle.shared.stopping_now.load(Ordering::Relaxed);
+        if now { Stop::Now } else { self.stop }
+    }
+
+    /// Whether commands are left for the next turn.
+    pub(super) fn are_waiting(&self) -> bool {
+        self.ready
+    }
+
+    /// Runs the commands of one turn: as many as may be run, or until more than `max_growth` bytes wait
+    /// to be written.
+    pub(super) fn run(&mut self, hub: &mut Hub, max_growth: usize) {
+        for _ in 0..MAX_COMMANDS_PER_TURN {
+            if self.stop() == Stop::Now || hub.grown > max_growth {
+                return;
+            }
+            let Ok(command) = self.receiver.try_recv() else {
+                self.ready = false;
+                return;
+            };
+            self.handle.shared.release(command.size);
+            self.perform(command.action, hub);
+        }
+    }
+
+    fn perform(&mut self, action: Action, hub: &mut Hub) {
+        match action {
+            Action::Broadcast(room, message) => hub.broadcast(&room, message.as_message()),
+            Action::Send(client, message) => hub.send(client, message.as_message()),
+            Action::Close(client, code, reason) => hub.close(client, code, &reason),
+            Action::Run(Closure(closure)) => closure(hub),
+            Action::Stop => self.stop = self.stop.max(Stop::Gracefully),
+        }
+    }
+}
