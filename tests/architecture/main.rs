@@ -1,0 +1,194 @@
+//! The source keeps the rules of ARCHITECTURE.md. They are tables in `rules.rs`.
+
+mod circles;
+mod fixture;
+mod paths;
+mod resolve;
+mod rules;
+mod source;
+
+use std::collections::BTreeSet;
+use std::fmt::Debug;
+use std::path::Path;
+
+use circles::circles;
+use resolve::Edge;
+use rules::{AREAS, Area, MAX_LINES, known};
+use source::{Crate, Files, read_files};
+
+fn files() -> Files {
+    read_files(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"))
+}
+
+fn library() -> Crate {
+    Crate::parse(&files(), "lib.rs")
+}
+
+fn binary() -> Crate {
+    Crate::parse(&files(), "main.rs")
+}
+
+fn edges() -> Vec<Edge> {
+    [library().edges(), binary().edges()].concat()
+}
+
+/// Fails if something breaks a rule that is no known exception, or if an exception is not needed any
+/// more.
+fn assert_only<T: Ord + Debug>(list: &str, broken: BTreeSet<T>, known: &[T], help: &str) {
+    let known: BTreeSet<&T> = known.iter().collect();
+    let new: Vec<_> = broken.iter().filter(|broken| !known.contains(broken)).collect();
+    assert!(new.is_empty(), "{new:#?}\n{help}");
+    let over: Vec<_> = known.into_iter().filter(|known| !broken.contains(known)).collect();
+    assert!(over.is_empty(), "these hold now: remove them from {list} in rules.rs: {over:#?}");
+}
+
+/// The edges, one a line, as an editor can jump to them.
+fn show<'e>(edges: impl IntoIterator<Item = &'e Edge>) -> String {
+    edges.into_iter().map(|edge| format!("  {edge}\n")).collect()
+}
+
+/// The name of the module in a file, which stays the same when the file moves.
+fn module_name(file: &str) -> &str {
+    let stem = file.strip_suffix(".rs").unwrap();
+    let stem = stem.strip_suffix("/mod").unwrap_or(stem);
+    stem.rsplit('/').next().unwrap()
+}
+
+fn modules_of(edge: &Edge) -> (&str, &str) {
+    (module_name(&edge.from), module_name(&edge.to))
+}
+
+#[test]
+fn no_files_use_one_another_in_a_circle() {
+    let edges = edges();
+    let is_known = |edge: &Edge| known::CIRCLES.contains(&modules_of(edge));
+    let (excepted, others): (Vec<_>, Vec<_>) = edges.iter().cloned().partition(is_known);
+    let show_circle = |circle: BTreeSet<&str>| {
+        let has = |file: &String| circle.contains(&**file);
+        show(others.iter().filter(|edge| has(&edge.from) && has(&edge.to)))
+    };
+    let shown: Vec<_> = circles(&others).into_iter().map(show_circle).collect();
+    assert!(shown.is_empty(), "files use one another in circles:\n{}", shown.join("\n"));
+    let closing = excepted.iter().filter(|edge| !circles(others.iter().chain([*edge])).is_empty());
+    assert_only("known::CIRCLES", closing.map(modules_of).collect(), known::CIRCLES, "");
+}
+
+/// The area of a file, by the longest path that fits it.
+fn area_of(file: &str) -> &'static Area {
+    let stem = file.strip_suffix(".rs").unwrap();
+    let fits = |path: &str| {
+        stem.strip_prefix(path).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    };
+    let length = |area: &Area| {
+        area.paths.iter().filter(|path| fits(path)).map(|path| path.len()).max().unwrap_or(0)
+    };
+    let area = AREAS.iter().max_by_key(|area| length(area)).unwrap();
+    assert!(length(area) > 0, "src/{file} belongs to no area in rules.rs");
+    area
+}
+
+#[test]
+fn the_table_of_areas_points_down_only() {
+    for (at, area) in AREAS.iter().enumerate() {
+        for below in area.may_use {
+            let stands_below = AREAS[at + 1..].iter().any(|area| area.name == *below);
+            assert!(stands_below, "{} may not use {below}, which is not below it", area.name);
+        }
+    }
+}
+
+#[test]
+fn every_area_has_files() {
+    let files = files();
+    let used: BTreeSet<_> = files.keys().map(|file| area_of(file).name).collect();
+    let empty = AREAS.iter().map(|area| area.name).filter(|name| !used.contains(name)).collect();
+    let help = "these areas have no files: remove them from AREAS in rules.rs";
+    assert_only("known::EMPTY_AREAS", empty, known::EMPTY_AREAS, help);
+}
+
+#[test]
+fn an_area_uses_only_those_that_it_may() {
+    let edges = edges();
+    let is_upward = |edge: &&Edge| {
+        let (from, to) = (area_of(&edge.from), area_of(&edge.to));
+        from.name != to.name && !from.may_use.contains(&to.name)
+    };
+    let is_sorted = |edge: &&Edge| !known::UNSORTED.contains(&area_of(&edge.to).name);
+    let (upward, unsorted): (Vec<_>, Vec<_>) = edges.iter().filter(is_upward).partition(is_sorted);
+    let help = format!("AREAS in rules.rs does not allow this:\n{}", show(upward.clone()));
+    let broken = upward.iter().map(|edge| (module_name(&edge.from), area_of(&edge.to).name));
+    assert_only("known::UPWARD", broken.collect(), known::UPWARD, &help);
+    let unsorted = unsorted.iter().map(|edge| area_of(&edge.to).name).collect();
+    assert_only("known::UNSORTED", unsorted, known::UNSORTED, "");
+}
+
+#[test]
+fn no_file_is_long() {
+    let files = files();
+    let is_long = |text: &str| text.lines().count() > MAX_LINES;
+    let long = files.iter().filter(|(_, text)| is_long(text));
+    let long = long.map(|(file, _)| module_name(file)).collect();
+    let help = format!("these files have more than {MAX_LINES} lines: split them");
+    assert_only("known::LONG_FILES", long, known::LONG_FILES, &help);
+}
+
+#[test]
+fn the_protocol_knows_no_sockets_no_clock_and_no_log() {
+    let library = library();
+    let paths = library.external_paths();
+    let paths: Vec<_> = paths.iter().filter(|(module, ..)| is_protocol(&module.file)).collect();
+    assert!(paths.len() > 20, "the paths are found");
+    for (module, line, path) in paths {
+        let shown = path.join("::");
+        assert!(is_allowed_in_protocol(path), "src/{}:{line} uses {shown}", module.file);
+    }
+}
+
+fn is_protocol(file: &str) -> bool {
+    file.starts_with("protocol/")
+}
+
+fn is_allowed_in_protocol(path: &[String]) -> bool {
+    let is_std = path[0] == "std" || path[0] == "core" || path[0] == "alloc";
+    let inner = path[1..].join("::");
+    let is_within = |allowed: &&str| {
+        inner.strip_prefix(*allowed).is_some_and(|rest| rest.is_empty() || rest.starts_with("::"))
+    };
+    if is_std {
+        rules::STD_IN_PROTOCOL.iter().any(is_within)
+    } else {
+        rules::CRATES_IN_PROTOCOL.contains(&&*path[0])
+    }
+}
+
+#[test]
+fn the_binary_uses_only_the_public_documented_api() {
+    let (library, binary) = (library(), binary());
+    assert_eq!(library.files().intersection(&binary.files()).next(), None, "files of both");
+    let own = binary.external_paths().into_iter().filter(|(_, _, path)| path[0] == "townhall");
+    let own: Vec<_> = own.collect();
+    assert!(own.len() > 5, "the paths are found");
+    for (module, line, path) in own {
+        let mut id = 0;
+        for name in &path[1..] {
+            let hidden = library.modules[id].hidden.contains(name);
+            assert!(!hidden, "src/{}:{line} uses {name}, which is hidden", module.file);
+            match library.modules[id].children.get(name) {
+                Some(&child) => id = child,
+                None => break,
+            }
+        }
+    }
+}
+
+#[test]
+fn nothing_asks_for_unsafe_code() {
+    for (file, text) in files() {
+        let code =
+            text.lines().enumerate().filter(|(_, line)| !line.trim_start().starts_with("//"));
+        for (number, line) in code {
+            let asks = line.contains("unsafe") || line.contains("#[allow");
+            assert!(!asks, "src/{file}:{}: {line}", number + 1);
+        }
+    }
+}

@@ -1,0 +1,108 @@
+//! The rules of ARCHITECTURE.md, as tables.
+
+/// A part of the source, and the other parts that it may use.
+#[derive(Debug)]
+pub struct Area {
+    pub name: &'static str,
+    /// The folders and files below `src` that belong to it, without `.rs`. The longest one that fits a
+    /// file decides.
+    pub paths: &'static [&'static str],
+    /// All of these stand further down in the table, so that areas form no circle.
+    pub may_use: &'static [&'static str],
+}
+
+const fn area(
+    name: &'static str,
+    paths: &'static [&'static str],
+    may_use: &'static [&'static str],
+) -> Area {
+    Area { name, paths, may_use }
+}
+
+/// From the top to the bottom.
+pub const AREAS: &[Area] = &[
+    // The binary uses the library by its public API alone.
+    area("binary", &["main", "heap", "logger", "output"], &["flags", "page"]),
+    area("flags", &["flags"], &[]),
+    area("page", &["page"], &[]),
+    // The library.
+    area("crate root", &["lib"], &[]),
+    area(
+        "server",
+        &["server"],
+        &["event_loop", "hub", "client", "limits", "room", "time", "ground", "config", "protocol"],
+    ),
+    area(
+        "event_loop",
+        &["server/event_loop"],
+        &["hub", "client", "limits", "room", "time", "ground", "config", "protocol"],
+    ),
+    area(
+        "hub",
+        &["server/hub"],
+        &["client", "limits", "room", "time", "ground", "config", "protocol"],
+    ),
+    area("client", &["server/client"], &["limits", "room", "time", "ground", "protocol"]),
+    area("limits", &["server/limits"], &["room", "time", "ground", "config", "protocol"]),
+    area("room", &["server/room"], &["time", "ground", "config", "protocol"]),
+    area("time", &["server/time"], &["ground"]),
+    area(
+        "ground",
+        &["server/client_id", "server/counts", "server/departure", "server/event", "server/id"],
+        &["protocol"],
+    ),
+    area("config", &["config"], &["protocol"]),
+    area("protocol", &["protocol"], &[]),
+];
+
+/// The crates that `src/protocol` may use.
+pub const CRATES_IN_PROTOCOL: &[&str] =
+    &["base64", "flate2", "httparse", "sha1", "simdutf8", "unicode_segmentation"];
+
+/// What `src/protocol` may use of the standard library: nothing that opens a socket, reads a clock or
+/// writes anywhere. Addresses are data.
+pub const STD_IN_PROTOCOL: &[&str] = &[
+    "borrow",
+    "collections",
+    "error",
+    "fmt",
+    "iter",
+    "mem",
+    "net::IpAddr",
+    "net::Ipv4Addr",
+    "net::Ipv6Addr",
+    "ops",
+    "str",
+    "sync::Arc",
+];
+
+/// The most lines of a file.
+pub const MAX_LINES: usize = 400;
+
+/// What does not hold yet. A row is removed when it holds, and none is added. Files are named as their
+/// modules are, so that they may move.
+pub mod known {
+    /// Uses that close a circle: the user, and what it uses.
+    pub const CIRCLES: &[(&str, &str)] = &[
+        ("violation", "close"),
+        ("scratch", "receiver"),
+        ("pool", "outbox"),
+        ("pace", "inbound"),
+        ("room", "outbound"),
+        ("spare", "hub"),
+        ("handshake", "inbound"),
+    ];
+
+    /// Uses of an area that the user's does not name: the user, and the area.
+    pub const UPWARD: &[(&str, &str)] = &[];
+
+    /// Areas of which some files belong into others, so that all may use them.
+    pub const UNSORTED: &[&str] = &["server"];
+
+    /// Files that are too long.
+    pub const LONG_FILES: &[&str] =
+        &["extension", "head", "hub", "inflater", "logs", "outbox", "receiver", "simulation"];
+
+    /// Areas that have no files yet.
+    pub const EMPTY_AREAS: &[&str] = &["limits", "time"];
+}
