@@ -6,6 +6,7 @@ use sha1::{Digest, Sha1};
 
 use super::deflate::Deflate;
 use super::extension::DeflateTerms;
+use super::field::{self, InvalidHeader};
 use super::request::Request;
 use super::violation::Refusal;
 
@@ -27,6 +28,8 @@ pub struct Terms {
     pub subprotocol: Option<String>,
     /// How messages may be compressed, if they may.
     pub deflate: Option<DeflateTerms>,
+    /// Further fields of the answer.
+    headers: Vec<(String, String)>,
 }
 
 impl Terms {
@@ -57,7 +60,18 @@ impl Terms {
             accept_key: accept_key(key(request)?),
             subprotocol: subprotocol.map(str::to_owned),
             deflate: deflate.map_or(Ok(None), |deflate| negotiate_deflate(request, deflate))?,
+            headers: Vec::new(),
         })
+    }
+
+    /// Adds a header field to the 101 answer, after those of the handshake.
+    ///
+    /// # Errors
+    /// The name or the value is not one of a header field, or the field belongs to the handshake itself.
+    pub fn add_header(&mut self, name: &str, value: &str) -> Result<(), InvalidHeader> {
+        field::check(name, value)?;
+        self.headers.push((name.to_owned(), value.to_owned()));
+        Ok(())
     }
 
     /// Appends the 101 answer to `out` (RFC 6455, section 4.2.2).
@@ -76,6 +90,9 @@ impl Terms {
         if let Some(deflate) = &self.deflate {
             out.extend_from_slice(b"\r\nSec-WebSocket-Extensions: ");
             out.extend_from_slice(deflate.answer().as_bytes());
+        }
+        for (name, value) in &self.headers {
+            out.extend_from_slice(format!("\r\n{name}: {value}").as_bytes());
         }
         out.extend_from_slice(b"\r\n\r\n");
     }
@@ -149,6 +166,17 @@ mod tests {
             Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\
             Sec-WebSocket-Protocol: chat\r\n\r\n";
         assert_eq!(String::from_utf8(out).unwrap(), answer);
+    }
+
+    #[test]
+    fn a_field_that_was_added_is_part_of_the_answer() {
+        let (mut terms, mut out) = (negotiate(REQUEST, &[]).unwrap(), Vec::new());
+        terms.add_header("Set-Cookie", "seen=yes").unwrap();
+        assert_eq!(terms.add_header("Connection", "close"), Err(InvalidHeader::Reserved));
+        terms.encode(&mut out);
+        assert!(
+            out.ends_with(b"Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\nSet-Cookie: seen=yes\r\n\r\n")
+        );
     }
 
     #[test]

@@ -34,6 +34,7 @@ mod closing;
 mod connection;
 mod deflate;
 mod extension;
+mod field;
 mod forwarded;
 mod handshake;
 mod head;
@@ -61,6 +62,7 @@ pub use deflate::{Deflate, Deflater};
 #[cfg(feature = "server")]
 pub(crate) use extension::is_token_byte;
 pub use extension::{DeflateTerms, Malformed};
+pub use field::InvalidHeader;
 pub use forwarded::Forwarded;
 pub use frame::{ClientHeader, Opcode};
 pub use handshake::{Terms, accept_key};

@@ -1,0 +1,79 @@
+//! Header fields that an application adds to the answer to an upgrade (RFC 9110, section 5).
+
+use std::fmt;
+
+use super::extension::is_token_byte;
+
+/// The fields of a 101 answer that the handshake itself sends, and those that it must not have
+/// (RFC 9110, sections 6.6.2 and 8.6; RFC 9112, section 6.1).
+const RESERVED: [&str; 5] =
+    ["Connection", "Content-Length", "Trailer", "Transfer-Encoding", "Upgrade"];
+
+/// The fields of the opening handshake (RFC 6455, section 11.3) begin with this.
+const RESERVED_PREFIX: &[u8] = b"sec-websocket-";
+
+/// Why a header field cannot be added to the answer to an upgrade.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum InvalidHeader {
+    /// The name is not a token (RFC 9110, section 5.1).
+    Name,
+    /// The value has a control character other than a tab (RFC 9110, section 5.5).
+    Value,
+    /// The field belongs to the handshake, such as Upgrade or Sec-WebSocket-Protocol, or describes a
+    /// body, such as Content-Length.
+    Reserved,
+}
+
+impl fmt::Display for InvalidHeader {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Name => "the name of a header field is not a token",
+            Self::Value => "the value of a header field has a control character",
+            Self::Reserved => "the header field belongs to the handshake or describes a body",
+        })
+    }
+}
+
+impl std::error::Error for InvalidHeader {}
+
+/// Checks a field that is to be added to the answer to an upgrade.
+pub(super) fn check(name: &str, value: &str) -> Result<(), InvalidHeader> {
+    if name.is_empty() || !name.bytes().all(is_token_byte) {
+        return Err(InvalidHeader::Name);
+    }
+    let start = name.as_bytes().get(..RESERVED_PREFIX.len());
+    if start.is_some_and(|start| start.eq_ignore_ascii_case(RESERVED_PREFIX))
+        || RESERVED.iter().any(|reserved| reserved.eq_ignore_ascii_case(name))
+    {
+        return Err(InvalidHeader::Reserved);
+    }
+    if value.chars().any(|c| c.is_control() && c != '\t') {
+        return Err(InvalidHeader::Value);
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_field_must_not_forge_another_or_contradict_the_handshake() {
+        for (name, value, expected) in [
+            ("Set-Cookie", "a=b; Path=/", Ok(())),
+            ("X-Empty", "", Ok(())),
+            ("X-Tab", "a\tb", Ok(())),
+            ("", "a", Err(InvalidHeader::Name)),
+            ("X Y", "a", Err(InvalidHeader::Name)),
+            ("X:", "a", Err(InvalidHeader::Name)),
+            ("X-Y", "a\r\nX-Z: b", Err(InvalidHeader::Value)),
+            ("X-Y", "a\0", Err(InvalidHeader::Value)),
+            ("upgrade", "h2c", Err(InvalidHeader::Reserved)),
+            ("Content-length", "5", Err(InvalidHeader::Reserved)),
+            ("sec-WebSocket-Extensions", "x", Err(InvalidHeader::Reserved)),
+        ] {
+            assert_eq!(check(name, value), expected, "{name}: {value}");
+        }
+    }
+}
