@@ -7,11 +7,11 @@ use std::sync::Arc;
 use criterion::measurement::WallTime;
 use criterion::{BenchmarkGroup, BenchmarkId, Criterion, Throughput};
 use criterion::{criterion_group, criterion_main};
-use townhall::protocol::mask::apply_mask;
-use townhall::protocol::utf8::{TextAssembly, validate};
+use townhall::protocol::internals::{
+    ClientHeader, Inflater, SlidingWindow, TextAssembly, apply_mask, validate,
+};
 use townhall::protocol::{
-    ClientHeader, Connection, Deflater, Inflater, Limits, Message, Opcode, Received, Request,
-    Scratch, SlidingWindow, Terms,
+    Connection, Deflater, Limits, Message, Opcode, Received, Request, Scratch, Terms,
 };
 
 const MASK: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];

@@ -12,7 +12,7 @@ mod pieces;
 use std::sync::Arc;
 
 use libfuzzer_sys::fuzz_target;
-use townhall::protocol::frame::frame_size;
+use townhall::protocol::internals::frame_size;
 use townhall::protocol::{
     CloseCode, Connection, Deflate, Failure, Incoming, Limits, Opcode, Received, Refusal, Request,
     Response, Scratch, Terms,

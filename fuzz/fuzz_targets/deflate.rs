@@ -8,9 +8,9 @@
 
 #![no_main]
 
-use flate2::{Decompress, FlushDecompress, Status};
 use libfuzzer_sys::fuzz_target;
-use townhall::protocol::{Deflate, DeflateTerms, Deflater, Inflater, SlidingWindow, Violation};
+use townhall::protocol::internals::{Inflater, LongLivedInflater, SlidingWindow};
+use townhall::protocol::{Deflate, DeflateTerms, Deflater, Violation};
 
 fuzz_target!(|data: &[u8]| {
     let Some((&[what, limit], rest)) = data.split_first_chunk::<2>() else { return };
@@ -86,7 +86,7 @@ fn deflate(message: &[u8], choice: u8) {
 /// Each message is inflated as by an inflater that lives as long as the context, or refused.
 fn inflate_in_context(mut messages: &[u8], max_bytes: usize) {
     let (mut inflater, mut window) = (Inflater::default(), SlidingWindow::new(15));
-    let mut long_lived = LongLived { stream: Decompress::new(false), said: Vec::new(), sent: 0 };
+    let mut long_lived = LongLivedInflater::default();
     while let Some((&length, rest)) = messages.split_first() {
         let (message, rest) = rest.split_at(usize::from(length).min(rest.len()));
         messages = rest;
@@ -103,51 +103,5 @@ fn inflate_in_context(mut messages: &[u8], max_bytes: usize) {
                 return;
             }
         }
-    }
-}
-
-struct LongLived {
-    stream: Decompress,
-    said: Vec<u8>,
-    /// The length of what was said up to the last byte that was sent.
-    sent: usize,
-}
-
-impl LongLived {
-    /// The message, or what there is of it.
-    fn inflate(&mut self, message: &[u8]) -> Option<Vec<u8>> {
-        let before = self.said.len();
-        // A byte gives 1,032 bytes at most.
-        self.said.reserve(1_100 * (message.len() + 4));
-        let ended = self.feed(message)?;
-        self.sent = self.said.len();
-        if !ended {
-            self.feed(&[0x00, 0x00, 0xff, 0xff])?;
-        }
-        Some(self.said[before..].to_vec())
-    }
-
-    /// Feeds all of it, and tells whether it ended with a stream.
-    fn feed(&mut self, mut input: &[u8]) -> Option<bool> {
-        loop {
-            let before = self.stream.total_in();
-            let flush = FlushDecompress::Sync;
-            let status = self.stream.decompress_vec(input, &mut self.said, flush).ok()?;
-            input = &input[(self.stream.total_in() - before) as usize..];
-            let ended = status == Status::StreamEnd;
-            if ended {
-                self.stream.reset(false);
-                self.stream.set_dictionary(&self.said).expect("a raw stream takes any");
-            }
-            if input.is_empty() {
-                return Some(ended);
-            }
-        }
-    }
-
-    /// Whether the last message ended where a block does, so that what was not sent adds nothing.
-    fn is_between_blocks(&mut self) -> bool {
-        self.said.reserve(5_000);
-        self.feed(&[0x03, 0x00]) == Some(true) && self.said.len() == self.sent
     }
 }

@@ -8,7 +8,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use townhall::protocol::ClientHeader;
+use townhall::protocol::internals::ClientHeader;
 
 fuzz_target!(|bytes: &[u8]| {
     check(bytes, false);

@@ -5,7 +5,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use townhall::protocol::mask::{apply_mask, rotate_mask};
+use townhall::protocol::internals::{apply_mask, rotate_mask};
 
 fuzz_target!(|data: &[u8]| {
     let Some((&[a, b, c, d, first], payload)) = data.split_first_chunk::<5>() else { return };

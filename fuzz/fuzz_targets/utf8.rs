@@ -8,7 +8,7 @@
 mod pieces;
 
 use libfuzzer_sys::fuzz_target;
-use townhall::protocol::utf8::{TextAssembly, validate};
+use townhall::protocol::internals::{TextAssembly, validate};
 
 fuzz_target!(|data: &[u8]| {
     let Some((sizes, text)) = data.split_first_chunk::<4>() else { return };

@@ -4,17 +4,14 @@
 use std::mem;
 use std::sync::Arc;
 
-use super::close::{CloseCode, CloseFrame, encode_close};
-use super::closing::Closing;
-use super::frame::{Opcode, encode_frame, encode_header};
+use super::close_code::CloseCode;
+use super::deflate::Inflation;
+use super::frame::{CloseFrame, Closing, Opcode, encode_close, encode_frame, encode_header};
 use super::handshake::Terms;
-use super::head::Head;
-use super::inflation::Inflation;
+use super::http::{Head, Refusal, Response};
 use super::limits::Limits;
-use super::receiver::{Incoming, Receiver};
-use super::response::Response;
-use super::scratch::Scratch;
-use super::violation::{Refusal, Violation};
+use super::message::{Incoming, Receiver, Scratch};
+use super::violation::Violation;
 
 /// What a connection has received as a whole.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -119,7 +116,7 @@ impl Connection {
     pub fn accept(&mut self, terms: &Terms, out: &mut Vec<u8>) {
         terms.encode(out);
         let inflation = Inflation::of(terms.deflate);
-        self.state = State::Open(Receiver::with(self.limits.clone(), inflation));
+        self.state = State::Open(Receiver::new(self.limits.clone(), inflation));
     }
 
     /// Answers without an upgrade; the connection ends when the answer is sent.

@@ -25,58 +25,42 @@
 //! # Ok::<(), townhall::protocol::Refusal>(())
 //! ```
 
-pub mod frame;
-pub mod mask;
-pub mod utf8;
-
-mod close;
-mod closing;
+mod close_code;
 mod connection;
 mod deflate;
-mod extension;
-mod field;
-mod forwarded;
+pub(crate) mod frame;
 mod handshake;
-mod head;
-mod host;
-mod inflater;
-mod inflation;
+mod http;
 mod limits;
 mod message;
-mod origin;
-mod origins;
-mod receiver;
-mod request;
-mod response;
-mod scratch;
-mod site;
-mod target;
-mod uri;
 mod violation;
 
-pub use close::{CloseCode, CloseFrame, encode_close};
+pub use close_code::CloseCode;
 pub use connection::{Connection, Failure, Received};
 #[cfg(test)]
 pub(crate) use deflate::noise;
-pub use deflate::{Deflate, Deflater};
-#[cfg(feature = "server")]
-pub(crate) use extension::is_token_byte;
-pub use extension::{DeflateTerms, Malformed};
-pub use field::InvalidHeader;
-pub use forwarded::Forwarded;
-pub use frame::{ClientHeader, Opcode};
+pub use deflate::{Deflate, DeflateTerms, Deflater, Malformed};
+pub use frame::{CloseFrame, Opcode};
 pub use handshake::{Terms, accept_key};
-pub use host::{Authority, Host, InvalidHost};
-pub use inflater::{Inflater, SlidingWindow};
-pub use limits::Limits;
-pub use message::Message;
-pub use origin::{InvalidOrigin, Origin};
-pub use origins::Origins;
-pub use receiver::{Incoming, Receiver};
-pub use request::Request;
-pub use response::Response;
-pub use scratch::Scratch;
-pub use site::Site;
+pub use http::{
+    Authority, Forwarded, Host, InvalidHeader, InvalidHost, InvalidOrigin, Origin, Origins,
+    Refusal, Request, Response, Site,
+};
 #[cfg(feature = "server")]
-pub(crate) use uri::normal_path;
-pub use violation::{Refusal, Violation};
+pub(crate) use http::{is_token_byte, normal_path};
+pub use limits::Limits;
+pub use message::{Incoming, Message, Scratch};
+pub use violation::Violation;
+
+/// What this crate's benchmarks, fuzzers and tests need besides the API. It may change at any time.
+#[doc(hidden)]
+pub mod internals {
+    #[cfg(fuzzing)]
+    pub use super::deflate::LongLivedInflater;
+    pub use super::deflate::{Inflater, SlidingWindow};
+    pub use super::frame::{
+        ClientHeader, apply_mask, encode_close, encode_frame, encode_header, frame_size,
+        header_size, is_control, rotate_mask,
+    };
+    pub use super::message::{TextAssembly, validate};
+}

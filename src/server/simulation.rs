@@ -15,7 +15,8 @@ use super::inbound::answer_close;
 use super::outbound::TickEnd;
 use super::transport::Transport;
 use crate::config::{Config, Slow};
-use crate::protocol::{CloseCode, Deflate, Inflater, Request, SlidingWindow, Terms, frame};
+use crate::protocol::internals::{Inflater, SlidingWindow};
+use crate::protocol::{CloseCode, Deflate, Request, Terms, frame};
 
 /// One end of a connection in memory: what was written, and how much more it takes.
 #[derive(Debug, Clone, Default)]

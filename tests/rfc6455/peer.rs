@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use townhall::protocol::mask::apply_mask;
+use townhall::protocol::internals::apply_mask;
 use townhall::protocol::{
     CloseFrame, Connection, Deflate, Failure, Incoming, Limits, Received, Refusal, Request,
     Response, Scratch, Terms, Violation,

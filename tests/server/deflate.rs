@@ -3,7 +3,8 @@
 use std::io::{Read, Write};
 use std::net::TcpStream;
 
-use townhall::protocol::{Deflater, Inflater, SlidingWindow};
+use townhall::protocol::Deflater;
+use townhall::protocol::internals::{Inflater, SlidingWindow};
 use townhall::{ClientId, Config, Event, Hub};
 
 use crate::support::{Running, Told, chat, config, counting_chat, frame, get, read_head, request};

@@ -1,18 +1,18 @@
-//! `Receiver`, with a buffer that is read into as the server does.
+//! `Connection`, with a buffer that is read into as the server does.
 
 use std::io::Read;
 use std::sync::Arc;
 
-use townhall::protocol::{Limits, Receiver, Scratch};
+use townhall::protocol::{Connection, Limits, Received, Request, Scratch, Terms};
 
 use crate::{Parser, READ, Source};
 
 pub struct Townhall {
     source: Source,
-    receiver: Receiver,
+    connection: Connection,
     scratch: Scratch,
     buffer: Vec<u8>,
-    /// What of the buffer was read and is not parsed.
+    /// The part of the buffer that was read and is not parsed.
     unparsed: std::ops::Range<usize>,
 }
 
@@ -20,12 +20,25 @@ impl Townhall {
     pub fn new(source: Source) -> Self {
         Self {
             source,
-            receiver: Receiver::new(Arc::new(Limits::default())),
+            connection: open_connection(),
             scratch: Scratch::default(),
             buffer: vec![0; READ],
             unparsed: 0..0,
         }
     }
+}
+
+fn open_connection() -> Connection {
+    let mut request = *b"GET / HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\n\
+        Connection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
+        Sec-WebSocket-Version: 13\r\n\r\n";
+    let mut connection = Connection::new(Arc::new(Limits::default()));
+    let received = connection.receive(&mut &mut request[..], &mut Scratch::default());
+    let Ok(Some(Received::Head(head))) = received else { panic!("{received:?}") };
+    let request = Request::parse(&head, 64).expect("a request");
+    let terms = Terms::negotiate(&request, &[], None).expect("an upgrade");
+    connection.accept(&terms, &mut Vec::new());
+    connection
 }
 
 impl Parser for Townhall {
@@ -41,9 +54,10 @@ impl Parser for Townhall {
             }
             let mut input = &mut self.buffer[self.unparsed.clone()];
             while left > 0
-                && let Some(incoming) =
-                    self.receiver.receive(&mut input, &mut self.scratch).expect("messages")
+                && let Some(received) =
+                    self.connection.receive(&mut input, &mut self.scratch).expect("messages")
             {
+                let Received::Frames(incoming) = received else { panic!("{received:?}") };
                 each(incoming.message().expect("a message").payload());
                 self.scratch.recycle(incoming);
                 left -= 1;

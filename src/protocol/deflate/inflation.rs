@@ -1,12 +1,13 @@
 //! A connection's state for its client's compressed messages.
 
-use super::extension::DeflateTerms;
-use super::inflater::{Inflater, SlidingWindow};
-use super::violation::Violation;
+use super::inflater::Inflater;
+use super::terms::DeflateTerms;
+use super::window::SlidingWindow;
+use crate::protocol::violation::Violation;
 
 /// How compressed messages are treated.
 #[derive(Debug)]
-pub(super) enum Inflation {
+pub(crate) enum Inflation {
     /// There are no compressed messages: permessage-deflate was not negotiated.
     Off,
     /// Each message is inflated on its own.
@@ -22,7 +23,7 @@ pub(super) enum Inflation {
 
 impl Inflation {
     /// What the terms of permessage-deflate lead to, if there are any.
-    pub(super) fn of(terms: Option<DeflateTerms>) -> Self {
+    pub(crate) fn of(terms: Option<DeflateTerms>) -> Self {
         match terms {
             None => Self::Off,
             Some(terms) if terms.client_context_takeover => {
@@ -33,7 +34,7 @@ impl Inflation {
     }
 
     /// Whether permessage-deflate was negotiated.
-    pub(super) fn is_on(&self) -> bool {
+    pub(crate) fn is_on(&self) -> bool {
         !matches!(self, Self::Off)
     }
 
@@ -41,7 +42,7 @@ impl Inflation {
     ///
     /// # Errors
     /// Those of [`Inflater`]. Nothing may be inflated after an error.
-    pub(super) fn inflate(
+    pub(crate) fn inflate(
         &mut self,
         message: &[u8],
         inflater: &mut Inflater,

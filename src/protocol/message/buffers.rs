@@ -3,8 +3,8 @@
 use std::borrow::Cow;
 use std::mem;
 
-use super::inflater::Inflater;
-use super::receiver::Incoming;
+use super::incoming::Incoming;
+use crate::protocol::deflate::Inflater;
 
 /// How many bytes of a message must have arrived together before it gets a long buffer. A client that
 /// only announces a long message gets none.
@@ -75,8 +75,9 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::protocol::inflation::Inflation;
-    use crate::protocol::{Deflater, Limits, Receiver};
+    use crate::protocol::deflate::Inflation;
+    use crate::protocol::message::Receiver;
+    use crate::protocol::{Deflater, Limits};
 
     /// A scratch that was given buffers of these sizes.
     fn with_buffers<const N: usize>(sizes: [usize; N]) -> Scratch {
@@ -110,13 +111,13 @@ mod tests {
         Deflater::new(6, 15).deflate(&vec![0; 2 * LONG_BYTES], &mut compressed);
         let length = compressed.len() as u16;
         let head = [&[0xc2, 0x80 | 126], &length.to_be_bytes()[..], &[0; 4]].concat();
-        let mut receiver = Receiver::with(Arc::new(Limits::default()), Inflation::Independent);
+        let mut receiver = Receiver::new(Arc::new(Limits::default()), Inflation::Independent);
         for pieces in [vec![head.len() + compressed.len()], vec![20, usize::MAX]] {
             let mut frame = [&head[..], &compressed].concat();
             let (mut rest, mut received) = (&mut frame[..], None);
             for size in pieces {
                 let (mut piece, behind) = rest.split_at_mut(size.min(rest.len()));
-                received = receiver.receive(&mut piece, &mut scratch).unwrap();
+                received = receiver.receive_any(&mut piece, &mut scratch).unwrap();
                 rest = behind;
             }
             scratch.recycle(received.expect("a message"));
@@ -127,15 +128,15 @@ mod tests {
     #[test]
     fn of_the_message_before_nothing_is_left() {
         let mut scratch = Scratch::default();
-        let mut receiver = Receiver::new(Arc::new(Limits::default()));
+        let mut receiver = Receiver::new(Arc::new(Limits::default()), Inflation::Off);
         for (byte, length) in [(b'a', 2 * LONG_BYTES), (b'b', LONG_BYTES), (b'c', LONG_BYTES + 1)] {
             let payload = vec![byte; length];
             // A mask of zeros, and the length in its longest form.
             let length = (length as u64).to_be_bytes();
             let mut frame = [&[0x82, 0xff], &length[..], &[0; 4], &payload].concat();
             let (mut first, mut rest) = frame.split_at_mut(MUCH_BYTES + 14);
-            assert_eq!(receiver.receive(&mut first, &mut scratch), Ok(None));
-            let message = receiver.receive(&mut rest, &mut scratch).unwrap().unwrap();
+            assert_eq!(receiver.receive_any(&mut first, &mut scratch), Ok(None));
+            let message = receiver.receive_any(&mut rest, &mut scratch).unwrap().unwrap();
             assert!(message == Incoming::Binary(payload.into()), "{byte}");
             scratch.recycle(message);
             assert!(scratch.held >= 2 * LONG_BYTES, "it is the buffer of the first");

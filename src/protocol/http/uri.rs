@@ -1,7 +1,7 @@
 //! The parts of a URI that are compared: its authority, and its path in normal form (RFC 3986).
 
-use core::net::Ipv6Addr;
 use std::fmt::Write;
+use std::net::Ipv6Addr;
 
 /// Whether this is `uri-host [ ":" port ]` with a host (RFC 9110, section 7.2). Some clients send
 /// the zone of an IPv6 address too, `[fe80::1%eth0]`.

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::violation::{ALLOWED_METHODS, Refusal};
+use super::refusal::{ALLOWED_METHODS, Refusal};
 
 /// A whole HTTP/1.1 answer, after which the connection closes.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -3,8 +3,8 @@
 
 use std::mem;
 
-use super::extension::is_token_byte;
-use super::violation::Refusal;
+use super::refusal::Refusal;
+use super::token::is_token_byte;
 
 /// The most empty lines before a request. RFC 9112, section 2.2: a server "SHOULD ignore at least
 /// one empty line (CRLF) received prior to the request-line".
@@ -22,7 +22,7 @@ const BLOCK_BYTES: usize = 16;
 
 /// A head as far as it has arrived.
 #[derive(Debug, Default)]
-pub(super) struct Head {
+pub(crate) struct Head {
     /// The bytes of the head, without the empty lines before it.
     bytes: Vec<u8>,
     part: Part,
@@ -34,7 +34,7 @@ impl Head {
     /// # Errors
     /// A head that does not belong to a request, or is longer than `max_bytes`, as soon as that is
     /// certain.
-    pub(super) fn receive(
+    pub(crate) fn receive(
         &mut self,
         input: &mut &mut [u8],
         max_bytes: usize,
@@ -72,12 +72,12 @@ impl Head {
     }
 
     /// Whether any part of a request has arrived. The empty lines before it do not count.
-    pub(super) fn has_begun(&self) -> bool {
+    pub(crate) fn has_begun(&self) -> bool {
         !matches!(self.part, Part::Beginning { .. } | Part::EmptyLine { .. })
     }
 
     /// The memory in bytes that the head takes.
-    pub(super) fn held_bytes(&self) -> usize {
+    pub(crate) fn held_bytes(&self) -> usize {
         self.bytes.capacity()
     }
 }
@@ -238,166 +238,4 @@ fn is_value_byte(byte: u8) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const HEAD: &[u8] = b"GET /a?b HTTP/1.1\r\nHost: a\r\nX:\r\n\r\n";
-    const MAX_BYTES: usize = 100;
-
-    /// What came of these bytes, which arrive one at a time, and how many were taken for it.
-    fn receive(bytes: &[u8]) -> (usize, Result<Option<Vec<u8>>, Refusal>) {
-        let mut head = Head::default();
-        for (at, &byte) in bytes.iter().enumerate() {
-            match head.receive(&mut &mut [byte][..], MAX_BYTES) {
-                Ok(None) => {}
-                outcome => return (at + 1, outcome),
-            }
-        }
-        (bytes.len(), Ok(None))
-    }
-
-    fn refused(bytes: &[u8]) -> (usize, u16) {
-        let (taken, outcome) = receive(bytes);
-        (taken, outcome.expect_err("it is refused").status())
-    }
-
-    #[test]
-    fn a_head_is_whole_at_its_empty_line_and_what_follows_it_stays() {
-        assert_eq!(receive(HEAD), (HEAD.len(), Ok(Some(HEAD.to_vec()))));
-        let mut bytes = [b"\r\n\n", HEAD, b"more"].concat();
-        let mut input = &mut bytes[..];
-        let received = Head::default().receive(&mut input, MAX_BYTES);
-        assert_eq!(received, Ok(Some(HEAD.to_vec())));
-        assert_eq!(input, b"more");
-        assert_eq!(check(HEAD), Ok(()));
-    }
-
-    #[test]
-    fn lines_may_end_in_a_bare_line_feed() {
-        let head = b"GET / HTTP/1.0\nHost: a\n\n";
-        assert_eq!(receive(head).1, Ok(Some(head.to_vec())));
-    }
-
-    /// Each of these is refused at its last byte.
-    #[test]
-    fn the_first_impossible_byte_is_refused() {
-        for bytes in [
-            &b"\0"[..],
-            b" ",
-            b"\x80",
-            b"\x05",
-            b"GET\r",
-            b"GET\n",
-            b"GE\"",
-            b"GET  ",
-            b"GET /\r",
-            b"GET /\n",
-            b"GET /\x7f",
-            b"GET /\0",
-            b"GET / \r",
-            b"GET / h",
-            b"GET /a b",
-            b"GET / HTTP/1.1 ",
-            b"GET / HTTP/1.10",
-            b"GET / HTTP/1.x",
-            b"GET / HTTP/x",
-            b"GET / HTTP/1.1\rH",
-            b"GET / HTTP/1.1\r\n ",
-            b"GET / HTTP/1.1\r\n:",
-            b"GET / HTTP/1.1\r\nHost ",
-            b"GET / HTTP/1.1\r\nHost\r",
-            b"GET / HTTP/1.1\r\nHost: a\0",
-            b"GET / HTTP/1.1\r\nHost: a\r\r",
-            b"GET / HTTP/1.1\r\nHost: a\r\n\t",
-            b"GET / HTTP/1.1\r\nHost: a\r\n\rx",
-            b"SSH-2.0-OpenSSH_9.2\r",
-            b"PROXY TCP4 1",
-            b"\r\n\r\n\0",
-            b"\r\r",
-            b"\rG",
-        ] {
-            let shown = bytes.escape_ascii();
-            assert_eq!(refused(bytes), (bytes.len(), 400), "{shown}");
-        }
-    }
-
-    #[test]
-    fn an_impossible_byte_is_found_wherever_it_is_in_a_long_run() {
-        for (before, run, after) in [
-            ("GET /", "a", " HTTP/1.1\r\n\r\n"),
-            ("GET / HTTP/1.1\r\n", "a", ": b\r\n\r\n"),
-            ("GET / HTTP/1.1\r\nA: ", "b", "\r\n\r\n"),
-        ] {
-            for at in 0..3 * BLOCK_BYTES {
-                let mut head = [before, &run.repeat(3 * BLOCK_BYTES), after].concat().into_bytes();
-                assert_eq!(check(&head), Ok(()));
-                head[before.len() + at] = 0x7f;
-                assert!(check(&head).is_err(), "{}", head.escape_ascii());
-            }
-        }
-    }
-
-    #[test]
-    fn another_major_version_is_refused_as_that() {
-        assert_eq!(refused(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"), (12, 505));
-        assert_eq!(refused(b"GET / HTTP/0.9\r\n"), (12, 505));
-    }
-
-    #[test]
-    fn a_tls_hello_is_known_by_its_first_byte() {
-        assert_eq!(receive(b"\x16\x03\x01\x02\0\x01"), (1, Err(Refusal::Tls)));
-        assert_eq!(refused(b"\r\n\x16"), (3, 400));
-        assert_ne!(receive(b"\r\n\x16").1, Err(Refusal::Tls));
-    }
-
-    /// Among all the bytes with which a connection can begin, those of a method and of an empty line
-    /// are waited on.
-    #[test]
-    fn a_connection_begins_with_a_token_or_an_empty_line() {
-        for byte in 0..=u8::MAX {
-            let possible = is_token_byte(byte) || b"\r\n".contains(&byte);
-            assert_eq!(receive(&[byte]).1.is_ok(), possible, "{byte}");
-        }
-    }
-
-    #[test]
-    fn only_a_few_empty_lines_may_come_before_a_request() {
-        let few = [&b"\r\n".repeat(4), HEAD].concat();
-        assert_eq!(receive(&few).1, Ok(Some(HEAD.to_vec())));
-        assert_eq!(refused(&b"\r\n".repeat(100)), (10, 400));
-        assert_eq!(refused(&b"\n".repeat(100)), (5, 400));
-    }
-
-    #[test]
-    fn empty_lines_alone_are_no_request_that_has_begun() {
-        let mut head = Head::default();
-        for byte in *b"\r\n\r\n\r" {
-            head.receive(&mut &mut [byte][..], MAX_BYTES).unwrap();
-            assert!(!head.has_begun() && head.held_bytes() == 0);
-        }
-        head.receive(&mut &mut b"\nG".to_owned()[..], MAX_BYTES).unwrap();
-        assert!(head.has_begun());
-    }
-
-    #[test]
-    fn a_head_may_be_as_long_as_the_limit() {
-        let padded = |length: usize| {
-            let rest = length - b"GET / HTTP/1.1\r\nA: \r\n\r\n".len();
-            format!("GET / HTTP/1.1\r\nA: {}\r\n\r\n", "b".repeat(rest)).into_bytes()
-        };
-        assert!(matches!(receive(&padded(MAX_BYTES)), (MAX_BYTES, Ok(Some(_)))));
-        assert_eq!(refused(&padded(MAX_BYTES + 1)), (MAX_BYTES, 431));
-        assert_eq!(refused(&[b'G'; 200]), (MAX_BYTES, 414));
-        assert_eq!(refused(&[&b"GET /"[..], &[b'a'; 200]].concat()), (MAX_BYTES, 414));
-        let nothing = Head::default().receive(&mut &mut b"\r\nGET".to_owned()[..], 0);
-        assert_eq!(nothing, Err(Refusal::HeadTooLong));
-    }
-
-    #[test]
-    fn a_part_of_a_head_is_no_head_and_nor_is_more() {
-        for end in 0..HEAD.len() {
-            assert!(check(&HEAD[..end]).is_err());
-        }
-        assert!(check(&[HEAD, b"x"].concat()).is_err());
-    }
-}
+mod tests;

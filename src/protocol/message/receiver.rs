@@ -4,48 +4,22 @@ use std::borrow::Cow;
 use std::mem;
 use std::sync::Arc;
 
-use super::close::CloseFrame;
-use super::closing::Closing;
-use super::frame::{ClientHeader, MAX_CLIENT_HEADER_BYTES, Opcode};
-use super::inflation::Inflation;
-use super::limits::Limits;
-use super::mask::{SHORT_BYTES, append_unmasked, apply_mask, rotate_mask};
-use super::message::Message;
-use super::scratch::Scratch;
-use super::utf8::{self, TextAssembly};
-use super::violation::Violation;
-
-/// A message or control frame that arrived whole. A payload that lay in one piece in the input is
-/// borrowed from there; one that had to be put together is owned.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Incoming<'a> {
-    /// A text message.
-    Text(Cow<'a, str>),
-    /// A binary message.
-    Binary(Cow<'a, [u8]>),
-    /// A ping, to be answered with a pong of the same payload (RFC 6455, section 5.5.2).
-    Ping(Cow<'a, [u8]>),
-    /// A pong (RFC 6455, section 5.5.3).
-    Pong(Cow<'a, [u8]>),
-    /// A close frame, and its contents (RFC 6455, section 5.5.1).
-    Close(Option<CloseFrame>),
-}
-
-impl Incoming<'_> {
-    /// The message, if this is one.
-    pub fn message(&self) -> Option<Message<'_>> {
-        match self {
-            Self::Text(text) => Some(Message::Text(text)),
-            Self::Binary(bytes) => Some(Message::Binary(bytes)),
-            _ => None,
-        }
-    }
-}
+use super::assembly::{Assembly, Content, check_length};
+use super::buffers::Scratch;
+use super::incoming::Incoming;
+use super::partial_frame::{PartialFrame, take};
+use super::utf8;
+use crate::protocol::deflate::Inflation;
+use crate::protocol::frame::{
+    ClientHeader, CloseFrame, Closing, MAX_CLIENT_HEADER_BYTES, Opcode, apply_mask,
+};
+use crate::protocol::limits::Limits;
+use crate::protocol::violation::Violation;
 
 /// The receiving half of an open connection. While nothing is under way it holds no memory beyond its
 /// own fields.
 #[derive(Debug)]
-pub struct Receiver {
+pub(crate) struct Receiver {
     limits: Arc<Limits>,
     inflation: Inflation,
     progress: Option<Box<Progress>>,
@@ -56,7 +30,7 @@ pub struct Receiver {
 struct Progress {
     /// The first bytes of an unfinished header.
     header: Vec<u8>,
-    frame: Option<Frame>,
+    frame: Option<PartialFrame>,
     /// The payload so far of an unfinished control frame.
     control: Vec<u8>,
     message: Option<Assembly>,
@@ -78,111 +52,19 @@ impl Progress {
     }
 }
 
-/// The size in bytes that the buffer of a message begins with, so that short fragments do not make
-/// it grow again and again.
-const FIRST_BYTES: usize = 256;
-
-/// A frame whose header has arrived.
-#[derive(Debug, Clone, Copy)]
-struct Frame {
-    fin: bool,
-    opcode: Opcode,
-    compressed: bool,
-    /// The mask, rotated for the next byte.
-    mask: [u8; 4],
-    /// Bytes of payload that have not arrived.
-    remaining: u64,
-}
-
-/// A message that did not arrive in one piece.
-#[derive(Debug)]
-struct Assembly {
-    content: Content,
-    fragments: u32,
-}
-
-#[derive(Debug)]
-enum Content {
-    Text(TextAssembly),
-    Binary(Vec<u8>),
-    /// What has arrived of a compressed message of this opcode. It is inflated when it is whole, so
-    /// that an unfinished one costs no more than what was sent.
-    Compressed(Opcode, Vec<u8>),
-}
-
-impl Assembly {
-    /// An assembly for the message that begins with a frame of which `arrived` bytes are there.
-    fn new(frame: &Frame, arrived: usize, scratch: &mut Scratch) -> Self {
-        // Compressed input is short, and is inflated into another buffer.
-        let buffer = if frame.compressed { None } else { scratch.take_buffer(arrived) };
-        let buffer = buffer.unwrap_or_else(|| Vec::with_capacity(FIRST_BYTES));
-        let content = match frame.opcode {
-            opcode if frame.compressed => Content::Compressed(opcode, buffer),
-            Opcode::Text => Content::Text(TextAssembly::with(buffer)),
-            _ => Content::Binary(buffer),
-        };
-        Self { content, fragments: 1 }
-    }
-
-    fn len(&self) -> usize {
-        match &self.content {
-            Content::Text(text) => text.len(),
-            Content::Binary(bytes) | Content::Compressed(_, bytes) => bytes.len(),
-        }
-    }
-
-    /// Whether another fragment may come, and fits.
-    fn admit(&mut self, header: &ClientHeader, limits: &Limits) -> Result<(), Violation> {
-        self.fragments = self.fragments.saturating_add(1);
-        if self.fragments > limits.max_fragments {
-            return Err(Violation::TooManyFragments);
-        }
-        let compressed = matches!(self.content, Content::Compressed(..));
-        check_length(self.len(), header.length, compressed, limits)
-    }
-
-    fn capacity(&self) -> usize {
-        match &self.content {
-            Content::Text(text) => text.capacity(),
-            Content::Binary(bytes) | Content::Compressed(_, bytes) => bytes.capacity(),
-        }
-    }
-
-    /// Takes the next piece, which is masked.
-    #[inline(always)]
-    fn push_masked(&mut self, piece: &mut [u8], mask: [u8; 4]) -> Result<(), Violation> {
-        match &mut self.content {
-            Content::Text(text) => text.push_masked(piece, mask)?,
-            Content::Binary(bytes) | Content::Compressed(_, bytes) => {
-                if piece.len() < SHORT_BYTES {
-                    append_unmasked(piece, mask, bytes);
-                } else {
-                    apply_mask(piece, mask);
-                    bytes.extend_from_slice(piece);
-                }
-            }
-        }
-        Ok(())
-    }
-}
-
 impl Receiver {
     /// A receiver at the start of the first frame.
-    pub fn new(limits: Arc<Limits>) -> Self {
-        Self::with(limits, Inflation::Off)
-    }
-
-    pub(super) fn with(limits: Arc<Limits>, inflation: Inflation) -> Self {
+    pub(crate) fn new(limits: Arc<Limits>, inflation: Inflation) -> Self {
         Self { limits, inflation, progress: None }
     }
 
     /// Hands over to the wait for the peer's close frame from the current position, which may be after
     /// a violation.
-    pub(super) fn into_closing(self) -> Closing {
+    pub(crate) fn into_closing(self) -> Closing {
         let Some(progress) = self.progress else { return Closing::default() };
         match progress.frame {
             None => Closing::within_header(progress.header),
-            Some(Frame { opcode: Opcode::Close, mask, remaining, .. }) => {
+            Some(PartialFrame { opcode: Opcode::Close, mask, remaining, .. }) => {
                 Closing::within_close(progress.control, mask, remaining)
             }
             Some(frame) => Closing::within_frame(frame.remaining),
@@ -190,12 +72,12 @@ impl Receiver {
     }
 
     /// The memory in bytes taken by what has not arrived whole.
-    pub fn held_bytes(&self) -> usize {
+    pub(crate) fn held_bytes(&self) -> usize {
         self.progress.as_ref().map_or(0, |progress| progress.held_bytes())
     }
 
     /// How many bytes of the frame that has begun have not arrived; 0 between frames.
-    pub fn expected_bytes(&self) -> u64 {
+    pub(crate) fn expected_bytes(&self) -> u64 {
         let frame = self.progress.as_ref().and_then(|progress| progress.frame.as_ref());
         frame.map_or(0, |frame| frame.remaining)
     }
@@ -204,22 +86,9 @@ impl Receiver {
     /// `None` when the input is used up. Any number of receivers can share a `scratch`.
     ///
     /// # Errors
-    /// What the peer did wrong. Nothing may be read after an error.
-    #[inline(always)]
-    pub fn receive<'a>(
-        &mut self,
-        input: &mut &'a mut [u8],
-        scratch: &mut Scratch,
-    ) -> Result<Option<Incoming<'a>>, Violation> {
-        match self.receive_whole(input) {
-            Some(message) => message.map(Some),
-            None => self.receive_any(input, scratch),
-        }
-    }
-
-    /// As [`receive`](Self::receive), for any input.
+    /// What the peer did wrong. Nothing may be received after an error.
     #[inline(never)]
-    pub(super) fn receive_any<'a>(
+    pub(crate) fn receive_any<'a>(
         &mut self,
         input: &mut &'a mut [u8],
         scratch: &mut Scratch,
@@ -246,7 +115,7 @@ impl Receiver {
     /// The usual case, when nothing is under way: an uncompressed message in one frame that has arrived
     /// whole. Any other input is left untouched.
     #[inline(always)]
-    pub(super) fn receive_whole<'a>(
+    pub(crate) fn receive_whole<'a>(
         &self,
         input: &mut &'a mut [u8],
     ) -> Option<Result<Incoming<'a>, Violation>> {
@@ -286,7 +155,7 @@ impl Receiver {
     }
 
     /// The frame that the input continues or begins; `None` if its header is not complete.
-    fn next_frame(&mut self, input: &mut &mut [u8]) -> Result<Option<Frame>, Violation> {
+    fn next_frame(&mut self, input: &mut &mut [u8]) -> Result<Option<PartialFrame>, Violation> {
         if let Some(frame) = self.progress.as_mut().and_then(|progress| progress.frame.take()) {
             return Ok(Some(frame));
         }
@@ -294,7 +163,7 @@ impl Receiver {
             return Ok(None);
         };
         let ClientHeader { fin, opcode, compressed, mask, length } = header;
-        let frame = Frame { fin, opcode, compressed, mask, remaining: length };
+        let frame = PartialFrame { fin, opcode, compressed, mask, remaining: length };
         let admitted = self.admit(&header);
         if admitted.is_err() {
             self.progress.get_or_insert_default().frame = Some(frame);
@@ -341,10 +210,10 @@ impl Receiver {
 
     fn take_control<'a>(
         &mut self,
-        mut frame: Frame,
+        mut frame: PartialFrame,
         input: &mut &'a mut [u8],
     ) -> Result<Option<Incoming<'a>>, Violation> {
-        let piece = take_payload(&mut frame, input);
+        let piece = frame.take_payload(input);
         let before = self.progress.as_ref().map_or(0, |progress| progress.control.len());
         if frame.remaining == 0 && before == 0 {
             return control(frame.opcode, Cow::Borrowed(piece)).map(Some);
@@ -360,13 +229,13 @@ impl Receiver {
 
     fn take_data<'a>(
         &mut self,
-        mut frame: Frame,
+        mut frame: PartialFrame,
         input: &mut &'a mut [u8],
         scratch: &mut Scratch,
     ) -> Result<Option<Incoming<'a>>, Violation> {
         let whole = frame.fin && frame.remaining <= input.len() as u64;
         if whole && self.progress.as_ref().is_none_or(|progress| progress.message.is_none()) {
-            let payload = take_payload(&mut frame, input);
+            let payload = frame.take_payload(input);
             return match frame.opcode {
                 opcode if frame.compressed => self.inflate(opcode, payload, scratch),
                 Opcode::Text => Ok(Incoming::Text(utf8::validate(payload)?.into())),
@@ -378,7 +247,7 @@ impl Receiver {
         let arrived = input.len();
         let begin = || Assembly::new(&frame, arrived, scratch);
         let message = progress.message.get_or_insert_with(begin);
-        let (piece, mask) = take_masked(&mut frame, input);
+        let (piece, mask) = frame.take_masked(input);
         let pushed = message.push_masked(piece, mask);
         if frame.remaining > 0 {
             progress.frame = Some(frame);
@@ -425,52 +294,10 @@ impl Receiver {
     }
 }
 
-/// Whether a message of this many bytes may have this many more. The latter are fewer than 2^63, and
-/// what is held fits in memory, so the sum cannot overflow.
-fn check_length(
-    before: usize,
-    length: u64,
-    compressed: bool,
-    limits: &Limits,
-) -> Result<(), Violation> {
-    let max = limits.max_message_bytes;
-    let max = if compressed { max_compressed_bytes(max) } else { max };
-    if before as u64 + length > max as u64 { Err(Violation::MessageTooBig) } else { Ok(()) }
-}
-
-/// The most bytes that a compressed message may have. It can be longer than the message: DEFLATE
-/// adds a little to what does not compress, and a flush for each fragment adds more.
-fn max_compressed_bytes(max_message_bytes: usize) -> usize {
-    max_message_bytes.saturating_add(max_message_bytes / 8).saturating_add(1024)
-}
-
 fn control(opcode: Opcode, payload: Cow<'_, [u8]>) -> Result<Incoming<'_>, Violation> {
     Ok(match opcode {
         Opcode::Close => Incoming::Close(CloseFrame::parse(&payload)?),
         Opcode::Ping => Incoming::Ping(payload),
         _ => Incoming::Pong(payload),
     })
-}
-
-/// Takes what has arrived of the frame's payload, unmasked.
-fn take_payload<'a>(frame: &mut Frame, input: &mut &'a mut [u8]) -> &'a mut [u8] {
-    let (piece, mask) = take_masked(frame, input);
-    apply_mask(piece, mask);
-    piece
-}
-
-/// Takes what has arrived of the frame's payload, and the mask that it is to be unmasked with.
-fn take_masked<'a>(frame: &mut Frame, input: &mut &'a mut [u8]) -> (&'a mut [u8], [u8; 4]) {
-    let size = usize::try_from(frame.remaining).unwrap_or(usize::MAX).min(input.len());
-    let (piece, mask) = (take(input, size), frame.mask);
-    frame.mask = rotate_mask(mask, size);
-    frame.remaining -= size as u64;
-    (piece, mask)
-}
-
-/// Takes the first `size` bytes off `input`.
-fn take<'a>(input: &mut &'a mut [u8], size: usize) -> &'a mut [u8] {
-    let (piece, rest) = mem::take(input).split_at_mut(size);
-    *input = rest;
-    piece
 }

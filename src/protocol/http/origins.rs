@@ -5,9 +5,9 @@
 
 use super::host::Authority;
 use super::origin::{InvalidOrigin, Origin, Scheme};
+use super::refusal::Refusal;
 use super::request::Request;
 use super::site::Site;
-use super::violation::Refusal;
 
 /// The origins from which a browser's page may connect: the server's own, and those that are named.
 /// Clients that send no Origin are let in, since browsers always send one.

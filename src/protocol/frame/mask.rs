@@ -5,7 +5,7 @@
 const LONG_BYTES: usize = 256;
 
 /// The size in bytes below which copying and unmasking in one pass is faster than one after the other.
-pub(super) const SHORT_BYTES: usize = 64;
+pub(crate) const SHORT_BYTES: usize = 64;
 
 /// Masks or unmasks `payload` in place; `payload[0]` meets `mask[0]`.
 ///
@@ -47,7 +47,7 @@ fn mask_chunks<const N: usize>(payload: &mut [u8], mask: [u8; 4]) -> &mut [u8] {
 /// Appends a payload of less than [`SHORT_BYTES`] to `out`, unmasked in the same pass, and returns
 /// whether it is ASCII.
 #[inline(always)]
-pub(super) fn append_unmasked(payload: &[u8], mask: [u8; 4], out: &mut Vec<u8>) -> bool {
+pub(crate) fn append_unmasked(payload: &[u8], mask: [u8; 4], out: &mut Vec<u8>) -> bool {
     let start = out.len();
     // With a constant size this is a few stores; with the payload's own size it would be a call.
     out.extend_from_slice(&[0; SHORT_BYTES]);

@@ -1,7 +1,7 @@
 //! The forms of a request's target (RFC 9112, section 3.2).
 
+use super::refusal::Refusal;
 use super::uri::is_authority;
-use super::violation::Refusal;
 
 /// The schemes of an absolute form. Those of WebSocket are not HTTP, but clients send them.
 const SCHEMES: [&str; 4] = ["http", "https", "ws", "wss"];

@@ -2,8 +2,8 @@
 
 use unicode_segmentation::UnicodeSegmentation;
 
-use super::deflate::Deflater;
-use super::frame::{self, Opcode};
+use crate::protocol::deflate::Deflater;
+use crate::protocol::frame::{self, Opcode};
 
 /// The longest grapheme cluster that [`Message::truncate`] keeps, in bytes. The longest emoji have
 /// about 50, but Unicode sets no limit: a letter and megabytes of accents are one cluster too.

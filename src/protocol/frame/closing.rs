@@ -2,8 +2,9 @@
 //! skipped.
 
 use super::close::CloseFrame;
-use super::frame::{MAX_CONTROL_BYTES, Opcode, Shape};
+use super::header::Shape;
 use super::mask::{apply_mask, rotate_mask};
+use super::opcode::{MAX_CONTROL_BYTES, Opcode};
 
 /// Waits for the peer's close frame.
 ///
@@ -11,7 +12,7 @@ use super::mask::{apply_mask, rotate_mask};
 /// considers its frames correct, and answers after them. If their lengths are wrong too, no answer is
 /// found.
 #[derive(Debug, Default)]
-pub(super) struct Closing {
+pub(crate) struct Closing {
     /// How many bytes of the frame that has begun are still to be skipped.
     rest: u64,
     /// The bytes so far of a header, or of a close frame.
@@ -20,18 +21,18 @@ pub(super) struct Closing {
 
 impl Closing {
     /// Starts in the middle of a frame of which `rest` bytes have not arrived.
-    pub(super) fn within_frame(rest: u64) -> Self {
+    pub(crate) fn within_frame(rest: u64) -> Self {
         Self { rest, begun: Vec::new() }
     }
 
     /// Starts in the middle of a header.
-    pub(super) fn within_header(begun: Vec<u8>) -> Self {
+    pub(crate) fn within_header(begun: Vec<u8>) -> Self {
         Self { rest: 0, begun }
     }
 
     /// Starts in the middle of a close frame whose payload has been unmasked so far; `mask` is rotated
     /// for the next byte.
-    pub(super) fn within_close(mut payload: Vec<u8>, mask: [u8; 4], rest: u64) -> Self {
+    pub(crate) fn within_close(mut payload: Vec<u8>, mask: [u8; 4], rest: u64) -> Self {
         let length = payload.len() as u64 + rest;
         // The mask of the first byte: turned back as far as it was turned.
         let mask = rotate_mask(mask, 4 - payload.len() % 4);
@@ -42,7 +43,7 @@ impl Closing {
 
     /// Takes bytes off the front of `input` until the peer's close frame is whole, and returns what it
     /// says. A malformed one says nothing, but nothing follows it either.
-    pub(super) fn receive(&mut self, input: &mut &mut [u8]) -> Option<Option<CloseFrame>> {
+    pub(crate) fn receive(&mut self, input: &mut &mut [u8]) -> Option<Option<CloseFrame>> {
         loop {
             self.pass_over(input);
             let (&byte, _) = input.split_first()?;
@@ -79,7 +80,7 @@ impl Closing {
     }
 
     /// The memory in bytes taken by a close frame that has not arrived whole.
-    pub(super) fn held_bytes(&self) -> usize {
+    pub(crate) fn held_bytes(&self) -> usize {
         self.begun.capacity()
     }
 }

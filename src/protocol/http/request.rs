@@ -1,9 +1,9 @@
 //! A request, parsed (RFC 9112).
 
 use super::head;
+use super::refusal::Refusal;
 use super::target::Target;
 use super::uri::{is_authority, normal_path};
-use super::violation::Refusal;
 
 const MALFORMED_LINE: Refusal = Refusal::Malformed("the request line is malformed");
 
@@ -102,12 +102,12 @@ impl<'h> Request<'h> {
     }
 
     /// The elements of a list field, over all its lines (RFC 9110, section 5.6.1).
-    pub(super) fn list(&self, name: &str) -> impl Iterator<Item = &'h str> {
+    pub(crate) fn list(&self, name: &str) -> impl Iterator<Item = &'h str> {
         let lines = self.header_values(name).filter_map(|value| std::str::from_utf8(value).ok());
         lines.flat_map(|line| line.split(',')).map(str::trim_ascii).filter(|item| !item.is_empty())
     }
 
-    pub(super) fn lists_token(&self, name: &str, token: &str) -> bool {
+    pub(crate) fn lists_token(&self, name: &str, token: &str) -> bool {
         self.list(name).any(|item| item.eq_ignore_ascii_case(token))
     }
 
@@ -142,7 +142,7 @@ impl<'h> Request<'h> {
     }
 
     /// A body after the head of an upgrade would be taken for frames.
-    pub(super) fn check_no_body(&self) -> Result<(), Refusal> {
+    pub(crate) fn check_no_body(&self) -> Result<(), Refusal> {
         let lengths = self.header_values("Content-Length").all(|length| length == b"0");
         if lengths && self.header_values("Transfer-Encoding").next().is_none() {
             Ok(())

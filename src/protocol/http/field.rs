@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::extension::is_token_byte;
+use super::token::is_token_byte;
 
 /// The fields of a 101 answer that the handshake itself sends, and those that it must not have
 /// (RFC 9110, sections 6.6.2 and 8.6; RFC 9112, section 6.1).
@@ -38,7 +38,7 @@ impl fmt::Display for InvalidHeader {
 impl std::error::Error for InvalidHeader {}
 
 /// Checks a field that is to be added to the answer to an upgrade.
-pub(super) fn check(name: &str, value: &str) -> Result<(), InvalidHeader> {
+pub(crate) fn check(name: &str, value: &str) -> Result<(), InvalidHeader> {
     if name.is_empty() || !name.bytes().all(is_token_byte) {
         return Err(InvalidHeader::Name);
     }

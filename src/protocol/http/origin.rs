@@ -1,7 +1,7 @@
 //! Where a page comes from (RFC 6454).
 
-use core::fmt;
-use core::str::FromStr;
+use std::fmt;
+use std::str::FromStr;
 
 use super::host::{Authority, Host};
 
@@ -161,7 +161,7 @@ impl fmt::Display for InvalidOrigin {
     }
 }
 
-impl core::error::Error for InvalidOrigin {}
+impl std::error::Error for InvalidOrigin {}
 
 #[cfg(test)]
 mod tests {

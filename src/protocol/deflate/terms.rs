@@ -1,6 +1,7 @@
 //! Negotiating permessage-deflate (RFC 6455, section 9.1; RFC 7692, sections 5 and 7.1).
 
-use super::deflate::{Deflate, MAX_WINDOW_BITS, MIN_WINDOW_BITS};
+use super::config::{Deflate, MAX_WINDOW_BITS, MIN_WINDOW_BITS};
+use super::extensions::{Extension, Malformed, parse};
 
 const NAME: &str = "permessage-deflate";
 
@@ -155,106 +156,6 @@ fn window_bits(value: &str) -> Option<u8> {
     (value == bits.to_string()).then_some(bits)
 }
 
-/// A value of Sec-WebSocket-Extensions that is not a list of extensions.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Malformed;
-
-/// An extension that a client offers.
-#[derive(Debug, PartialEq, Eq)]
-struct Extension {
-    name: String,
-    parameters: Vec<(String, Option<String>)>,
-}
-
-/// Reads `extension-list` (RFC 6455, section 9.1). Empty elements are skipped (RFC 9110, section
-/// 5.6.1).
-fn parse(value: &str) -> Result<Vec<Extension>, Malformed> {
-    let mut scanner = Scanner(value.trim_ascii());
-    let mut extensions = Vec::new();
-    while !scanner.0.is_empty() {
-        if scanner.skip(',') {
-            continue;
-        }
-        extensions.push(scanner.extension()?);
-        if !scanner.0.is_empty() && !scanner.skip(',') {
-            return Err(Malformed);
-        }
-    }
-    Ok(extensions)
-}
-
-/// The remainder of a value, without white space before it.
-struct Scanner<'v>(&'v str);
-
-impl Scanner<'_> {
-    fn extension(&mut self) -> Result<Extension, Malformed> {
-        let name = self.token()?;
-        let mut parameters = Vec::new();
-        while self.skip(';') {
-            let name = self.token()?;
-            let value = if self.skip('=') { Some(self.value()?) } else { None };
-            parameters.push((name, value));
-        }
-        Ok(Extension { name, parameters })
-    }
-
-    /// Takes this character, if it is next, and the white space after it.
-    fn skip(&mut self, wanted: char) -> bool {
-        let rest = self.0.strip_prefix(wanted);
-        self.0 = rest.map_or(self.0, str::trim_ascii_start);
-        rest.is_some()
-    }
-
-    fn token(&mut self) -> Result<String, Malformed> {
-        let end = self.0.bytes().position(|byte| !is_token_byte(byte)).unwrap_or(self.0.len());
-        let (token, rest) = self.0.split_at(end);
-        self.0 = rest.trim_ascii_start();
-        if token.is_empty() { Err(Malformed) } else { Ok(token.to_owned()) }
-    }
-
-    /// A token, or a quoted string whose content is one.
-    fn value(&mut self) -> Result<String, Malformed> {
-        let Some(quoted) = self.0.strip_prefix('"') else {
-            return self.token();
-        };
-        let mut content = String::new();
-        let mut characters = quoted.char_indices();
-        while let Some((at, character)) = characters.next() {
-            match character {
-                '"' => {
-                    self.0 = quoted[at + 1..].trim_ascii_start();
-                    let token = !content.is_empty() && content.bytes().all(is_token_byte);
-                    return if token { Ok(content) } else { Err(Malformed) };
-                }
-                '\\' => content.push(characters.next().ok_or(Malformed)?.1),
-                character => content.push(character),
-            }
-        }
-        Err(Malformed)
-    }
-}
-
-/// Whether a byte may be in a token (RFC 9110, section 5.6.2).
-#[inline]
-pub(crate) fn is_token_byte(byte: u8) -> bool {
-    TOKEN_BYTES[usize::from(byte)]
-}
-
-/// Which bytes may be in a token: a head has hundreds of them.
-static TOKEN_BYTES: [bool; 256] = {
-    let mut table = [false; 256];
-    let mut byte = 0;
-    while byte < u8::MAX {
-        let is_symbol = matches!(
-            byte,
-            b'!' | b'#'..=b'\'' | b'*' | b'+' | b'-' | b'.' | b'^'..=b'`' | b'|' | b'~'
-        );
-        table[byte as usize] = byte.is_ascii_alphanumeric() || is_symbol;
-        byte += 1;
-    }
-    table
-};
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -267,15 +168,6 @@ mod tests {
 
     fn by_default(offer: &str) -> Option<String> {
         answer(&[offer], &Deflate::default())
-    }
-
-    #[test]
-    fn a_token_has_letters_digits_and_fifteen_symbols() {
-        let symbols = (0..=u8::MAX)
-            .filter(|&byte| is_token_byte(byte) && !byte.is_ascii_alphanumeric())
-            .collect::<Vec<_>>();
-        assert_eq!(symbols, b"!#$%&'*+-.^_`|~");
-        assert!((0..=u8::MAX).all(|byte| !byte.is_ascii_alphanumeric() || is_token_byte(byte)));
     }
 
     #[test]

@@ -1,59 +1,14 @@
-//! Frame headers, read from clients and written to them (RFC 6455, section 5.2).
+//! The headers of frames from clients (RFC 6455, section 5.2).
 
-use super::violation::Violation;
-
-/// The most payload bytes of a control frame (RFC 6455, section 5.5).
-pub const MAX_CONTROL_BYTES: usize = 125;
+use super::opcode::{FIN, MAX_CONTROL_BYTES, Opcode, RSV1};
+use crate::protocol::violation::Violation;
 
 /// The most bytes of a client's frame header: two, eight of length, four of mask.
 pub const MAX_CLIENT_HEADER_BYTES: usize = 14;
 
-const FIN: u8 = 0x80;
 const RESERVED: u8 = 0x70;
-const RSV1: u8 = 0x40;
-const CONTROL: u8 = 0x08;
 const MASKED: u8 = 0x80;
 const LENGTH: u8 = 0x7f;
-
-/// What a frame is (RFC 6455, section 5.2).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[repr(u8)]
-pub enum Opcode {
-    /// The next fragment of a message.
-    Continuation = 0x0,
-    /// A text message, or its first fragment.
-    Text = 0x1,
-    /// A binary message, or its first fragment.
-    Binary = 0x2,
-    /// The end of the connection.
-    Close = 0x8,
-    /// Asks whether the peer is there.
-    Ping = 0x9,
-    /// The answer to a ping.
-    Pong = 0xa,
-}
-
-impl Opcode {
-    /// The opcode of these four bits.
-    fn from_bits(bits: u8) -> Result<Self, Violation> {
-        Ok(match bits {
-            0x0 => Self::Continuation,
-            0x1 => Self::Text,
-            0x2 => Self::Binary,
-            0x8 => Self::Close,
-            0x9 => Self::Ping,
-            0xa => Self::Pong,
-            // "If an unknown opcode is received, the receiving endpoint MUST _Fail the
-            // WebSocket Connection_."
-            _ => return Err(Violation::ReservedOpcode(bits)),
-        })
-    }
-
-    /// Whether this is a close, a ping or a pong (RFC 6455, section 5.5).
-    pub fn is_control(self) -> bool {
-        self as u8 & CONTROL != 0
-    }
-}
 
 /// The header of a frame that a client sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -87,7 +42,7 @@ impl ClientHeader {
     /// What [`parse`](Self::parse) makes of the usual header: of a data frame, without reserved
     /// bits, with a length of 7 or 16 bits. Two bytes at least must follow the shorter form.
     #[inline]
-    pub(super) fn parse_usual(bytes: &[u8]) -> Option<(Self, usize)> {
+    pub(crate) fn parse_usual(bytes: &[u8]) -> Option<(Self, usize)> {
         let word = u64::from_le_bytes(*bytes.first_chunk()?);
         let [first, second, ..] = word.to_le_bytes();
         let opcode = match first & !FIN {
@@ -212,65 +167,6 @@ impl Shape {
     }
 }
 
-/// Appends the header of a whole, unmasked frame with a payload of `length` bytes to `out`.
-/// "A server MUST NOT mask any frames that it sends to the client" (RFC 6455, section 5.1).
-pub fn encode_header(opcode: Opcode, length: usize, out: &mut Vec<u8>) {
-    encode(FIN | opcode as u8, length, out);
-}
-
-/// Appends a whole, unmasked frame with a compressed payload to `out` (RFC 7692, section 6.1).
-pub fn encode_compressed_frame(opcode: Opcode, compressed: &[u8], out: &mut Vec<u8>) {
-    encode(FIN | RSV1 | opcode as u8, compressed.len(), out);
-    out.extend_from_slice(compressed);
-}
-
-#[inline]
-fn encode(first: u8, length: usize, out: &mut Vec<u8>) {
-    match length {
-        0..=125 => out.extend_from_slice(&[first, length as u8]),
-        126..=0xffff => {
-            let [high, low] = (length as u16).to_be_bytes();
-            out.extend_from_slice(&[first, 126, high, low]);
-        }
-        _ => {
-            out.extend_from_slice(&[first, 127]);
-            out.extend_from_slice(&(length as u64).to_be_bytes());
-        }
-    }
-}
-
-/// Appends a whole, unmasked frame to `out`.
-#[inline]
-pub fn encode_frame(opcode: Opcode, payload: &[u8], out: &mut Vec<u8>) {
-    encode_header(opcode, payload.len(), out);
-    out.extend_from_slice(payload);
-}
-
-/// The size in bytes, 2, 4 or 10, of the header that [`encode_header`] writes for `length`.
-pub fn header_size(length: usize) -> usize {
-    match length {
-        0..=125 => 2,
-        126..=0xffff => 4,
-        _ => 10,
-    }
-}
-
-/// Whether the whole server frame in `bytes` is a close, a ping or a pong.
-pub fn is_control(bytes: &[u8]) -> bool {
-    bytes.first().is_some_and(|first| first & CONTROL != 0)
-}
-
-/// The size in bytes of the whole server frame at the start of `bytes`, which must begin with what
-/// [`encode_frame`] wrote; `None` if its header is cut short or its length does not fit into memory.
-pub fn frame_size(bytes: &[u8]) -> Option<usize> {
-    let length = match *bytes.get(1)? {
-        126 => u16::from_be_bytes(*bytes.get(2..)?.first_chunk()?).into(),
-        127 => usize::try_from(u64::from_be_bytes(*bytes.get(2..)?.first_chunk()?)).ok()?,
-        short => short.into(),
-    };
-    header_size(length).checked_add(length)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -366,17 +262,6 @@ mod tests {
         );
         for first in [0xc0, 0xc8, 0xc9, 0xca, 0xa1, 0x91, 0xe1] {
             assert_eq!(compressed(first), Err(Violation::ReservedBits), "{first:x}");
-        }
-    }
-
-    #[test]
-    fn what_is_encoded_has_its_size() {
-        for length in [0, 1, 125, 126, 65535, 65536, 100_000] {
-            let mut out = Vec::new();
-            encode_frame(Opcode::Text, &vec![b'x'; length], &mut out);
-            assert_eq!(out.len(), header_size(length) + length);
-            assert_eq!(frame_size(&out), Some(out.len()));
-            assert_eq!(out[0], 0x81);
         }
     }
 }

@@ -1,7 +1,7 @@
 //! UTF-8 as it arrives in pieces (RFC 6455, section 8.1).
 
-use super::mask::{SHORT_BYTES, append_unmasked, apply_mask};
-use super::violation::Violation;
+use crate::protocol::frame::{SHORT_BYTES, append_unmasked, apply_mask};
+use crate::protocol::violation::Violation;
 
 /// The smallest size in bytes of a piece that becomes a text at once.
 const LONG_BYTES: usize = 512;

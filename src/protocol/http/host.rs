@@ -1,8 +1,8 @@
 //! Hosts and authorities: how a request names the server (RFC 9110, section 7.2).
 
-use core::fmt;
-use core::net::{IpAddr, Ipv6Addr};
-use core::str::FromStr;
+use std::fmt;
+use std::net::{IpAddr, Ipv6Addr};
+use std::str::FromStr;
 
 /// The longest name in bytes (RFC 1035, section 2.3.4, in the notation with dots).
 const MAX_NAME_BYTES: usize = 253;
@@ -99,7 +99,7 @@ impl fmt::Display for InvalidHost {
     }
 }
 
-impl core::error::Error for InvalidHost {}
+impl std::error::Error for InvalidHost {}
 
 /// Whether this can be the name of a host. A name cannot end in a number: browsers would take it for
 /// an IPv4 address (WHATWG URL, section 3.5), in forms that other parsers do not know.

@@ -1,0 +1,78 @@
+//! Frames to clients (RFC 6455, section 5.2), and their sizes.
+
+use super::opcode::{CONTROL, FIN, Opcode, RSV1};
+
+/// Appends the header of a whole, unmasked frame with a payload of `length` bytes to `out`.
+/// "A server MUST NOT mask any frames that it sends to the client" (RFC 6455, section 5.1).
+pub fn encode_header(opcode: Opcode, length: usize, out: &mut Vec<u8>) {
+    encode(FIN | opcode as u8, length, out);
+}
+
+/// Appends a whole, unmasked frame with a compressed payload to `out` (RFC 7692, section 6.1).
+pub fn encode_compressed_frame(opcode: Opcode, compressed: &[u8], out: &mut Vec<u8>) {
+    encode(FIN | RSV1 | opcode as u8, compressed.len(), out);
+    out.extend_from_slice(compressed);
+}
+
+#[inline]
+fn encode(first: u8, length: usize, out: &mut Vec<u8>) {
+    match length {
+        0..=125 => out.extend_from_slice(&[first, length as u8]),
+        126..=0xffff => {
+            let [high, low] = (length as u16).to_be_bytes();
+            out.extend_from_slice(&[first, 126, high, low]);
+        }
+        _ => {
+            out.extend_from_slice(&[first, 127]);
+            out.extend_from_slice(&(length as u64).to_be_bytes());
+        }
+    }
+}
+
+/// Appends a whole, unmasked frame to `out`.
+#[inline]
+pub fn encode_frame(opcode: Opcode, payload: &[u8], out: &mut Vec<u8>) {
+    encode_header(opcode, payload.len(), out);
+    out.extend_from_slice(payload);
+}
+
+/// The size in bytes, 2, 4 or 10, of the header that [`encode_header`] writes for `length`.
+pub fn header_size(length: usize) -> usize {
+    match length {
+        0..=125 => 2,
+        126..=0xffff => 4,
+        _ => 10,
+    }
+}
+
+/// Whether the whole server frame in `bytes` is a close, a ping or a pong.
+pub fn is_control(bytes: &[u8]) -> bool {
+    bytes.first().is_some_and(|first| first & CONTROL != 0)
+}
+
+/// The size in bytes of the whole server frame at the start of `bytes`, which must begin with what
+/// [`encode_frame`] wrote; `None` if its header is cut short or its length does not fit into memory.
+pub fn frame_size(bytes: &[u8]) -> Option<usize> {
+    let length = match *bytes.get(1)? {
+        126 => u16::from_be_bytes(*bytes.get(2..)?.first_chunk()?).into(),
+        127 => usize::try_from(u64::from_be_bytes(*bytes.get(2..)?.first_chunk()?)).ok()?,
+        short => short.into(),
+    };
+    header_size(length).checked_add(length)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_encoded_has_its_size() {
+        for length in [0, 1, 125, 126, 65535, 65536, 100_000] {
+            let mut out = Vec::new();
+            encode_frame(Opcode::Text, &vec![b'x'; length], &mut out);
+            assert_eq!(out.len(), header_size(length) + length);
+            assert_eq!(frame_size(&out), Some(out.len()));
+            assert_eq!(out[0], 0x81);
+        }
+    }
+}

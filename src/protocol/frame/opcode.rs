@@ -1,0 +1,50 @@
+//! What a frame is: the bits of its first byte (RFC 6455, section 5.2).
+
+use crate::protocol::violation::Violation;
+
+/// The most payload bytes of a control frame (RFC 6455, section 5.5).
+pub const MAX_CONTROL_BYTES: usize = 125;
+
+pub(super) const FIN: u8 = 0x80;
+pub(super) const RSV1: u8 = 0x40;
+pub(super) const CONTROL: u8 = 0x08;
+
+/// What a frame is (RFC 6455, section 5.2).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Opcode {
+    /// The next fragment of a message.
+    Continuation = 0x0,
+    /// A text message, or its first fragment.
+    Text = 0x1,
+    /// A binary message, or its first fragment.
+    Binary = 0x2,
+    /// The end of the connection.
+    Close = 0x8,
+    /// Asks whether the peer is there.
+    Ping = 0x9,
+    /// The answer to a ping.
+    Pong = 0xa,
+}
+
+impl Opcode {
+    /// The opcode of these four bits.
+    pub(super) fn from_bits(bits: u8) -> Result<Self, Violation> {
+        Ok(match bits {
+            0x0 => Self::Continuation,
+            0x1 => Self::Text,
+            0x2 => Self::Binary,
+            0x8 => Self::Close,
+            0x9 => Self::Ping,
+            0xa => Self::Pong,
+            // "If an unknown opcode is received, the receiving endpoint MUST _Fail the
+            // WebSocket Connection_."
+            _ => return Err(Violation::ReservedOpcode(bits)),
+        })
+    }
+
+    /// Whether this is a close, a ping or a pong (RFC 6455, section 5.5).
+    pub fn is_control(self) -> bool {
+        self as u8 & CONTROL != 0
+    }
+}

@@ -1,0 +1,31 @@
+//! HTTP/1.1 as far as a WebSocket server needs it (RFC 9110, RFC 9112): requests, answers, and whose
+//! pages may connect.
+
+mod field;
+mod forwarded;
+mod head;
+mod host;
+mod origin;
+mod origins;
+mod refusal;
+mod request;
+mod response;
+mod site;
+mod target;
+mod token;
+mod uri;
+
+pub use field::InvalidHeader;
+pub(crate) use field::check as check_field;
+pub use forwarded::Forwarded;
+pub(crate) use head::Head;
+pub use host::{Authority, Host, InvalidHost};
+pub use origin::{InvalidOrigin, Origin};
+pub use origins::Origins;
+pub use refusal::Refusal;
+pub use request::Request;
+pub use response::Response;
+pub use site::Site;
+pub(crate) use token::is_token_byte;
+#[cfg(feature = "server")]
+pub(crate) use uri::normal_path;

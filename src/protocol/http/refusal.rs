@@ -1,0 +1,119 @@
+//! Why a request is refused, and the status of the answer.
+
+use std::fmt;
+
+/// The methods that are served, as the value of a field (RFC 9110, section 10.2.1).
+pub(crate) const ALLOWED_METHODS: &str = "GET, HEAD, OPTIONS";
+
+/// Why a request is not upgraded.
+///
+/// Its [`Display`](fmt::Display) text is the body of the answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refusal {
+    /// The head is not HTTP, or breaks one of its rules.
+    Malformed(&'static str),
+    /// The request line is longer than the limit of the whole head (RFC 9112, section 3).
+    TargetTooLong,
+    /// The head is longer than the configured limit (RFC 6585, section 5).
+    HeadTooLong,
+    /// The head has more fields than the configured limit (RFC 6585, section 5).
+    TooManyHeaders,
+    /// TLS was sent to a port that speaks plain HTTP.
+    Tls,
+    /// The major version is not that of HTTP/1.1 (RFC 9110, section 15.6.6).
+    HttpVersion,
+    /// The method is not served, or not the one of an upgrade (RFC 6455, section 4.2.1).
+    Method,
+    /// The request does not ask for an upgrade to WebSocket.
+    NoUpgrade,
+    /// The request asks for an upgrade in HTTP/1.0, which has none (RFC 9110, section 7.8).
+    UpgradeInHttp10,
+    /// The requesting page's origin is not allowed (RFC 6455, section 10.2).
+    Origin,
+    /// The request is for a host other than this server (RFC 9110, section 15.5.20).
+    Misdirected,
+    /// No room may have this path.
+    NoSuchRoom,
+    /// The WebSocket version is not 13 (RFC 6455, section 4.4).
+    WebSocketVersion,
+    /// The head did not arrive in time (RFC 9110, section 15.5.9).
+    Timeout,
+    /// The name of the room is longer than the configured limit (RFC 9110, section 15.5.15).
+    RoomNameTooLong,
+    /// Too many connections come from one address (RFC 6585, section 4).
+    TooManyFromAddress,
+    /// The server holds as many connections as it may.
+    Full,
+    /// The server has as many rooms as it may.
+    TooManyRooms,
+    /// Too many rooms were made from one address (RFC 6585, section 4).
+    TooManyRoomsFromAddress,
+    /// The server is shutting down.
+    Stopping,
+}
+
+impl Refusal {
+    /// The HTTP status of the answer.
+    pub fn status(self) -> u16 {
+        match self {
+            Self::Malformed(_) | Self::Tls => 400,
+            Self::Origin => 403,
+            Self::NoSuchRoom => 404,
+            Self::Method => 405,
+            Self::Timeout => 408,
+            Self::TargetTooLong | Self::RoomNameTooLong => 414,
+            Self::Misdirected => 421,
+            Self::NoUpgrade | Self::UpgradeInHttp10 | Self::WebSocketVersion => 426,
+            Self::TooManyFromAddress | Self::TooManyRoomsFromAddress => 429,
+            Self::HeadTooLong | Self::TooManyHeaders => 431,
+            Self::Full | Self::TooManyRooms | Self::Stopping => 503,
+            Self::HttpVersion => 505,
+        }
+    }
+
+    /// The fields, name and value, that the status requires.
+    pub fn headers(self) -> &'static [(&'static str, &'static str)] {
+        match self {
+            Self::Method => &[("Allow", ALLOWED_METHODS)],
+            Self::NoUpgrade | Self::UpgradeInHttp10 => &[("Upgrade", "websocket")],
+            Self::WebSocketVersion => &[("Sec-WebSocket-Version", "13"), ("Upgrade", "websocket")],
+            Self::TooManyFromAddress
+            | Self::TooManyRoomsFromAddress
+            | Self::Full
+            | Self::TooManyRooms
+            | Self::Stopping => &[("Retry-After", "5")],
+            _ => &[],
+        }
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Malformed(what) => what,
+            Self::TargetTooLong => "the request line is longer than the limit",
+            Self::HeadTooLong => "the request's head is longer than the limit",
+            Self::TooManyHeaders => "the request has more header fields than the limit",
+            Self::Tls => "a TLS client hello came to a port that speaks plain HTTP",
+            Self::HttpVersion => "only HTTP/1.1 and HTTP/1.0 are spoken here",
+            Self::Method => "the method is none of GET, HEAD and OPTIONS; an upgrade needs GET",
+            Self::NoUpgrade => "this is a WebSocket room: connect with a WebSocket client",
+            Self::UpgradeInHttp10 => {
+                "an upgrade to WebSocket needs HTTP/1.1; this came as HTTP/1.0"
+            }
+            Self::Origin => "pages of this origin may not connect here",
+            Self::Misdirected => "this server does not serve the host that was asked for",
+            Self::NoSuchRoom => "there is no such room",
+            Self::WebSocketVersion => "only WebSocket version 13 is spoken here",
+            Self::Timeout => "the request's head did not arrive in time",
+            Self::RoomNameTooLong => "the name of the room is longer than the limit",
+            Self::TooManyFromAddress => "too many connections come from your address",
+            Self::Full => "the server is full, try again later",
+            Self::TooManyRooms => "there are too many rooms, try again later",
+            Self::TooManyRoomsFromAddress => "too many rooms were made from your address",
+            Self::Stopping => "the server stops, try again later",
+        })
+    }
+}
+
+impl std::error::Error for Refusal {}

@@ -1,0 +1,107 @@
+//! A message as it is put together from pieces.
+
+use super::buffers::Scratch;
+use super::partial_frame::PartialFrame;
+use super::utf8::TextAssembly;
+use crate::protocol::frame::{ClientHeader, Opcode, SHORT_BYTES, append_unmasked, apply_mask};
+use crate::protocol::limits::Limits;
+use crate::protocol::violation::Violation;
+
+/// The size in bytes that the buffer of a message begins with, so that short fragments do not make
+/// it grow again and again.
+const FIRST_BYTES: usize = 256;
+
+/// A message that did not arrive in one piece.
+#[derive(Debug)]
+pub(super) struct Assembly {
+    pub(super) content: Content,
+    fragments: u32,
+}
+
+#[derive(Debug)]
+pub(super) enum Content {
+    Text(TextAssembly),
+    Binary(Vec<u8>),
+    /// What has arrived of a compressed message of this opcode. It is inflated when it is whole, so
+    /// that an unfinished one costs no more than what was sent.
+    Compressed(Opcode, Vec<u8>),
+}
+
+impl Assembly {
+    /// An assembly for the message that begins with a frame of which `arrived` bytes are there.
+    pub(super) fn new(frame: &PartialFrame, arrived: usize, scratch: &mut Scratch) -> Self {
+        // Compressed input is short, and is inflated into another buffer.
+        let buffer = if frame.compressed { None } else { scratch.take_buffer(arrived) };
+        let buffer = buffer.unwrap_or_else(|| Vec::with_capacity(FIRST_BYTES));
+        let content = match frame.opcode {
+            opcode if frame.compressed => Content::Compressed(opcode, buffer),
+            Opcode::Text => Content::Text(TextAssembly::with(buffer)),
+            _ => Content::Binary(buffer),
+        };
+        Self { content, fragments: 1 }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        match &self.content {
+            Content::Text(text) => text.len(),
+            Content::Binary(bytes) | Content::Compressed(_, bytes) => bytes.len(),
+        }
+    }
+
+    /// Whether another fragment may come, and fits.
+    pub(super) fn admit(
+        &mut self,
+        header: &ClientHeader,
+        limits: &Limits,
+    ) -> Result<(), Violation> {
+        self.fragments = self.fragments.saturating_add(1);
+        if self.fragments > limits.max_fragments {
+            return Err(Violation::TooManyFragments);
+        }
+        let compressed = matches!(self.content, Content::Compressed(..));
+        check_length(self.len(), header.length, compressed, limits)
+    }
+
+    pub(super) fn capacity(&self) -> usize {
+        match &self.content {
+            Content::Text(text) => text.capacity(),
+            Content::Binary(bytes) | Content::Compressed(_, bytes) => bytes.capacity(),
+        }
+    }
+
+    /// Takes the next piece, which is masked.
+    #[inline(always)]
+    pub(super) fn push_masked(&mut self, piece: &mut [u8], mask: [u8; 4]) -> Result<(), Violation> {
+        match &mut self.content {
+            Content::Text(text) => text.push_masked(piece, mask)?,
+            Content::Binary(bytes) | Content::Compressed(_, bytes) => {
+                if piece.len() < SHORT_BYTES {
+                    append_unmasked(piece, mask, bytes);
+                } else {
+                    apply_mask(piece, mask);
+                    bytes.extend_from_slice(piece);
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Whether a message of this many bytes may have this many more. The latter are fewer than 2^63, and
+/// what is held fits in memory, so the sum cannot overflow.
+pub(super) fn check_length(
+    before: usize,
+    length: u64,
+    compressed: bool,
+    limits: &Limits,
+) -> Result<(), Violation> {
+    let max = limits.max_message_bytes;
+    let max = if compressed { max_compressed_bytes(max) } else { max };
+    if before as u64 + length > max as u64 { Err(Violation::MessageTooBig) } else { Ok(()) }
+}
+
+/// The most bytes that a compressed message may have. It can be longer than the message: DEFLATE
+/// adds a little to what does not compress, and a flush for each fragment adds more.
+fn max_compressed_bytes(max_message_bytes: usize) -> usize {
+    max_message_bytes.saturating_add(max_message_bytes / 8).saturating_add(1024)
+}

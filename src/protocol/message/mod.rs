@@ -1,0 +1,15 @@
+//! Messages (RFC 6455, sections 5.4 and 5.6): those that are sent, and from bytes to those that arrive.
+
+mod assembly;
+mod buffers;
+mod incoming;
+mod outgoing;
+mod partial_frame;
+mod receiver;
+mod utf8;
+
+pub use buffers::Scratch;
+pub use incoming::Incoming;
+pub use outgoing::Message;
+pub(crate) use receiver::Receiver;
+pub use utf8::{TextAssembly, validate};
