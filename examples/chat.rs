@@ -1,4 +1,5 @@
-//! The smallest chat: a set of clients; a message goes to every one; a close removes the client.
+//! The smallest chat: a set of clients; a message goes to every one; a client that closes leaves the
+//! set by itself.
 //!
 //! `cargo run --example chat`, then connect any two WebSocket clients to ws://127.0.0.1:8080.
 
@@ -8,9 +9,8 @@ fn main() -> std::io::Result<()> {
     let server = Server::bind(Config::default())?;
     println!("listening on ws://{}", server.addresses()[0]);
     server.run(|hub, client, event| match event {
-        Event::Open { .. } => hub.join(client, "everyone"),
+        Event::Open { .. } => _ = hub.join(client, "everyone"),
         Event::Message(message) => hub.broadcast("everyone", message.truncate(50)),
-        Event::Close(_) => hub.leave(client),
         _ => {}
     })
 }

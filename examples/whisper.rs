@@ -13,7 +13,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("townhall is listening on http://{}/", server.addresses()[0]);
     let (mut numbers, mut last) = (HashMap::new(), 0);
     server.run(|hub, client, event| match event {
-        Event::Open { room } => {
+        Event::Open { room, .. } => {
             last += 1;
             numbers.insert(last, client);
             hub.send(client, format!("you are number {last}").as_str());

@@ -37,12 +37,13 @@ pub use config::{Config, InvalidRoomPattern, RoomPattern, Slow};
 #[cfg(feature = "server")]
 pub use ipnet::IpNet;
 pub use protocol::{
-    CloseCode, Deflate, Host, InvalidHost, InvalidOrigin, Limits, Message, Origin, Origins,
-    Request, Response,
+    CloseCode, Deflate, DeflateTerms, Host, InvalidHeader, InvalidHost, InvalidOrigin, Limits,
+    Message, Origin, Origins, Request, Response,
 };
 #[cfg(all(fuzzing, feature = "server"))]
 pub use server::simulation;
 #[cfg(feature = "server")]
 pub use server::{
-    Cause, ClientId, Counts, Departure, Event, Exchange, Handle, HandleError, Hub, Server, Upgrade,
+    Cause, ClientId, Counts, Departure, Event, Exchange, Handle, HandleError, Hub, Server,
+    SubprotocolNotOffered, Upgrade,
 };

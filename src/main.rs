@@ -41,7 +41,9 @@ fn run(flags: &Flags) -> Result<(), Box<dyn Error>> {
     let page = Page::new();
     server.run(|hub, client, event| match event {
         Event::Request(exchange) => answer(&page, hub, exchange),
-        Event::Open { room } => hub.join(client, room),
+        Event::Open { room, .. } => {
+            hub.join(client, room);
+        }
         Event::Message(message) => say(flags, hub, client, message),
         _ => {}
     })?;

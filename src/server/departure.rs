@@ -6,6 +6,7 @@ use crate::protocol::{Refusal, Violation};
 
 /// How a connection ended, with the fields of a browser's `CloseEvent`, and why.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Departure {
     /// The code of the peer's close frame; 1005 if it had none, 1006 if no close frame came (RFC 6455,
     /// section 7.1.5).

@@ -1,13 +1,20 @@
 //! What the application learns, and decides.
 
+use std::fmt;
+use std::net::IpAddr;
+
 use super::departure::Departure;
-use crate::protocol::{Message, Request, Response};
+use crate::protocol::{DeflateTerms, InvalidHeader, Message, Request, Response, Terms};
 
 /// What happened to a client. For each that opens: one [`Open`](Self::Open), any number of
 /// [`Message`](Self::Message), one [`Close`](Self::Close).
 ///
-/// An application can keep something for a client as soon as [`Upgrade`](Self::Upgrade) and drop it at
-/// [`Close`](Self::Close), which follows unless the application itself refuses the upgrade.
+/// An application can keep something for a client as soon as [`Upgrade`](Self::Upgrade), with
+/// [`Hub::set_data`](crate::Hub::set_data), and until [`Close`](Self::Close), which follows unless the
+/// application itself refuses the upgrade.
+///
+/// Only between `Open` and `Close` is the client open: in the other callbacks,
+/// [`Hub::join`](crate::Hub::join) returns `false`, and messages to the client are dropped.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Event<'a> {
@@ -22,9 +29,21 @@ pub enum Event<'a> {
     /// [`Refused`](crate::Cause::Refused).
     Upgrade(Upgrade<'a>),
     /// The client is connected. It is a member of no room until the application makes it one.
+    #[non_exhaustive]
     Open {
         /// The room that its path or the application chose.
         room: &'a str,
+        /// The request for the upgrade: path, query and header fields. It is not kept; what is needed
+        /// later can be kept with [`Hub::set_data`](crate::Hub::set_data).
+        request: &'a Request<'a>,
+        /// The subprotocol that was chosen, if any (RFC 6455, section 1.9). It is not kept either.
+        subprotocol: Option<&'a str>,
+        /// How messages may be compressed, if they may (RFC 7692, section 7).
+        deflate: Option<DeflateTerms>,
+        /// The client's address, as the limits for one address see it: the one that a trusted proxy
+        /// forwards ([`Config::trusted_proxies`](crate::Config::trusted_proxies)), otherwise the
+        /// peer's. `None` if the connection has ended already.
+        address: Option<IpAddr>,
     },
     /// The client sent a message.
     Message(Message<'a>),
@@ -36,6 +55,7 @@ pub enum Event<'a> {
 #[derive(Debug)]
 pub struct Exchange<'a> {
     pub(super) request: &'a Request<'a>,
+    pub(super) address: Option<IpAddr>,
     pub(super) answer: &'a mut Option<Response>,
 }
 
@@ -44,6 +64,11 @@ impl<'a> Exchange<'a> {
     /// [normal form](Request::normal_path).
     pub fn request(&self) -> &'a Request<'a> {
         self.request
+    }
+
+    /// The client's address, as in [`Event::Open`].
+    pub fn address(&self) -> Option<IpAddr> {
+        self.address
     }
 
     /// Answers the request.
@@ -56,7 +81,9 @@ impl<'a> Exchange<'a> {
 #[derive(Debug)]
 pub struct Upgrade<'a> {
     pub(super) request: &'a Request<'a>,
+    pub(super) address: Option<IpAddr>,
     pub(super) room: &'a mut String,
+    pub(super) terms: &'a mut Terms,
     pub(super) refusal: &'a mut Option<Response>,
 }
 
@@ -78,8 +105,52 @@ impl<'a> Upgrade<'a> {
         room.clone_into(self.room);
     }
 
+    /// The client's address, as in [`Event::Open`].
+    pub fn address(&self) -> Option<IpAddr> {
+        self.address
+    }
+
+    /// The subprotocol that the answer will name: the one that was chosen, or the first of the client's
+    /// that is in [`Config::subprotocols`](crate::Config::subprotocols).
+    pub fn subprotocol(&self) -> Option<&str> {
+        self.terms.subprotocol.as_deref()
+    }
+
+    /// Chooses the subprotocol, which need not be in
+    /// [`Config::subprotocols`](crate::Config::subprotocols).
+    ///
+    /// # Errors
+    /// The client has not offered it, so that it would fail the connection (RFC 6455, section 4.1).
+    pub fn set_subprotocol(&mut self, name: &str) -> Result<(), SubprotocolNotOffered> {
+        if !self.request.subprotocols().any(|offered| offered == name) {
+            return Err(SubprotocolNotOffered);
+        }
+        self.terms.subprotocol = Some(name.to_owned());
+        Ok(())
+    }
+
+    /// Adds a header field to the 101 answer, such as `Set-Cookie`.
+    ///
+    /// # Errors
+    /// The name or the value is not one of a header field, or the field belongs to the handshake itself.
+    pub fn add_header(&mut self, name: &str, value: &str) -> Result<(), InvalidHeader> {
+        self.terms.add_header(name, value)
+    }
+
     /// Refuses the upgrade with this answer.
     pub fn refuse(self, response: Response) {
         *self.refusal = Some(response);
     }
 }
+
+/// A subprotocol was chosen that the client did not offer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SubprotocolNotOffered;
+
+impl fmt::Display for SubprotocolNotOffered {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the client has not offered this subprotocol")
+    }
+}
+
+impl std::error::Error for SubprotocolNotOffered {}

@@ -292,6 +292,7 @@ impl EventLoop {
         for (id, departure) in mem::take(&mut self.hub.departures) {
             debug!("{id} left: {departure}");
             app(&mut self.hub, id, Event::Close(&departure));
+            self.hub.data.remove(id);
         }
         for id in mem::take(&mut self.hub.gone) {
             self.hub.remove(id);

@@ -1,5 +1,6 @@
 //! The opening handshake: requests in, answers and upgrades out.
 
+use std::net::IpAddr;
 use std::time::SystemTime;
 
 use log::debug;
@@ -41,12 +42,14 @@ pub(super) fn handshake(hub: &mut Hub, id: ClientId, head: &[u8], app: &mut App<
 
 fn upgrade(hub: &mut Hub, id: ClientId, request: &Request<'_>, app: &mut App<'_>) {
     let (mut room, mut refusal) = (request.normal_path(), None);
-    let terms = match admit(hub, id, request, &room) {
+    let mut terms = match admit(hub, id, request, &room) {
         Ok(terms) => terms,
         Err(refusal) => return refuse(hub, id, refusal, false),
     };
-    let (chosen, refused) = (&mut room, &mut refusal);
-    app(hub, id, Event::Upgrade(Upgrade { request, room: chosen, refusal: refused }));
+    let address = client_address(hub, id, request);
+    let upgrade =
+        Upgrade { request, address, room: &mut room, terms: &mut terms, refusal: &mut refusal };
+    app(hub, id, Event::Upgrade(upgrade));
     if let Some(response) = refusal {
         return respond(hub, id, &response, false);
     }
@@ -57,8 +60,10 @@ fn upgrade(hub: &mut Hub, id: ClientId, request: &Request<'_>, app: &mut App<'_>
         return;
     }
     note_subprotocol(hub, id, request, &terms);
-    hub.open(id, terms);
-    app(hub, id, Event::Open { room: &room });
+    hub.open(id, &mut terms);
+    let Terms { subprotocol, deflate, .. } = &terms;
+    let (subprotocol, deflate) = (subprotocol.as_deref(), *deflate);
+    app(hub, id, Event::Open { room: &room, request, subprotocol, deflate, address });
 }
 
 /// Checks everything that the application has no say in, so that it is never asked about a client that
@@ -127,10 +132,20 @@ fn enter_forwarded(hub: &mut Hub, id: ClientId, request: &Request<'_>) -> Result
     Ok(())
 }
 
+/// The address that the limits for one address go by: the one that a trusted proxy forwards, or the
+/// peer's.
+fn client_address(hub: &Hub, id: ClientId, request: &Request<'_>) -> Option<IpAddr> {
+    let peer = hub.peer_address(id)?.ip();
+    let is_proxy = forwarded::is_trusted(peer, &hub.config);
+    let forwarded = if is_proxy { forwarded::address(request, &hub.config) } else { None };
+    forwarded.or(Some(peer))
+}
+
 /// Answers a request that does not ask for an upgrade.
 fn answer(hub: &mut Hub, id: ClientId, request: &Request<'_>, app: &mut App<'_>) {
     let mut answer = None;
-    app(hub, id, Event::Request(Exchange { request, answer: &mut answer }));
+    let address = client_address(hub, id, request);
+    app(hub, id, Event::Request(Exchange { request, address, answer: &mut answer }));
     let head_only = request.method() == "HEAD";
     match answer {
         Some(answer) => respond(hub, id, &answer, head_only),

@@ -11,6 +11,7 @@ use slab::Slab;
 
 use super::addresses::Addresses;
 use super::client::{Client, Keep, Seat};
+use super::client_data::ClientData;
 use super::complaints::Complaints;
 use super::counts::Counts;
 use super::deadlines::{Clock, Deadlines, Tick};
@@ -50,6 +51,8 @@ pub struct Hub {
     pub(super) listening: Vec<SocketAddr>,
     pub(super) allowance: Allowance,
     pub(super) clients: Slab<Client>,
+    /// What the application keeps for its clients.
+    pub(super) data: ClientData,
     pub(super) rooms: Rooms,
     /// The log of the clients that are in no room: always empty.
     pub(super) nowhere: Log,
@@ -113,6 +116,7 @@ impl Hub {
             windows: Windows::new(config.max_deflate_context_bytes),
             contexts: Vec::new(),
             clients: Slab::with_capacity(places_ahead(&config)),
+            data: ClientData::default(),
             config,
             rooms: Rooms::default(),
             nowhere: Log::default(),
@@ -232,20 +236,25 @@ impl Hub {
     /// Makes the client a member of a room, and of no other. It receives what is sent from now on. If
     /// the room does not exist, and there are [`Config::max_rooms`](crate::Config::max_rooms) already,
     /// or the client's address has made its share of them, the client is closed with 1013.
-    pub fn join(&mut self, client: ClientId, room: &str) {
+    ///
+    /// Returns whether the client is a member now. A client that is not open is not: in
+    /// [`Event::Upgrade`](crate::Event::Upgrade) it is too early, and
+    /// [`Upgrade::set_room`](crate::Upgrade::set_room) chooses the room.
+    pub fn join(&mut self, client: ClientId, room: &str) -> bool {
         if !self.is_open(client) {
-            return;
+            return false;
         }
         self.leave(client);
         if !self.is_open(client) {
-            return;
+            return false;
         }
         if let Err(refusal) = self.admit_to(room, client) {
             let reason = match refusal {
                 Refusal::TooManyRoomsFromAddress => "your address has made too many rooms",
                 _ => "there are too many rooms",
             };
-            return self.close_because(client, CloseCode::TRY_AGAIN_LATER, reason, Cause::Overload);
+            self.close_because(client, CloseCode::TRY_AGAIN_LATER, reason, Cause::Overload);
+            return false;
         }
         // Its unwritten private bytes do not hold up a room.
         self.release(client);
@@ -262,16 +271,22 @@ impl Hub {
             member.enter(seat, room.logs.get_mut(encoding));
             room.waiting += usize::from(member.waits());
         }
+        true
     }
 
     /// Makes the client a member of no room. What was sent before still reaches it, if the backlog
     /// limits cover a copy of that; otherwise the client is treated as one that is too far behind
     /// ([`Config::slow`](crate::Config::slow)), and closed if such a client would be.
-    pub fn leave(&mut self, client: ClientId) {
-        if self.seat_of(client).is_some() && self.may_leave_log(client) {
+    ///
+    /// Returns whether the client was in a room and has left it. A client that is closing leaves its
+    /// room by itself.
+    pub fn leave(&mut self, client: ClientId) -> bool {
+        let leaves = self.seat_of(client).is_some() && self.may_leave_log(client);
+        if leaves {
             self.unseat(client, Keep::All);
             self.mark_dirty(client);
         }
+        leaves
     }
 
     /// Closes the connection to a client (RFC 6455, section 7.1.2). Everything that was sent to it
@@ -279,30 +294,6 @@ impl Hub {
     /// answered or its time is over. A reason of more than 123 bytes is shortened.
     pub fn close(&mut self, client: ClientId, code: CloseCode, reason: &str) {
         self.close_because(client, code, reason, Cause::Application);
-    }
-
-    /// The room that the client is in, if messages can be sent to the client.
-    pub fn room_of(&self, client: ClientId) -> Option<&str> {
-        let seat = self.seat_of(client)?;
-        self.rooms.get(seat.room).map(|room| &*room.name)
-    }
-
-    /// The members of a room to which messages can be sent.
-    pub fn members(&self, room: &str) -> impl Iterator<Item = ClientId> {
-        let room = self.rooms.find(room).and_then(|key| self.rooms.get(key));
-        let members = room.into_iter().flat_map(|room| &room.members);
-        let members = members.map(|&key| &self.clients[key]);
-        members.filter(|client| client.connection.is_open()).map(|client| client.id)
-    }
-
-    /// The number of rooms that have members.
-    pub fn room_count(&self) -> usize {
-        self.rooms.len()
-    }
-
-    /// The number of WebSocket connections, including those that are closing.
-    pub fn client_count(&self) -> usize {
-        self.open
     }
 
     /// Whether the server has been told to stop: it still answers requests, but opens no connections.
@@ -346,7 +337,7 @@ impl Hub {
     }
 
     /// Where the client sits, if it is open.
-    fn seat_of(&self, client: ClientId) -> Option<Seat> {
+    pub(super) fn seat_of(&self, client: ClientId) -> Option<Seat> {
         self.get(client).filter(|client| client.connection.is_open())?.seat
     }
 
@@ -381,11 +372,6 @@ impl Hub {
         let room = seat.and_then(|seat| Some((seat, self.rooms.get(seat.room)?)));
         let log = room.and_then(|(seat, room)| room.logs.get(seat.encoding));
         log.unwrap_or(&self.nowhere)
-    }
-
-    /// Whether messages can be sent to a client.
-    pub(super) fn is_open(&self, id: ClientId) -> bool {
-        self.get(id).is_some_and(|client| client.connection.is_open())
     }
 
     /// Readies a room for a message.

@@ -51,14 +51,14 @@ impl Hub {
 
     /// Upgrades a client's connection. It keeps its compression context only if there is memory for
     /// that.
-    pub(super) fn open(&mut self, id: ClientId, mut terms: Terms) {
+    pub(super) fn open(&mut self, id: ClientId, terms: &mut Terms) {
         let Self { clients, windows, counts, .. } = self;
         let client = clients.get_mut(id.key()).filter(|client| client.id == id);
         let Some(client) = client else { return };
         let unchanged = windows.reserve(&mut client.window, &mut terms.deflate);
         counts.contextless += u64::from(!unchanged);
         let Some((client, _, pool)) = self.reach(id) else { return };
-        client.answer(pool, |connection, out| connection.accept(&terms, out));
+        client.answer(pool, |connection, out| connection.accept(terms, out));
         client.encoding = Encoding::of(terms.deflate);
         client.opened = true;
         self.open += 1;
@@ -165,6 +165,7 @@ impl Hub {
         self.unseat(id, Keep::Nothing);
         if self.get(id).is_some() {
             let mut client = self.clients.remove(id.key());
+            self.data.remove(id);
             self.deadlines.forget(id.key());
             self.resumptions.forget(id.key());
             self.open -= usize::from(client.opened);

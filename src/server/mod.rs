@@ -2,6 +2,7 @@
 
 mod addresses;
 mod client;
+mod client_data;
 mod complaints;
 mod counts;
 mod date;
@@ -28,6 +29,7 @@ mod outbox;
 mod pace;
 mod parking;
 mod pool;
+mod queries;
 mod room;
 mod shown;
 #[cfg(any(test, fuzzing))]
@@ -48,7 +50,7 @@ use signal_hook_mio::v1_0::Signals;
 
 pub use counts::Counts;
 pub use departure::{Cause, Departure};
-pub use event::{Event, Exchange, Upgrade};
+pub use event::{Event, Exchange, SubprotocolNotOffered, Upgrade};
 pub use handle::{Handle, HandleError};
 pub use hub::Hub;
 pub use id::ClientId;
@@ -69,7 +71,9 @@ use listeners::Listeners;
 ///
 /// let server = Server::bind(Config::default())?;
 /// server.run(|hub, client, event| match event {
-///     Event::Open { room } => hub.join(client, room),
+///     Event::Open { room, .. } => {
+///         hub.join(client, room);
+///     }
 ///     Event::Message(message) => hub.say(client, message),
 ///     _ => {}
 /// })?;

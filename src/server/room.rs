@@ -99,6 +99,10 @@ impl Rooms {
         key
     }
 
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Room> {
+        self.rooms.iter().map(|(_, room)| room)
+    }
+
     pub(super) fn get(&self, key: usize) -> Option<&Room> {
         self.rooms.get(key)
     }

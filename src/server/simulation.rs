@@ -335,10 +335,10 @@ pub(super) fn connect(hub: &mut Hub, offer: &str) -> (ClientId, Pipe, Terms) {
     );
     let request = Request::parse(head.as_bytes(), 10).expect("a correct head");
     let deflate = hub.config.deflate.as_ref();
-    let terms = Terms::negotiate(&request, &[], deflate).expect("a correct request");
+    let mut terms = Terms::negotiate(&request, &[], deflate).expect("a correct request");
     let (id, pipe) = (hub.next_id(), Pipe::default());
     hub.insert(id, Transport::Pipe(pipe.clone()), None);
-    hub.open(id, terms.clone());
+    hub.open(id, &mut terms);
     // The answer to the handshake is not looked at.
     pipe.allow(usize::MAX);
     hub.write_now(id);

@@ -133,8 +133,8 @@ mod tests {
     fn a_room_gives_back_the_places_of_members_that_have_left() {
         let mut hub = Hub::new(Config::default());
         let crowd: Vec<_> = (0..1_000).map(|_| connect(&mut hub, "x-none").0).collect();
-        crowd.iter().for_each(|id| hub.join(*id, "/room"));
-        crowd[3..].iter().for_each(|id| hub.leave(*id));
+        crowd.iter().for_each(|id| _ = hub.join(*id, "/room"));
+        crowd[3..].iter().for_each(|id| _ = hub.leave(*id));
         let room = hub.rooms.get(hub.rooms.find("/room").unwrap()).unwrap();
         assert!(room.members.len() == 3 && room.members.capacity() <= MIN_PLACES);
     }

@@ -47,6 +47,15 @@ impl Transport {
         }
     }
 
+    /// The peer's address, while there is one.
+    pub(super) fn peer_address(&self) -> Option<SocketAddr> {
+        match self {
+            Self::Tcp(stream) => stream.peer_addr().ok(),
+            #[cfg(any(test, fuzzing))]
+            Self::Pipe(_) => None,
+        }
+    }
+
     /// The address that the peer connected to, if there is one.
     pub(super) fn local_address(&self) -> Option<SocketAddr> {
         match self {

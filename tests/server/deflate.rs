@@ -67,7 +67,7 @@ fn heard(server: &Running) -> String {
 /// The application: what begins with a star is for the speaker alone, the rest for its room.
 fn whisper(hub: &mut Hub, client: ClientId, event: Event<'_>) {
     match event {
-        Event::Open { room } => hub.join(client, room),
+        Event::Open { room, .. } => _ = hub.join(client, room),
         Event::Message(message) if message.payload().starts_with(b"*") => hub.send(client, message),
         Event::Message(message) => hub.say(client, message),
         _ => {}

@@ -213,7 +213,7 @@ fn the_application_answers_refuses_and_chooses() {
             Some("secret") => upgrade.set_room("/vault"),
             _ => upgrade.refuse(Response::text(403, "members only")),
         },
-        Event::Open { room } => hub.join(client, room),
+        Event::Open { room, .. } => _ = hub.join(client, room),
         _ => {}
     });
     let about = "GET /about HTTP/1.1\r\nHost: a\r\nUser-Agent: curl\r\n\r\n";

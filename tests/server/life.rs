@@ -115,7 +115,7 @@ fn a_closing_client_departs_in_time_however_often_it_is_sent_something() {
     let close_timeout = Duration::from_millis(300);
     let mut closed = None;
     let app = move |hub: &mut Hub, client: ClientId, event: Event<'_>| match event {
-        Event::Open { room: "/closed" } => {
+        Event::Open { room: "/closed", .. } => {
             closed = Some(client);
             hub.close(client, CloseCode::NORMAL, "");
         }

@@ -89,7 +89,7 @@ fn there_are_only_so_many_rooms_with_names_of_such_a_length() {
 #[test]
 fn who_joins_one_room_too_many_is_told() {
     let app = |hub: &mut Hub, client: ClientId, event: Event<'_>| match event {
-        Event::Open { room } => hub.join(client, room),
+        Event::Open { room, .. } => _ = hub.join(client, room),
         Event::Message(message) => {
             let room = String::from_utf8_lossy(message.payload()).into_owned();
             hub.join(client, &room);

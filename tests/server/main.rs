@@ -4,6 +4,7 @@ mod callbacks;
 mod deflate;
 mod departures;
 mod drain;
+mod embedding;
 mod handle;
 mod http;
 mod life;

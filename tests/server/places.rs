@@ -50,8 +50,8 @@ impl Deed {
             Self::Say => hub.say(client, "done"),
             Self::SayToOthers => hub.say_to_others(client, "done"),
             Self::Broadcast => hub.broadcast(room, "done"),
-            Self::Join => hub.join(client, "/new"),
-            Self::Leave => hub.leave(client),
+            Self::Join => _ = hub.join(client, "/new"),
+            Self::Leave => _ = hub.leave(client),
             Self::Close => hub.close(client, CloseCode::GOING_AWAY, ""),
         }
     }
@@ -70,7 +70,7 @@ fn act(task: Task, hub: &mut Hub, client: ClientId, event: Event<'_>) {
     let (place, path) = match event {
         Event::Request(exchange) => (Place::Request, exchange.request().path().to_owned()),
         Event::Upgrade(upgrade) => (Place::Upgrade, upgrade.request().path().to_owned()),
-        Event::Open { room } => {
+        Event::Open { room, .. } => {
             hub.join(client, room);
             (Place::Open, room.to_owned())
         }

@@ -94,7 +94,7 @@ fn a_newcomer_hears_what_is_said_from_now_on() {
 #[test]
 fn others_hear_what_the_sender_does_not() {
     let server = Running::start(config(), |hub, client, event| match event {
-        Event::Open { room } => hub.join(client, room),
+        Event::Open { room, .. } => _ = hub.join(client, room),
         Event::Message(message) => hub.say_to_others(client, message),
         _ => {}
     });
@@ -113,7 +113,7 @@ fn others_hear_what_the_sender_does_not() {
 #[test]
 fn direct_messages_keep_their_place_among_those_of_the_room() {
     let server = Running::start(config(), |hub, client, event| match event {
-        Event::Open { room } => hub.join(client, room),
+        Event::Open { room, .. } => _ = hub.join(client, room),
         Event::Message(message) => {
             hub.say(client, "1");
             hub.send(client, message);
@@ -134,7 +134,7 @@ fn direct_messages_keep_their_place_among_those_of_the_room() {
 #[test]
 fn a_client_that_changes_rooms_misses_and_repeats_nothing() {
     let server = Running::start(config(), |hub, client, event| match event {
-        Event::Open { room } => hub.join(client, room),
+        Event::Open { room, .. } => _ = hub.join(client, room),
         Event::Message(Message::Text(text)) => match text.strip_prefix("go ") {
             Some(room) => {
                 hub.say(client, "left");

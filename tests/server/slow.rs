@@ -105,7 +105,7 @@ fn a_peer_that_pings_and_does_not_read_gets_only_the_latest_pong() {
 #[test]
 fn a_reader_of_single_bytes_gets_every_frame_whole() {
     let server = Running::start(config(), |hub, client, event| match event {
-        Event::Open { room } => hub.join(client, room),
+        Event::Open { room, .. } => _ = hub.join(client, room),
         Event::Message(message) => {
             hub.say(client, message);
             hub.send(client, "private");

@@ -37,7 +37,7 @@ pub fn config() -> Config {
 /// The application of the README: everyone hears everyone.
 pub fn chat(hub: &mut Hub, client: ClientId, event: Event<'_>) {
     match event {
-        Event::Open { room } => hub.join(client, room),
+        Event::Open { room, .. } => _ = hub.join(client, room),
         Event::Message(message) => hub.say(client, message),
         _ => {}
     }
@@ -152,7 +152,7 @@ impl Drop for Running {
 
 fn tell(teller: &Sender<Told>, client: ClientId, event: &Event<'_>) {
     let told = match event {
-        Event::Open { room } => Told::Open(client, (*room).to_owned()),
+        Event::Open { room, .. } => Told::Open(client, (*room).to_owned()),
         Event::Message(message) => {
             Told::Message(client, String::from_utf8_lossy(message.payload()).into_owned())
         }

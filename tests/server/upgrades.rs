@@ -23,7 +23,7 @@ fn start(config: Config) -> Running {
             }
             assert!(kept.insert(client, upgrade.request().path().to_owned()).is_none());
         }
-        Event::Open { room } => hub.join(client, room),
+        Event::Open { room, .. } => _ = hub.join(client, room),
         Event::Close(_) => assert!(kept.remove(&client).is_some(), "it was never asked about"),
         _ => {}
     })

@@ -32,7 +32,7 @@ impl Turns {
     fn turn(&mut self) -> Vec<String> {
         let mut texts = Vec::new();
         let app = &mut |hub: &mut Hub, client, event: Event<'_>| match event {
-            Event::Open { room } => hub.join(client, room),
+            Event::Open { room, .. } => _ = hub.join(client, room),
             Event::Message(message) => {
                 if let Message::Text(text) = message {
                     texts.push(text.to_owned());
