@@ -11,7 +11,7 @@ use townhall::protocol::internals::{
     ClientHeader, Inflater, SlidingWindow, TextAssembly, apply_mask, validate,
 };
 use townhall::protocol::{
-    Connection, Deflater, Limits, Message, Opcode, Received, Request, Scratch, Terms,
+    Buffers, Connection, Deflater, Limits, Message, Opcode, Received, Request, Terms,
 };
 
 const MASK: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
@@ -138,12 +138,12 @@ const BROWSERS_HEAD: &str = "GET /lobby HTTP/1.1\r\n\
 fn handshake(c: &mut Criterion) {
     let mut group = c.benchmark_group("handshake");
     group.throughput(Throughput::Bytes(BROWSERS_HEAD.len() as u64));
-    let (limits, mut scratch) = (Arc::new(Limits::default()), Scratch::default());
+    let (limits, mut buffers) = (Arc::new(Limits::default()), Buffers::default());
     let mut bytes = BROWSERS_HEAD.as_bytes().to_vec();
     group.bench_function("receive", |b| {
         b.iter(|| {
             let mut connection = Connection::new(limits.clone());
-            let received = connection.receive(&mut black_box(&mut bytes[..]), &mut scratch);
+            let received = connection.receive(&mut black_box(&mut bytes[..]), &mut buffers);
             assert!(matches!(received, Ok(Some(Received::Head(_)))));
         });
     });
@@ -165,7 +165,7 @@ fn receive_all(
     bytes: &[u8],
     read: usize,
 ) {
-    let (mut connection, mut scratch) = (open_connection(), Scratch::default());
+    let (mut connection, mut buffers) = (open_connection(), Buffers::default());
     let mut buffer = bytes.to_vec();
     group.throughput(Throughput::ElementsAndBytes {
         elements: count as u64,
@@ -176,16 +176,16 @@ fn receive_all(
             buffer.copy_from_slice(bytes);
             let mut messages = 0;
             for input in buffer.chunks_mut(read) {
-                messages += receive(&mut connection, input, &mut scratch);
+                messages += receive(&mut connection, input, &mut buffers);
             }
             assert_eq!(messages, count);
         });
     });
 }
 
-fn receive(connection: &mut Connection, mut input: &mut [u8], scratch: &mut Scratch) -> usize {
+fn receive(connection: &mut Connection, mut input: &mut [u8], buffers: &mut Buffers) -> usize {
     let mut messages = 0;
-    while let Some(received) = connection.receive(&mut input, scratch).expect("no failure") {
+    while let Some(received) = connection.receive(&mut input, buffers).expect("no failure") {
         black_box(received);
         messages += 1;
     }
@@ -197,7 +197,7 @@ fn open_connection() -> Connection {
         Connection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
         Sec-WebSocket-Version: 13\r\n\r\n";
     let mut connection = Connection::new(Arc::new(Limits::default()));
-    let received = connection.receive(&mut &mut request[..], &mut Scratch::default());
+    let received = connection.receive(&mut &mut request[..], &mut Buffers::default());
     let Ok(Some(Received::Head(head))) = received else { panic!("{received:?}") };
     let request = Request::parse(&head, 64).expect("a request");
     let terms = Terms::negotiate(&request, &[], None).expect("an upgrade");

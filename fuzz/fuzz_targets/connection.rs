@@ -15,7 +15,7 @@ use libfuzzer_sys::fuzz_target;
 use townhall::protocol::internals::frame_size;
 use townhall::protocol::{
     CloseCode, Connection, Deflate, Failure, Incoming, Limits, Opcode, Received, Refusal, Request,
-    Response, Scratch, Terms,
+    Response, Buffers, Terms,
 };
 
 /// Small, so that inputs reach them.
@@ -37,9 +37,9 @@ struct Outcome<'a> {
 fuzz_target!(|data: &[u8]| {
     let Some((sizes, conversation)) = data.split_first_chunk::<4>() else { return };
     let (mut whole, mut pieces) = (conversation.to_vec(), conversation.to_vec());
-    let mut scratch = Scratch::default();
-    let outcome = converse(std::iter::once(&mut whole[..]), &mut scratch);
-    assert_eq!(converse(split(&mut pieces, sizes), &mut scratch), outcome);
+    let mut buffers = Buffers::default();
+    let outcome = converse(std::iter::once(&mut whole[..]), &mut buffers);
+    assert_eq!(converse(split(&mut pieces, sizes), &mut buffers), outcome);
     check_sent(&outcome.sent);
     if let Some(Failure::Handshake(_)) = outcome.failure {
         check_first_impossible_byte(conversation, sizes);
@@ -51,12 +51,12 @@ fn check_first_impossible_byte(conversation: &[u8], sizes: &[u8; 4]) {
     let failed = |sizes| {
         let mut bytes = conversation.to_vec();
         let mut connection = Connection::new(Arc::new(LIMITS));
-        let (mut scratch, mut end) = (Scratch::default(), 0);
+        let (mut buffers, mut end) = (Buffers::default(), 0);
         for mut piece in split(&mut bytes, sizes) {
             let begin = end;
             end += piece.len();
             // A whole head ends the search: it fails for what it says.
-            if !matches!(connection.receive(&mut piece, &mut scratch), Ok(None)) {
+            if !matches!(connection.receive(&mut piece, &mut buffers), Ok(None)) {
                 return begin..end;
             }
         }
@@ -75,12 +75,12 @@ fn split<'a>(mut bytes: &'a mut [u8], sizes: &[u8; 4]) -> impl Iterator<Item = &
 }
 
 /// Plays the server, to which the pieces arrive one by one.
-fn converse<'a>(pieces: impl Iterator<Item = &'a mut [u8]>, scratch: &mut Scratch) -> Outcome<'a> {
+fn converse<'a>(pieces: impl Iterator<Item = &'a mut [u8]>, buffers: &mut Buffers) -> Outcome<'a> {
     let mut connection = Connection::new(Arc::new(LIMITS));
     let mut outcome = Outcome::default();
     for mut piece in pieces {
         // Once it has failed, a connection passes over whatever comes but the peer's close frame.
-        while let Some(result) = connection.receive(&mut piece, scratch).transpose() {
+        while let Some(result) = connection.receive(&mut piece, buffers).transpose() {
             match result {
                 Ok(received) => {
                     answer(&mut connection, &received, &mut outcome.sent);

@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use libfuzzer_sys::fuzz_target;
 use townhall::protocol::{
-    Connection, Deflate, Failure, Limits, Received, Refusal, Request, Response, Scratch, Terms,
+    Connection, Deflate, Failure, Limits, Received, Refusal, Request, Response, Buffers, Terms,
 };
 
 const MAX_HEADERS: usize = 24;
@@ -68,10 +68,10 @@ fn check_normal_form(path: &str) {
 /// RFC 9112, section 2.2.
 fn check_first_impossible_byte(bytes: &[u8]) {
     let limits = Limits { max_head_bytes: usize::MAX, ..Limits::default() };
-    let (mut connection, mut scratch) = (Connection::new(Arc::new(limits)), Scratch::default());
+    let (mut connection, mut buffers) = (Connection::new(Arc::new(limits)), Buffers::default());
     for (at, byte) in bytes.iter().enumerate() {
         let so_far = &bytes[..=at];
-        match connection.receive(&mut &mut [*byte][..], &mut scratch) {
+        match connection.receive(&mut &mut [*byte][..], &mut buffers) {
             Ok(None) => assert!(is_possible(so_far), "it is refused too late"),
             Ok(Some(Received::Head(head))) => return assert!(so_far.ends_with(&head)),
             Err(Failure::Handshake(Refusal::Malformed(_) | Refusal::Tls)) => {

@@ -10,14 +10,14 @@ use super::frame::{CloseFrame, Closing, Opcode, encode_close, encode_frame, enco
 use super::handshake::Terms;
 use super::http::{Head, Refusal, Response};
 use super::limits::Limits;
-use super::message::{Incoming, Receiver, Scratch};
+use super::message::{Buffers, Incoming, Receiver};
 use super::violation::Violation;
 
 /// What a connection has received as a whole.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Received<'a> {
-    /// A request's head, complete. [`Connection::accept`] or [`Connection::respond`] must follow
-    /// before anything else is received.
+    /// A request's head, complete. Nothing more is received until [`Connection::accept`] or
+    /// [`Connection::respond`] has answered it.
     Head(Vec<u8>),
     /// A message or a control frame.
     Frames(Incoming<'a>),
@@ -46,6 +46,8 @@ pub struct Connection {
 enum State {
     /// The request's head has not arrived whole.
     Handshaking(Head),
+    /// The head has been handed over, and its answer is awaited. What follows it is not touched.
+    Answering,
     /// Messages go both ways.
     Open(Receiver),
     /// Our close frame has been sent, and the peer's is awaited (RFC 6455, section 7.1.2).
@@ -64,7 +66,7 @@ impl Connection {
     }
 
     /// Takes bytes off the front of `input` until something is whole; `None` when they are used
-    /// up. Payloads are unmasked in place. Any number of connections can share a `scratch`.
+    /// up. Payloads are unmasked in place. Any number of connections can share a `buffers`.
     ///
     /// # Errors
     /// What the peer did wrong, which must be answered. Once a connection has failed after its upgrade,
@@ -72,7 +74,7 @@ impl Connection {
     pub fn receive<'a>(
         &mut self,
         input: &mut &'a mut [u8],
-        scratch: &mut Scratch,
+        buffers: &mut Buffers,
     ) -> Result<Option<Received<'a>>, Failure> {
         if let State::Open(receiver) = &mut self.state
             && let Some(message) = receiver.receive_whole(input)
@@ -82,7 +84,7 @@ impl Connection {
                 Err(violation) => Err(Failure::Protocol(violation)),
             };
         }
-        self.receive_any(input, scratch)
+        self.receive_any(input, buffers)
     }
 
     /// Handles everything but the usual case, which stays short this way.
@@ -90,15 +92,20 @@ impl Connection {
     fn receive_any<'a>(
         &mut self,
         input: &mut &'a mut [u8],
-        scratch: &mut Scratch,
+        buffers: &mut Buffers,
     ) -> Result<Option<Received<'a>>, Failure> {
         let received = match &mut self.state {
             State::Handshaking(head) => {
-                let max = self.limits.max_head_bytes;
-                head.receive(input, max).map_err(Failure::Handshake)?.map(Received::Head)
+                let max_bytes = self.limits.max_head_bytes;
+                let head = head.receive(input, max_bytes).map_err(Failure::Handshake)?;
+                if head.is_some() {
+                    self.state = State::Answering;
+                }
+                head.map(Received::Head)
             }
+            State::Answering => None,
             State::Open(receiver) => receiver
-                .receive_any(input, scratch)
+                .receive_any(input, buffers)
                 .map_err(Failure::Protocol)?
                 .map(Received::Frames),
             State::Closing(closing) => {
@@ -112,17 +119,23 @@ impl Connection {
         Ok(received)
     }
 
-    /// Upgrades the connection: it is open when the answer is sent.
+    /// Answers a [`Received::Head`] with an upgrade (RFC 6455, section 4.2.2): the connection is open.
+    /// Does nothing unless a head waits for its answer.
     pub fn accept(&mut self, terms: &Terms, out: &mut Vec<u8>) {
-        terms.encode(out);
-        let inflation = Inflation::of(terms.deflate);
-        self.state = State::Open(Receiver::new(self.limits.clone(), inflation));
+        if matches!(self.state, State::Answering) {
+            terms.encode(out);
+            let inflation = Inflation::of(terms.deflate);
+            self.state = State::Open(Receiver::new(self.limits.clone(), inflation));
+        }
     }
 
-    /// Answers without an upgrade; the connection ends when the answer is sent.
+    /// Answers without an upgrade, and ends the connection. Does nothing once the request has been
+    /// answered. `head_only` leaves out the body, as the answer to HEAD must.
     pub fn respond(&mut self, response: &Response, head_only: bool, out: &mut Vec<u8>) {
-        response.encode(head_only, out);
-        self.state = State::Closed { clean: false };
+        if self.is_handshaking() {
+            response.encode(head_only, out);
+            self.state = State::Closed { clean: false };
+        }
     }
 
     /// Answers a ping (RFC 6455, section 5.5.3), if messages may still be sent.
@@ -182,7 +195,7 @@ impl Connection {
             State::Handshaking(head) => head.held_bytes(),
             State::Open(receiver) => receiver.held_bytes(),
             State::Closing(closing) => closing.held_bytes(),
-            State::Closed { .. } => 0,
+            State::Answering | State::Closed { .. } => 0,
         }
     }
 
@@ -195,9 +208,9 @@ impl Connection {
         }
     }
 
-    /// Whether the request's head is awaited.
+    /// Whether the request has not been answered yet.
     pub fn is_handshaking(&self) -> bool {
-        matches!(self.state, State::Handshaking(_))
+        matches!(self.state, State::Handshaking(_) | State::Answering)
     }
 
     /// Whether nothing has arrived, but for the empty lines that may come before a request.
@@ -219,5 +232,44 @@ impl Connection {
     /// nothing more to send (RFC 6455, section 7.1.4).
     pub fn was_clean(&self) -> bool {
         matches!(self.state, State::Closed { clean: true })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::http::Request;
+
+    const UPGRADE: &str = "GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\n\
+        Connection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
+        Sec-WebSocket-Version: 13\r\n\r\n";
+
+    fn terms() -> Terms {
+        Terms::negotiate(&Request::parse(UPGRADE.as_bytes(), 16).unwrap(), &[], None).unwrap()
+    }
+
+    #[test]
+    fn nothing_is_received_between_a_request_and_its_answer() {
+        let mut connection = Connection::new(Arc::default());
+        let mut bytes = format!("{UPGRADE}GET / HTTP/1.1\r\n").into_bytes();
+        let (mut input, mut buffers) = (&mut bytes[..], Buffers::default());
+        let head = connection.receive(&mut input, &mut buffers);
+        assert_eq!(head, Ok(Some(Received::Head(UPGRADE.into()))));
+        assert_eq!(connection.receive(&mut input, &mut buffers), Ok(None));
+        assert_eq!(input, b"GET / HTTP/1.1\r\n");
+    }
+
+    #[test]
+    fn a_request_is_answered_once_and_only_after_it_has_arrived() {
+        let (mut connection, mut out) = (Connection::new(Arc::default()), Vec::new());
+        connection.accept(&terms(), &mut out);
+        assert!(out.is_empty() && !connection.is_open());
+        let mut bytes = UPGRADE.as_bytes().to_vec();
+        connection.receive(&mut &mut bytes[..], &mut Buffers::default()).unwrap();
+        connection.respond(&Response::new(204), false, &mut out);
+        let answer = out.clone();
+        connection.accept(&terms(), &mut out);
+        connection.respond(&Response::new(404), false, &mut out);
+        assert!(out == answer && connection.is_closed());
     }
 }

@@ -6,21 +6,21 @@
 //!
 //! ```
 //! use std::sync::Arc;
-//! use townhall::protocol::{Connection, Limits, Received, Request, Scratch, Terms};
+//! use townhall::protocol::{Connection, Limits, Received, Request, Buffers, Terms};
 //!
 //! let mut connection = Connection::new(Arc::new(Limits::default()));
-//! let mut scratch = Scratch::default();
+//! let mut buffers = Buffers::default();
 //! let mut bytes = *b"GET / HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\n\
 //!     Connection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
 //!     Sec-WebSocket-Version: 13\r\n\r\n\x89\x82\0\0\0\0hi";
 //! let (mut input, mut out) = (&mut bytes[..], Vec::new());
 //!
-//! let Ok(Some(Received::Head(head))) = connection.receive(&mut input, &mut scratch) else { panic!() };
+//! let Ok(Some(Received::Head(head))) = connection.receive(&mut input, &mut buffers) else { panic!() };
 //! let terms = Terms::negotiate(&Request::parse(&head, 100)?, &[], None)?;
 //! connection.accept(&terms, &mut out);
 //! assert!(out.starts_with(b"HTTP/1.1 101 "));
 //!
-//! let Ok(Some(Received::Frames(ping))) = connection.receive(&mut input, &mut scratch) else { panic!() };
+//! let Ok(Some(Received::Frames(ping))) = connection.receive(&mut input, &mut buffers) else { panic!() };
 //! println!("{ping:?}");
 //! # Ok::<(), townhall::protocol::Refusal>(())
 //! ```
@@ -49,7 +49,7 @@ pub use http::{
 #[cfg(feature = "server")]
 pub(crate) use http::{is_token_byte, normal_path};
 pub use limits::Limits;
-pub use message::{Incoming, Message, Scratch};
+pub use message::{Buffers, Incoming, IncomingMessage, Message};
 pub use violation::Violation;
 
 /// What this crate's benchmarks, fuzzers and tests need besides the API. It may change at any time.

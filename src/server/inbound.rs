@@ -14,7 +14,7 @@ use super::hub::Hub;
 use super::id::ClientId;
 use super::outbound::{TickEnd, use_again};
 use super::spare::trim_queue;
-use crate::protocol::{CloseFrame, Failure, Incoming, Received, Scratch, Violation};
+use crate::protocol::{Buffers, CloseFrame, Failure, Incoming, Received, Violation};
 
 /// The application.
 pub(super) type App<'a> = dyn FnMut(&mut Hub, ClientId, Event<'_>) + 'a;
@@ -48,8 +48,8 @@ pub(super) struct Inbound {
     asked: Tick,
     /// The buffer that all clients are read into.
     buffer: Vec<u8>,
-    scratch: Scratch,
-    /// When the scratch was last trimmed.
+    buffers: Buffers,
+    /// When the buffers were last trimmed.
     trimmed: Tick,
 }
 
@@ -60,7 +60,7 @@ impl Inbound {
             ahead: 0,
             asked: Tick::default(),
             buffer: vec![0; LONG_READ_BYTES],
-            scratch: Scratch::default(),
+            buffers: Buffers::default(),
             trimmed: Tick::default(),
         }
     }
@@ -70,7 +70,7 @@ impl Inbound {
         let due = now.seconds_since(self.trimmed) >= TRIM_SECONDS;
         if due {
             self.trimmed = now;
-            self.scratch.trim();
+            self.buffers.trim();
             trim_queue(&mut self.queue);
         }
         due
@@ -78,7 +78,7 @@ impl Inbound {
 
     /// Whether there is memory that may have to be given back.
     pub(super) fn holds_memory(&self) -> bool {
-        self.scratch.held_bytes() > 0
+        self.buffers.held_bytes() > 0
     }
 
     /// Whether any client has something to read.
@@ -156,7 +156,7 @@ impl Inbound {
                 // an end, and before an urgent byte.
                 let drained = size < buffer.len() && !client.announced;
                 let input = &mut buffer[..size];
-                let said = receive(hub, id, input, &mut self.scratch, app);
+                let said = receive(hub, id, input, &mut self.buffers, app);
                 let left = if drained { Left::Nothing } else { Left::Something };
                 let too_much = hub.count_said(id, &said, size);
                 // Inflated bytes count too.
@@ -215,14 +215,14 @@ fn receive(
     hub: &mut Hub,
     id: ClientId,
     mut input: &mut [u8],
-    scratch: &mut Scratch,
+    buffers: &mut Buffers,
     app: &mut App<'_>,
 ) -> Said {
     let mut said = Said::default();
     while !input.is_empty()
         && let Some(client) = hub.get_mut(id)
     {
-        match client.connection.receive(&mut input, scratch) {
+        match client.connection.receive(&mut input, buffers) {
             Ok(None) => break,
             Ok(Some(Received::Head(head))) => handshake(hub, id, &head, app),
             Ok(Some(Received::Frames(incoming))) => {
@@ -230,7 +230,7 @@ fn receive(
                 if let Some(message) = incoming.message() {
                     said.bytes += message.payload().len();
                     app(hub, id, Event::Message(message));
-                    scratch.recycle(incoming);
+                    buffers.recycle(incoming);
                 } else {
                     control(hub, id, &incoming);
                 }
@@ -255,7 +255,7 @@ fn control(hub: &mut Hub, id: ClientId, incoming: &Incoming<'_>) {
             }
         }
         Incoming::Close(frame) => answer_close(hub, id, frame.as_ref()),
-        Incoming::Pong(_) | Incoming::Text(_) | Incoming::Binary(_) => {}
+        Incoming::Pong(_) | Incoming::Message(_) => {}
     }
 }
 

@@ -16,7 +16,7 @@ use super::outbound::TickEnd;
 use super::transport::Transport;
 use crate::config::{Config, Slow};
 use crate::protocol::internals::{Inflater, SlidingWindow};
-use crate::protocol::{CloseCode, Deflate, Request, Terms, frame};
+use crate::protocol::{Buffers, CloseCode, Deflate, Received, Request, Terms, frame};
 
 /// One end of a connection in memory: what was written, and how much more it takes.
 #[derive(Debug, Clone, Default)]
@@ -338,6 +338,10 @@ pub(super) fn connect(hub: &mut Hub, offer: &str) -> (ClientId, Pipe, Terms) {
     let mut terms = Terms::negotiate(&request, &[], deflate).expect("a correct request");
     let (id, pipe) = (hub.next_id(), Pipe::default());
     hub.insert(id, Transport::Pipe(pipe.clone()), None);
+    let client = hub.get_mut(id).expect("it was inserted");
+    let mut input = head.into_bytes();
+    let received = client.connection.receive(&mut &mut input[..], &mut Buffers::default());
+    assert!(matches!(received, Ok(Some(Received::Head(_)))));
     hub.open(id, &mut terms);
     // The answer to the handshake is not looked at.
     pipe.allow(usize::MAX);

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use townhall::protocol::internals::apply_mask;
 use townhall::protocol::{
-    CloseFrame, Connection, Deflate, Failure, Incoming, Limits, Received, Refusal, Request,
-    Response, Scratch, Terms, Violation,
+    Buffers, CloseFrame, Connection, Deflate, Failure, Incoming, Limits, Message, Received,
+    Refusal, Request, Response, Terms, Violation,
 };
 
 pub const REQUEST: &[u8] = b"GET /room HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\n\
@@ -62,7 +62,7 @@ pub fn text(text: &str) -> Seen {
 /// The server's side: it accepts every correct upgrade, answers what must be answered, and notes.
 pub struct Server {
     pub connection: Connection,
-    scratch: Scratch,
+    buffers: Buffers,
     deflate: Option<Deflate>,
     pub seen: Vec<Seen>,
     /// What it sent.
@@ -74,7 +74,7 @@ impl Server {
         let connection = Connection::new(Arc::new(limits));
         Self {
             connection,
-            scratch: Scratch::default(),
+            buffers: Buffers::default(),
             deflate: None,
             seen: Vec::new(),
             out: Vec::new(),
@@ -106,7 +106,7 @@ impl Server {
         let mut bytes = bytes.to_vec();
         let mut input = &mut bytes[..];
         loop {
-            match self.connection.receive(&mut input, &mut self.scratch) {
+            match self.connection.receive(&mut input, &mut self.buffers) {
                 Ok(None) => return,
                 Ok(Some(received)) => self.note(received),
                 Err(Failure::Handshake(refusal)) => self.refuse(refusal),
@@ -124,8 +124,10 @@ impl Server {
                 self.answer(&head);
                 Seen::Head(String::from_utf8_lossy(&head).into_owned())
             }
-            Received::Frames(Incoming::Text(text)) => Seen::Text(text.into_owned()),
-            Received::Frames(Incoming::Binary(bytes)) => Seen::Binary(bytes.into_owned()),
+            Received::Frames(Incoming::Message(message)) => match message.as_message() {
+                Message::Text(text) => Seen::Text(text.to_owned()),
+                Message::Binary(bytes) => Seen::Binary(bytes.to_owned()),
+            },
             Received::Frames(Incoming::Ping(payload)) => {
                 self.connection.pong(&payload, &mut self.out);
                 Seen::Ping(payload.into_owned())

@@ -3,14 +3,14 @@
 use std::io::Read;
 use std::sync::Arc;
 
-use townhall::protocol::{Connection, Limits, Received, Request, Scratch, Terms};
+use townhall::protocol::{Connection, Limits, Received, Request, Buffers, Terms};
 
 use crate::{Parser, READ, Source};
 
 pub struct Townhall {
     source: Source,
     connection: Connection,
-    scratch: Scratch,
+    buffers: Buffers,
     buffer: Vec<u8>,
     /// The part of the buffer that was read and is not parsed.
     unparsed: std::ops::Range<usize>,
@@ -21,7 +21,7 @@ impl Townhall {
         Self {
             source,
             connection: open_connection(),
-            scratch: Scratch::default(),
+            buffers: Buffers::default(),
             buffer: vec![0; READ],
             unparsed: 0..0,
         }
@@ -33,7 +33,7 @@ fn open_connection() -> Connection {
         Connection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
         Sec-WebSocket-Version: 13\r\n\r\n";
     let mut connection = Connection::new(Arc::new(Limits::default()));
-    let received = connection.receive(&mut &mut request[..], &mut Scratch::default());
+    let received = connection.receive(&mut &mut request[..], &mut Buffers::default());
     let Ok(Some(Received::Head(head))) = received else { panic!("{received:?}") };
     let request = Request::parse(&head, 64).expect("a request");
     let terms = Terms::negotiate(&request, &[], None).expect("an upgrade");
@@ -55,11 +55,11 @@ impl Parser for Townhall {
             let mut input = &mut self.buffer[self.unparsed.clone()];
             while left > 0
                 && let Some(received) =
-                    self.connection.receive(&mut input, &mut self.scratch).expect("messages")
+                    self.connection.receive(&mut input, &mut self.buffers).expect("messages")
             {
                 let Received::Frames(incoming) = received else { panic!("{received:?}") };
                 each(incoming.message().expect("a message").payload());
-                self.scratch.recycle(incoming);
+                self.buffers.recycle(incoming);
                 left -= 1;
             }
             self.unparsed.start = self.unparsed.end - input.len();

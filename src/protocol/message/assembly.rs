@@ -1,6 +1,6 @@
 //! A message as it is put together from pieces.
 
-use super::buffers::Scratch;
+use super::buffers::Buffers;
 use super::partial_frame::PartialFrame;
 use super::utf8::TextAssembly;
 use crate::protocol::frame::{ClientHeader, Opcode, SHORT_BYTES, append_unmasked, apply_mask};
@@ -29,9 +29,9 @@ pub(super) enum Content {
 
 impl Assembly {
     /// An assembly for the message that begins with a frame of which `arrived` bytes are there.
-    pub(super) fn new(frame: &PartialFrame, arrived: usize, scratch: &mut Scratch) -> Self {
+    pub(super) fn new(frame: &PartialFrame, arrived: usize, buffers: &mut Buffers) -> Self {
         // Compressed input is short, and is inflated into another buffer.
-        let buffer = if frame.compressed { None } else { scratch.take_buffer(arrived) };
+        let buffer = if frame.compressed { None } else { buffers.take(arrived) };
         let buffer = buffer.unwrap_or_else(|| Vec::with_capacity(FIRST_BYTES));
         let content = match frame.opcode {
             opcode if frame.compressed => Content::Compressed(opcode, buffer),

@@ -5,29 +5,93 @@ use std::borrow::Cow;
 use super::outgoing::Message;
 use crate::protocol::frame::CloseFrame;
 
-/// A message or control frame that arrived whole. A payload that lay in one piece in the input is
-/// borrowed from there; one that had to be put together is owned.
+/// A message or control frame that arrived whole.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Incoming<'a> {
-    /// A text message.
-    Text(Cow<'a, str>),
-    /// A binary message.
-    Binary(Cow<'a, [u8]>),
+    /// A text or binary message (RFC 6455, section 5.6).
+    Message(IncomingMessage<'a>),
     /// A ping, to be answered with a pong of the same payload (RFC 6455, section 5.5.2).
     Ping(Cow<'a, [u8]>),
     /// A pong (RFC 6455, section 5.5.3).
     Pong(Cow<'a, [u8]>),
-    /// A close frame, and its contents (RFC 6455, section 5.5.1).
+    /// A close frame, and its contents unless it is empty (RFC 6455, section 5.5.1).
     Close(Option<CloseFrame>),
 }
 
 impl Incoming<'_> {
     /// The message, if this is one.
+    #[inline]
     pub fn message(&self) -> Option<Message<'_>> {
         match self {
-            Self::Text(text) => Some(Message::Text(text)),
-            Self::Binary(bytes) => Some(Message::Binary(bytes)),
+            Self::Message(message) => Some(message.as_message()),
             _ => None,
         }
+    }
+}
+
+/// A message that arrived whole. One whose payload lay in one piece in the input is borrowed from there;
+/// one that had to be put together or inflated is owned.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IncomingMessage<'a> {
+    payload: Payload<'a>,
+    was_compressed: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Payload<'a> {
+    Text(Cow<'a, str>),
+    Binary(Cow<'a, [u8]>),
+}
+
+impl<'a> IncomingMessage<'a> {
+    /// A text that arrived uncompressed.
+    #[inline]
+    pub(super) fn text(text: impl Into<Cow<'a, str>>) -> Self {
+        Self { payload: Payload::Text(text.into()), was_compressed: false }
+    }
+
+    /// Bytes that arrived uncompressed.
+    #[inline]
+    pub(super) fn binary(bytes: impl Into<Cow<'a, [u8]>>) -> Self {
+        Self { payload: Payload::Binary(bytes.into()), was_compressed: false }
+    }
+
+    /// The same message, which arrived compressed.
+    pub(super) fn inflated(self) -> Self {
+        Self { was_compressed: true, ..self }
+    }
+
+    /// The message, borrowed, as it can be sent on.
+    #[inline]
+    pub fn as_message(&self) -> Message<'_> {
+        match &self.payload {
+            Payload::Text(text) => Message::Text(text),
+            Payload::Binary(bytes) => Message::Binary(bytes),
+        }
+    }
+
+    /// Whether the message arrived compressed (RFC 7692, section 6).
+    pub fn was_compressed(&self) -> bool {
+        self.was_compressed
+    }
+
+    /// The buffer in which the message was put together from pieces, if it was. Messages are inflated
+    /// into buffers of their exact size, which are not worth keeping.
+    pub(super) fn into_assembly_buffer(self) -> Option<Vec<u8>> {
+        if self.was_compressed {
+            return None;
+        }
+        match self.payload {
+            Payload::Text(Cow::Owned(text)) => Some(text.into_bytes()),
+            Payload::Binary(Cow::Owned(bytes)) => Some(bytes),
+            _ => None,
+        }
+    }
+}
+
+impl<'a> From<IncomingMessage<'a>> for Incoming<'a> {
+    #[inline]
+    fn from(message: IncomingMessage<'a>) -> Self {
+        Self::Message(message)
     }
 }

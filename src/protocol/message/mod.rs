@@ -8,8 +8,8 @@ mod partial_frame;
 mod receiver;
 mod utf8;
 
-pub use buffers::Scratch;
-pub use incoming::Incoming;
+pub use buffers::Buffers;
+pub use incoming::{Incoming, IncomingMessage};
 pub use outgoing::Message;
 pub(crate) use receiver::Receiver;
 pub use utf8::{TextAssembly, validate};

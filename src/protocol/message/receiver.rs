@@ -5,8 +5,8 @@ use std::mem;
 use std::sync::Arc;
 
 use super::assembly::{Assembly, Content, check_length};
-use super::buffers::Scratch;
-use super::incoming::Incoming;
+use super::buffers::Buffers;
+use super::incoming::{Incoming, IncomingMessage};
 use super::partial_frame::{PartialFrame, take};
 use super::utf8;
 use crate::protocol::deflate::Inflation;
@@ -83,7 +83,7 @@ impl Receiver {
     }
 
     /// Takes frames off the front of `input`, unmasking them in place, until something is whole;
-    /// `None` when the input is used up. Any number of receivers can share a `scratch`.
+    /// `None` when the input is used up. Any number of receivers can share a `buffers`.
     ///
     /// # Errors
     /// What the peer did wrong. Nothing may be received after an error.
@@ -91,7 +91,7 @@ impl Receiver {
     pub(crate) fn receive_any<'a>(
         &mut self,
         input: &mut &'a mut [u8],
-        scratch: &mut Scratch,
+        buffers: &mut Buffers,
     ) -> Result<Option<Incoming<'a>>, Violation> {
         loop {
             self.take_fragments(input)?;
@@ -99,10 +99,10 @@ impl Receiver {
             let incoming = if frame.opcode.is_control() {
                 self.take_control(frame, input)?
             } else {
-                self.take_data(frame, input, scratch)?
+                self.take_data(frame, input, buffers)?
             };
             if incoming.is_some() {
-                self.rest();
+                self.release_if_idle();
                 return Ok(incoming);
             }
             if input.is_empty() {
@@ -131,8 +131,8 @@ impl Receiver {
         let payload = &mut take(input, end)[size..];
         apply_mask(payload, header.mask);
         Some(match header.opcode {
-            Opcode::Text => utf8::validate(payload).map(|text| Incoming::Text(Cow::Borrowed(text))),
-            _ => Ok(Incoming::Binary(Cow::Borrowed(payload))),
+            Opcode::Text => utf8::validate(payload).map(|text| IncomingMessage::text(text).into()),
+            _ => Ok(IncomingMessage::binary(&*payload).into()),
         })
     }
 
@@ -231,21 +231,21 @@ impl Receiver {
         &mut self,
         mut frame: PartialFrame,
         input: &mut &'a mut [u8],
-        scratch: &mut Scratch,
+        buffers: &mut Buffers,
     ) -> Result<Option<Incoming<'a>>, Violation> {
         let whole = frame.fin && frame.remaining <= input.len() as u64;
         if whole && self.progress.as_ref().is_none_or(|progress| progress.message.is_none()) {
             let payload = frame.take_payload(input);
-            return match frame.opcode {
-                opcode if frame.compressed => self.inflate(opcode, payload, scratch),
-                Opcode::Text => Ok(Incoming::Text(utf8::validate(payload)?.into())),
-                _ => Ok(Incoming::Binary(Cow::Borrowed(payload))),
-            }
-            .map(Some);
+            let message = match frame.opcode {
+                opcode if frame.compressed => self.inflate(opcode, payload, buffers)?,
+                Opcode::Text => IncomingMessage::text(utf8::validate(payload)?),
+                _ => IncomingMessage::binary(&*payload),
+            };
+            return Ok(Some(message.into()));
         }
         let progress = self.progress.get_or_insert_default();
         let arrived = input.len();
-        let begin = || Assembly::new(&frame, arrived, scratch);
+        let begin = || Assembly::new(&frame, arrived, buffers);
         let message = progress.message.get_or_insert_with(begin);
         let (piece, mask) = frame.take_masked(input);
         let pushed = message.push_masked(piece, mask);
@@ -254,22 +254,22 @@ impl Receiver {
             return pushed.map(|()| None);
         }
         pushed?;
-        match progress.message.take_if(|_| frame.fin) {
-            Some(message) => self.finish(message, scratch).map(Some),
-            None => Ok(None),
+        if !frame.fin {
+            return Ok(None);
         }
+        let message = progress.message.take();
+        message.map(|message| self.finish_message(message, buffers).map(Incoming::from)).transpose()
     }
 
-    fn finish(
+    fn finish_message(
         &mut self,
         message: Assembly,
-        scratch: &mut Scratch,
-    ) -> Result<Incoming<'static>, Violation> {
-        scratch.assembled = true;
+        buffers: &mut Buffers,
+    ) -> Result<IncomingMessage<'static>, Violation> {
         match message.content {
-            Content::Text(text) => Ok(Incoming::Text(text.finish()?.into())),
-            Content::Binary(bytes) => Ok(Incoming::Binary(bytes.into())),
-            Content::Compressed(opcode, bytes) => self.inflate(opcode, &bytes, scratch),
+            Content::Text(text) => Ok(IncomingMessage::text(text.finish()?)),
+            Content::Binary(bytes) => Ok(IncomingMessage::binary(bytes)),
+            Content::Compressed(opcode, bytes) => self.inflate(opcode, &bytes, buffers),
         }
     }
 
@@ -277,20 +277,22 @@ impl Receiver {
         &mut self,
         opcode: Opcode,
         compressed: &[u8],
-        scratch: &mut Scratch,
-    ) -> Result<Incoming<'static>, Violation> {
-        scratch.assembled = false;
-        let max = self.limits.max_message_bytes;
-        let bytes = self.inflation.inflate(compressed, &mut scratch.inflater, max)?;
-        Ok(match opcode {
-            Opcode::Text => Incoming::Text(utf8::into_text(bytes)?.into()),
-            _ => Incoming::Binary(bytes.into()),
-        })
+        buffers: &mut Buffers,
+    ) -> Result<IncomingMessage<'static>, Violation> {
+        let max_bytes = self.limits.max_message_bytes;
+        let bytes = self.inflation.inflate(compressed, &mut buffers.inflater, max_bytes)?;
+        let message = match opcode {
+            Opcode::Text => IncomingMessage::text(utf8::into_text(bytes)?),
+            _ => IncomingMessage::binary(bytes),
+        };
+        Ok(message.inflated())
     }
 
-    /// Gives back the memory when nothing is under way.
-    fn rest(&mut self) {
-        self.progress.take_if(|progress| progress.is_idle());
+    /// Releases the memory for what is under way when nothing is.
+    fn release_if_idle(&mut self) {
+        if self.progress.as_ref().is_some_and(|progress| progress.is_idle()) {
+            self.progress = None;
+        }
     }
 }
 
