@@ -5,15 +5,13 @@ use std::time::{Duration, Instant};
 use super::departure::Cause;
 use super::hub::Hub;
 use super::id::ClientId;
+use super::timers::after;
 
 /// How many clients are closed without a delay.
 const AT_ONCE: usize = 100;
 
 /// How long to wait before the next ones are closed.
 const STEP: Duration = Duration::from_millis(50);
-
-/// Stands in for a time that is too far away for an `Instant`.
-const FOREVER: Duration = Duration::from_secs(1 << 32);
 
 /// A shutdown in progress.
 #[derive(Debug)]
@@ -32,8 +30,7 @@ impl Drain {
         hub.stopping = true;
         let mut clients = hub.ids();
         clients.retain(|&id| hub.get(id).is_some_and(|client| client.opened));
-        let deadline = hub.now.checked_add(hub.config.drain_timeout);
-        let deadline = deadline.unwrap_or(hub.now + FOREVER);
+        let deadline = after(hub.now, hub.config.drain_timeout);
         Self { begin: hub.now, deadline, clients, closed: 0 }
     }
 

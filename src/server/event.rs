@@ -7,7 +7,7 @@ use super::departure::Departure;
 use crate::protocol::{DeflateTerms, InvalidHeader, Message, Request, Response, Terms};
 
 /// What happened to a client. For each that opens: one [`Open`](Self::Open), any number of
-/// [`Message`](Self::Message), one [`Close`](Self::Close).
+/// [`Message`](Self::Message) and [`Timer`](Self::Timer), one [`Close`](Self::Close).
 ///
 /// An application can keep something for a client as soon as [`Upgrade`](Self::Upgrade), with
 /// [`Hub::set_data`](crate::Hub::set_data), and until [`Close`](Self::Close), which follows unless the
@@ -47,6 +47,14 @@ pub enum Event<'a> {
     },
     /// The client sent a message.
     Message(Message<'a>),
+    /// A timer has expired, which the application has set for the client or, with
+    /// [`ClientId::SERVER`](crate::ClientId::SERVER), for itself
+    /// ([`Hub::set_timer`](crate::Hub::set_timer)).
+    #[non_exhaustive]
+    Timer {
+        /// The number that the application has given to the timer.
+        token: u64,
+    },
     /// The client is gone; nothing more can be sent to it.
     Close(&'a Departure),
 }

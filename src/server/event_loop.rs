@@ -23,7 +23,7 @@ use super::handle::{Commands, Stop};
 use super::handshake::refuse;
 use super::hub::Hub;
 use super::id::ClientId;
-use super::inbound::{App, Inbound, MAX_GROWTH_BYTES};
+use super::inbound::{App, Inbound, MAX_GROWTH_BYTES, fire_timers};
 use super::listeners::{Arrival, Listeners, PAUSE, turn_away};
 use super::outbound::TickEnd;
 use super::transport::Transport;
@@ -82,12 +82,15 @@ impl EventLoop {
 
     /// Waits for events once and acts on them.
     fn turn(&mut self, events: &mut Events, app: &mut App<'_>) -> io::Result<()> {
-        let asked = self.hub.tick;
+        let asked = (self.hub.tick, self.hub.now);
         self.wait(events)?;
         if self.listeners.are_ready(self.hub.now) {
             self.accept();
         }
         self.inbound.read(&mut self.hub, asked, app);
+        if self.hub.timers.next_due().is_some() {
+            fire_timers(&mut self.hub, app);
+        }
         if self.commands.are_waiting() {
             self.commands.run(&mut self.hub, MAX_GROWTH_BYTES);
         }
@@ -132,6 +135,12 @@ impl EventLoop {
     }
 
     fn timeout(&self) -> Option<Duration> {
+        let due = self.hub.timers.next_due();
+        let timer = due.map(|due| due.saturating_duration_since(self.hub.now));
+        timer.into_iter().chain(self.timeout_without_timers()).min()
+    }
+
+    fn timeout_without_timers(&self) -> Option<Duration> {
         let waiting = self.inbound.is_waiting() || self.commands.are_waiting();
         if waiting || self.hub.is_dirty() || self.hub.is_unsettled() {
             return Some(Duration::ZERO);
@@ -291,6 +300,7 @@ impl EventLoop {
     fn announce(&mut self, app: &mut App<'_>) {
         for (id, departure) in mem::take(&mut self.hub.departures) {
             debug!("{id} left: {departure}");
+            self.hub.timers.cancel_all(id);
             app(&mut self.hub, id, Event::Close(&departure));
             self.hub.data.remove(id);
         }

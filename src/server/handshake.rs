@@ -56,6 +56,9 @@ fn upgrade(hub: &mut Hub, id: ClientId, request: &Request<'_>, app: &mut App<'_>
     // The application may have chosen another room.
     if let Err(refusal) = check_room(hub, id, &room) {
         refuse(hub, id, refusal, false);
+        if let Some(client) = hub.get_mut(id) {
+            client.departed = true;
+        }
         hub.departures.push((id, Departure::abnormal(Cause::Refused(refusal))));
         return;
     }

@@ -22,6 +22,7 @@ use super::logs::{Codecs, Encoding};
 use super::pace::Allowance;
 use super::pool::Pool;
 use super::room::Rooms;
+use super::timers::Timers;
 use super::windows::Windows;
 use crate::config::Config;
 use crate::protocol::{CloseCode, Limits, Message, Refusal};
@@ -53,6 +54,7 @@ pub struct Hub {
     pub(super) clients: Slab<Client>,
     /// What the application keeps for its clients.
     pub(super) data: ClientData,
+    pub(super) timers: Timers,
     pub(super) rooms: Rooms,
     /// The log of the clients that are in no room: always empty.
     pub(super) nowhere: Log,
@@ -79,6 +81,8 @@ pub struct Hub {
     /// Up to when everything that clients sent has been read. No client is judged by what it had not
     /// done at a later time: the answer may be in its socket.
     pub(super) horizon: Tick,
+    /// The same moment, exactly.
+    pub(super) read_until: Instant,
     /// The smallest size in bytes of a message to one client that is written at once.
     pub(super) long_bytes: usize,
     /// How many bytes were queued since the last flush.
@@ -117,6 +121,7 @@ impl Hub {
             contexts: Vec::new(),
             clients: Slab::with_capacity(places_ahead(&config)),
             data: ClientData::default(),
+            timers: Timers::default(),
             config,
             rooms: Rooms::default(),
             nowhere: Log::default(),
@@ -131,6 +136,7 @@ impl Hub {
             now,
             tick: Tick::default(),
             horizon: Tick::default(),
+            read_until: now,
             long_bytes: LONG_BYTES,
             grown: 0,
             laggards: 0,
@@ -294,16 +300,6 @@ impl Hub {
     /// answered or its time is over. A reason of more than 123 bytes is shortened.
     pub fn close(&mut self, client: ClientId, code: CloseCode, reason: &str) {
         self.close_because(client, code, reason, Cause::Application);
-    }
-
-    /// Whether the server has been told to stop: it still answers requests, but opens no connections.
-    pub fn is_stopping(&self) -> bool {
-        self.stopping
-    }
-
-    /// Counts of what has happened since the server's start.
-    pub fn counts(&self) -> &Counts {
-        &self.counts
     }
 
     /// Logs that a peer is refused, within the limit of such lines.

@@ -16,6 +16,10 @@ pub struct ClientId(
 );
 
 impl ClientId {
+    /// Refers to no client, but to the application itself: the timers that are set for it
+    /// ([`Hub::set_timer`](crate::Hub::set_timer)) belong to nobody else.
+    pub const SERVER: Self = Self(0);
+
     /// The id of the slab entry `key`, in its `generation`, which is not 0.
     pub(super) fn new(key: usize, generation: u32) -> Self {
         Self(u64::from(generation) << 32 | u64::from(key as u32))
@@ -42,6 +46,9 @@ impl ClientId {
 
 impl fmt::Display for ClientId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if *self == Self::SERVER {
+            return f.write_str("the server");
+        }
         write!(f, "client {}.{}", self.key(), self.generation())
     }
 }
@@ -55,5 +62,6 @@ mod tests {
         let id = ClientId::new(7, 3);
         assert_eq!(ClientId::from_token(id.token()), Some(id));
         assert_eq!(ClientId::from_token(Token(7)), None);
+        assert_eq!(ClientId::from_token(ClientId::SERVER.token()), None);
     }
 }

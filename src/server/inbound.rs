@@ -2,6 +2,7 @@
 
 use std::io::ErrorKind;
 use std::mem;
+use std::time::Instant;
 
 use log::debug;
 
@@ -35,6 +36,9 @@ const MAX_TICK_BYTES: usize = 1 << 20;
 /// to many.
 pub(super) const MAX_GROWTH_BYTES: usize = 4 << 20;
 
+/// The most timers that fire in a turn.
+const MAX_TIMERS_PER_TURN: usize = 1_024;
+
 /// How long unneeded memory is kept.
 const TRIM_SECONDS: f32 = 1.0;
 
@@ -45,7 +49,7 @@ pub(super) struct Inbound {
     /// When `horizon` may be set, and to what: how many clients are still in the queue that were in it
     /// then.
     ahead: usize,
-    asked: Tick,
+    asked: (Tick, Instant),
     /// The buffer that all clients are read into.
     buffer: Vec<u8>,
     buffers: Buffers,
@@ -58,7 +62,7 @@ impl Inbound {
         Self {
             queue: Vec::new(),
             ahead: 0,
-            asked: Tick::default(),
+            asked: (Tick::default(), Instant::now()),
             buffer: vec![0; LONG_READ_BYTES],
             buffers: Buffers::default(),
             trimmed: Tick::default(),
@@ -99,7 +103,7 @@ impl Inbound {
     /// Reads from each client that waits, within the tick's budget. A client that has more than its own
     /// budget goes to the end of the queue. Every client that had sent something when the system was
     /// last `asked` is in the queue.
-    pub(super) fn read(&mut self, hub: &mut Hub, asked: Tick, app: &mut App<'_>) {
+    pub(super) fn read(&mut self, hub: &mut Hub, asked: (Tick, Instant), app: &mut App<'_>) {
         if !hub.resumed.is_empty() {
             self.queue.extend(hub.take_resumed());
         }
@@ -115,7 +119,7 @@ impl Inbound {
         queue.drain(..count);
         self.ahead = self.ahead.saturating_sub(count);
         if self.ahead == 0 {
-            hub.horizon = self.asked;
+            (hub.horizon, hub.read_until) = self.asked;
         }
         use_again(&mut self.queue, queue);
     }
@@ -171,6 +175,20 @@ impl Inbound {
             }
         }
         (0, Left::Nothing)
+    }
+}
+
+/// Calls the application for the timers that were due by the time up to which everything that clients
+/// sent has been read.
+#[cold]
+pub(super) fn fire_timers(hub: &mut Hub, app: &mut App<'_>) {
+    let (end, mark) = (hub.read_until, hub.timers.mark());
+    for _ in 0..MAX_TIMERS_PER_TURN {
+        if hub.grown > MAX_GROWTH_BYTES {
+            return;
+        }
+        let Some((client, token)) = hub.timers.take_due(end, mark) else { return };
+        app(hub, client, Event::Timer { token });
     }
 }
 

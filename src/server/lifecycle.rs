@@ -166,6 +166,7 @@ impl Hub {
         if self.get(id).is_some() {
             let mut client = self.clients.remove(id.key());
             self.data.remove(id);
+            self.timers.cancel_all(id);
             self.deadlines.forget(id.key());
             self.resumptions.forget(id.key());
             self.open -= usize::from(client.opened);

@@ -38,6 +38,7 @@ mod site;
 mod slow;
 mod spare;
 mod tally;
+mod timers;
 mod transport;
 mod windows;
 

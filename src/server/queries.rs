@@ -2,9 +2,12 @@
 
 use std::any::Any;
 use std::net::SocketAddr;
+use std::time::Duration;
 
+use super::counts::Counts;
 use super::hub::Hub;
 use super::id::ClientId;
+use super::timers;
 
 impl Hub {
     /// Whether messages can be sent to a client: it has opened, and neither side is closing it.
@@ -61,6 +64,16 @@ impl Hub {
         self.open
     }
 
+    /// Whether the server has been told to stop: it still answers requests, but opens no connections.
+    pub fn is_stopping(&self) -> bool {
+        self.stopping
+    }
+
+    /// Counts of what has happened since the server's start.
+    pub fn counts(&self) -> &Counts {
+        &self.counts
+    }
+
     /// Keeps a value of the application's own for a client, in place of the one that was kept before.
     /// It is there from [`Event::Upgrade`](crate::Event::Upgrade) until
     /// [`Event::Close`](crate::Event::Close) has been handled, and is then dropped. Returns whether the
@@ -96,7 +109,7 @@ impl Hub {
     /// # let _ = app;
     /// ```
     pub fn set_data<T: Any + Send>(&mut self, client: ClientId, value: T) -> bool {
-        let there = self.get(client).is_some_and(|client| !client.departed);
+        let there = self.is_there(client);
         if there {
             self.data.insert(client, value);
         }
@@ -118,5 +131,59 @@ impl Hub {
     /// and stays.
     pub fn take_data<T: Any + Send>(&mut self, client: ClientId) -> Option<T> {
         self.data.take(client)
+    }
+
+    /// Calls the application with [`Event::Timer`](crate::Event::Timer) for this client once `after` has
+    /// passed since the beginning of the event loop's turn. With [`ClientId::SERVER`], the timer belongs
+    /// to the application itself.
+    ///
+    /// The `token` is the application's own number for the timer: a timer of the same client and token
+    /// that is already set is replaced. A timer fires once, never early, and usually within two
+    /// milliseconds, but not before everything has been read that clients had sent by the time that it
+    /// was due; what it sends is written in the same turn. At most 1,024 timers fire in one turn. The
+    /// timers of a client end with it: none fires after its [`Event::Close`](crate::Event::Close).
+    ///
+    /// The number of timers is not limited; one takes about 100 bytes while it is set, and a server
+    /// without timers does no work for them. Returns whether the timer is set, which it is not if the
+    /// client is gone.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use townhall::{ClientId, Config, Event, Server};
+    ///
+    /// const TICK: u64 = 1;
+    ///
+    /// let server = Server::bind(Config { listen: vec!["127.0.0.1:0".parse()?], ..Config::default() })?;
+    /// let handle = server.handle();
+    /// handle.run(|hub| _ = hub.set_timer(ClientId::SERVER, TICK, Duration::from_millis(1)))?;
+    /// let mut ticks = 0;
+    /// server.run(|hub, client, event| {
+    ///     if let Event::Timer { token: TICK, .. } = event {
+    ///         ticks += 1;
+    ///         hub.broadcast("/clock", ticks.to_string().as_str());
+    ///         hub.set_timer(client, TICK, Duration::from_millis(1));
+    ///     }
+    ///     if ticks == 3 {
+    ///         handle.stop();
+    ///     }
+    /// })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn set_timer(&mut self, client: ClientId, token: u64, after: Duration) -> bool {
+        let there = client == ClientId::SERVER || self.is_there(client);
+        if there {
+            self.timers.set(client, token, timers::after(self.now, after));
+        }
+        there
+    }
+
+    /// Takes a timer away before it fires. Returns whether it was set.
+    pub fn cancel_timer(&mut self, client: ClientId, token: u64) -> bool {
+        self.timers.cancel(client, token)
+    }
+
+    /// Whether a client has come and its departure has not.
+    fn is_there(&self, client: ClientId) -> bool {
+        self.get(client).is_some_and(|client| !client.departed)
     }
 }

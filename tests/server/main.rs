@@ -16,5 +16,6 @@ mod rooms;
 mod sites;
 mod slow;
 mod support;
+mod timers;
 mod times;
 mod upgrades;
