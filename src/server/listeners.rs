@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use log::debug;
 use mio::net::{TcpListener, TcpStream};
 use mio::{Interest, Registry, Token};
-use socket2::{Domain, Socket, Type};
+use socket2::{Domain, SockRef, Socket, Type};
 
 use crate::config::Config;
 use crate::protocol::{Refusal, Response};
@@ -61,11 +61,36 @@ impl Listeners {
     /// # Errors
     /// The system's, with the address that it concerns.
     pub(super) fn bind(config: &Config, registry: &Registry) -> io::Result<Self> {
+        let mut sockets = Vec::new();
+        for &address in &config.listen {
+            sockets.push(listen(address, config).map_err(|error| explain(address, error))?);
+        }
+        Self::register(sockets, registry)
+    }
+
+    /// Takes sockets that listen already. Tokens are their indices.
+    ///
+    /// # Errors
+    /// The system's.
+    pub(super) fn adopt(
+        sockets: Vec<std::net::TcpListener>,
+        config: &Config,
+        registry: &Registry,
+    ) -> io::Result<Self> {
+        for socket in &sockets {
+            socket.set_nonblocking(true)?;
+            bound_unsent(&SockRef::from(socket), config.socket_unsent_bytes)?;
+        }
+        Self::register(sockets.into_iter().map(TcpListener::from_std), registry)
+    }
+
+    fn register(
+        sockets: impl IntoIterator<Item = TcpListener>,
+        registry: &Registry,
+    ) -> io::Result<Self> {
         let mut listeners = Vec::new();
-        for (index, &address) in config.listen.iter().enumerate() {
-            let explain = |error| explain(address, error);
-            let mut socket = listen(address, config).map_err(explain)?;
-            registry.register(&mut socket, Token(index), Interest::READABLE).map_err(explain)?;
+        for (index, mut socket) in sockets.into_iter().enumerate() {
+            registry.register(&mut socket, Token(index), Interest::READABLE)?;
             listeners.push(Listener { socket, ready: false });
         }
         let reserve = Reserve::new();

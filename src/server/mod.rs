@@ -43,7 +43,7 @@ mod transport;
 mod windows;
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 
 use mio::{Interest, Poll, Waker};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
@@ -93,10 +93,41 @@ impl Server {
     /// A configuration that contradicts itself ([`io::ErrorKind::InvalidInput`]), or the system's
     /// error with the address that it is about.
     pub fn bind(config: Config) -> io::Result<Self> {
-        let invalid = |reason| io::Error::new(io::ErrorKind::InvalidInput, reason);
-        config.check().map_err(invalid)?;
+        check(&config)?;
         let poll = Poll::new()?;
         let listeners = Listeners::bind(&config, poll.registry())?;
+        Self::new(config, poll, listeners)
+    }
+
+    /// Serves listeners that are bound already, by the program itself or by a service manager that
+    /// passed them on, instead of [`Config::listen`]. Their options and the length of their accept queues
+    /// stay as they are, but they no longer block, and
+    /// [`Config::socket_unsent_bytes`] applies to their connections.
+    ///
+    /// ```
+    /// use std::net::TcpListener;
+    /// use townhall::{Config, Server};
+    ///
+    /// let listener = TcpListener::bind("127.0.0.1:0")?;
+    /// let address = listener.local_addr()?;
+    /// let server = Server::from_listeners(Config::default(), vec![listener])?;
+    /// assert_eq!(server.addresses(), [address]);
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// No listener, a configuration that contradicts itself ([`io::ErrorKind::InvalidInput`]), or the
+    /// system's error.
+    pub fn from_listeners(mut config: Config, listeners: Vec<TcpListener>) -> io::Result<Self> {
+        let addresses = listeners.iter().map(TcpListener::local_addr);
+        config.listen = addresses.collect::<io::Result<_>>()?;
+        check(&config)?;
+        let poll = Poll::new()?;
+        let listeners = Listeners::adopt(listeners, &config, poll.registry())?;
+        Self::new(config, poll, listeners)
+    }
+
+    fn new(config: Config, poll: Poll, listeners: Listeners) -> io::Result<Self> {
         let addresses = listeners.addresses()?;
         let mut hub = Hub::new(config);
         hub.listening.clone_from(&addresses);
@@ -150,4 +181,8 @@ impl Server {
     pub fn run(self, mut app: impl FnMut(&mut Hub, ClientId, Event<'_>)) -> io::Result<()> {
         self.event_loop.run(&mut app)
     }
+}
+
+fn check(config: &Config) -> io::Result<()> {
+    config.check().map_err(|reason| io::Error::new(io::ErrorKind::InvalidInput, reason))
 }

@@ -1,7 +1,7 @@
 //! The addresses that a server listens on.
 
 use std::io::{ErrorKind, Write};
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
 
 use townhall::{Config, Server};
 
@@ -51,4 +51,22 @@ fn every_address_in_ipv6_and_in_ipv4_go_together_on_one_port() {
             assert_serves((Ipv4Addr::LOCALHOST, port).into());
         }
     }
+}
+
+#[test]
+fn listeners_that_are_bound_already_are_served() {
+    let listeners: Vec<_> =
+        ["127.0.0.1:0", "[::1]:0"].map(|address| TcpListener::bind(address).unwrap()).into();
+    let addresses: Vec<_> =
+        listeners.iter().map(|listener| listener.local_addr().unwrap()).collect();
+    let server = Server::from_listeners(config(), listeners).unwrap();
+    assert_eq!(server.addresses(), addresses);
+    let _running = Running::start_bound(server, chat);
+    addresses.into_iter().for_each(assert_serves);
+}
+
+#[test]
+fn a_server_without_a_listener_is_refused() {
+    let error = Server::from_listeners(config(), Vec::new()).err().unwrap();
+    assert_eq!(error.kind(), ErrorKind::InvalidInput);
 }
