@@ -1,49 +1,43 @@
 //! A room's log: the encoded frames that its members are to receive, kept once for all of them.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::VecDeque;
 
 use super::pool::Pool;
-use crate::protocol::frame;
+use super::segment::SegmentBuffer;
 
-/// Whole frames, one after another. None crosses the end of the segment.
+/// A part of the log. No frame crosses its end.
 #[derive(Debug)]
 struct Segment {
     /// The offset in the log of the segment's first byte.
     start: u64,
-    bytes: Vec<u8>,
-    /// How many frames the segment holds.
-    frames: u64,
+    frames: SegmentBuffer,
     /// How many cursors are in the segment, or at its end if it is the last one.
     readers: usize,
 }
 
 impl Segment {
     fn end(&self) -> u64 {
-        self.start + self.bytes.len() as u64
+        self.start + self.frames.bytes().len() as u64
     }
 
     /// The part of this segment that lies between two offsets of the log.
     fn slice(&self, from: u64, to: u64) -> &[u8] {
         let from = from.max(self.start) - self.start;
         let to = to.min(self.end()) - self.start;
-        self.bytes.get(from as usize..to as usize).unwrap_or_default()
+        self.frames.bytes().get(from as usize..to as usize).unwrap_or_default()
     }
 
-    /// The first end of a frame at or after `offset`, and how many frames end there or before.
-    fn walk(&self, offset: u64) -> (u64, u64) {
-        let mut boundaries = (0..).zip(self.boundaries());
-        let found = boundaries.find(|&(_, boundary)| boundary >= offset);
-        found.map_or((self.end(), self.frames), |(passed, boundary)| (boundary, passed))
+    /// How many frames begin before `offset`.
+    fn frames_before(&self, offset: u64) -> usize {
+        self.frames.count_before(offset.saturating_sub(self.start))
     }
 
-    /// The offsets at which the segment's frames begin, in order, and its end.
-    fn boundaries(&self) -> impl Iterator<Item = u64> {
-        std::iter::successors(Some(0), |&begin| {
-            let rest = self.bytes.get(begin..).filter(|rest| !rest.is_empty())?;
-            let size = frame::frame_size(rest).filter(|&size| size <= rest.len());
-            Some(begin + size.unwrap_or(rest.len()))
-        })
-        .map(|begin| self.start + begin as u64)
+    /// The offset at which a frame begins; the end of the segment for the frame after the last one.
+    fn frame_start(&self, index: usize) -> u64 {
+        self.start + self.frames.start_of(index) as u64
     }
 }
 
@@ -146,13 +140,13 @@ impl Log {
         if self.readers == 0 {
             return;
         }
-        let fits = |segment: &&mut Segment| segment.bytes.capacity() - segment.bytes.len() >= size;
+        let fits = |segment: &&mut Segment| segment.frames.fits(size);
         let last = match self.segments.back_mut().filter(fits) {
             Some(last) => last,
             None => self.add_segment(size, pool),
         };
-        encode(&mut last.bytes);
-        last.frames += 1;
+        pool.reserve_frame(&mut last.frames);
+        last.frames.push(encode);
         self.end += size as u64;
         self.behind = self.readers;
     }
@@ -163,8 +157,8 @@ impl Log {
         if let Some(last) = self.segments.back_mut() {
             last.readers -= readers;
         }
-        let bytes = pool.take_segment(size);
-        self.segments.push_back_mut(Segment { start: self.end, bytes, frames: 0, readers })
+        let frames = pool.take_segment(size);
+        self.segments.push_back_mut(Segment { start: self.end, frames, readers })
     }
 
     /// The bytes between two offsets, in one piece for each segment.
@@ -199,30 +193,43 @@ impl Log {
     /// The bytes between a cursor and the end, if they are in one piece.
     pub(crate) fn tail(&self, cursor: Cursor) -> Option<&[u8]> {
         let last = self.segments.back()?;
-        last.bytes.get(cursor.0.checked_sub(last.start)? as usize..)
+        last.frames.bytes().get(cursor.0.checked_sub(last.start)? as usize..)
     }
 
     /// The offset at which the frame ends that the cursor is in; the cursor's own if it is between
     /// frames.
     pub(crate) fn frame_end(&self, cursor: Cursor) -> u64 {
-        self.segment_of(cursor.0).map_or(cursor.0, |at| self.segments[at].walk(cursor.0).0)
+        self.segment_of(cursor.0).map_or(cursor.0, |at| {
+            let segment = &self.segments[at];
+            segment.frame_start(segment.frames_before(cursor.0))
+        })
+    }
+
+    /// The offsets between `from` and `to` at which frames begin, in order.
+    pub(crate) fn frame_starts(&self, from: u64, to: u64) -> impl Iterator<Item = u64> {
+        let first = self.segment_of(from).unwrap_or_default();
+        let segments = self.segments.range(first..).take_while(move |segment| segment.start < to);
+        segments.flat_map(move |segment| {
+            let within = segment.frames_before(from)..segment.frames_before(to);
+            within.map(|index| segment.frame_start(index))
+        })
     }
 
     /// How many frames begin at or after `offset`.
     pub(crate) fn frames_from(&self, offset: u64) -> u64 {
         let Some(at) = self.segment_of(offset) else { return 0 };
-        let passed = self.segments[at].walk(offset).1;
-        self.segments.range(at..).map(|segment| segment.frames).sum::<u64>() - passed
+        let all: usize = self.segments.range(at..).map(|segment| segment.frames.count()).sum();
+        (all - self.segments[at].frames_before(offset)) as u64
     }
 
     /// The offset at which the last `count` frames begin, or as many of them as are kept.
     pub(crate) fn last_frames(&self, mut count: u64) -> u64 {
         for segment in self.segments.iter().rev() {
-            if count <= segment.frames {
-                let skipped = (segment.frames - count) as usize;
-                return segment.boundaries().nth(skipped).unwrap_or(segment.end());
+            let frames = segment.frames.count() as u64;
+            if count <= frames {
+                return segment.frame_start((frames - count) as usize);
             }
-            count -= segment.frames;
+            count -= frames;
         }
         self.segments.front().map_or(self.end, |first| first.start)
     }
@@ -235,9 +242,15 @@ impl Log {
             return from;
         }
         let begin = self.frame_end(Cursor(wanted)).min(to);
-        let last = self.segment_of(to - 1).filter(|_| one && begin == to);
-        let begins = last.map(|at| self.segments[at].boundaries().take_while(|&begin| begin < to));
-        begins.and_then(Iterator::last).unwrap_or(begin)
+        if one && begin == to { self.last_frame_before(to) } else { begin }
+    }
+
+    /// The offset at which the last frame that begins before `to` does; `to` if none is kept.
+    fn last_frame_before(&self, to: u64) -> u64 {
+        let segment = to.checked_sub(1).and_then(|last| self.segment_of(last));
+        let segment = segment.map(|at| &self.segments[at]);
+        let frame = segment.and_then(|segment| segment.frames_before(to).checked_sub(1));
+        segment.zip(frame).map_or(to, |(segment, index)| segment.frame_start(index))
     }
 
     /// How many bytes are kept for a reader: everything from the beginning of its segment.
@@ -259,85 +272,7 @@ impl Log {
         let all = self.behind == 0;
         let passed = |first: &mut Segment| all || first.readers == 0;
         while let Some(first) = self.segments.pop_front_if(passed) {
-            pool.put_segment(first.bytes);
+            pool.put_segment(first.frames);
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn append(log: &mut Log, pool: &mut Pool, length: usize) {
-        let payload = vec![b'x'; length];
-        let encode = |out: &mut Vec<u8>| frame::encode_frame(frame::Opcode::Text, &payload, out);
-        log.append(frame::header_size(length) + length, encode, pool);
-    }
-
-    fn unread(log: &Log, cursor: Cursor) -> usize {
-        log.pieces(cursor.0, log.end).map(<[u8]>::len).sum()
-    }
-
-    #[test]
-    fn what_is_appended_is_read_over_the_edges_of_segments() {
-        let (mut log, mut pool) = (Log::default(), Pool::default());
-        let early = log.enter();
-        for length in [10, 60_000, 10_000, 200_000, 5] {
-            append(&mut log, &mut pool, length);
-        }
-        assert_eq!(unread(&log, early) as u64, log.end());
-        assert_eq!(log.pieces(early.0, log.end()).count(), 4);
-        let late = log.enter();
-        assert_eq!(unread(&log, late), 0);
-    }
-
-    #[test]
-    fn the_slowest_reader_keeps_the_log() {
-        let (mut log, mut pool) = (Log::default(), Pool::default());
-        let (mut slow, mut fast) = (log.enter(), log.enter());
-        append(&mut log, &mut pool, 60_000);
-        let first = log.end();
-        append(&mut log, &mut pool, 60_000);
-        log.advance(&mut fast, log.end(), &mut pool);
-        assert_eq!((log.segments.len(), unread(&log, slow) as u64), (2, log.end()));
-        log.advance(&mut slow, first, &mut pool);
-        assert_eq!(log.segments.len(), 1);
-        let end = log.end();
-        log.advance(&mut slow, end, &mut pool);
-        assert_eq!((log.segments.len(), pool.backlog()), (0, 0));
-    }
-
-    #[test]
-    fn a_reader_that_leaves_keeps_nothing() {
-        let (mut log, mut pool) = (Log::default(), Pool::default());
-        let (slow, mut fast) = (log.enter(), log.enter());
-        append(&mut log, &mut pool, 60_000);
-        append(&mut log, &mut pool, 60_000);
-        let end = log.end();
-        log.advance(&mut fast, end, &mut pool);
-        log.leave(slow, &mut pool);
-        assert_eq!(log.segments.len(), 0);
-        log.leave(fast, &mut pool);
-        append(&mut log, &mut pool, 10);
-        assert_eq!(log.segments.len(), 0, "nobody reads");
-    }
-
-    #[test]
-    fn a_frames_end_is_found_from_anywhere_in_it() {
-        let (mut log, mut pool) = (Log::default(), Pool::default());
-        log.enter();
-        append(&mut log, &mut pool, 10);
-        append(&mut log, &mut pool, 200);
-        assert_eq!(log.frame_end(Cursor(0)), 0);
-        assert_eq!(log.frame_end(Cursor(1)), 12);
-        assert_eq!(log.frame_end(Cursor(12)), 12);
-        assert_eq!(log.frame_end(Cursor(13)), 216);
-        append(&mut log, &mut pool, 100_000);
-        append(&mut log, &mut pool, 10);
-        let left = |offset| log.frames_from(offset);
-        assert_eq!(
-            [left(0), left(1), left(12), left(13), left(216), left(log.end())],
-            [4, 3, 3, 2, 2, 0]
-        );
     }
 }

@@ -31,6 +31,7 @@ mod parking;
 mod pool;
 mod queries;
 mod room;
+mod segment;
 mod shown;
 #[cfg(any(test, fuzzing))]
 pub mod simulation;

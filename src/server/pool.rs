@@ -1,11 +1,8 @@
 //! Memory that is needed briefly, again and again.
 
 use super::outbox::Outbox;
+use super::segment::{SEGMENT_BYTES, SegmentBuffer};
 use super::tally::Total;
-
-/// The size of a segment in bytes. A busy room fills and frees segments all the time, so two of them
-/// should fit into a core's cache; a frame that is longer gets a segment of its own.
-const SEGMENT_BYTES: usize = 64 << 10;
 
 /// The most segments that are kept for reuse, over all rooms.
 const MAX_SPARE_SEGMENTS: usize = 16;
@@ -25,9 +22,9 @@ trait Buffer {
     fn capacity(&self) -> usize;
 }
 
-impl Buffer for Vec<u8> {
+impl Buffer for SegmentBuffer {
     fn capacity(&self) -> usize {
-        Vec::capacity(self)
+        SegmentBuffer::capacity(self)
     }
 }
 
@@ -93,9 +90,9 @@ impl<T: Buffer> Spares<T> {
 #[derive(Debug, Default)]
 pub(crate) struct Pool {
     /// Segments that no log needs at the moment, and longer ones.
-    segments: Spares<Vec<u8>>,
-    long_segments: Spares<Vec<u8>>,
-    /// The bytes of the segments that some log has.
+    segments: Spares<SegmentBuffer>,
+    long_segments: Spares<SegmentBuffer>,
+    /// The memory in bytes of the segments that some log has.
     held: usize,
     /// Empty outboxes.
     outboxes: Spares<Box<Outbox>>,
@@ -111,24 +108,39 @@ impl Pool {
         self.held + self.unsent.get()
     }
 
-    /// An empty buffer that holds `size` bytes without growing.
-    pub(super) fn take_segment(&mut self, size: usize) -> Vec<u8> {
+    /// An empty buffer for a frame of `size` bytes.
+    pub(super) fn take_segment(&mut self, size: usize) -> SegmentBuffer {
         let spare = match size {
             ..=SEGMENT_BYTES => self.segments.take(),
             _ => self.long_segments.take_fitting(size),
         };
-        let bytes = spare.unwrap_or_else(|| Vec::with_capacity(size.max(SEGMENT_BYTES)));
-        self.held += bytes.capacity();
-        bytes
+        let segment = spare.unwrap_or_else(|| SegmentBuffer::with_capacity(size));
+        self.held += segment.memory();
+        segment
     }
 
-    pub(super) fn put_segment(&mut self, mut bytes: Vec<u8>) {
-        self.held -= bytes.capacity();
-        bytes.clear();
-        if bytes.capacity() == SEGMENT_BYTES {
-            self.segments.put(bytes, MAX_SPARE_SEGMENTS, usize::MAX);
+    /// Makes sure that a segment's index has an entry for one more frame.
+    #[inline]
+    pub(super) fn reserve_frame(&mut self, segment: &mut SegmentBuffer) {
+        if segment.is_index_full() {
+            self.grow_index(segment);
+        }
+    }
+
+    #[cold]
+    fn grow_index(&mut self, segment: &mut SegmentBuffer) {
+        self.held -= segment.memory();
+        segment.grow_index();
+        self.held += segment.memory();
+    }
+
+    pub(super) fn put_segment(&mut self, mut segment: SegmentBuffer) {
+        self.held -= segment.memory();
+        segment.clear();
+        if segment.capacity() == SEGMENT_BYTES {
+            self.segments.put(segment, MAX_SPARE_SEGMENTS, usize::MAX);
         } else {
-            self.long_segments.put(bytes, usize::MAX, MAX_LONG_BYTES);
+            self.long_segments.put(segment, usize::MAX, MAX_LONG_BYTES);
         }
     }
 
@@ -172,7 +184,7 @@ mod tests {
 
     fn long_outbox(pool: &mut Pool) -> Box<Outbox> {
         let mut outbox = pool.take_outbox();
-        outbox.append(0, |out| out.reserve_exact(1_000));
+        outbox.push_frame(0, |out| out.reserve_exact(1_000));
         outbox
     }
 
