@@ -179,7 +179,7 @@ impl Client {
         speak: impl FnOnce(&mut Connection, &mut Vec<u8>),
     ) {
         self.edit_outbox(pool, |outbox, connection| {
-            outbox.append_opaque(0, |out| speak(connection, out));
+            outbox.push_opaque(0, |out| speak(connection, out));
         });
         self.recount_incomplete(pool);
     }
@@ -192,7 +192,7 @@ impl Client {
         speak: impl FnOnce(&mut Connection, &mut Vec<u8>),
     ) {
         self.edit_outbox(pool, |outbox, connection| {
-            outbox.append(at, |out| speak(connection, out));
+            outbox.push_frame(at, |out| speak(connection, out));
         });
         self.recount_incomplete(pool);
     }
@@ -200,7 +200,7 @@ impl Client {
     /// Queues the message that `encode` appends, to be sent when the log is written up to `at`, its
     /// end.
     pub(super) fn queue(&mut self, at: u64, pool: &mut Pool, encode: impl FnOnce(&mut Vec<u8>)) {
-        self.edit_outbox(pool, |outbox, _| outbox.append(at, encode));
+        self.edit_outbox(pool, |outbox, _| outbox.push_frame(at, encode));
     }
 
     /// Ends the connection without a close frame: its transport is gone.
@@ -233,7 +233,7 @@ impl Client {
     #[inline]
     fn settle_outbox(&mut self, pool: &mut Pool) {
         let Some(outbox) = &self.outbox else { return };
-        pool.unsent.set(&mut self.unsent, outbox.held_bytes());
+        pool.unsent.set(&mut self.unsent, outbox.memory());
         if outbox.is_empty()
             && let Some(outbox) = self.outbox.take()
         {

@@ -30,7 +30,7 @@ impl Buffer for SegmentBuffer {
 
 impl Buffer for Box<Outbox> {
     fn capacity(&self) -> usize {
-        Outbox::capacity(self)
+        Outbox::memory(self)
     }
 }
 

@@ -118,7 +118,7 @@ pub mod known {
     pub const UNSORTED: &[&str] = &["server"];
 
     /// Files that are too long.
-    pub const LONG_FILES: &[&str] = &["logs", "outbox", "simulation"];
+    pub const LONG_FILES: &[&str] = &["logs", "simulation"];
 
     /// Areas that have no files yet.
     pub const EMPTY_AREAS: &[&str] = &["limits", "time"];

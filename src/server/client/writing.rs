@@ -134,9 +134,9 @@ impl Client {
         };
         if written > 0 {
             self.blocked = Some(now);
-            self.edit_outbox(pool, |outbox, _| outbox.append_opaque(at, rest));
+            self.edit_outbox(pool, |outbox, _| outbox.push_opaque(at, rest));
         } else {
-            self.edit_outbox(pool, |outbox, _| outbox.append(at, rest));
+            self.edit_outbox(pool, |outbox, _| outbox.push_frame(at, rest));
         }
     }
 }
