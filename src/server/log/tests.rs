@@ -78,6 +78,19 @@ fn a_frames_end_is_found_from_anywhere_in_it() {
 }
 
 #[test]
+fn a_long_frame_is_alone_in_its_segment_even_if_more_would_fit() {
+    let (mut log, mut pool) = (Log::default(), Pool::default());
+    let mut cursor = log.enter();
+    append(&mut log, &mut pool, 100_000);
+    let begin = log.end();
+    log.advance(&mut cursor, begin, &mut pool);
+    append(&mut log, &mut pool, 70_000);
+    let second = log.end();
+    append(&mut log, &mut pool, 10);
+    assert!(log.frame_starts(begin, log.end()).eq([begin, second]));
+}
+
+#[test]
 fn the_memory_of_short_frames_is_counted_and_given_back() {
     let (mut log, mut pool) = (Log::default(), Pool::default());
     let mut cursor = log.enter();

@@ -145,7 +145,7 @@ impl Outbox {
     /// Drops everything before a cut, and puts `front` there.
     fn keep_from(&mut self, cut: Cut, front: FramedBytes) {
         self.inserts.drain(..cut.insert);
-        if !front.is_empty() && self.inserts.front().is_none_or(|first| first.at > cut.offset) {
+        if !front.is_empty() {
             self.inserts.push_front(Insert { at: cut.offset, resume: cut.offset, end: cut.begin });
         }
         self.replace_front(cut.begin, front);
@@ -271,6 +271,19 @@ mod tests {
             }
         }
 
+        /// Checks what the outbox says of its fields.
+        fn check_invariants(&self) {
+            let Outbox { private, written, inserts, .. } = &self.outbox;
+            let (mut offset, mut begin) = (self.cursor.offset(), *written);
+            for insert in inserts {
+                assert!(offset <= insert.at && insert.at <= insert.resume, "in order");
+                assert!(begin < insert.end || insert.at < insert.resume, "void");
+                (offset, begin) = (insert.resume, insert.end);
+            }
+            assert_eq!(begin, private.len());
+            assert!(*written == 0 || !inserts.is_empty());
+        }
+
         fn unwritten(&self) -> Vec<u8> {
             self.outbox.pieces(&self.log, self.cursor).collect::<Vec<_>>().concat()
         }
@@ -327,6 +340,7 @@ mod tests {
             member.cursor = member.log.enter();
             for (number, step) in (0..).zip(steps) {
                 member.step(step, number);
+                member.check_invariants();
                 let all = [&member.written[..], &member.unwritten()].concat();
                 let numbers = numbers(&all);
                 prop_assert!(numbers.is_sorted_by(|a, b| a < b), "{numbers:?} after {step:?}");

@@ -206,3 +206,14 @@ fn a_member_that_is_cut_off_gets_the_rest_of_its_frame() {
     outbox.cut(&log, cursor);
     assert_eq!(unwritten(&outbox, &Log::default(), Cursor::default()), "bc");
 }
+
+#[test]
+fn an_end_without_a_close_frame_repeats_no_message() {
+    let (mut log, mut pool, cursor, mut outbox) = begin();
+    outbox.push_frame(0, |out| Message::Text("private").encode(out));
+    say(&mut log, &mut pool, "logged");
+    outbox.finish(log.end());
+    outbox.skip_unbegun(&log, cursor);
+    assert_eq!(unwritten(&outbox, &log, cursor), "");
+    assert_eq!(outbox.consume(0, cursor), NOWHERE);
+}
