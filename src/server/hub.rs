@@ -55,6 +55,8 @@ pub struct Hub {
     /// What the application keeps for its clients.
     pub(super) data: ClientData,
     pub(super) timers: Timers,
+    /// Whether the message that the application handles arrived compressed.
+    pub(super) was_compressed: bool,
     pub(super) rooms: Rooms,
     /// The log of the clients that are in no room: always empty.
     pub(super) nowhere: Log,
@@ -122,6 +124,7 @@ impl Hub {
             clients: Slab::with_capacity(places_ahead(&config)),
             data: ClientData::default(),
             timers: Timers::default(),
+            was_compressed: false,
             config,
             rooms: Rooms::default(),
             nowhere: Log::default(),

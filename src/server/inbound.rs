@@ -245,7 +245,9 @@ fn receive(
             Ok(Some(Received::Head(head))) => handshake(hub, id, &head, app),
             Ok(Some(Received::Frames(incoming))) => {
                 said.messages += 1;
-                if let Some(message) = incoming.message() {
+                if let Incoming::Message(message) = &incoming {
+                    hub.was_compressed = message.was_compressed();
+                    let message = message.as_message();
                     said.bytes += message.payload().len();
                     app(hub, id, Event::Message(message));
                     buffers.recycle(incoming);

@@ -64,6 +64,24 @@ impl Hub {
         self.open
     }
 
+    /// Whether the message that is being handled arrived compressed (RFC 7692, section 6). Outside of
+    /// [`Event::Message`](crate::Event::Message) it is that of the message before.
+    ///
+    /// ```
+    /// use townhall::{ClientId, Event, Hub};
+    ///
+    /// fn app(hub: &mut Hub, client: ClientId, event: Event<'_>) {
+    ///     if let Event::Message(message) = event {
+    ///         let how = if hub.was_compressed() { "compressed" } else { "plain" };
+    ///         println!("{client} sent {} bytes, {how}", message.payload().len());
+    ///     }
+    /// }
+    /// # let _ = app;
+    /// ```
+    pub fn was_compressed(&self) -> bool {
+        self.was_compressed
+    }
+
     /// Whether the server has been told to stop: it still answers requests, but opens no connections.
     pub fn is_stopping(&self) -> bool {
         self.stopping

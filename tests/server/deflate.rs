@@ -187,3 +187,22 @@ fn a_message_that_ends_its_stream_is_delivered() {
     say(&mut other, COMPRESSED_TEXT, &HELLO);
     assert_eq!(heard(&server), "Hello");
 }
+
+#[test]
+fn the_application_learns_whether_a_message_was_compressed() {
+    let server = Running::start(config(), |hub, client, event| {
+        if let Event::Message(_) = event {
+            hub.send(client, if hub.was_compressed() { "yes" } else { "no" });
+        }
+    });
+    let (mut client, _) = offer(&server, "");
+    for (first, payload, answer) in [
+        (COMPRESSED_TEXT, &HELLO[..], "yes"),
+        (TEXT, b"Hello", "no"),
+        (COMPRESSED_TEXT, &AGAIN[..], "yes"),
+        (BINARY, b"", "no"),
+    ] {
+        say(&mut client, first, payload);
+        assert_eq!(hear(&mut client), (TEXT, answer.into()));
+    }
+}

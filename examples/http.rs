@@ -1,0 +1,45 @@
+//! Plain HTTP beside WebSocket, on one port: a page, a list of the rooms, and only members with a token.
+//!
+//! `cargo run --example http 127.0.0.1:8080`, then open http://127.0.0.1:8080/, or connect any WebSocket
+//! client to ws://127.0.0.1:8080/lobby?token=secret.
+
+use townhall::{Config, Event, Exchange, Hub, Response, Server, Upgrade};
+
+const PAGE: &str = "<!doctype html><title>townhall</title><p>See <a href=/rooms>the rooms</a>.";
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let address = std::env::args().nth(1).unwrap_or("127.0.0.1:8080".into());
+    let server = Server::bind(Config { listen: vec![address.parse()?], ..Config::default() })?;
+    println!("townhall is listening on http://{}/", server.addresses()[0]);
+    server.run(|hub, client, event| match event {
+        Event::Request(exchange) => answer(hub, exchange),
+        Event::Upgrade(upgrade) => admit(upgrade),
+        Event::Open { room, .. } => _ = hub.join(client, room),
+        Event::Message(message) => hub.say(client, message),
+        _ => {}
+    })?;
+    Ok(())
+}
+
+/// Answers a plain request. One that is not answered here gets 426, as every room does.
+fn answer(hub: &Hub, exchange: Exchange<'_>) {
+    match exchange.request().normal_path().as_str() {
+        "/" => {
+            let html = Response::new(200).header("Content-Type", "text/html; charset=utf-8");
+            exchange.respond(html.body(PAGE.as_bytes()));
+        }
+        "/rooms" => {
+            let rooms = hub.rooms().map(|(name, members)| format!("{members} in {name}"));
+            exchange.respond(Response::text(200, rooms.collect::<Vec<_>>().join("\n")));
+        }
+        _ => {}
+    }
+}
+
+/// Refuses an upgrade without the token.
+fn admit(upgrade: Upgrade<'_>) {
+    let query = upgrade.request().query().unwrap_or_default();
+    if !query.split('&').any(|field| field == "token=secret") {
+        upgrade.refuse(Response::text(401, "a token is needed"));
+    }
+}

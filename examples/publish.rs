@@ -1,0 +1,37 @@
+//! Publishes from another thread: everyone in /clock receives the number of seconds that have passed,
+//! and everyone in any other room what the others there send.
+//!
+//! `cargo run --example publish 127.0.0.1:8080`, then connect any WebSocket client to
+//! ws://127.0.0.1:8080/clock.
+
+use std::thread;
+use std::time::Duration;
+
+use townhall::{Config, Event, Handle, HandleError, Server};
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let address = std::env::args().nth(1).unwrap_or("127.0.0.1:8080".into());
+    let server = Server::bind(Config { listen: vec![address.parse()?], ..Config::default() })?;
+    println!("townhall is listening on http://{}/", server.addresses()[0]);
+    let handle = server.handle();
+    thread::spawn(move || publish(&handle));
+    server.run(|hub, client, event| match event {
+        Event::Open { room, .. } => _ = hub.join(client, room),
+        Event::Message(message) if hub.room_of(client) != Some("/clock") => {
+            hub.say(client, message);
+        }
+        _ => {}
+    })?;
+    Ok(())
+}
+
+/// Stands for whatever produces news: a database, a queue, a sensor.
+fn publish(handle: &Handle) {
+    for seconds in 0_u64.. {
+        match handle.broadcast("/clock", seconds.to_string().as_str()) {
+            // The event loop has much to do. This message is dropped, as the next one replaces it.
+            Ok(()) | Err(HandleError::Full) => thread::sleep(Duration::from_secs(1)),
+            Err(_) => return,
+        }
+    }
+}
