@@ -25,8 +25,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 fn answer(hub: &Hub, exchange: Exchange<'_>) {
     match exchange.request().normal_path().as_str() {
         "/" => {
-            let html = Response::new(200).header("Content-Type", "text/html; charset=utf-8");
-            exchange.respond(html.body(PAGE.as_bytes()));
+            let page = Response::new(200).body(PAGE.as_bytes());
+            let page = page.header("Content-Type", "text/html; charset=utf-8");
+            exchange.respond(page.expect("a valid header field"));
         }
         "/rooms" => {
             let rooms = hub.rooms().map(|(name, members)| format!("{members} in {name}"));

@@ -14,17 +14,13 @@ use std::sync::Arc;
 use libfuzzer_sys::fuzz_target;
 use townhall::protocol::internals::frame_size;
 use townhall::protocol::{
-    CloseCode, Connection, Deflate, Failure, Incoming, Limits, Opcode, Received, Refusal, Request,
-    Response, Buffers, Terms,
+    Buffers, CloseCode, Connection, Deflate, Failure, Incoming, Limits, Opcode, Received, Refusal,
+    Request, Response, Terms,
 };
 
 /// Small, so that inputs reach them.
-const LIMITS: Limits = Limits {
-    max_head_bytes: 1024,
-    max_headers: 20,
-    max_message_bytes: 600,
-    max_fragments: 10,
-};
+const LIMITS: Limits =
+    Limits { max_head_bytes: 1024, max_headers: 20, max_message_bytes: 600, max_fragments: 10 };
 
 /// What a conversation came to.
 #[derive(Debug, Default, PartialEq)]

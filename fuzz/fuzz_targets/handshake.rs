@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use libfuzzer_sys::fuzz_target;
 use townhall::protocol::{
-    Connection, Deflate, Failure, Limits, Received, Refusal, Request, Response, Buffers, Terms,
+    Buffers, Connection, Deflate, Failure, Limits, Received, Refusal, Request, Response, Terms,
 };
 
 const MAX_HEADERS: usize = 24;

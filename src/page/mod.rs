@@ -30,14 +30,17 @@ impl Page {
 
     /// The answer to a request for the page.
     pub fn response(&self) -> Response {
-        Response::new(200)
-            .header("Content-Type", "text/html; charset=utf-8")
-            .header("Content-Security-Policy", self.policy.clone())
-            .header("X-Content-Type-Options", "nosniff")
-            .header("Referrer-Policy", "no-referrer")
-            .header("Cross-Origin-Opener-Policy", "same-origin")
-            .header("Cache-Control", "no-cache")
-            .body(self.html.clone().into_bytes())
+        let fields = [
+            ("Content-Type", "text/html; charset=utf-8".into()),
+            ("Content-Security-Policy", self.policy.clone()),
+            ("X-Content-Type-Options", "nosniff".into()),
+            ("Referrer-Policy", "no-referrer".into()),
+            ("Cross-Origin-Opener-Policy", "same-origin".into()),
+            ("Cache-Control", "no-cache".into()),
+        ];
+        let page = Response::new(200).body(self.html.clone().into_bytes());
+        let add = |response: Response, (name, value)| response.header(name, value);
+        fields.into_iter().try_fold(page, add).expect("the fields are valid")
     }
 }
 

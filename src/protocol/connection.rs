@@ -1,8 +1,8 @@
 //! One connection, from the first byte of the handshake to the last of the close
 //! (RFC 6455, sections 4.2 and 7), without a socket and without a clock.
 
-use std::mem;
 use std::sync::Arc;
+use std::{fmt, mem};
 
 use super::close_code::CloseCode;
 use super::deflate::Inflation;
@@ -10,7 +10,7 @@ use super::frame::{CloseFrame, Closing, Opcode, encode_close, encode_frame, enco
 use super::handshake::Terms;
 use super::http::{Head, Refusal, Response};
 use super::limits::Limits;
-use super::message::{Buffers, Incoming, Receiver};
+use super::message::{Buffers, Incoming, Message, Receiver};
 use super::violation::Violation;
 
 /// What a connection has received as a whole.
@@ -30,6 +30,29 @@ pub enum Failure {
     Handshake(Refusal),
     /// After the upgrade: answer with [`Connection::fail`].
     Protocol(Violation),
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Handshake(refusal) => refusal.fmt(f),
+            Self::Protocol(violation) => violation.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for Failure {}
+
+impl From<Refusal> for Failure {
+    fn from(refusal: Refusal) -> Self {
+        Self::Handshake(refusal)
+    }
+}
+
+impl From<Violation> for Failure {
+    fn from(violation: Violation) -> Self {
+        Self::Protocol(violation)
+    }
 }
 
 /// The server's side of a connection.
@@ -135,6 +158,13 @@ impl Connection {
         if self.is_handshaking() {
             response.encode(head_only, out);
             self.state = State::Closed { clean: false };
+        }
+    }
+
+    /// Sends a message as one uncompressed frame (RFC 6455, section 5.6), if messages may still be sent.
+    pub fn send<'m>(&self, message: impl Into<Message<'m>>, out: &mut Vec<u8>) {
+        if self.is_open() {
+            message.into().encode(out);
         }
     }
 

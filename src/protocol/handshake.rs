@@ -5,7 +5,7 @@ use base64::{Engine, alphabet};
 use sha1::{Digest, Sha1};
 
 use super::deflate::{Deflate, DeflateTerms};
-use super::http::{InvalidHeader, Refusal, Request, check_field};
+use super::http::{InvalidHeader, Refusal, Request, check_upgrade_field};
 
 /// What is appended to a key before it is hashed (RFC 6455, section 1.3).
 const GUID: &[u8] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
@@ -66,7 +66,7 @@ impl Terms {
     /// # Errors
     /// The name or the value is not one of a header field, or the field belongs to the handshake itself.
     pub fn add_header(&mut self, name: &str, value: &str) -> Result<(), InvalidHeader> {
-        check_field(name, value)?;
+        check_upgrade_field(name, value)?;
         self.headers.push((name.to_owned(), value.to_owned()));
         Ok(())
     }

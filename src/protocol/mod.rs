@@ -1,29 +1,99 @@
 //! RFC 6455 and RFC 7692 without sockets: bytes and state only.
 //!
-//! Nothing here opens a socket, reads a clock or writes a log line, so that any transport can carry it
-//! and every test is exact. [`Connection`] is all of one connection; the modules below it are its
-//! parts, in the order in which a message meets them.
+//! Nothing here opens a socket, reads a clock or writes a log line, so any transport can carry it and
+//! every test is exact. [`Connection`] is the server's side of one connection. Its caller moves the bytes
+//! and owns the time.
+//!
+//! # The driving loop
+//!
+//! 1. Pass what the transport read to [`Connection::receive`], again and again, until it returns `None`.
+//!    It takes bytes off the front of the input, and unmasks payloads in place.
+//! 2. Answer what it returns. A [`Received::Head`] needs [`accept`](Connection::accept) or
+//!    [`respond`](Connection::respond); a ping needs [`pong`](Connection::pong); a close frame needs
+//!    [`answer_close`](Connection::answer_close); an error needs [`respond`](Connection::respond) before
+//!    the upgrade and [`fail`](Connection::fail) after it. [`Connection::send`] sends a message. Each
+//!    method appends bytes to a buffer, and does nothing where the protocol does not allow it.
+//! 3. Write the buffer to the transport.
+//! 4. Once [`Connection::is_closed`], write what is left, and close the transport. If the transport ends
+//!    first, call [`Connection::abandon`].
+//!
+//! Timeouts are the caller's: for a request that does not arrive
+//! ([`is_handshaking`](Connection::is_handshaking), [`Refusal::Timeout`]), for a peer that does not answer
+//! a [`ping`](Connection::ping), and for one that does not answer our close frame.
 //!
 //! ```
 //! use std::sync::Arc;
-//! use townhall::protocol::{Connection, Limits, Received, Request, Buffers, Terms};
+//! use townhall::protocol::{
+//!     Buffers, Connection, Failure, Incoming, Limits, Received, Refusal, Request, Response, Terms,
+//! };
+//!
+//! /// Takes bytes from a client, and appends those for it to `out`: an echo.
+//! fn drive(
+//!     connection: &mut Connection,
+//!     mut input: &mut [u8],
+//!     buffers: &mut Buffers,
+//!     out: &mut Vec<u8>,
+//! ) {
+//!     loop {
+//!         match connection.receive(&mut input, buffers) {
+//!             Ok(None) => return,
+//!             Ok(Some(Received::Head(head))) => match negotiate(&head) {
+//!                 Ok(terms) => connection.accept(&terms, out),
+//!                 Err(refusal) => connection.respond(&Response::refusal(refusal), false, out),
+//!             },
+//!             Ok(Some(Received::Frames(incoming))) => {
+//!                 match &incoming {
+//!                     Incoming::Message(message) => connection.send(message.as_message(), out),
+//!                     Incoming::Ping(payload) => connection.pong(payload, out),
+//!                     Incoming::Pong(_) => {}
+//!                     Incoming::Close(frame) => connection.answer_close(frame.as_ref(), out),
+//!                 }
+//!                 buffers.recycle(incoming);
+//!             }
+//!             Err(Failure::Handshake(refusal)) => {
+//!                 connection.respond(&Response::refusal(refusal), false, out);
+//!             }
+//!             Err(Failure::Protocol(violation)) => connection.fail(violation, out),
+//!         }
+//!     }
+//! }
+//!
+//! fn negotiate(head: &[u8]) -> Result<Terms, Refusal> {
+//!     let request = Request::parse(head, 100)?;
+//!     Terms::negotiate(&request, &[], None)
+//! }
 //!
 //! let mut connection = Connection::new(Arc::new(Limits::default()));
-//! let mut buffers = Buffers::default();
-//! let mut bytes = *b"GET / HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\n\
+//! let (mut buffers, mut out) = (Buffers::default(), Vec::new());
+//!
+//! let mut request = *b"GET / HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\n\
 //!     Connection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
-//!     Sec-WebSocket-Version: 13\r\n\r\n\x89\x82\0\0\0\0hi";
-//! let (mut input, mut out) = (&mut bytes[..], Vec::new());
+//!     Sec-WebSocket-Version: 13\r\n\r\n";
+//! drive(&mut connection, &mut request, &mut buffers, &mut out);
+//! assert!(out.starts_with(b"HTTP/1.1 101 Switching Protocols\r\n"));
+//! assert!(connection.is_open());
 //!
-//! let Ok(Some(Received::Head(head))) = connection.receive(&mut input, &mut buffers) else { panic!() };
-//! let terms = Terms::negotiate(&Request::parse(&head, 100)?, &[], None)?;
-//! connection.accept(&terms, &mut out);
-//! assert!(out.starts_with(b"HTTP/1.1 101 "));
+//! // The message "Hello", masked (RFC 6455, section 5.7).
+//! out.clear();
+//! let mut hello = *b"\x81\x85\x37\xfa\x21\x3d\x7f\x9f\x4d\x51\x58";
+//! drive(&mut connection, &mut hello, &mut buffers, &mut out);
+//! assert_eq!(out, b"\x81\x05Hello");
 //!
-//! let Ok(Some(Received::Frames(ping))) = connection.receive(&mut input, &mut buffers) else { panic!() };
-//! println!("{ping:?}");
-//! # Ok::<(), townhall::protocol::Refusal>(())
+//! // A close frame with the code 1000 is echoed.
+//! out.clear();
+//! let mut close = *b"\x88\x82\0\0\0\0\x03\xe8";
+//! drive(&mut connection, &mut close, &mut buffers, &mut out);
+//! assert_eq!(out, b"\x88\x02\x03\xe8");
+//! assert!(connection.is_closed() && connection.was_clean());
 //! ```
+//!
+//! # Compression
+//!
+//! [`Terms::negotiate`] agrees on permessage-deflate if it is given a [`Deflate`]. Compressed messages
+//! from the client are then inflated without further ado. To send a compressed one, keep a [`Deflater`] of
+//! [`DeflateTerms::server_window_bits`] and use [`Message::encode_compressed`];
+//! [`reset`](Deflater::reset) it after each message unless
+//! [`server_context_takeover`](DeflateTerms::server_context_takeover) allows it to refer to earlier ones.
 
 mod close_code;
 mod connection;
@@ -39,7 +109,7 @@ pub use close_code::CloseCode;
 pub use connection::{Connection, Failure, Received};
 #[cfg(test)]
 pub(crate) use deflate::noise;
-pub use deflate::{Deflate, DeflateTerms, Deflater, Malformed};
+pub use deflate::{Deflate, DeflateTerms, Deflater, MalformedExtensions};
 pub use frame::{CloseFrame, Opcode};
 pub use handshake::{Terms, accept_key};
 pub use http::{

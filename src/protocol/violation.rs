@@ -4,10 +4,18 @@ use std::fmt;
 
 use super::close_code::CloseCode;
 
-/// A breach of the framing or message rules, after the handshake.
+/// A breach of the rules for frames and messages, after the handshake.
 ///
-/// Its [`Display`](fmt::Display) text fits into a close frame's reason.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// Its text is the reason in the close frame that answers it.
+///
+/// ```
+/// use townhall::protocol::{CloseCode, Violation};
+///
+/// assert_eq!(Violation::MessageTooBig.close_code(), CloseCode::MESSAGE_TOO_BIG);
+/// assert_eq!(Violation::MessageTooBig.to_string(), "message too big");
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Violation {
     /// A reserved bit is set to which no negotiated extension gives a meaning (RFC 6455, section 5.2;
     /// RFC 7692, section 6.1).
@@ -78,33 +86,48 @@ impl Violation {
 impl fmt::Display for Violation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::ReservedBits => f.write_str("a reserved bit is set"),
-            Self::ReservedOpcode(opcode) => write!(f, "opcode {opcode} is reserved"),
-            Self::Unmasked => f.write_str("a frame is not masked"),
-            Self::FragmentedControl => f.write_str("a control frame is fragmented"),
-            Self::LongControl => f.write_str("a control frame is longer than 125 bytes"),
-            Self::NonMinimalLength => f.write_str("a length is not in its shortest form"),
-            Self::LengthTopBit => f.write_str("a length has its top bit set"),
-            Self::UnexpectedContinuation => f.write_str("a continuation continues nothing"),
-            Self::InterruptedMessage => f.write_str("a message begins inside another"),
-            Self::InvalidUtf8 => f.write_str("a text is not UTF-8"),
-            Self::InvalidDeflate => f.write_str("a compressed message is not DEFLATE"),
+            Self::ReservedBits => f.write_str("reserved bit set"),
+            Self::ReservedOpcode(opcode) => write!(f, "reserved opcode {opcode}"),
+            Self::Unmasked => f.write_str("frame not masked"),
+            Self::FragmentedControl => f.write_str("fragmented control frame"),
+            Self::LongControl => f.write_str("control frame longer than 125 bytes"),
+            Self::NonMinimalLength => f.write_str("frame length not in its shortest form"),
+            Self::LengthTopBit => f.write_str("frame length out of range"),
+            Self::UnexpectedContinuation => f.write_str("continuation frame without a message"),
+            Self::InterruptedMessage => f.write_str("new message inside an unfinished one"),
+            Self::InvalidUtf8 => f.write_str("invalid UTF-8 in a text message"),
+            Self::InvalidDeflate => f.write_str("invalid compressed data"),
             Self::NoContext => f.write_str(
-                "a compressed message refers to an earlier one, despite client_no_context_takeover",
+                "compressed message refers to an earlier one, despite client_no_context_takeover",
             ),
-            Self::OutsideWindow => f.write_str(
-                "a compressed message refers to something further back than the agreed window",
-            ),
-            Self::TooManyDeflateStreams => {
-                f.write_str("a compressed message consists of too many DEFLATE streams")
+            Self::OutsideWindow => {
+                f.write_str("compressed message refers back beyond the agreed window")
             }
-            Self::MessageTooBig => f.write_str("a message is longer than the limit"),
-            Self::TooManyFragments => f.write_str("a message has too many fragments"),
-            Self::TruncatedCloseCode => f.write_str("a close code is cut short"),
-            Self::InvalidCloseCode(code) => write!(f, "close code {code} must not be sent"),
-            Self::InvalidCloseReason => f.write_str("a close reason is not UTF-8"),
+            Self::TooManyDeflateStreams => f.write_str("too many DEFLATE streams in a message"),
+            Self::MessageTooBig => f.write_str("message too big"),
+            Self::TooManyFragments => f.write_str("too many fragments in a message"),
+            Self::TruncatedCloseCode => f.write_str("truncated close code"),
+            Self::InvalidCloseCode(code) => write!(f, "invalid close code {code}"),
+            Self::InvalidCloseReason => f.write_str("invalid UTF-8 in a close reason"),
         }
     }
 }
 
 impl std::error::Error for Violation {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_text_fits_into_a_close_frame() {
+        for violation in [
+            Violation::NoContext,
+            Violation::OutsideWindow,
+            Violation::InvalidCloseCode(u16::MAX),
+            Violation::ReservedOpcode(u8::MAX),
+        ] {
+            assert!(violation.to_string().len() <= 123, "{violation}");
+        }
+    }
+}

@@ -162,7 +162,7 @@ fn answer(hub: &mut Hub, id: ClientId, request: &Request<'_>, app: &mut App<'_>)
 fn respond(hub: &mut Hub, id: ClientId, response: &Response, head_only: bool) {
     debug!("{id} answered with {}", response.status());
     let response = match http_date(SystemTime::now()) {
-        Some(date) => response.clone().header("Date", date),
+        Some(date) => response.clone().header("Date", date).expect("a date is a valid value"),
         None => response.clone(),
     };
     hub.finish_with_answer(id, |connection, out| connection.respond(&response, head_only, out));

@@ -37,7 +37,7 @@ fn a_message_that_inflates_beyond_the_limit_is_refused() {
     for _ in 0..20 {
         let mut peer = join(&siege);
         peer.send(&frame(COMPRESSED, &bomb));
-        assert_eq!(peer.hear_close(), (1009, "a message is longer than the limit".into()));
+        assert_eq!(peer.hear_close(), (1009, "message too big".into()));
     }
     siege.end(Bounds { memory: 80 * MIB, cpu: 20, time: 60 });
 }

@@ -95,7 +95,7 @@ fn a_control_frame_longer_than_125_bytes_is_refused_before_it_comes() {
         for second in [0xfe, 0xff] {
             let mut peer = siege.join("/");
             peer.send(&[first, second]);
-            let reason = "a control frame is longer than 125 bytes";
+            let reason = "control frame longer than 125 bytes";
             assert_eq!(peer.hear_close(), (1002, reason.into()));
         }
     }

@@ -26,7 +26,7 @@ fn without_file_descriptors_those_who_come_are_told_so_and_it_does_not_spin() {
     for mut peer in turned_away {
         let head = peer.hear_head();
         assert!(head.starts_with("HTTP/1.1 503 ") && head.contains("\r\nRetry-After: "), "{head}");
-        assert_eq!(peer.hear_end(), b"the server is full, try again later\n");
+        assert_eq!(peer.hear_end(), b"server full, try again later\n");
     }
     siege.program.log_line("refused with 503: no file descriptor is left");
     assert_idle(&siege);

@@ -6,8 +6,8 @@ use std::time::Duration;
 use crate::peer::{Peer, frame, long_header};
 use crate::support::{Bounds, MIB, Siege};
 
-const TOO_BIG: (u16, &str) = (1009, "a message is longer than the limit");
-const TOO_MANY: (u16, &str) = (1008, "a message has too many fragments");
+const TOO_BIG: (u16, &str) = (1009, "message too big");
+const TOO_MANY: (u16, &str) = (1008, "too many fragments in a message");
 
 /// The first frame of a message, and one that neither begins nor ends it.
 const BEGIN: u8 = 0x02;
@@ -25,7 +25,7 @@ fn a_length_with_its_top_bit_set_is_a_protocol_error() {
         for first in [0x81, 0x82, BEGIN] {
             let mut peer = siege.join("/");
             peer.send(&long_header(first, length));
-            assert_closed(&mut peer, (1002, "a length has its top bit set"));
+            assert_closed(&mut peer, (1002, "frame length out of range"));
         }
     }
     siege.end(Bounds { memory: 4 * MIB, cpu: 2, time: 20 });

@@ -79,7 +79,7 @@ fn those_who_come_when_every_place_is_taken_are_told_so() {
     let program = Program::start(&["--max-connections", "1"]);
     let mut crowd: Vec<_> = (0..300).map(|_| Peer::connect(&program.address)).collect();
     let (status, reason) = crowd.pop().unwrap().hear_refusal();
-    assert_eq!((status, &*reason), (503, "the server is full, try again later"));
+    assert_eq!((status, &*reason), (503, "server full, try again later"));
     program.log_line("refused with 503: there are 257 connections");
 }
 

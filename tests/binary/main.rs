@@ -352,7 +352,10 @@ fn the_log_tells_reasons_and_no_payloads() {
     program.signal("TERM");
     let (status, log) = program.wait();
     assert_eq!(status, Some(0));
-    assert!(log.contains("INFO") && log.contains("refused with 505: only HTTP/1.1 and"), "{log}");
+    assert!(
+        log.contains("INFO") && log.contains("refused with 505: unsupported HTTP version"),
+        "{log}"
+    );
     assert!(log.contains("DEBUG") && log.contains("connected from 127.0.0.1:"), "{log}");
     assert!(!log.contains("confidential"), "{log}");
 }

@@ -71,7 +71,7 @@ fn a_failure_tells_the_peer_its_code_and_why() {
     let mut server = Server::open(Limits::default());
     server.take(&[0x81, 0x00]);
     assert_eq!(server.seen, [Seen::Failed(Violation::Unmasked)]);
-    assert_eq!(server.out, b"\x88\x17\x03\xeaa frame is not masked");
+    assert_eq!(server.out, b"\x88\x12\x03\xeaframe not masked");
 }
 
 /// What breaks the protocol, and whatever it was, the peer's frames go on behind it.

@@ -82,7 +82,7 @@ fn a_violation_is_answered_and_told() {
     let mut client = server.raw("/");
     server.opened();
     client.write_all(&[0x81, 0x00]).unwrap();
-    assert_eq!(read_all(&mut client), b"\x88\x17\x03\xeaa frame is not masked");
+    assert_eq!(read_all(&mut client), b"\x88\x12\x03\xeaframe not masked");
     let cause = Cause::Violation(Violation::Unmasked);
     assert_eq!(fields(&server.departed().1), departure(1006, "", false, cause));
 }

@@ -1,7 +1,7 @@
 //! Negotiating permessage-deflate (RFC 6455, section 9.1; RFC 7692, sections 5 and 7.1).
 
 use super::config::{Deflate, MAX_WINDOW_BITS, MIN_WINDOW_BITS};
-use super::extensions::{Extension, Malformed, parse};
+use super::extensions::{Extension, MalformedExtensions, parse};
 
 const NAME: &str = "permessage-deflate";
 
@@ -33,10 +33,10 @@ impl DeflateTerms {
     pub fn negotiate<'v>(
         values: impl Iterator<Item = &'v [u8]>,
         deflate: &Deflate,
-    ) -> Result<Option<Self>, Malformed> {
+    ) -> Result<Option<Self>, MalformedExtensions> {
         let mut offers = Vec::new();
         for value in values {
-            offers.extend(parse(std::str::from_utf8(value).map_err(|_| Malformed)?)?);
+            offers.extend(parse(std::str::from_utf8(value).map_err(|_| MalformedExtensions)?)?);
         }
         let is_netty = offers.iter().any(|offer| offer.name == NETTYS_NAME);
         let window_bits = if is_netty { MAX_WINDOW_BITS } else { deflate.client_window_bits };
@@ -281,7 +281,7 @@ mod tests {
         ] {
             let values = [value.as_bytes()].into_iter();
             let terms = DeflateTerms::negotiate(values, &Deflate::default());
-            assert_eq!(terms, Err(Malformed), "{value}");
+            assert_eq!(terms, Err(MalformedExtensions), "{value}");
         }
     }
 

@@ -1,18 +1,18 @@
-//! Header fields that an application adds to the answer to an upgrade (RFC 9110, section 5).
+//! Header fields that an application adds to an answer (RFC 9110, section 5).
 
 use std::fmt;
 
 use super::token::is_token_byte;
 
-/// The fields of a 101 answer that the handshake itself sends, and those that it must not have
-/// (RFC 9110, sections 6.6.2 and 8.6; RFC 9112, section 6.1).
-const RESERVED: [&str; 5] =
-    ["Connection", "Content-Length", "Trailer", "Transfer-Encoding", "Upgrade"];
+/// The fields that every answer writes itself, and those that would contradict them (RFC 9110, sections
+/// 6.6.2 and 8.6; RFC 9112, sections 6.1 and 9.6).
+const OF_THE_CONNECTION: [&str; 4] =
+    ["Connection", "Content-Length", "Trailer", "Transfer-Encoding"];
 
 /// The fields of the opening handshake (RFC 6455, section 11.3) begin with this.
-const RESERVED_PREFIX: &[u8] = b"sec-websocket-";
+const HANDSHAKE_PREFIX: &[u8] = b"sec-websocket-";
 
-/// Why a header field cannot be added to the answer to an upgrade.
+/// Why a header field cannot be added to an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum InvalidHeader {
@@ -20,17 +20,17 @@ pub enum InvalidHeader {
     Name,
     /// The value has a control character other than a tab (RFC 9110, section 5.5).
     Value,
-    /// The field belongs to the handshake, such as Upgrade or Sec-WebSocket-Protocol, or describes a
-    /// body, such as Content-Length.
+    /// The field belongs to the handshake, such as Sec-WebSocket-Protocol, or describes the connection or
+    /// the length of the body, such as Content-Length.
     Reserved,
 }
 
 impl fmt::Display for InvalidHeader {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Name => "the name of a header field is not a token",
-            Self::Value => "the value of a header field has a control character",
-            Self::Reserved => "the header field belongs to the handshake or describes a body",
+            Self::Name => "invalid name of a header field",
+            Self::Value => "control character in the value of a header field",
+            Self::Reserved => "header field reserved for the handshake or the connection",
         })
     }
 }
@@ -38,14 +38,22 @@ impl fmt::Display for InvalidHeader {
 impl std::error::Error for InvalidHeader {}
 
 /// Checks a field that is to be added to the answer to an upgrade.
-pub(crate) fn check(name: &str, value: &str) -> Result<(), InvalidHeader> {
+pub(crate) fn check_upgrade(name: &str, value: &str) -> Result<(), InvalidHeader> {
+    let start = name.as_bytes().get(..HANDSHAKE_PREFIX.len());
+    let is_of_handshake = name.eq_ignore_ascii_case("Upgrade")
+        || start.is_some_and(|start| start.eq_ignore_ascii_case(HANDSHAKE_PREFIX));
+    if is_of_handshake {
+        return Err(InvalidHeader::Reserved);
+    }
+    check_answer(name, value)
+}
+
+/// Checks a field that is to be added to any answer.
+pub(super) fn check_answer(name: &str, value: &str) -> Result<(), InvalidHeader> {
     if name.is_empty() || !name.bytes().all(is_token_byte) {
         return Err(InvalidHeader::Name);
     }
-    let start = name.as_bytes().get(..RESERVED_PREFIX.len());
-    if start.is_some_and(|start| start.eq_ignore_ascii_case(RESERVED_PREFIX))
-        || RESERVED.iter().any(|reserved| reserved.eq_ignore_ascii_case(name))
-    {
+    if OF_THE_CONNECTION.iter().any(|reserved| reserved.eq_ignore_ascii_case(name)) {
         return Err(InvalidHeader::Reserved);
     }
     if value.chars().any(|c| c.is_control() && c != '\t') {
@@ -73,7 +81,7 @@ mod tests {
             ("Content-length", "5", Err(InvalidHeader::Reserved)),
             ("sec-WebSocket-Extensions", "x", Err(InvalidHeader::Reserved)),
         ] {
-            assert_eq!(check(name, value), expected, "{name}: {value}");
+            assert_eq!(check_upgrade(name, value), expected, "{name}: {value}");
         }
     }
 }

@@ -16,7 +16,7 @@ mod token;
 mod uri;
 
 pub use field::InvalidHeader;
-pub(crate) use field::check as check_field;
+pub(crate) use field::check_upgrade as check_upgrade_field;
 pub use forwarded::Forwarded;
 pub(crate) use head::Head;
 pub use host::{Authority, Host, InvalidHost};

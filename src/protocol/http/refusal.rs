@@ -7,8 +7,16 @@ pub(crate) const ALLOWED_METHODS: &str = "GET, HEAD, OPTIONS";
 
 /// Why a request is not upgraded.
 ///
-/// Its [`Display`](fmt::Display) text is the body of the answer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// Its text is the body of the answer, [`Response::refusal`](super::Response::refusal).
+///
+/// ```
+/// use townhall::protocol::Refusal;
+///
+/// assert_eq!(Refusal::Origin.status(), 403);
+/// assert_eq!(Refusal::Origin.to_string(), "origin not allowed");
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Refusal {
     /// The head is not HTTP, or breaks one of its rules.
     Malformed(&'static str),
@@ -91,27 +99,27 @@ impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Malformed(what) => what,
-            Self::TargetTooLong => "the request line is longer than the limit",
-            Self::HeadTooLong => "the request's head is longer than the limit",
-            Self::TooManyHeaders => "the request has more header fields than the limit",
-            Self::Tls => "a TLS client hello came to a port that speaks plain HTTP",
-            Self::HttpVersion => "only HTTP/1.1 and HTTP/1.0 are spoken here",
-            Self::Method => "the method is none of GET, HEAD and OPTIONS; an upgrade needs GET",
-            Self::NoUpgrade => "this is a WebSocket room: connect with a WebSocket client",
+            Self::TargetTooLong => "request line too long",
+            Self::HeadTooLong => "request head too long",
+            Self::TooManyHeaders => "too many header fields",
+            Self::Tls => "TLS on a port for plain HTTP: use http:// or ws://",
+            Self::HttpVersion => "unsupported HTTP version: use HTTP/1.1",
+            Self::Method => "method not allowed: use GET, HEAD or OPTIONS; an upgrade needs GET",
+            Self::NoUpgrade => "this is a WebSocket endpoint: connect with a WebSocket client",
             Self::UpgradeInHttp10 => {
-                "an upgrade to WebSocket needs HTTP/1.1; this came as HTTP/1.0"
+                "an upgrade to WebSocket needs HTTP/1.1, but this request is HTTP/1.0"
             }
-            Self::Origin => "pages of this origin may not connect here",
-            Self::Misdirected => "this server does not serve the host that was asked for",
-            Self::NoSuchRoom => "there is no such room",
-            Self::WebSocketVersion => "only WebSocket version 13 is spoken here",
-            Self::Timeout => "the request's head did not arrive in time",
-            Self::RoomNameTooLong => "the name of the room is longer than the limit",
-            Self::TooManyFromAddress => "too many connections come from your address",
-            Self::Full => "the server is full, try again later",
-            Self::TooManyRooms => "there are too many rooms, try again later",
-            Self::TooManyRoomsFromAddress => "too many rooms were made from your address",
-            Self::Stopping => "the server stops, try again later",
+            Self::Origin => "origin not allowed",
+            Self::Misdirected => "host not served here",
+            Self::NoSuchRoom => "no such room",
+            Self::WebSocketVersion => "unsupported WebSocket version: use 13",
+            Self::Timeout => "request timed out",
+            Self::RoomNameTooLong => "room name too long",
+            Self::TooManyFromAddress => "too many connections from your address",
+            Self::Full => "server full, try again later",
+            Self::TooManyRooms => "too many rooms, try again later",
+            Self::TooManyRoomsFromAddress => "too many rooms created from your address",
+            Self::Stopping => "server shutting down, try again later",
         })
     }
 }

@@ -2,13 +2,23 @@
 
 use std::borrow::Cow;
 
+use super::field::{self, InvalidHeader};
 use super::refusal::{ALLOWED_METHODS, Refusal};
 
 /// A whole HTTP/1.1 answer, after which the connection closes.
+///
+/// ```
+/// use townhall::protocol::Response;
+///
+/// let response = Response::new(302).header("Location", "/lobby")?;
+/// let forged = Response::new(302).header("Location", "/lobby\r\nSet-Cookie: a=b");
+/// assert!(forged.is_err());
+/// # Ok::<(), townhall::protocol::InvalidHeader>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Response {
     status: u16,
-    headers: Vec<(&'static str, Cow<'static, str>)>,
+    headers: Vec<(Cow<'static, str>, Cow<'static, str>)>,
     body: Cow<'static, [u8]>,
 }
 
@@ -22,28 +32,44 @@ impl Response {
     pub fn text(status: u16, line: impl Into<String>) -> Self {
         let mut body = line.into();
         body.push('\n');
-        Self::new(status)
-            .header("Content-Type", "text/plain; charset=utf-8")
-            .body(body.into_bytes())
+        let response = Self::new(status).with("Content-Type", "text/plain; charset=utf-8");
+        response.body(body.into_bytes())
     }
 
     /// The answer to OPTIONS, which lists the methods that are served (RFC 9110, section 9.3.7).
     pub fn options() -> Self {
-        Self::new(204).header("Allow", ALLOWED_METHODS)
+        Self::new(204).with("Allow", ALLOWED_METHODS)
     }
 
     /// The answer that a refused request gets, with the reason as its body.
     pub fn refusal(refusal: Refusal) -> Self {
         let response = Self::text(refusal.status(), refusal.to_string());
         let headers = refusal.headers().iter();
-        headers.fold(response, |response, &(name, value)| response.header(name, value))
+        headers.fold(response, |response, &(name, value)| response.with(name, value))
     }
 
-    /// Adds a field. `Content-Length` and `Connection: close` are there already. A value is cut at the
-    /// first control character, so that it cannot forge another field.
-    #[must_use]
-    pub fn header(mut self, name: &'static str, value: impl Into<Cow<'static, str>>) -> Self {
-        self.headers.push((name, value.into()));
+    /// Adds a header field.
+    ///
+    /// # Errors
+    /// [`InvalidHeader`] if the name or the value is not one of a header field, or the field describes the
+    /// connection or the length of the body: those are written by [`encode`](Self::encode).
+    pub fn header(
+        self,
+        name: impl Into<Cow<'static, str>>,
+        value: impl Into<Cow<'static, str>>,
+    ) -> Result<Self, InvalidHeader> {
+        let (name, value) = (name.into(), value.into());
+        field::check_answer(&name, &value)?;
+        Ok(self.with(name, value))
+    }
+
+    /// Adds a header field that is known to be valid.
+    fn with(
+        mut self,
+        name: impl Into<Cow<'static, str>>,
+        value: impl Into<Cow<'static, str>>,
+    ) -> Self {
+        self.headers.push((name.into(), value.into()));
         self
     }
 
@@ -64,7 +90,6 @@ impl Response {
         let line = format!("HTTP/1.1 {} {}", self.status, phrase(self.status));
         push_line(&line, out);
         for (name, value) in &self.headers {
-            let value = value.split(char::is_control).next().unwrap_or_default();
             push_line(&format!("{name}: {value}"), out);
         }
         // RFC 9110, section 7.8: a sender of Upgrade must send the connection option too.
@@ -129,7 +154,7 @@ mod tests {
         let answer = encoded(&Response::refusal(Refusal::WebSocketVersion), false);
         assert!(answer.starts_with("HTTP/1.1 426 Upgrade Required\r\n"), "{answer}");
         assert!(answer.contains("\r\nSec-WebSocket-Version: 13\r\n"), "{answer}");
-        assert!(answer.ends_with("\r\n\r\nonly WebSocket version 13 is spoken here\n"), "{answer}");
+        assert!(answer.ends_with("\r\n\r\nunsupported WebSocket version: use 13\n"), "{answer}");
     }
 
     #[test]
@@ -147,8 +172,17 @@ mod tests {
     }
 
     #[test]
-    fn a_value_cannot_forge_a_field() {
-        let answer = encoded(&Response::new(302).header("Location", "/a\r\nX: y"), false);
+    fn a_field_cannot_forge_another_or_contradict_the_answer() {
+        let header = |name: &'static str, value: &'static str| {
+            let response = Response::new(302).header(name, value)?;
+            Ok(encoded(&response, false))
+        };
+        assert_eq!(header("Location", "/a\r\nX: y"), Err(InvalidHeader::Value));
+        assert_eq!(header("Loca tion", "/a"), Err(InvalidHeader::Name));
+        assert_eq!(header("content-length", "9"), Err(InvalidHeader::Reserved));
+        let answer = header("Location", "/a").unwrap();
         assert!(answer.contains("\r\nLocation: /a\r\nConnection"), "{answer}");
+        let answer = header("Upgrade", "websocket").unwrap();
+        assert!(answer.contains("\r\nConnection: close, Upgrade\r\n"), "{answer}");
     }
 }

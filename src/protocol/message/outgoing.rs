@@ -10,6 +10,14 @@ use crate::protocol::frame::{self, Opcode};
 const MAX_CLUSTER_BYTES: usize = 1024;
 
 /// A whole text or binary message (RFC 6455, section 5.6), borrowed.
+///
+/// ```
+/// use townhall::protocol::Message;
+///
+/// let name = "Ada";
+/// assert_eq!(Message::from(&format!("hello, {name}")), Message::Text("hello, Ada"));
+/// assert_eq!(Message::from(b"\x00\xff"), Message::Binary(&[0x00, 0xff]));
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Message<'a> {
     /// Text.
@@ -94,8 +102,26 @@ impl<'a> From<&'a str> for Message<'a> {
     }
 }
 
+impl<'a> From<&'a String> for Message<'a> {
+    fn from(text: &'a String) -> Self {
+        Self::Text(text)
+    }
+}
+
 impl<'a> From<&'a [u8]> for Message<'a> {
     fn from(bytes: &'a [u8]) -> Self {
+        Self::Binary(bytes)
+    }
+}
+
+impl<'a> From<&'a Vec<u8>> for Message<'a> {
+    fn from(bytes: &'a Vec<u8>) -> Self {
+        Self::Binary(bytes)
+    }
+}
+
+impl<'a, const N: usize> From<&'a [u8; N]> for Message<'a> {
+    fn from(bytes: &'a [u8; N]) -> Self {
         Self::Binary(bytes)
     }
 }
