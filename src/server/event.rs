@@ -15,6 +15,61 @@ use crate::protocol::{DeflateTerms, InvalidHeader, Message, Request, Response, T
 ///
 /// Only between `Open` and `Close` is the client open: in the other callbacks,
 /// [`Hub::join`](crate::Hub::join) returns `false`, and messages to the client are dropped.
+///
+/// An application that uses all of them:
+///
+/// ```
+/// use std::time::Duration;
+/// use townhall::{ClientId, CloseCode, Event, Hub, Message, Response};
+///
+/// const TOO_QUIET: u64 = 1;
+/// const PATIENCE: Duration = Duration::from_secs(60);
+///
+/// fn app(hub: &mut Hub, client: ClientId, event: Event<'_>) {
+///     match event {
+///         Event::Request(exchange) if exchange.request().path() == "/status" => {
+///             let (clients, rooms) = (hub.client_count(), hub.room_count());
+///             let status = if hub.is_stopping() { 503 } else { 200 };
+///             let body = format!("{clients} clients, {rooms} rooms; {}", hub.counts());
+///             exchange.respond(Response::text(status, body));
+///         }
+///         Event::Upgrade(upgrade) if upgrade.room() == "/staff" => {
+///             upgrade.refuse(Response::text(403, "not for you"));
+///         }
+///         Event::Upgrade(mut upgrade) => {
+///             let lobby = upgrade.request().path() == "/";
+///             if lobby {
+///                 upgrade.set_room("/lobby");
+///             }
+///             // Clients that do not offer it do without it.
+///             let _ = upgrade.set_subprotocol("chat.example");
+///         }
+///         Event::Open { room, subprotocol, address, .. } => {
+///             println!("{client} from {address:?} speaks {subprotocol:?}");
+///             if hub.join(client, room) {
+///                 let others = hub.members(room).filter(|&member| member != client).count();
+///                 hub.send(client, &format!("{others} others are here"));
+///             }
+///             hub.set_timer(client, TOO_QUIET, PATIENCE);
+///         }
+///         Event::Message(Message::Text("/quit")) => {
+///             hub.close(client, CloseCode::NORMAL, "goodbye");
+///         }
+///         Event::Message(message) => {
+///             if let Some(room) = hub.room_of(client).map(str::to_owned) {
+///                 hub.broadcast(&room, message);
+///             }
+///             hub.set_timer(client, TOO_QUIET, PATIENCE);
+///         }
+///         Event::Timer { token: TOO_QUIET, .. } => {
+///             hub.leave(client);
+///         }
+///         Event::Close(departure) => println!("{client} left: {}", departure.cause.name()),
+///         _ => {}
+///     }
+/// }
+/// # let _ = app;
+/// ```
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Event<'a> {

@@ -44,6 +44,7 @@ const LONG_BYTES: usize = 64 << 10;
 ///
 /// Messages are queued, and written at the end of the event loop's tick; a long message to one client
 /// may be written at once. A message to a client that is not open, or no longer there, is dropped.
+/// [`Event`](crate::Event) shows an application that uses it.
 #[derive(Debug)]
 pub struct Hub {
     pub(super) config: Config,

@@ -43,6 +43,7 @@ mod timers;
 mod transport;
 mod windows;
 
+use std::fmt;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 
@@ -68,10 +69,13 @@ use listeners::Listeners;
 ///
 /// The application is one closure, which [`run`](Self::run) calls with everything that happens.
 ///
-/// ```no_run
+/// ```
 /// use townhall::{Config, Event, Server};
 ///
-/// let server = Server::bind(Config::default())?;
+/// let server = Server::bind(Config { listen: vec!["127.0.0.1:0".parse()?], ..Config::default() })?;
+/// let handle = server.handle();
+/// // Any thread can stop the server, at any time.
+/// handle.stop();
 /// server.run(|hub, client, event| match event {
 ///     Event::Open { room, .. } => {
 ///         hub.join(client, room);
@@ -79,11 +83,17 @@ use listeners::Listeners;
 ///     Event::Message(message) => hub.say(client, message),
 ///     _ => {}
 /// })?;
-/// # Ok::<(), std::io::Error>(())
+/// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct Server {
     event_loop: EventLoop,
     addresses: Vec<SocketAddr>,
+}
+
+impl fmt::Debug for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Server").field("addresses", &self.addresses).finish_non_exhaustive()
+    }
 }
 
 impl Server {

@@ -211,3 +211,12 @@ fn a_server_that_never_runs_takes_no_commands_once_it_is_gone() {
     assert_eq!(handle.broadcast("/a", "news"), Err(HandleError::Closed));
     handle.stop();
 }
+
+#[test]
+fn a_server_can_be_sent_to_its_thread_and_a_handle_be_shared() {
+    fn is_send<T: Send>() {}
+    fn is_shared<T: Send + Sync + Clone + std::fmt::Debug + 'static>() {}
+    is_send::<Server>();
+    is_shared::<Handle>();
+    is_shared::<HandleError>();
+}
