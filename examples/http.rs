@@ -15,7 +15,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         Event::Request(exchange) => answer(hub, exchange),
         Event::Upgrade(upgrade) => admit(upgrade),
         Event::Open { room, .. } => _ = hub.join(client, room),
-        Event::Message(message) => hub.say(client, message),
+        Event::Message(message) => hub.publish(client, message),
         _ => {}
     })?;
     Ok(())

@@ -18,7 +18,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     server.run(|hub, client, event| match event {
         Event::Open { room, .. } => _ = hub.join(client, room),
         Event::Message(message) if hub.room_of(client) != Some("/clock") => {
-            hub.say(client, message);
+            hub.publish(client, message);
         }
         _ => {}
     })?;

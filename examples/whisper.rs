@@ -21,9 +21,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         }
         Event::Message(Message::Text(text)) => match whisper(text) {
             Some((number, text)) => pass_on(hub, client, numbers.get(&number), text),
-            None => hub.say(client, text),
+            None => hub.publish(client, text),
         },
-        Event::Message(message) => hub.say(client, message),
+        Event::Message(message) => hub.publish(client, message),
         Event::Close(_) => numbers.retain(|_, &mut other| other != client),
         _ => {}
     })?;

@@ -18,7 +18,7 @@
 //!     Event::Open { room, .. } => {
 //!         hub.join(client, room);
 //!     }
-//!     Event::Message(message) => hub.say(client, message),
+//!     Event::Message(message) => hub.publish(client, message),
 //!     _ => {}
 //! })?;
 //! # Ok(())

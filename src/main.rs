@@ -77,7 +77,7 @@ fn say(flags: &Flags, hub: &mut Hub, client: ClientId, message: Message<'_>) {
     let message = flags.truncate.map_or(message, |length| message.truncate(length));
     match flags.mode {
         Mode::Echo => hub.send(client, message),
-        Mode::Broadcast if flags.no_reflect => hub.say_to_others(client, message),
-        Mode::Broadcast => hub.say(client, message),
+        Mode::Broadcast if flags.no_reflect => hub.publish_to_others(client, message),
+        Mode::Broadcast => hub.publish(client, message),
     }
 }

@@ -23,7 +23,7 @@ pub struct Departure {
 
 impl Departure {
     /// 1006: no close frame came.
-    pub(super) fn abnormal(cause: Cause) -> Self {
+    pub(crate) fn abnormal(cause: Cause) -> Self {
         Self { code: 1006, reason: String::new(), was_clean: false, cause, room: None }
     }
 }

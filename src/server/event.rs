@@ -3,8 +3,8 @@
 use std::fmt;
 use std::net::IpAddr;
 
-use super::departure::Departure;
 use crate::protocol::{DeflateTerms, InvalidHeader, Message, Request, Response, Terms};
+use crate::server::departure::Departure;
 
 /// What happened to a client. For each that opens: one [`Open`](Self::Open), any number of
 /// [`Message`](Self::Message) and [`Timer`](Self::Timer), one [`Close`](Self::Close).
@@ -117,9 +117,9 @@ pub enum Event<'a> {
 /// A plain HTTP request that awaits its answer.
 #[derive(Debug)]
 pub struct Exchange<'a> {
-    pub(super) request: &'a Request<'a>,
-    pub(super) address: Option<IpAddr>,
-    pub(super) answer: &'a mut Option<Response>,
+    pub(crate) request: &'a Request<'a>,
+    pub(crate) address: Option<IpAddr>,
+    pub(crate) answer: &'a mut Option<Response>,
 }
 
 impl<'a> Exchange<'a> {
@@ -143,11 +143,11 @@ impl<'a> Exchange<'a> {
 /// A request for an upgrade that awaits its answer.
 #[derive(Debug)]
 pub struct Upgrade<'a> {
-    pub(super) request: &'a Request<'a>,
-    pub(super) address: Option<IpAddr>,
-    pub(super) room: &'a mut String,
-    pub(super) terms: &'a mut Terms,
-    pub(super) refusal: &'a mut Option<Response>,
+    pub(crate) request: &'a Request<'a>,
+    pub(crate) address: Option<IpAddr>,
+    pub(crate) room: &'a mut String,
+    pub(crate) terms: &'a mut Terms,
+    pub(crate) refusal: &'a mut Option<Response>,
 }
 
 impl<'a> Upgrade<'a> {

@@ -8,9 +8,9 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use log::warn;
 use mio::Waker;
 
-use super::hub::Hub;
-use super::id::ClientId;
 use crate::protocol::{CloseCode, Message};
+use crate::server::client_id::ClientId;
+use crate::server::hub::Hub;
 
 /// The most commands that wait, over all handles of a server.
 const MAX_COMMANDS: usize = 4096;
@@ -270,7 +270,7 @@ impl From<Message<'_>> for OwnedMessage {
 
 /// What handles ask the server to do about its end, from less to more urgent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Stop {
+pub(crate) enum Stop {
     /// To go on.
     No,
     /// To shut down gracefully.
@@ -281,7 +281,7 @@ pub(super) enum Stop {
 
 /// The event loop's end of the queue.
 #[derive(Debug)]
-pub(super) struct Commands {
+pub(crate) struct Commands {
     receiver: Receiver<Command>,
     handle: Handle,
     /// Whether there may be commands in the queue.
@@ -290,7 +290,7 @@ pub(super) struct Commands {
 }
 
 impl Commands {
-    pub(super) fn new(waker: Waker) -> Self {
+    pub(crate) fn new(waker: Waker) -> Self {
         let (sender, receiver) = channel();
         let shared = Arc::new(Shared {
             waker,
@@ -303,36 +303,36 @@ impl Commands {
         Self { receiver, handle: Handle { sender, shared }, ready: false, stop: Stop::No }
     }
 
-    pub(super) fn handle(&self) -> Handle {
+    pub(crate) fn handle(&self) -> Handle {
         self.handle.clone()
     }
 
     /// Notes that a handle has woken the event loop.
-    pub(super) fn note_wake(&mut self) {
+    pub(crate) fn note_wake(&mut self) {
         // Commands that come after this wake the event loop again.
         self.handle.shared.woken.swap(false, Ordering::AcqRel);
         self.ready = true;
     }
 
     /// Notes a signal to stop. The second one means at once.
-    pub(super) fn note_signal(&mut self) {
+    pub(crate) fn note_signal(&mut self) {
         self.stop = if self.stop == Stop::No { Stop::Gracefully } else { Stop::Now };
     }
 
     /// What the server is to do about its end.
-    pub(super) fn stop(&self) -> Stop {
+    pub(crate) fn stop(&self) -> Stop {
         let now = self.handle.shared.stopping_now.load(Ordering::Relaxed);
         if now { Stop::Now } else { self.stop }
     }
 
     /// Whether commands are left for the next turn.
-    pub(super) fn are_waiting(&self) -> bool {
+    pub(crate) fn are_waiting(&self) -> bool {
         self.ready
     }
 
     /// Runs the commands of one turn: as many as may be run, or until more than `max_growth` bytes wait
     /// to be written.
-    pub(super) fn run(&mut self, hub: &mut Hub, max_growth: usize) {
+    pub(crate) fn run(&mut self, hub: &mut Hub, max_growth: usize) {
         for _ in 0..MAX_COMMANDS_PER_TURN {
             if self.stop() == Stop::Now || hub.grown > max_growth {
                 return;

@@ -1,47 +1,20 @@
 //! The server: sockets, rooms, and the event loop between them.
 
-mod addresses;
+mod capacity;
 mod client;
-mod client_data;
-mod complaints;
+mod client_id;
 mod counts;
-mod date;
-mod deadlines;
 mod departure;
-mod drain;
-mod epochs;
 mod event;
 mod event_loop;
-mod forwarded;
 mod handle;
-mod handshake;
 mod hub;
-mod id;
-mod inbound;
-mod life;
-mod lifecycle;
-mod listeners;
-mod log;
-mod logs;
-mod memory;
-mod outbound;
-mod outbox;
-mod pace;
-mod parking;
-mod pool;
-mod queries;
+mod limits;
 mod room;
-mod segment;
 mod shown;
 #[cfg(any(test, fuzzing))]
 pub mod simulation;
-mod site;
-mod slow;
-mod spare;
-mod tally;
-mod timers;
-mod transport;
-mod windows;
+mod time;
 
 use std::fmt;
 use std::io;
@@ -51,19 +24,19 @@ use mio::{Interest, Poll, Waker};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook_mio::v1_0::Signals;
 
+pub use client_id::ClientId;
 pub use counts::Counts;
 pub use departure::{Cause, Departure};
 pub use event::{Event, Exchange, SubprotocolNotOffered, Upgrade};
 pub use handle::{Handle, HandleError};
 pub use hub::Hub;
-pub use id::ClientId;
 
 use crate::config::Config;
-use deadlines::Tick;
+use event_loop::listeners::Listeners;
+use event_loop::reading::Reader;
 use event_loop::{EventLoop, SIGNALS, WAKE};
 use handle::Commands;
-use inbound::Inbound;
-use listeners::Listeners;
+use time::wheel::Timestamp;
 
 /// A WebSocket server that is bound to its addresses.
 ///
@@ -80,7 +53,7 @@ use listeners::Listeners;
 ///     Event::Open { room, .. } => {
 ///         hub.join(client, room);
 ///     }
-///     Event::Message(message) => hub.say(client, message),
+///     Event::Message(message) => hub.publish(client, message),
 ///     _ => {}
 /// })?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -147,10 +120,10 @@ impl Server {
             poll,
             listeners,
             hub,
-            inbound: Inbound::new(),
+            inbound: Reader::new(),
             signals: None,
             commands,
-            expired: Tick::default(),
+            expired: Timestamp::default(),
             drain: None,
         };
         Ok(Self { event_loop, addresses })

@@ -21,7 +21,7 @@ const MAX_CHAR_BYTES: usize = 4;
 /// "http://aaaaaaaa"... (8192 bytes)
 /// ```
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Shown<'a>(pub(super) &'a [u8]);
+pub(crate) struct Shown<'a>(pub(crate) &'a [u8]);
 
 impl fmt::Display for Shown<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -37,7 +37,7 @@ impl fmt::Display for Shown<'_> {
 /// A flag of the program and its value, for a log line from which it can be pasted into a shell. A
 /// value that is too long, or could end the quotes, is not shown.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Flag<'a>(pub(super) &'static str, pub(super) &'a str);
+pub(crate) struct Flag<'a>(pub(crate) &'static str, pub(crate) &'a str);
 
 impl fmt::Display for Flag<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -8,22 +8,22 @@ use std::io::{self, ErrorKind, IoSlice};
 use std::rc::Rc;
 use std::time::Duration;
 
-use super::client::Client;
-use super::hub::Hub;
-use super::id::ClientId;
-use super::inbound::answer_close;
-use super::outbound::TickEnd;
-use super::transport::Transport;
 use crate::config::{Config, Slow};
 use crate::protocol::internals::{Inflater, SlidingWindow};
 use crate::protocol::{Buffers, CloseCode, Deflate, Received, Request, Terms, frame};
+use crate::server::client::Client;
+use crate::server::client::transport::Transport;
+use crate::server::client_id::ClientId;
+use crate::server::event_loop::reading::answer_close;
+use crate::server::hub::Hub;
+use crate::server::room::TurnEnd;
 
 /// One end of a connection in memory: what was written, and how much more it takes.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Pipe(Rc<RefCell<(VecDeque<u8>, usize)>>);
+pub(crate) struct Pipe(Rc<RefCell<(VecDeque<u8>, usize)>>);
 
 impl Pipe {
-    pub(super) fn write(&self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
+    pub(crate) fn write(&self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
         let (bytes, room) = &mut *self.0.borrow_mut();
         let before = *room;
         for piece in pieces {
@@ -36,12 +36,12 @@ impl Pipe {
 
     /// Takes out what was written.
     #[cfg(test)]
-    pub(super) fn take(&self) -> Vec<u8> {
+    pub(crate) fn take(&self) -> Vec<u8> {
         std::mem::take(&mut self.0.borrow_mut().0).into()
     }
 
     /// Lets `size` more bytes be written.
-    pub(super) fn allow(&self, size: usize) {
+    pub(crate) fn allow(&self, size: usize) {
         let room = &mut self.0.borrow_mut().1;
         *room = room.saturating_add(size);
     }
@@ -160,7 +160,7 @@ impl Simulation {
         match *step {
             Step::Connect { offer, room } => self.connect(OFFERS[offer % OFFERS.len()], room % 3),
             Step::Flush => self.flush_once(),
-            Step::FlushEarly => self.hub.flush(TickEnd::Later),
+            Step::FlushEarly => self.hub.flush(TurnEnd::Later),
             Step::Rest => {
                 self.hub.now += Duration::from_secs(20);
                 self.hub.trim();
@@ -273,9 +273,9 @@ impl Simulation {
     fn say(&mut self, id: ClientId, length: usize, reflect: bool) {
         let (message, open) = (self.message(length), self.is_open(id));
         if reflect {
-            self.hub.say(id, &message[..]);
+            self.hub.publish(id, &message[..]);
         } else {
-            self.hub.say_to_others(id, &message[..]);
+            self.hub.publish_to_others(id, &message[..]);
         }
         // A client's message is sent, even if the client falls too far behind because of it.
         if !open {
@@ -314,7 +314,7 @@ impl Simulation {
 
     /// One turn of the event loop.
     fn flush_once(&mut self) {
-        self.hub.flush(TickEnd::Now);
+        self.hub.flush(TurnEnd::Now);
         let drops = self.drops();
         for peer in self.peers.values_mut() {
             peer.receive(drops);
@@ -327,7 +327,7 @@ impl Simulation {
 }
 
 /// A client that has just opened, with these extensions, and takes nothing.
-pub(super) fn connect(hub: &mut Hub, offer: &str) -> (ClientId, Pipe, Terms) {
+pub(crate) fn connect(hub: &mut Hub, offer: &str) -> (ClientId, Pipe, Terms) {
     let head = format!(
         "GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
          Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\

@@ -31,25 +31,44 @@ pub const AREAS: &[Area] = &[
     area(
         "server",
         &["server"],
-        &["event_loop", "hub", "client", "limits", "room", "time", "ground", "config", "protocol"],
+        &[
+            "event_loop",
+            "handle",
+            "hub",
+            "client",
+            "room",
+            "limits",
+            "time",
+            "ground",
+            "config",
+            "protocol",
+        ],
     ),
     area(
         "event_loop",
         &["server/event_loop"],
-        &["hub", "client", "limits", "room", "time", "ground", "config", "protocol"],
+        &["handle", "hub", "client", "room", "limits", "time", "ground", "config", "protocol"],
     ),
+    area("handle", &["server/handle"], &["hub", "ground", "protocol"]),
     area(
         "hub",
         &["server/hub"],
-        &["client", "limits", "room", "time", "ground", "config", "protocol"],
+        &["client", "room", "limits", "time", "ground", "config", "protocol"],
     ),
-    area("client", &["server/client"], &["limits", "room", "time", "ground", "protocol"]),
-    area("limits", &["server/limits"], &["room", "time", "ground", "config", "protocol"]),
-    area("room", &["server/room"], &["time", "ground", "config", "protocol"]),
+    area("client", &["server/client"], &["room", "limits", "time", "ground", "protocol"]),
+    area("room", &["server/room"], &["limits", "time", "ground", "config", "protocol"]),
+    area("limits", &["server/limits"], &["time", "ground", "config", "protocol"]),
     area("time", &["server/time"], &["ground"]),
     area(
         "ground",
-        &["server/client_id", "server/counts", "server/departure", "server/event", "server/id"],
+        &[
+            "server/capacity",
+            "server/client_id",
+            "server/counts",
+            "server/departure",
+            "server/event",
+            "server/shown",
+        ],
         &["protocol"],
     ),
     area("config", &["config"], &["protocol"]),
@@ -103,23 +122,17 @@ pub const MAX_LINES: usize = 400;
 /// modules are, so that they may move.
 pub mod known {
     /// Uses that close a circle: the user, and what it uses.
-    pub const CIRCLES: &[(&str, &str)] = &[
-        ("pool", "outbox"),
-        ("pace", "inbound"),
-        ("room", "outbound"),
-        ("spare", "hub"),
-        ("handshake", "inbound"),
-    ];
+    pub const CIRCLES: &[(&str, &str)] = &[("segment_pool", "outbox")];
 
     /// Uses of an area that the user's does not name: the user, and the area.
-    pub const UPWARD: &[(&str, &str)] = &[];
+    pub const UPWARD: &[(&str, &str)] = &[("segment_pool", "client")];
 
     /// Areas of which some files belong into others, so that all may use them.
-    pub const UNSORTED: &[&str] = &["server"];
+    pub const UNSORTED: &[&str] = &[];
 
     /// Files that are too long.
-    pub const LONG_FILES: &[&str] = &["logs", "simulation"];
+    pub const LONG_FILES: &[&str] = &["hub", "simulation"];
 
     /// Areas that have no files yet.
-    pub const EMPTY_AREAS: &[&str] = &["limits", "time"];
+    pub const EMPTY_AREAS: &[&str] = &[];
 }

@@ -20,10 +20,10 @@ fn everything_may_be_done_inside_every_callback() {
             }
             Event::Message(Message::Text("out")) => {
                 for other in others {
-                    hub.say(other, "going");
+                    hub.publish(other, "going");
                     hub.close(other, CloseCode::NORMAL, "out");
                     hub.close(other, CloseCode::GOING_AWAY, "again");
-                    hub.say(other, "gone");
+                    hub.publish(other, "gone");
                     hub.send(other, "gone");
                     hub.leave(other);
                     hub.join(other, "/elsewhere");
@@ -31,7 +31,7 @@ fn everything_may_be_done_inside_every_callback() {
             }
             Event::Message(message) => hub.broadcast("/", message),
             Event::Close(_) => {
-                hub.say(client, "somebody left");
+                hub.publish(client, "somebody left");
                 // Ids of those who are long gone name nobody.
                 for &id in &known {
                     hub.send(id, "are you there?");

@@ -69,7 +69,7 @@ fn whisper(hub: &mut Hub, client: ClientId, event: Event<'_>) {
     match event {
         Event::Open { room, .. } => _ = hub.join(client, room),
         Event::Message(message) if message.payload().starts_with(b"*") => hub.send(client, message),
-        Event::Message(message) => hub.say(client, message),
+        Event::Message(message) => hub.publish(client, message),
         _ => {}
     }
 }

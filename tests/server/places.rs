@@ -47,8 +47,8 @@ impl Deed {
     fn apply(self, hub: &mut Hub, client: ClientId, room: &str) {
         match self {
             Self::Send => hub.send(client, "done"),
-            Self::Say => hub.say(client, "done"),
-            Self::SayToOthers => hub.say_to_others(client, "done"),
+            Self::Say => hub.publish(client, "done"),
+            Self::SayToOthers => hub.publish_to_others(client, "done"),
             Self::Broadcast => hub.broadcast(room, "done"),
             Self::Join => _ = hub.join(client, "/new"),
             Self::Leave => _ = hub.leave(client),
@@ -76,7 +76,7 @@ fn act(task: Task, hub: &mut Hub, client: ClientId, event: Event<'_>) {
         }
         Event::Message(message) => {
             let room = hub.room_of(client).unwrap_or_default().to_owned();
-            hub.say(client, message);
+            hub.publish(client, message);
             (Place::Message, room)
         }
         Event::Close(departure) => {

@@ -95,7 +95,7 @@ fn a_newcomer_hears_what_is_said_from_now_on() {
 fn others_hear_what_the_sender_does_not() {
     let server = Running::start(config(), |hub, client, event| match event {
         Event::Open { room, .. } => _ = hub.join(client, room),
-        Event::Message(message) => hub.say_to_others(client, message),
+        Event::Message(message) => hub.publish_to_others(client, message),
         _ => {}
     });
     let mut clients = [server.connect("/"), server.connect("/")];
@@ -115,9 +115,9 @@ fn direct_messages_keep_their_place_among_those_of_the_room() {
     let server = Running::start(config(), |hub, client, event| match event {
         Event::Open { room, .. } => _ = hub.join(client, room),
         Event::Message(message) => {
-            hub.say(client, "1");
+            hub.publish(client, "1");
             hub.send(client, message);
-            hub.say(client, "3");
+            hub.publish(client, "3");
             hub.send(client, "4");
         }
         _ => {}
@@ -137,11 +137,11 @@ fn a_client_that_changes_rooms_misses_and_repeats_nothing() {
         Event::Open { room, .. } => _ = hub.join(client, room),
         Event::Message(Message::Text(text)) => match text.strip_prefix("go ") {
             Some(room) => {
-                hub.say(client, "left");
+                hub.publish(client, "left");
                 hub.join(client, room);
-                hub.say(client, "came");
+                hub.publish(client, "came");
             }
-            None => hub.say(client, text),
+            None => hub.publish(client, text),
         },
         _ => {}
     });

@@ -107,7 +107,7 @@ fn a_reader_of_single_bytes_gets_every_frame_whole() {
     let server = Running::start(config(), |hub, client, event| match event {
         Event::Open { room, .. } => _ = hub.join(client, room),
         Event::Message(message) => {
-            hub.say(client, message);
+            hub.publish(client, message);
             hub.send(client, "private");
         }
         _ => {}

@@ -38,7 +38,7 @@ pub fn config() -> Config {
 pub fn chat(hub: &mut Hub, client: ClientId, event: Event<'_>) {
     match event {
         Event::Open { room, .. } => _ = hub.join(client, room),
-        Event::Message(message) => hub.say(client, message),
+        Event::Message(message) => hub.publish(client, message),
         _ => {}
     }
 }

@@ -1,13 +1,13 @@
 //! A member as a reader of its room's log.
 
-use super::{Client, Outbox, Seat};
-use crate::server::log::Log;
-use crate::server::logs::Encoding;
-use crate::server::pool::Pool;
+use super::{Client, Membership, Outbox};
+use crate::server::room::compressor::Encoding;
+use crate::server::room::frame_log::FrameLog;
+use crate::server::room::segment_pool::SegmentPool;
 
 /// Which part of the log a client still gets when it leaves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::server) enum Keep {
+pub(crate) enum Retain {
     /// Everything that was sent while the client was there.
     All,
     /// The rest of the frame that is half written.
@@ -18,7 +18,7 @@ pub(in crate::server) enum Keep {
 
 impl Client {
     /// Makes the client a reader of the room's log.
-    pub(in crate::server) fn enter(&mut self, seat: Seat, log: &mut Log) {
+    pub(crate) fn enter(&mut self, seat: Membership, log: &mut FrameLog) {
         self.seat = Some(seat);
         self.cursor = log.enter();
         if let Some(outbox) = &mut self.outbox {
@@ -27,29 +27,29 @@ impl Client {
     }
 
     /// Makes the client leave its log as a reader.
-    pub(in crate::server) fn leave(&mut self, log: &mut Log, pool: &mut Pool, keep: Keep) {
+    pub(crate) fn leave(&mut self, log: &mut FrameLog, pool: &mut SegmentPool, keep: Retain) {
         self.seat = None;
         let cursor = std::mem::take(&mut self.cursor);
         self.edit_outbox(pool, |outbox, _| match keep {
-            Keep::All => outbox.detach(log, cursor),
-            Keep::UnfinishedFrame => outbox.cut(log, cursor),
-            Keep::Nothing => *outbox = Outbox::default(),
+            Retain::All => outbox.detach(log, cursor),
+            Retain::UnfinishedFrame => outbox.cut(log, cursor),
+            Retain::Nothing => *outbox = Outbox::default(),
         });
         log.leave(cursor, pool);
     }
 
     /// Skips everything except what is half written, which stays in the log.
-    pub(in crate::server) fn skip_unbegun(&mut self, log: &Log, pool: &mut Pool) {
+    pub(crate) fn skip_unbegun(&mut self, log: &FrameLog, pool: &mut SegmentPool) {
         let cursor = self.cursor;
         self.edit_outbox(pool, |outbox, _| outbox.skip_unbegun(log, cursor));
     }
 
     /// Skips the oldest messages, so that at most `max_bytes` of messages are left, or the newest one.
     /// Returns how many it misses.
-    pub(in crate::server) fn skip_oldest(
+    pub(crate) fn skip_oldest(
         &mut self,
-        log: &mut Log,
-        pool: &mut Pool,
+        log: &mut FrameLog,
+        pool: &mut SegmentPool,
         max_bytes: usize,
     ) -> u64 {
         let cursor = self.cursor;
@@ -61,11 +61,11 @@ impl Client {
 
     /// Goes from a log of its room to the plain one, and there to the same message, or to the oldest
     /// that is kept. Returns how many messages it misses.
-    pub(in crate::server) fn go_plain(
+    pub(crate) fn go_plain(
         &mut self,
-        shared: &mut Log,
-        plain: &mut Log,
-        pool: &mut Pool,
+        shared: &mut FrameLog,
+        plain: &mut FrameLog,
+        pool: &mut SegmentPool,
     ) -> u64 {
         let cursor = self.cursor;
         let offset = self.edit_outbox(pool, |outbox, _| {
@@ -81,29 +81,29 @@ impl Client {
     }
 
     /// How many bytes are left of what is half written.
-    pub(in crate::server) fn unfinished_size(&self, log: &Log) -> u64 {
+    pub(crate) fn unfinished_size(&self, log: &FrameLog) -> u64 {
         let in_log = || log.frame_end(self.cursor) - self.cursor.offset();
         self.outbox.as_ref().map_or_else(in_log, |outbox| outbox.unfinished_size(log, self.cursor))
     }
 
     /// How many bytes of its log the client has not received.
-    pub(in crate::server) fn unread_bytes(&self, log: &Log) -> u64 {
+    pub(crate) fn unread_bytes(&self, log: &FrameLog) -> u64 {
         log.end().saturating_sub(self.cursor.offset())
     }
 
     /// The offset in its log up to which everything is written.
-    pub(in crate::server) fn position(&self) -> u64 {
+    pub(crate) fn position(&self) -> u64 {
         self.cursor.offset()
     }
 
     /// Where there is no log, keeps only those private bytes that [`leave`](Self::leave) would.
-    pub(in crate::server) fn cut_private(&mut self, nowhere: &Log, pool: &mut Pool, keep: Keep) {
+    pub(crate) fn cut_private(&mut self, nowhere: &FrameLog, pool: &mut SegmentPool, keep: Retain) {
         let cursor = self.cursor;
         if self.outbox.is_some() {
             self.edit_outbox(pool, |outbox, _| match keep {
-                Keep::All => {}
-                Keep::UnfinishedFrame => outbox.cut(nowhere, cursor),
-                Keep::Nothing => *outbox = Outbox::default(),
+                Retain::All => {}
+                Retain::UnfinishedFrame => outbox.cut(nowhere, cursor),
+                Retain::Nothing => *outbox = Outbox::default(),
             });
         }
     }

@@ -4,10 +4,10 @@ use std::io::{self, ErrorKind, IoSlice};
 
 use super::Client;
 use crate::protocol::{Message, frame};
-use crate::server::deadlines::Tick;
-use crate::server::log::Log;
-use crate::server::outbox::NOWHERE;
-use crate::server::pool::Pool;
+use crate::server::client::outbox::NOWHERE;
+use crate::server::room::frame_log::FrameLog;
+use crate::server::room::segment_pool::SegmentPool;
+use crate::server::time::wheel::Timestamp;
 
 /// The most pieces of one write. There are seldom more: a piece is a segment of the log, or a run of
 /// private frames.
@@ -15,7 +15,7 @@ const MAX_PIECES: usize = 16;
 
 /// How far a client's flush went.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::server) enum Progress {
+pub(crate) enum Progress {
     /// Everything was written.
     Written,
     /// The socket takes no more for now.
@@ -29,11 +29,11 @@ impl Client {
     ///
     /// # Errors
     /// The socket's, when the connection is lost.
-    pub(in crate::server) fn flush(
+    pub(crate) fn flush(
         &mut self,
-        log: &mut Log,
-        pool: &mut Pool,
-        now: Tick,
+        log: &mut FrameLog,
+        pool: &mut SegmentPool,
+        now: Timestamp,
     ) -> io::Result<Progress> {
         if self.is_drained() {
             return Ok(Progress::Finished);
@@ -61,7 +61,7 @@ impl Client {
     }
 
     /// Writes what comes next once, and returns the number of pieces and the outcome.
-    fn write(&mut self, log: &Log, now: Tick) -> (usize, io::Result<usize>) {
+    fn write(&mut self, log: &FrameLog, now: Timestamp) -> (usize, io::Result<usize>) {
         let only = match &self.outbox {
             None => log.tail(self.cursor),
             Some(outbox) => outbox.only(log, self.cursor),
@@ -80,7 +80,7 @@ impl Client {
     /// Writes what comes next once, and returns the number of pieces, their size and the outcome. This
     /// is seldom needed, so it is kept out of the usual path.
     #[inline(never)]
-    fn write_pieces(&mut self, log: &Log) -> (usize, usize, io::Result<usize>) {
+    fn write_pieces(&mut self, log: &FrameLog) -> (usize, usize, io::Result<usize>) {
         let mut pieces = [IoSlice::new(&[]); MAX_PIECES];
         let count = match &self.outbox {
             None => fill(&mut pieces, log.pieces(self.cursor.offset(), log.end())),
@@ -92,14 +92,14 @@ impl Client {
     }
 
     #[cold]
-    fn wake_pong(&mut self, at: u64, pool: &mut Pool) {
+    fn wake_pong(&mut self, at: u64, pool: &mut SegmentPool) {
         if let Some(pong) = self.outbox.as_mut().and_then(|outbox| outbox.pong.take()) {
             self.speak(at, pool, |connection, out| connection.pong(&pong, out));
         }
     }
 
     /// Takes `size` bytes as written, and returns the offset in the log that this leads to.
-    fn consume(&mut self, size: usize, log: &mut Log, pool: &mut Pool) -> u64 {
+    fn consume(&mut self, size: usize, log: &mut FrameLog, pool: &mut SegmentPool) -> u64 {
         let offset = match &mut self.outbox {
             None => self.cursor.offset() + size as u64,
             Some(outbox) => outbox.consume(size, self.cursor),
@@ -113,12 +113,12 @@ impl Client {
 
     /// Writes a message to a client that is up to date from where it lies, and queues what the
     /// socket does not take.
-    pub(in crate::server) fn send_at_once(
+    pub(crate) fn send_at_once(
         &mut self,
         message: Message<'_>,
         at: u64,
-        pool: &mut Pool,
-        now: Tick,
+        pool: &mut SegmentPool,
+        now: Timestamp,
     ) {
         let (mut header, payload) = (Vec::new(), message.payload());
         frame::encode_header(message.opcode(), payload.len(), &mut header);

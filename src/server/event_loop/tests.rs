@@ -37,7 +37,7 @@ impl Turns {
                 if let Message::Text(text) = message {
                     texts.push(text.to_owned());
                 }
-                hub.say(client, message);
+                hub.publish(client, message);
             }
             _ => {}
         };

@@ -1,0 +1,219 @@
+use super::*;
+use crate::protocol::{Message, frame};
+use crate::server::room::segment_pool::SegmentPool;
+
+/// A log in which a reader waits at the start, and its outbox.
+fn begin() -> (FrameLog, SegmentPool, Cursor, Outbox) {
+    let mut log = FrameLog::default();
+    let cursor = log.enter();
+    (log, SegmentPool::default(), cursor, Outbox::default())
+}
+
+fn say(log: &mut FrameLog, pool: &mut SegmentPool, text: &str) {
+    let message = Message::Text(text);
+    log.append(message.frame_size(), |out| message.encode(out), pool);
+}
+
+fn unwritten(outbox: &Outbox, log: &FrameLog, cursor: Cursor) -> String {
+    let bytes = outbox.pieces(log, cursor).collect::<Vec<_>>().concat();
+    String::from_utf8_lossy(&bytes).replace(|c: char| !c.is_ascii_alphabetic(), "")
+}
+
+#[test]
+fn private_bytes_stand_where_they_were_queued() {
+    let (mut log, mut pool, cursor, mut outbox) = begin();
+    say(&mut log, &mut pool, "a");
+    outbox.push_frame(log.end(), |out| out.extend_from_slice(b"P"));
+    outbox.push_frame(log.end(), |out| out.extend_from_slice(b"Q"));
+    say(&mut log, &mut pool, "b");
+    outbox.push_frame(log.end(), |out| out.extend_from_slice(b"R"));
+    assert_eq!(unwritten(&outbox, &log, cursor), "aPQbR");
+    assert_eq!(outbox.size(), 3 + 2 * size_of::<Insert>());
+}
+
+#[test]
+fn what_is_skipped_is_not_written_and_nothing_follows_the_end() {
+    let (mut log, mut pool, cursor, mut outbox) = begin();
+    say(&mut log, &mut pool, "a");
+    let from = log.end();
+    say(&mut log, &mut pool, "b");
+    outbox.skip(from, log.end());
+    outbox.push_frame(log.end(), |out| out.extend_from_slice(b"P"));
+    say(&mut log, &mut pool, "c");
+    outbox.finish(log.end());
+    say(&mut log, &mut pool, "d");
+    assert_eq!(unwritten(&outbox, &log, cursor), "aPc");
+}
+
+#[test]
+fn written_in_any_steps_the_bytes_are_the_same() {
+    for step in 1..12 {
+        let (mut log, mut pool, mut cursor, mut outbox) = begin();
+        say(&mut log, &mut pool, "ab");
+        outbox.push_frame(log.end(), |out| out.extend_from_slice(b"PQR"));
+        let from = log.end();
+        say(&mut log, &mut pool, "skipped");
+        outbox.skip(from, log.end());
+        say(&mut log, &mut pool, "cd");
+        let all = outbox.pieces(&log, cursor).collect::<Vec<_>>().concat();
+        let mut written = Vec::new();
+        while written.len() < all.len() {
+            let rest = outbox.pieces(&log, cursor).collect::<Vec<_>>().concat();
+            let size = step.min(rest.len());
+            written.extend_from_slice(&rest[..size]);
+            let offset = outbox.consume(size, cursor);
+            log.advance(&mut cursor, offset, &mut pool);
+        }
+        assert_eq!(written, all, "in steps of {step}");
+        assert!(outbox.is_empty() && cursor.offset() == log.end());
+        assert_eq!(outbox.size(), 0);
+    }
+}
+
+#[test]
+fn half_a_frame_is_completed_wherever_its_rest_went() {
+    let (mut log, mut pool, mut cursor, mut outbox) = begin();
+    say(&mut log, &mut pool, "abc");
+    log.advance(&mut cursor, 3, &mut pool);
+    outbox.detach(&log, cursor);
+    let (mut other, cursor) = (FrameLog::default(), Cursor::default());
+    other.enter();
+    outbox.attach(0);
+    say(&mut other, &mut pool, "def");
+    outbox.cut(&other, cursor);
+    assert_eq!(unwritten(&outbox, &FrameLog::default(), Cursor::default()), "bc");
+}
+
+#[test]
+fn what_changes_nothing_hides_nothing_behind_it() {
+    let (mut log, mut pool, mut cursor, mut outbox) = begin();
+    outbox.push_frame(log.end(), |out| out.extend_from_slice(b"P"));
+    let from = log.end();
+    say(&mut log, &mut pool, "skipped");
+    outbox.skip(from, log.end());
+    say(&mut log, &mut pool, "a");
+    outbox.push_frame(log.end(), |_| {});
+    say(&mut log, &mut pool, "b");
+    outbox.push_frame(log.end(), |out| out.extend_from_slice(b"Q"));
+    assert_eq!(unwritten(&outbox, &log, cursor), "PabQ");
+    let size = outbox.pieces(&log, cursor).map(<[u8]>::len).sum();
+    let offset = outbox.consume(size, cursor);
+    log.advance(&mut cursor, offset, &mut pool);
+    assert!(outbox.is_empty() && cursor.offset() == log.end());
+    outbox.skip(0, 1);
+    outbox.push_frame(log.end(), |out| out.extend_from_slice(b"R"));
+    outbox.attach(0);
+    assert_eq!(unwritten(&outbox, &FrameLog::default(), Cursor::default()), "R");
+}
+
+#[test]
+fn what_is_written_is_not_kept_however_much_follows() {
+    let mut outbox = Outbox::default();
+    outbox.push_frame(0, |out| out.extend_from_slice(&[0; 100_000]));
+    for _ in 0..100 {
+        outbox.push_frame(0, |out| out.extend_from_slice(&[0; 100_000]));
+        outbox.consume(100_000, Cursor::default());
+    }
+    assert!(outbox.private.len() <= 300_000);
+    assert_eq!(outbox.size(), 100_000 + size_of::<Insert>());
+}
+
+#[test]
+fn the_memory_of_what_is_written_is_given_back_and_counts_until_then() {
+    for step in [100_000, 9_990_000] {
+        let mut outbox = Outbox::default();
+        outbox.push_frame(0, |out| out.extend_from_slice(&[0; 10_000_000]));
+        while outbox.unwritten() > 10_000 {
+            outbox.consume(step.min(outbox.unwritten() - 10_000), Cursor::default());
+            let (held, left) = (outbox.memory(), outbox.unwritten());
+            assert!(held <= MAX_LOOSE_BYTES + 5 * left, "{held} for {left}");
+        }
+        outbox.push_frame(1, |out| out.push(0));
+        outbox.consume(10_000, Cursor::default());
+        assert!(outbox.memory() <= 2 * MAX_LOOSE_BYTES, "{}", outbox.memory());
+    }
+}
+
+#[test]
+fn what_is_half_written_can_stay_where_it_is() {
+    let (mut log, mut pool, mut cursor, mut outbox) = begin();
+    say(&mut log, &mut pool, "abc");
+    log.advance(&mut cursor, 3, &mut pool);
+    outbox.push_frame(log.end(), |out| out.extend_from_slice(b"P"));
+    say(&mut log, &mut pool, "def");
+    assert_eq!(outbox.unfinished_size(&log, cursor), 2);
+    outbox.skip_unbegun(&log, cursor);
+    outbox.push_frame(log.end(), |out| out.extend_from_slice(b"C"));
+    assert_eq!(unwritten(&outbox, &log, cursor), "bcC");
+}
+
+#[test]
+fn a_private_frame_that_is_half_written_stays_too() {
+    let (mut log, mut pool, cursor, mut outbox) = begin();
+    outbox.push_frame(0, |out| Message::Text("abc").encode(out));
+    outbox.push_frame(0, |out| Message::Text("def").encode(out));
+    assert_eq!(outbox.consume(3, cursor), 0);
+    say(&mut log, &mut pool, "ghi");
+    assert_eq!(outbox.unfinished_size(&log, cursor), 2);
+    outbox.skip_unbegun(&log, cursor);
+    assert_eq!(outbox.size(), 2 + size_of::<Insert>());
+    outbox.push_frame(log.end(), |out| out.extend_from_slice(b"C"));
+    assert_eq!(unwritten(&outbox, &log, cursor), "bcC");
+}
+
+#[test]
+fn control_frames_and_what_is_half_written_outlive_messages() {
+    let (mut log, mut pool, mut cursor, mut outbox) = begin();
+    outbox.push_opaque(0, |out| out.extend_from_slice(b"HTTP"));
+    outbox.push_frame(0, |out| Message::Text("half").encode(out));
+    let cursor_after = outbox.consume(7, cursor);
+    log.advance(&mut cursor, cursor_after, &mut pool);
+    outbox.push_frame(0, |out| frame::encode_frame(frame::Opcode::Ping, b"ping", out));
+    say(&mut log, &mut pool, "logged");
+    outbox.push_frame(log.end(), |out| Message::Text("private").encode(out));
+    outbox.push_frame(log.end(), |out| frame::encode_frame(frame::Opcode::Pong, b"pong", out));
+    let (offset, missed) = outbox.skip_oldest(&log, cursor, 0);
+    log.advance(&mut cursor, offset, &mut pool);
+    assert_eq!((unwritten(&outbox, &log, cursor).as_str(), missed), ("alfpingprivatepong", 1));
+    say(&mut log, &mut pool, "again");
+    let (offset, missed) = outbox.skip_oldest(&log, cursor, 0);
+    log.advance(&mut cursor, offset, &mut pool);
+    assert_eq!((unwritten(&outbox, &log, cursor).as_str(), missed), ("alfpingpongagain", 1));
+}
+
+#[test]
+fn nobody_misses_what_was_not_for_it() {
+    let (mut log, mut pool, mut cursor, mut outbox) = begin();
+    for text in ["a", "own", "b", "own", "c", "d"] {
+        let from = log.end();
+        say(&mut log, &mut pool, text);
+        if text == "own" {
+            outbox.skip(from, log.end());
+        }
+    }
+    let (offset, missed) = outbox.skip_oldest(&log, cursor, 6);
+    log.advance(&mut cursor, offset, &mut pool);
+    assert_eq!((unwritten(&outbox, &log, cursor).as_str(), missed), ("cd", 2));
+}
+
+#[test]
+fn a_member_that_is_cut_off_gets_the_rest_of_its_frame() {
+    let (mut log, mut pool, mut cursor, mut outbox) = begin();
+    say(&mut log, &mut pool, "abc");
+    say(&mut log, &mut pool, "def");
+    log.advance(&mut cursor, 3, &mut pool);
+    outbox.push_frame(log.end(), |out| out.extend_from_slice(b"P"));
+    outbox.cut(&log, cursor);
+    assert_eq!(unwritten(&outbox, &FrameLog::default(), Cursor::default()), "bc");
+}
+
+#[test]
+fn an_end_without_a_close_frame_repeats_no_message() {
+    let (mut log, mut pool, cursor, mut outbox) = begin();
+    outbox.push_frame(0, |out| Message::Text("private").encode(out));
+    say(&mut log, &mut pool, "logged");
+    outbox.finish(log.end());
+    outbox.skip_unbegun(&log, cursor);
+    assert_eq!(unwritten(&outbox, &log, cursor), "");
+    assert_eq!(outbox.consume(0, cursor), NOWHERE);
+}

@@ -1,0 +1,67 @@
+//! Client ids, which are never reused.
+
+use std::fmt;
+
+use mio::Token;
+
+// A token holds a key and its generation.
+const _: () = assert!(usize::BITS >= 64, "townhall needs a 64-bit system");
+
+/// Identifies a client of a server, from the beginning of its TCP connection to its end. Ids are not
+/// reused: one that is kept too long refers to no client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ClientId(
+    /// The generation in the upper half, the key in the lower one: a token, and compared at once.
+    u64,
+);
+
+impl ClientId {
+    /// Refers to no client, but to the application itself: the timers that are set for it
+    /// ([`Hub::set_timer`](crate::Hub::set_timer)) belong to nobody else.
+    pub const SERVER: Self = Self(0);
+
+    /// The id of the slab entry `key`, in its `generation`, which is not 0.
+    pub(crate) fn new(key: usize, generation: u32) -> Self {
+        Self(u64::from(generation) << 32 | u64::from(key as u32))
+    }
+
+    pub(crate) fn key(self) -> usize {
+        self.0 as u32 as usize
+    }
+
+    fn generation(self) -> u32 {
+        (self.0 >> 32) as u32
+    }
+
+    /// The id that a token stands for; `None` for tokens of generation 0, which are the server's own.
+    pub(crate) fn from_token(Token(token): Token) -> Option<Self> {
+        let id = Self(token as u64);
+        (id.generation() != 0).then_some(id)
+    }
+
+    pub(crate) fn token(self) -> Token {
+        Token(self.0 as usize)
+    }
+}
+
+impl fmt::Display for ClientId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if *self == Self::SERVER {
+            return f.write_str("the server");
+        }
+        write!(f, "client {}.{}", self.key(), self.generation())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_leads_back_to_its_client() {
+        let id = ClientId::new(7, 3);
+        assert_eq!(ClientId::from_token(id.token()), Some(id));
+        assert_eq!(ClientId::from_token(Token(7)), None);
+        assert_eq!(ClientId::from_token(ClientId::SERVER.token()), None);
+    }
+}

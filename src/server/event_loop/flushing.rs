@@ -1,0 +1,296 @@
+//! Flushing: one write for every member of a room that grew.
+
+use std::io;
+use std::mem;
+
+use log::debug;
+
+use crate::server::client::{Client, Progress, Retain};
+use crate::server::client_id::ClientId;
+use crate::server::hub::Hub;
+use crate::server::room::TurnEnd;
+use crate::server::room::frame_log::FrameLog;
+use crate::server::room::segment_pool::SegmentPool;
+use crate::server::time::wheel::Timestamp;
+
+/// The most that a flush of rooms, or of clients, may cost, in bytes, and what a write costs in
+/// addition to its bytes. This takes one or two milliseconds, so that one loud room does not hold up
+/// everybody else for longer than that: the rest of its members come in the next turn. Tests use less,
+/// so that even a few members do not fit into a turn.
+const MAX_FLUSH_COST: u64 = if cfg!(any(test, fuzzing)) { 4 << 10 } else { 2 << 20 };
+const WRITE_COST: u64 = 2 << 10;
+
+impl Hub {
+    /// Whether something is queued that no socket event will cause to be written.
+    pub(crate) fn is_dirty(&self) -> bool {
+        !self.dirty_rooms.is_empty() || !self.dirty_clients.is_empty()
+    }
+
+    /// Notes that a client has private bytes to be written.
+    pub(crate) fn mark_dirty(&mut self, id: ClientId) {
+        if let Some(client) = self.get_mut(id).filter(|client| !client.dirty) {
+            client.dirty = true;
+            self.dirty_clients.push(id);
+        }
+    }
+
+    /// Writes as much of what is queued as one turn may write. Clients come first, so that a loud room
+    /// does not hold up an answer.
+    pub(crate) fn flush(&mut self, end: TurnEnd) {
+        self.grown = 0;
+        if !self.dirty_clients.is_empty() {
+            self.flush_clients();
+        }
+        if !self.dirty_rooms.is_empty() {
+            self.flush_rooms(end);
+        }
+        self.relieve();
+    }
+
+    fn flush_clients(&mut self) {
+        let mut clients = mem::take(&mut self.dirty_clients);
+        let (mut left, mut count) = (MAX_FLUSH_COST, 0);
+        while let Some(&id) = clients.get(count).filter(|_| left > 0) {
+            left = left.saturating_sub(self.flush_client(id));
+            count += 1;
+        }
+        if count == clients.len() {
+            clients.clear();
+        } else {
+            clients.drain(..count);
+        }
+        use_again(&mut self.dirty_clients, clients);
+    }
+
+    /// Writes to a client, and returns the cost of that.
+    fn flush_client(&mut self, id: ClientId) -> u64 {
+        let (now, max) = (self.tick, self.config.max_backlog_bytes);
+        let Some((client, log, pool)) = self.with_log(id) else { return 0 };
+        client.dirty = false;
+        let (cost, progress) = flush_counted(client, log, pool, now);
+        let (seat, outcome) = (client.seat, judge(progress, client, log, max));
+        self.forget_newest(seat);
+        if let Some(outcome) = outcome {
+            self.settle(id, outcome);
+        }
+        cost
+    }
+
+    /// Writes to a client what is queued for it, in the middle of a turn. An error shows again when
+    /// the rest is written.
+    pub(crate) fn write_now(&mut self, id: ClientId) {
+        let now = self.tick;
+        if let Some((client, log, pool)) = self.with_log(id) {
+            let _ = client.flush(log, pool, now);
+            let seat = client.seat;
+            self.forget_newest(seat);
+        }
+    }
+
+    /// Flushes the rooms that grew, in turn. Those that do not fit into this turn are overdue.
+    fn flush_rooms(&mut self, end: TurnEnd) {
+        let (mut left, mut unreached) = (MAX_FLUSH_COST, self.dirty_rooms.len());
+        self.overdue = false;
+        while left > 0
+            && unreached > 0
+            && let Some(key) = self.dirty_rooms.pop_front()
+        {
+            unreached -= 1;
+            let unusual = self.flush_room(key, end, &mut left);
+            self.keep_newest(key);
+            for (id, outcome) in unusual {
+                self.settle(id, outcome);
+            }
+            if let Some(room) = self.rooms.get_mut(key).filter(|room| room.dirty) {
+                // A flush that is complete lets the members be read, even if the room has grown
+                // meanwhile: others may send in it all the time.
+                room.overdue = room.flushed > 0;
+                self.overdue |= room.overdue;
+                self.dirty_rooms.push_back(key);
+            }
+        }
+        for &key in self.dirty_rooms.range(..unreached) {
+            if let Some(room) = self.rooms.get_mut(key) {
+                room.overdue = true;
+            }
+        }
+        self.overdue |= unreached > 0;
+    }
+
+    /// Writes to the members of a room, from the one at which the last flush stopped, until nothing is
+    /// `left` of what may be written. Returns the members that need more than a write.
+    fn flush_room(&mut self, key: usize, end: TurnEnd, left: &mut u64) -> Vec<(ClientId, Outcome)> {
+        let Self { clients, rooms, pool, config, tick, .. } = self;
+        let Some(room) = rooms.get_mut(key).filter(|room| room.dirty) else { return Vec::new() };
+        if room.flushed == 0 {
+            room.begin_flush();
+        }
+        let mut unusual = Vec::new();
+        for &member in room.members.get(room.flushed..).unwrap_or_default() {
+            if *left == 0 {
+                return unusual;
+            }
+            room.flushed += 1;
+            let client = &mut clients[member];
+            let Some(seat) = client.seat else { continue };
+            let log = room.logs.get_mut(seat.encoding);
+            let (cost, progress) = flush_counted(client, log, pool, *tick);
+            *left = left.saturating_sub(cost);
+            if let Some(outcome) = judge(progress, client, log, config.max_backlog_bytes) {
+                unusual.push((client.id, outcome));
+            }
+        }
+        room.end_flush(end);
+        unusual
+    }
+
+    #[cold]
+    fn settle(&mut self, id: ClientId, outcome: Outcome) {
+        match outcome {
+            Outcome::Finished => self.end_writing(id),
+            Outcome::CaughtUp => self.release(id),
+            Outcome::Behind => self.fall_behind(id),
+            Outcome::Lost(error) => {
+                debug!("{id}: {error}");
+                self.lose(id);
+            }
+        }
+    }
+
+    fn end_writing(&mut self, id: ClientId) {
+        if self.get(id).is_none_or(Client::has_ended_writing) {
+            return;
+        }
+        self.unseat(id, Retain::Nothing);
+        if self.get_mut(id).is_some_and(Client::end_writing) {
+            // The peer's time to answer begins when everything is written, and its time to end its
+            // side when ours has ended; nothing else begins it anew.
+            self.expect_within(id, self.config.close_timeout);
+        }
+        if let Some(client) = self.get_mut(id) {
+            // Only the end of the TCP connection is left, which needs no seat.
+            let left = client.connection.was_clean() && mem::take(&mut client.opened);
+            if client.is_over() {
+                self.gone.push(id);
+            }
+            self.open -= usize::from(left);
+        }
+    }
+}
+
+/// Writes to a client, and returns the outcome and the cost.
+fn flush_counted(
+    client: &mut Client,
+    log: &mut FrameLog,
+    pool: &mut SegmentPool,
+    now: Timestamp,
+) -> (u64, io::Result<Progress>) {
+    let before = (client.position(), client.private_bytes());
+    let progress = client.flush(log, pool, now);
+    let private = before.1.saturating_sub(client.private_bytes()) as u64;
+    let written = private + (client.position() - before.0);
+    (if written > 0 { WRITE_COST + written } else { 0 }, progress)
+}
+
+/// Makes `list` use the memory of the previous one, and puts it after what is left of that.
+pub(crate) fn use_again<T>(list: &mut Vec<T>, mut before: Vec<T>) {
+    if !list.is_empty() {
+        before.append(list);
+    }
+    *list = before;
+}
+
+/// What must be done about a client apart from writing.
+#[derive(Debug)]
+enum Outcome {
+    /// The client has received everything, and nothing else will follow.
+    Finished,
+    /// The client is too far behind.
+    Behind,
+    /// The client was too far behind, and has caught up.
+    CaughtUp,
+    /// The client's connection is lost.
+    Lost(io::Error),
+}
+
+/// What must be done apart from writing, given how far that went.
+fn judge(
+    progress: io::Result<Progress>,
+    client: &Client,
+    log: &FrameLog,
+    max_backlog_bytes: usize,
+) -> Option<Outcome> {
+    if !client.lagging && matches!(progress, Ok(Progress::Written)) {
+        return None;
+    }
+    // A client that is closing still has a frame to take, and keeps the log until then.
+    let times = if client.is_finishing() { 2 } else { 1 };
+    let max = (max_backlog_bytes as u64).saturating_mul(times);
+    match progress {
+        Ok(Progress::Written) => Some(Outcome::CaughtUp),
+        Ok(Progress::Blocked) if client.backlog(log) > max => Some(Outcome::Behind),
+        Ok(Progress::Blocked) => {
+            let caught_up = client.lagging && client.backlog(log) <= max / 2;
+            caught_up.then_some(Outcome::CaughtUp)
+        }
+        Ok(Progress::Finished) => Some(Outcome::Finished),
+        Err(error) => Some(Outcome::Lost(error)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+    use crate::protocol::noise;
+    use crate::server::simulation::{Pipe, connect};
+
+    /// A hub, and members of one room that are too many for one turn and take everything.
+    fn crowd() -> (Hub, Vec<(ClientId, Pipe)>) {
+        let mut hub = Hub::new(Config::default());
+        let mut connect = |_| {
+            let (id, pipe, _) = connect(&mut hub, "x-none");
+            hub.join(id, "/room");
+            pipe.allow(usize::MAX);
+            (id, pipe)
+        };
+        let members = (0..10).map(&mut connect).collect();
+        (hub, members)
+    }
+
+    #[test]
+    fn a_room_in_which_others_speak_all_the_time_is_read_whenever_all_members_were_written_to() {
+        let (mut hub, members) = crowd();
+        let mut read = 0;
+        for _ in 0..100 {
+            hub.broadcast("/room", "news");
+            hub.flush(TurnEnd::Now);
+            read += usize::from(!hub.is_overdue(members[0].0));
+        }
+        assert!((10..50).contains(&read), "read in {read} of 100 turns");
+    }
+
+    #[test]
+    fn a_flush_in_the_middle_of_a_turn_lets_the_members_be_read_when_it_is_complete() {
+        let (mut hub, members) = crowd();
+        hub.broadcast("/room", "news");
+        let flushes = (0..100).take_while(|_| {
+            hub.flush(TurnEnd::Later);
+            hub.is_overdue(members[0].0)
+        });
+        assert!((1..10).contains(&flushes.count()));
+    }
+
+    #[test]
+    fn what_members_alone_are_sent_counts_towards_what_their_room_may_write() {
+        let (mut hub, members) = crowd();
+        for (id, _) in &members {
+            hub.send(*id, &noise(10_000)[..]);
+        }
+        hub.broadcast("/room", "news");
+        hub.flush(TurnEnd::Now);
+        let written = members.iter().filter(|(_, pipe)| !pipe.take().is_empty());
+        // One turn for the clients, and one for the rooms.
+        assert_eq!(written.count(), 2);
+    }
+}

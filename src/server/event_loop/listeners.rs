@@ -1,0 +1,259 @@
+//! Accepting connections.
+
+use std::fs::File;
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use log::debug;
+use mio::net::{TcpListener, TcpStream};
+use mio::{Interest, Registry, Token};
+use socket2::{Domain, SockRef, Socket, Type};
+
+use crate::config::Config;
+use crate::protocol::{Refusal, Response};
+
+/// How long nothing is accepted after the system has refused for a reason that does not go away by
+/// itself: long enough not to spin, short enough not to be noticed.
+pub(crate) const PAUSE: Duration = Duration::from_millis(100);
+
+/// How many connections may wait to be accepted, if the system's limit (net.core.somaxconn) allows:
+/// thousands come at once when a network is back. Those that do not fit try again after a second.
+const BACKLOG: i32 = 4096;
+
+/// How often a tick tries to accept a connection, over all sockets, so that a storm of connections does
+/// not keep the server from everything else.
+const MAX_PER_TICK: usize = 256;
+
+/// The sockets that new connections come from.
+#[derive(Debug)]
+pub(crate) struct Listeners {
+    listeners: Vec<Listener>,
+    /// The listener to try first: the one after the last that had a connection.
+    next: usize,
+    /// How many attempts this tick has left.
+    budget: usize,
+    paused_until: Option<Instant>,
+    reserve: Reserve,
+}
+
+#[derive(Debug)]
+struct Listener {
+    socket: TcpListener,
+    /// Whether a connection may be waiting to be accepted.
+    ready: bool,
+}
+
+/// The result of trying to accept a connection.
+#[derive(Debug)]
+pub(crate) enum Arrival {
+    /// A connection, and its peer's address.
+    Accepted(TcpStream, SocketAddr),
+    /// A peer that was answered with 503, since there was no file descriptor for its connection.
+    TurnedAway(SocketAddr),
+    /// The system refuses, and nothing is accepted for [`PAUSE`].
+    Failed(io::Error),
+}
+
+impl Listeners {
+    /// Listens on each of the configured addresses. Tokens are the addresses' indices.
+    ///
+    /// # Errors
+    /// The system's, with the address that it concerns.
+    pub(crate) fn bind(config: &Config, registry: &Registry) -> io::Result<Self> {
+        let mut sockets = Vec::new();
+        for &address in &config.listen {
+            sockets.push(listen(address, config).map_err(|error| explain(address, error))?);
+        }
+        Self::register(sockets, registry)
+    }
+
+    /// Takes sockets that listen already. Tokens are their indices.
+    ///
+    /// # Errors
+    /// The system's.
+    pub(crate) fn adopt(
+        sockets: Vec<std::net::TcpListener>,
+        config: &Config,
+        registry: &Registry,
+    ) -> io::Result<Self> {
+        for socket in &sockets {
+            socket.set_nonblocking(true)?;
+            bound_unsent(&SockRef::from(socket), config.socket_unsent_bytes)?;
+        }
+        Self::register(sockets.into_iter().map(TcpListener::from_std), registry)
+    }
+
+    fn register(
+        sockets: impl IntoIterator<Item = TcpListener>,
+        registry: &Registry,
+    ) -> io::Result<Self> {
+        let mut listeners = Vec::new();
+        for (index, mut socket) in sockets.into_iter().enumerate() {
+            registry.register(&mut socket, Token(index), Interest::READABLE)?;
+            listeners.push(Listener { socket, ready: false });
+        }
+        let reserve = Reserve::new();
+        Ok(Self { listeners, next: 0, budget: 0, paused_until: None, reserve })
+    }
+
+    /// The addresses that were bound, with the ports that the system chose.
+    pub(crate) fn addresses(&self) -> io::Result<Vec<SocketAddr>> {
+        self.listeners.iter().map(|listener| listener.socket.local_addr()).collect()
+    }
+
+    /// Notes that the socket of this token is readable.
+    pub(crate) fn wake(&mut self, Token(index): Token) {
+        if let Some(listener) = self.listeners.get_mut(index) {
+            listener.ready = true;
+        }
+    }
+
+    /// How long the event loop may sleep before it accepts again.
+    pub(crate) fn timeout(&self, now: Instant) -> Option<Duration> {
+        let ready = self.listeners.iter().any(|listener| listener.ready);
+        let until = ready.then(|| self.paused_until.unwrap_or(now));
+        until.map(|until| until.saturating_duration_since(now))
+    }
+
+    /// Whether a connection may be waiting, and may be accepted now.
+    pub(crate) fn are_ready(&self, now: Instant) -> bool {
+        self.timeout(now) == Some(Duration::ZERO)
+    }
+
+    /// Begins a tick's share of attempts to accept.
+    pub(crate) fn begin_tick(&mut self) {
+        self.budget = MAX_PER_TICK;
+        self.paused_until = None;
+        self.reserve.renew();
+    }
+
+    /// Accepts one of the waiting connections, within the tick's budget. The sockets take turns, so
+    /// that a storm on one does not shut out those that connect to another.
+    pub(crate) fn accept(&mut self, now: Instant) -> Option<Arrival> {
+        while self.budget > 0
+            && let Some(index) = self.find_ready()
+        {
+            self.budget -= 1;
+            match self.accept_from(index) {
+                Ok(arrival) => {
+                    self.next = index + 1;
+                    return Some(arrival);
+                }
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    self.listeners[index].ready = false;
+                }
+                Err(error) if is_about_one_connection(&error) => debug!("accept: {error}"),
+                Err(error) => {
+                    self.budget = 0;
+                    self.paused_until = Some(now + PAUSE);
+                    return Some(Arrival::Failed(error));
+                }
+            }
+        }
+        None
+    }
+
+    fn accept_from(&mut self, index: usize) -> io::Result<Arrival> {
+        let socket = &self.listeners[index].socket;
+        match socket.accept() {
+            Ok((stream, address)) => Ok(Arrival::Accepted(stream, address)),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => Err(error),
+            Err(error) if is_about_one_connection(&error) => Err(error),
+            Err(error) => self.reserve.accept(socket, error),
+        }
+    }
+
+    fn find_ready(&self) -> Option<usize> {
+        let next = self.next.min(self.listeners.len());
+        let mut in_turn = (next..self.listeners.len()).chain(0..next);
+        in_turn.find(|&index| self.listeners[index].ready)
+    }
+}
+
+/// A file descriptor for the time when there is no other: it is given up for a moment, to accept a
+/// connection that would otherwise wait without an answer, and to answer it.
+#[derive(Debug)]
+struct Reserve(Option<File>);
+
+impl Reserve {
+    fn new() -> Self {
+        let mut reserve = Self(None);
+        reserve.renew();
+        reserve
+    }
+
+    /// Takes a descriptor, unless there is one. If that fails, new connections must wait.
+    fn renew(&mut self) {
+        if self.0.is_none() {
+            self.0 = File::open("/dev/null").ok();
+        }
+    }
+
+    /// Accepts a connection after the system refused to, and answers it with 503.
+    ///
+    /// # Errors
+    /// The system's, if the reserve does not help: `refusal`, or the one that came after it.
+    fn accept(&mut self, socket: &TcpListener, refusal: io::Error) -> io::Result<Arrival> {
+        drop(self.0.take().ok_or(refusal)?);
+        let accepted = socket.accept();
+        let arrival = accepted.map(|(stream, address)| {
+            turn_away(stream);
+            Arrival::TurnedAway(address)
+        });
+        self.renew();
+        arrival
+    }
+}
+
+/// Answers a connection that has no place with 503, and ends it. It costs one write, and never
+/// waits.
+pub(crate) fn turn_away(mut stream: TcpStream) {
+    let mut answer = Vec::new();
+    Response::refusal(Refusal::Full).encode(false, &mut answer);
+    // The buffer of a new socket holds the answer. If the peer has gone, the answer is not needed.
+    let _ = stream.write(&answer);
+    // Closing a socket with unread bytes resets the connection, and a reset can lose the answer.
+    let _ = stream.read(&mut [0; 4096]);
+}
+
+/// Listens on one of the addresses. `[::]` takes IPv4 connections too, whatever the system's default
+/// is, unless another address takes those of its port.
+fn listen(address: SocketAddr, config: &Config) -> io::Result<TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
+    if address.is_ipv6() && address.ip().is_unspecified() {
+        let (port, fixed) = (address.port(), address.port() != 0);
+        let takes_v4 = |other: &SocketAddr| fixed && other.is_ipv4() && other.port() == port;
+        socket.set_only_v6(config.listen.iter().any(takes_v4))?;
+    }
+    // This lets a server start where one has just ended.
+    socket.set_reuse_address(true)?;
+    socket.set_nonblocking(true)?;
+    bound_unsent(&socket, config.socket_unsent_bytes)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(TcpListener::from_std(socket.into()))
+}
+
+/// Bounds what the system keeps unsent for each connection. Those that are accepted inherit it.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+fn bound_unsent(socket: &Socket, bytes: u32) -> io::Result<()> {
+    if bytes > 0 { socket.set_tcp_notsent_lowat(bytes) } else { Ok(()) }
+}
+
+/// Does nothing where socket2 has no such option.
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+fn bound_unsent(_: &Socket, _: u32) -> io::Result<()> {
+    Ok(())
+}
+
+/// Whether the error, in contrast to used-up file descriptors, goes away with the connection.
+fn is_about_one_connection(error: &io::Error) -> bool {
+    use ErrorKind::{ConnectionAborted, ConnectionReset, Interrupted};
+    matches!(error.kind(), ConnectionAborted | ConnectionReset | Interrupted)
+}
+
+/// The error, with the address that it concerns.
+fn explain(address: SocketAddr, error: io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("cannot listen on {address}: {error}"))
+}

@@ -1,0 +1,330 @@
+//! The tick: wait, accept, read, flush, check deadlines, announce departures. Nothing else.
+
+#[cfg(test)]
+mod tests;
+
+mod flushing;
+pub(crate) mod listeners;
+pub(crate) mod reading;
+mod shutdown;
+
+use std::io;
+use std::mem;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use log::{debug, info};
+use mio::event::Event as Readiness;
+use mio::net::TcpStream;
+use mio::{Events, Interest, Poll, Token};
+use signal_hook::consts::SIGHUP;
+use signal_hook_mio::v1_0::Signals;
+
+use crate::protocol::Refusal;
+use crate::server::client::transport::Transport;
+use crate::server::client_id::ClientId;
+use crate::server::event::Event;
+use crate::server::event_loop::listeners::{Arrival, Listeners, PAUSE, turn_away};
+use crate::server::event_loop::reading::{MAX_GROWTH_BYTES, Reader, fire_timers};
+use crate::server::event_loop::shutdown::Shutdown;
+use crate::server::handle::{Commands, Stop};
+use crate::server::hub::Application;
+use crate::server::hub::Hub;
+use crate::server::hub::handshake::refuse;
+use crate::server::limits::address::{AddressKey, Admission};
+use crate::server::room::TurnEnd;
+use crate::server::time::wheel::{GRAIN, Timestamp};
+
+/// The token of signals. Listeners have tokens from 0, clients from 2^32.
+pub(crate) const SIGNALS: Token = Token(u32::MAX as usize);
+
+/// The token of the waker that announces commands from handles.
+pub(crate) const WAKE: Token = Token(u32::MAX as usize - 1);
+
+/// The most events taken from the system with one call.
+const MAX_EVENTS: usize = 4096;
+
+/// The events of a client's socket, edge-triggered, for which it is registered once.
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+const INTERESTS: Interest = Interest::READABLE.add(Interest::WRITABLE);
+
+/// The events of a client's socket, edge-triggered, for which it is registered once. A read stops at an
+/// urgent byte, which only Linux announces.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+const INTERESTS: Interest = Interest::READABLE.add(Interest::WRITABLE).add(Interest::PRIORITY);
+
+/// How many connections there may be in addition to those that may be open, for handshakes, refusals
+/// and closing connections. The next are answered with 503, whatever they ask for.
+const SPARE_CONNECTIONS: usize = 256;
+
+/// Everything that a running server owns.
+pub(crate) struct EventLoop {
+    pub(crate) poll: Poll,
+    pub(crate) listeners: Listeners,
+    pub(crate) hub: Hub,
+    pub(crate) inbound: Reader,
+    pub(crate) signals: Option<Signals>,
+    pub(crate) commands: Commands,
+    /// The tick whose deadlines were checked last.
+    pub(crate) expired: Timestamp,
+    /// The shutdown, once the server has been told to stop.
+    pub(crate) drain: Option<Shutdown>,
+}
+
+impl EventLoop {
+    /// Runs until the server has been told to stop and everybody has left.
+    ///
+    /// # Errors
+    /// The system's, if waiting for events fails.
+    pub(crate) fn run(mut self, app: &mut Application<'_>) -> io::Result<()> {
+        let mut events = Events::with_capacity(MAX_EVENTS);
+        while !self.is_over() {
+            self.turn(&mut events, app)?;
+        }
+        self.abandon(app);
+        self.hub.complaints.finish();
+        Ok(())
+    }
+
+    /// Waits for events once and acts on them.
+    fn turn(&mut self, events: &mut Events, app: &mut Application<'_>) -> io::Result<()> {
+        let asked = (self.hub.tick, self.hub.now);
+        self.wait(events)?;
+        if self.listeners.are_ready(self.hub.now) {
+            self.accept();
+        }
+        self.inbound.read(&mut self.hub, asked, app);
+        if self.hub.timers.next_due().is_some() {
+            fire_timers(&mut self.hub, app);
+        }
+        if self.commands.are_waiting() {
+            self.commands.run(&mut self.hub, MAX_GROWTH_BYTES);
+        }
+        if self.commands.stop() > Stop::No {
+            self.drain();
+        }
+        self.hub.flush(TurnEnd::Now);
+        if self.hub.tick != self.expired {
+            self.expire();
+        }
+        if !self.hub.departures.is_empty() || !self.hub.gone.is_empty() {
+            self.announce(app);
+        }
+        Ok(())
+    }
+
+    /// Waits for events and notes all that there are. If more sockets are ready than one list holds,
+    /// the system is asked again: those it has not named yet come first.
+    fn wait(&mut self, events: &mut Events) -> io::Result<()> {
+        let mut timeout = self.timeout();
+        let mut lists = self.hub.clients.len() / MAX_EVENTS + 1;
+        while lists > 0 {
+            match self.poll.poll(events, timeout) {
+                // A signal, or a stop: the events that came meanwhile were not named.
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                outcome => {
+                    outcome?;
+                    self.note_time();
+                    self.note(events);
+                    let full = events.iter().count() >= MAX_EVENTS;
+                    lists = if full { lists - 1 } else { 0 };
+                }
+            }
+            timeout = Some(Duration::ZERO);
+        }
+        Ok(())
+    }
+
+    fn note_time(&mut self) {
+        self.hub.now = Instant::now();
+        self.hub.tick = self.hub.clock.tick(self.hub.now);
+    }
+
+    fn timeout(&self) -> Option<Duration> {
+        let due = self.hub.timers.next_due();
+        let timer = due.map(|due| due.saturating_duration_since(self.hub.now));
+        timer.into_iter().chain(self.timeout_without_timers()).min()
+    }
+
+    fn timeout_without_timers(&self) -> Option<Duration> {
+        let waiting = self.inbound.is_waiting() || self.commands.are_waiting();
+        if waiting || self.hub.is_dirty() || self.hub.is_unsettled() {
+            return Some(Duration::ZERO);
+        }
+        let now = self.hub.now;
+        if let Some(drain) = &self.drain {
+            return Some(drain.timeout(now).min(GRAIN));
+        }
+        let waiting = self.hub.deadlines.is_waiting() || self.hub.resumptions.is_waiting();
+        let waiting = waiting || self.inbound.holds_memory() || self.hub.holds_spare();
+        self.listeners.timeout(now).or(waiting.then_some(GRAIN))
+    }
+
+    fn note(&mut self, events: &Events) {
+        for event in events {
+            match ClientId::from_token(event.token()) {
+                Some(id) => self.note_client(id, event),
+                None if event.token() == WAKE => self.commands.note_wake(),
+                None if event.token() == SIGNALS => self.note_signals(),
+                None => self.listeners.wake(event.token()),
+            }
+        }
+    }
+
+    fn note_client(&mut self, id: ClientId, event: &Readiness) {
+        let Some(client) = self.hub.get_mut(id) else { return };
+        let announced = event.is_read_closed() || event.is_error() || event.is_priority();
+        if event.is_readable() || announced {
+            self.inbound.wake(client, announced);
+        }
+        if client.blocked.is_some() && event.is_writable() {
+            self.hub.unblock(id);
+        }
+    }
+
+    #[cold]
+    fn note_signals(&mut self) {
+        for signal in self.signals.iter_mut().flat_map(Signals::pending) {
+            if signal == SIGHUP {
+                let (clients, rooms) = (self.hub.client_count(), self.hub.room_count());
+                info!("{clients} connections, {rooms} rooms; {}", self.hub.counts);
+            } else {
+                info!("signal {signal}");
+                self.commands.note_signal();
+            }
+        }
+    }
+
+    /// Closes all clients, once the server has been told to stop.
+    #[cold]
+    fn drain(&mut self) {
+        let drain = self.drain.get_or_insert_with(|| {
+            info!("stopping, {} connections open; {}", self.hub.client_count(), self.hub.counts);
+            Shutdown::begin(&mut self.hub)
+        });
+        drain.step(&mut self.hub);
+        if self.commands.stop() == Stop::Now {
+            drain.hurry(&self.hub);
+        }
+    }
+
+    #[cold]
+    fn accept(&mut self) {
+        self.listeners.begin_tick();
+        while let Some(arrival) = self.listeners.accept(self.hub.now) {
+            match arrival {
+                Arrival::Accepted(stream, address) => self.welcome(stream, address),
+                Arrival::TurnedAway(address) => {
+                    self.count_turned_away();
+                    let reason = "no file descriptor is left";
+                    self.hub.warn(format_args!("{address} refused with 503: {reason}"));
+                }
+                Arrival::Failed(error) => {
+                    self.hub.warn(format_args!("nothing is accepted for {PAUSE:?}: {error}"));
+                }
+            }
+        }
+    }
+
+    fn welcome(&mut self, stream: TcpStream, address: SocketAddr) {
+        let max = self.hub.config.max_connections.saturating_add(SPARE_CONNECTIONS);
+        if self.hub.clients.len() >= max {
+            turn_away(stream);
+            self.count_turned_away();
+            let reason = format_args!("there are {max} connections");
+            return self.hub.complain(format_args!("{address} refused with 503: {reason}"));
+        }
+        self.hub.counts.accepted += 1;
+        if let Err(error) = self.admit(stream, address) {
+            self.hub.counts.dropped += 1;
+            debug!("{address} dropped: {error}");
+        }
+    }
+
+    fn count_turned_away(&mut self) {
+        self.hub.counts.accepted += 1;
+        *self.hub.counts.refused.entry(Refusal::Full.status()).or_default() += 1;
+    }
+
+    fn admit(&mut self, mut stream: TcpStream, address: SocketAddr) -> io::Result<()> {
+        let (now, config) = (self.hub.tick, &self.hub.config);
+        let place = AddressKey::of_peer(address.ip(), config);
+        let enter = |place| self.hub.addresses.enter(place, now, config);
+        let entrance = place.map_or(Admission::Admitted, enter);
+        if entrance == Admission::Dropped {
+            return Err(io::Error::other("there are too many from its address"));
+        }
+        let id = self.hub.next_id();
+        debug!("{id} connected from {address}");
+        // This fails if the peer has gone, which reading will show.
+        let _ = stream.set_nodelay(true);
+        let registered = self.poll.registry().register(&mut stream, id.token(), INTERESTS);
+        self.hub.insert(id, Transport::Tcp(stream), place);
+        match registered {
+            Err(_) => self.hub.lose(id),
+            Ok(()) if entrance == Admission::Refused => {
+                refuse(&mut self.hub, id, Refusal::TooManyFromAddress, false);
+            }
+            Ok(()) => {}
+        }
+        registered
+    }
+
+    /// Checks the clients whose time may have come, once everything that they sent by then has been
+    /// read.
+    #[cold]
+    fn expire(&mut self) {
+        let now = self.hub.tick;
+        self.expired = now;
+        if self.inbound.trim(now) {
+            self.hub.trim();
+        }
+        self.hub.complaints.settle(now);
+        self.hub.resume_due();
+        for key in self.hub.deadlines.due(self.hub.horizon) {
+            let client = &self.hub.clients[key];
+            let (id, connection) = (client.id, &client.connection);
+            if client.queued && !client.parked {
+                // What it sent has not been read: its room is not flushed yet.
+                self.hub.expect_within(id, GRAIN);
+            } else if connection.is_untouched() {
+                // Browsers connect in advance, and may find nothing to ask for.
+                debug!("{id} asked nothing");
+                self.hub.lose(id);
+            } else if connection.is_handshaking() {
+                refuse(&mut self.hub, id, Refusal::Timeout, false);
+            } else if connection.is_open() {
+                self.hub.check_life(id);
+            } else {
+                self.hub.check_end(id);
+            }
+        }
+    }
+
+    /// Tells the application which clients left, and frees their connections.
+    #[cold]
+    fn announce(&mut self, app: &mut Application<'_>) {
+        for (id, departure) in mem::take(&mut self.hub.departures) {
+            debug!("{id} left: {departure}");
+            self.hub.timers.cancel_all(id);
+            app(&mut self.hub, id, Event::Close(&departure));
+            self.hub.data.remove(id);
+        }
+        for id in mem::take(&mut self.hub.gone) {
+            self.hub.remove(id);
+        }
+    }
+
+    fn is_over(&self) -> bool {
+        self.drain.as_ref().is_some_and(|drain| drain.is_over(&self.hub))
+    }
+
+    /// Drops the clients that did not leave in time.
+    #[cold]
+    fn abandon(&mut self, app: &mut Application<'_>) {
+        for id in self.hub.ids() {
+            self.hub.lose(id);
+        }
+        self.announce(app);
+    }
+}

@@ -1,0 +1,307 @@
+//! What clients send: bytes in, events out.
+
+use std::io::ErrorKind;
+use std::mem;
+use std::time::Instant;
+
+use log::debug;
+
+use crate::protocol::{Buffers, CloseFrame, Failure, Incoming, Received, Violation};
+use crate::server::capacity::trim_queue;
+use crate::server::client::Client;
+use crate::server::client_id::ClientId;
+use crate::server::departure::{Cause, Departure};
+use crate::server::event::Event;
+use crate::server::event_loop::flushing::use_again;
+use crate::server::hub::handshake::{handshake, refuse};
+use crate::server::hub::{Application, Hub};
+use crate::server::limits::rate::ReadStats;
+use crate::server::room::TurnEnd;
+use crate::server::time::wheel::Timestamp;
+
+/// How many bytes are read at once: of what may be many messages, and of what is known to be one, which
+/// should come in few reads, and still be in a core's second-level cache when it is processed.
+const READ_BYTES: usize = 64 << 10;
+const LONG_READ_BYTES: usize = 256 << 10;
+
+/// The most that is read from one client in a tick. A long message should arrive at a stretch, since
+/// each unfinished one takes a buffer.
+const MAX_CLIENT_BYTES: usize = 1 << 20;
+
+/// The most that is read in a tick before the output that it causes is written.
+const MAX_TICK_BYTES: usize = 1 << 20;
+
+/// The most that is queued before it is written, even in the middle of a tick. A few bytes can inflate
+/// to many.
+pub(crate) const MAX_GROWTH_BYTES: usize = 4 << 20;
+
+/// The most timers that fire in a turn.
+const MAX_TIMERS_PER_TURN: usize = 1_024;
+
+/// How long unneeded memory is kept.
+const TRIM_SECONDS: f32 = 1.0;
+
+/// The clients that have something to read, in their order.
+#[derive(Debug)]
+pub(crate) struct Reader {
+    queue: Vec<ClientId>,
+    /// When `horizon` may be set, and to what: how many clients are still in the queue that were in it
+    /// then.
+    ahead: usize,
+    asked: (Timestamp, Instant),
+    /// The buffer that all clients are read into.
+    buffer: Vec<u8>,
+    buffers: Buffers,
+    /// When the buffers were last trimmed.
+    trimmed: Timestamp,
+}
+
+impl Reader {
+    pub(crate) fn new() -> Self {
+        Self {
+            queue: Vec::new(),
+            ahead: 0,
+            asked: (Timestamp::default(), Instant::now()),
+            buffer: vec![0; LONG_READ_BYTES],
+            buffers: Buffers::default(),
+            trimmed: Timestamp::default(),
+        }
+    }
+
+    /// Gives back the memory that has not been needed for some time. Returns whether it was time to.
+    pub(crate) fn trim(&mut self, now: Timestamp) -> bool {
+        let due = now.seconds_since(self.trimmed) >= TRIM_SECONDS;
+        if due {
+            self.trimmed = now;
+            self.buffers.trim();
+            trim_queue(&mut self.queue);
+        }
+        due
+    }
+
+    /// Whether there is memory that may have to be given back.
+    pub(crate) fn holds_memory(&self) -> bool {
+        self.buffers.held_bytes() > 0
+    }
+
+    /// Whether any client has something to read.
+    pub(crate) fn is_waiting(&self) -> bool {
+        !self.queue.is_empty()
+    }
+
+    /// Notes that a client's socket is readable, and whether something was announced before or after
+    /// which a read may stop.
+    pub(crate) fn wake(&mut self, client: &mut Client, announced: bool) {
+        client.announced |= announced;
+        if !client.queued {
+            client.queued = true;
+            self.queue.push(client.id);
+        }
+    }
+
+    /// Reads from each client that waits, within the tick's budget. A client that has more than its own
+    /// budget goes to the end of the queue. Every client that had sent something when the system was
+    /// last `asked` is in the queue.
+    pub(crate) fn read(
+        &mut self,
+        hub: &mut Hub,
+        asked: (Timestamp, Instant),
+        app: &mut Application<'_>,
+    ) {
+        if !hub.resumed.is_empty() {
+            self.queue.extend(hub.take_resumed());
+        }
+        let mut queue = mem::take(&mut self.queue);
+        if self.ahead == 0 {
+            (self.ahead, self.asked) = (queue.len(), asked);
+        }
+        let (mut budget, mut count) = (MAX_TICK_BYTES, 0);
+        while let Some(&id) = queue.get(count).filter(|_| budget > 0) {
+            budget = budget.saturating_sub(self.read_client(hub, id, app));
+            count += 1;
+        }
+        queue.drain(..count);
+        self.ahead = self.ahead.saturating_sub(count);
+        if self.ahead == 0 {
+            (hub.horizon, hub.read_until) = self.asked;
+        }
+        use_again(&mut self.queue, queue);
+    }
+
+    /// Reads from a client within its budget, and returns how many bytes it read.
+    fn read_client(&mut self, hub: &mut Hub, id: ClientId, app: &mut Application<'_>) -> usize {
+        let (mut total, mut left) = (0, ReadMore::Something);
+        while left == ReadMore::Something && total < MAX_CLIENT_BYTES {
+            let size;
+            (size, left) = if hub.is_overdue(id) {
+                (0, ReadMore::ForNextTurn)
+            } else if hub.is_held_up() && hub.park_while_held(id) {
+                (0, ReadMore::ForLater)
+            } else {
+                self.read_once(hub, id, app)
+            };
+            total += size;
+        }
+        if left != ReadMore::Nothing
+            && let Some(client) = hub.get_mut(id)
+        {
+            client.queued = true;
+            self.queue.extend((left != ReadMore::ForLater).then_some(id));
+        }
+        total
+    }
+
+    /// One read from a client, and what follows from it.
+    fn read_once(
+        &mut self,
+        hub: &mut Hub,
+        id: ClientId,
+        app: &mut Application<'_>,
+    ) -> (usize, ReadMore) {
+        let Some(client) = hub.get_mut(id) else { return (0, ReadMore::Nothing) };
+        client.queued = false;
+        let expected = usize::try_from(client.connection.expected_bytes()).unwrap_or(usize::MAX);
+        let buffer = &mut self.buffer[..expected.clamp(READ_BYTES, LONG_READ_BYTES)];
+        match client.transport.read(buffer) {
+            Ok(0) => end(hub, id),
+            Ok(size) => {
+                // A read that did not fill the buffer has drained the socket, but it stops before
+                // an end, and before an urgent byte.
+                let drained = size < buffer.len() && !client.announced;
+                let input = &mut buffer[..size];
+                let said = receive(hub, id, input, &mut self.buffers, app);
+                let left = if drained { ReadMore::Nothing } else { ReadMore::Something };
+                let too_much = hub.count_said(id, &said, size);
+                // Inflated bytes count too.
+                let size = size.max(said.bytes);
+                return (size, if too_much { ReadMore::ForLater } else { left });
+            }
+            Err(error) if error.kind() == ErrorKind::WouldBlock => client.announced = false,
+            Err(error) if error.kind() == ErrorKind::Interrupted => {
+                return (0, ReadMore::Something);
+            }
+            Err(error) => {
+                debug!("{id}: {error}");
+                hub.lose(id);
+            }
+        }
+        (0, ReadMore::Nothing)
+    }
+}
+
+/// Calls the application for the timers that were due by the time up to which everything that clients
+/// sent has been read.
+#[cold]
+pub(crate) fn fire_timers(hub: &mut Hub, app: &mut Application<'_>) {
+    let (end, mark) = (hub.read_until, hub.timers.mark());
+    for _ in 0..MAX_TIMERS_PER_TURN {
+        if hub.grown > MAX_GROWTH_BYTES {
+            return;
+        }
+        let Some((client, token)) = hub.timers.take_due(end, mark) else { return };
+        app(hub, client, Event::Timer { token });
+    }
+}
+
+/// What is left to read from a client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum ReadMore {
+    Nothing,
+    Something,
+    /// Perhaps something, to be read once its room's messages are written.
+    ForNextTurn,
+    /// Perhaps something, to be read once the client may go on.
+    ForLater,
+}
+
+/// Handles the end of the peer's side. If our last bytes are queued, they are still written, but no
+/// answer is awaited.
+#[cold]
+fn end(hub: &mut Hub, id: ClientId) {
+    let Some(client) = hub.get_mut(id) else { return };
+    client.read_closed = true;
+    if client.is_over() || !client.is_finishing() {
+        return hub.lose(id);
+    }
+    if !client.connection.is_closed() {
+        client.connection.abandon();
+        hub.depart(id, Departure::abnormal(Cause::Lost));
+        hub.mark_dirty(id);
+    }
+}
+
+/// Hands what was read to the client's connection, and the resulting messages to the application.
+fn receive(
+    hub: &mut Hub,
+    id: ClientId,
+    mut input: &mut [u8],
+    buffers: &mut Buffers,
+    app: &mut Application<'_>,
+) -> ReadStats {
+    let mut said = ReadStats::default();
+    while !input.is_empty()
+        && let Some(client) = hub.get_mut(id)
+    {
+        match client.connection.receive(&mut input, buffers) {
+            Ok(None) => break,
+            Ok(Some(Received::Head(head))) => handshake(hub, id, &head, app),
+            Ok(Some(Received::Frames(incoming))) => {
+                said.messages += 1;
+                if let Incoming::Message(message) = &incoming {
+                    hub.was_compressed = message.was_compressed();
+                    let message = message.as_message();
+                    said.bytes += message.payload().len();
+                    app(hub, id, Event::Message(message));
+                    buffers.recycle(incoming);
+                } else {
+                    control(hub, id, &incoming);
+                }
+            }
+            Err(Failure::Handshake(refusal)) => refuse(hub, id, refusal, false),
+            Err(Failure::Protocol(violation)) => fail(hub, id, violation),
+        }
+        if hub.grown > MAX_GROWTH_BYTES {
+            hub.flush(TurnEnd::Later);
+        }
+    }
+    said
+}
+
+/// Does what a control frame asks for (RFC 6455, section 5.5).
+#[cold]
+fn control(hub: &mut Hub, id: ClientId, incoming: &Incoming<'_>) {
+    match incoming {
+        Incoming::Ping(payload) => {
+            if let Some((client, at, pool)) = hub.reach(id) {
+                client.pong(payload, at, pool);
+            }
+        }
+        Incoming::Close(frame) => answer_close(hub, id, frame.as_ref()),
+        Incoming::Pong(_) | Incoming::Message(_) => {}
+    }
+}
+
+/// "It SHOULD do so as soon as practical" (RFC 6455, section 5.5.1): nothing but the frame that has
+/// begun goes before the answer.
+pub(crate) fn answer_close(hub: &mut Hub, id: ClientId, frame: Option<&CloseFrame>) {
+    hub.make_way(id);
+    hub.finish(id, |connection, out| connection.answer_close(frame, out));
+    // RFC 6455, section 7.1.5: without a code it "is considered to be 1005".
+    let (code, reason) = frame.map_or((1005, ""), |frame| (frame.code.get(), &frame.reason));
+    let reason = reason.to_owned();
+    hub.depart(id, Departure { code, reason, was_clean: true, cause: Cause::Peer, room: None });
+}
+
+#[cold]
+fn fail(hub: &mut Hub, id: ClientId, violation: Violation) {
+    hub.complain(format_args!("{id} closed with {}: {violation}", violation.close_code()));
+    let cause = Cause::Violation(violation);
+    if let Some(client) = hub.get_mut(id) {
+        client.parting.get_or_insert_default().cause = Some(cause);
+    }
+    hub.make_way(id);
+    hub.finish(id, |connection, out| connection.fail(violation, out));
+    if hub.get(id).is_some_and(|client| client.connection.is_closed()) {
+        hub.depart(id, Departure::abnormal(cause));
+    }
+}

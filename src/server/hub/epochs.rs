@@ -1,0 +1,127 @@
+//! Which members read the compressed log of a room, and when they move to it and back.
+//!
+//! A newcomer has no history, so it reads the plain log, which is legal after any negotiation (RFC
+//! 7692, section 6), until the room's shared context is reset. Then it hops to the shared log, and sees
+//! every compressed frame that follows.
+
+use std::mem;
+use std::time::Duration;
+
+use crate::server::client::Retain;
+use crate::server::client_id::ClientId;
+use crate::server::hub::Hub;
+use crate::server::room::compressor::Encoding;
+
+/// The most shared contexts at once, over all rooms. Each takes about 300 KiB.
+const MAX_CONTEXTS: usize = 64;
+
+/// How long a context must have been idle before another room may take it over.
+const IDLE: Duration = Duration::from_secs(10);
+
+impl Hub {
+    /// Begins an epoch in a room where a member waits for one, if it is time.
+    ///
+    /// It is called before the first message of a tick, when every member that keeps up is at the
+    /// end of its log.
+    pub(crate) fn begin_epoch(&mut self, key: usize) {
+        let Self { rooms, codecs: Some(codecs), clients, .. } = self else { return };
+        let Some(room) = rooms.get(key) else { return };
+        if room.waiting == 0 || !room.logs.may_reset_context(codecs.deflate()) {
+            return;
+        }
+        let members = room.members.iter().map(|&member| &clients[member]);
+        let ready = members.filter(|client| client.waits_at_end(&room.logs.plain));
+        let ready: Vec<_> = ready.map(|client| client.id).collect();
+        if ready.is_empty() || !self.make_place_for_context(key) {
+            return;
+        }
+        let Self { rooms, codecs: Some(codecs), now, .. } = self else { return };
+        if let Some(room) = rooms.get_mut(key) {
+            room.logs.reset_context(codecs.deflate(), *now);
+        }
+        for id in ready {
+            self.change_encoding(id, Encoding::Shared);
+        }
+        self.keep_newest(key);
+    }
+
+    /// Takes a member that is open out of the shared log, to hop in again later.
+    pub(crate) fn retreat(&mut self, id: ClientId) {
+        if !self.shares_context(id) {
+            return;
+        }
+        self.leave_context(id);
+        if !self.shares_context(id) {
+            self.mark_dirty(id);
+        } else if self.covers_backlog(id) {
+            self.change_encoding(id, Encoding::Plain);
+            // What it had not received of the shared log has become private.
+            self.mark_dirty(id);
+        } else {
+            self.leave_backlog(id);
+        }
+    }
+
+    /// Whether a client is open, and reads the shared log of its room.
+    pub(crate) fn shares_context(&self, id: ClientId) -> bool {
+        let open = self.get(id).filter(|client| client.connection.is_open());
+        open.is_some_and(|client| client.reads(Encoding::Shared))
+    }
+
+    /// Moves a member from one log of its room to the end of another.
+    fn change_encoding(&mut self, id: ClientId, encoding: Encoding) {
+        let Self { clients, rooms, pool, .. } = self;
+        let client = &mut clients[id.key()];
+        let Some(mut seat) = client.seat else { return };
+        let Some(room) = rooms.get_mut(seat.room) else { return };
+        room.waiting -= usize::from(client.waits());
+        client.leave(room.logs.get_mut(seat.encoding), pool, Retain::All);
+        seat.encoding = encoding;
+        client.enter(seat, room.logs.get_mut(encoding));
+        room.logs.forget_newest(pool);
+        room.waiting += usize::from(client.waits());
+    }
+
+    /// Whether the room has a context, or may get one: a new one, or that of an idle room.
+    fn make_place_for_context(&mut self, key: usize) -> bool {
+        if self.rooms.get(key).is_some_and(|room| room.logs.shared.is_some()) {
+            return true;
+        }
+        if self.contexts.len() >= MAX_CONTEXTS {
+            self.retire_contexts(IDLE);
+        }
+        let place = self.contexts.len() < MAX_CONTEXTS;
+        if place {
+            self.contexts.push(key);
+        }
+        place
+    }
+
+    /// Takes the contexts from rooms that have not used them for this long.
+    pub(crate) fn retire_contexts(&mut self, idle: Duration) {
+        for key in mem::take(&mut self.contexts) {
+            self.retire_if_idle(key, idle);
+        }
+    }
+
+    /// Takes the context from a room that has not used it for a while, and whose members have received
+    /// everything, so that nothing has to be copied for them.
+    fn retire_if_idle(&mut self, key: usize, idle: Duration) {
+        let Some(room) = self.rooms.get(key) else { return };
+        let Some(shared) = &room.logs.shared else { return };
+        if self.now.saturating_duration_since(shared.used) < idle || !shared.log.is_read() {
+            return self.contexts.push(key);
+        }
+        let members: Vec<_> = room.members.iter().map(|&member| self.clients[member].id).collect();
+        for id in members {
+            self.retreat(id);
+        }
+        let Some(room) = self.rooms.get_mut(key) else { return };
+        // A member that is closing still reads its last frames.
+        if room.logs.shared.as_ref().is_some_and(|shared| shared.log.has_readers()) {
+            self.contexts.push(key);
+        } else {
+            room.logs.shared = None;
+        }
+    }
+}

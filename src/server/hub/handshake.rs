@@ -1,0 +1,179 @@
+//! The opening handshake: requests in, answers and upgrades out.
+
+use std::net::IpAddr;
+use std::time::SystemTime;
+
+use log::debug;
+
+use crate::config::Config;
+use crate::protocol::{Refusal, Request, Response, Terms};
+use crate::server::client_id::ClientId;
+use crate::server::departure::{Cause, Departure};
+use crate::server::event::{Event, Exchange, Upgrade};
+use crate::server::hub::Application;
+use crate::server::hub::Hub;
+use crate::server::hub::forwarded;
+use crate::server::hub::site::{check_host, check_origin};
+use crate::server::limits::address::is_trusted_proxy;
+use crate::server::limits::address::{AddressKey, Admission};
+use crate::server::shown::{Flag, Shown};
+use crate::server::time::date::http_date;
+
+/// Answers a request whose head has arrived whole.
+#[cold]
+pub(crate) fn handshake(hub: &mut Hub, id: ClientId, head: &[u8], app: &mut Application<'_>) {
+    let request = match Request::parse(head, hub.config.limits.max_headers) {
+        Ok(request) => request,
+        Err(refusal) => return refuse(hub, id, refusal, head.starts_with(b"HEAD ")),
+    };
+    if let Err(refusal) = check_host(hub, id, &request) {
+        return refuse(hub, id, refusal, request.method() == "HEAD");
+    }
+    match request.method() {
+        // Load balancers use it to ask whether the server is up.
+        "OPTIONS" if hub.is_stopping() => {
+            respond(hub, id, &Response::refusal(Refusal::Stopping), false);
+        }
+        "OPTIONS" => respond(hub, id, &Response::options(), false),
+        "GET" if request.asks_for_upgrade() => upgrade(hub, id, &request, app),
+        "GET" | "HEAD" => answer(hub, id, &request, app),
+        _ => refuse(hub, id, Refusal::Method, false),
+    }
+}
+
+fn upgrade(hub: &mut Hub, id: ClientId, request: &Request<'_>, app: &mut Application<'_>) {
+    let (mut room, mut refusal) = (request.normal_path(), None);
+    let mut terms = match admit(hub, id, request, &room) {
+        Ok(terms) => terms,
+        Err(refusal) => return refuse(hub, id, refusal, false),
+    };
+    let address = client_address(hub, id, request);
+    let upgrade =
+        Upgrade { request, address, room: &mut room, terms: &mut terms, refusal: &mut refusal };
+    app(hub, id, Event::Upgrade(upgrade));
+    if let Some(response) = refusal {
+        return respond(hub, id, &response, false);
+    }
+    // The application may have chosen another room.
+    if let Err(refusal) = check_room(hub, id, &room) {
+        refuse(hub, id, refusal, false);
+        if let Some(client) = hub.get_mut(id) {
+            client.departed = true;
+        }
+        hub.departures.push((id, Departure::abnormal(Cause::Refused(refusal))));
+        return;
+    }
+    note_subprotocol(hub, id, request, &terms);
+    hub.open(id, &mut terms);
+    let Terms { subprotocol, deflate, .. } = &terms;
+    let (subprotocol, deflate) = (subprotocol.as_deref(), *deflate);
+    app(hub, id, Event::Open { room: &room, request, subprotocol, deflate, address });
+}
+
+/// Checks everything that the application has no say in, so that it is never asked about a client that
+/// is refused anyway.
+fn admit(hub: &mut Hub, id: ClientId, request: &Request<'_>, room: &str) -> Result<Terms, Refusal> {
+    let Config { subprotocols, deflate, .. } = &hub.config;
+    let terms = Terms::negotiate(request, subprotocols, deflate.as_ref())?;
+    check_origin(hub, id, request)?;
+    if hub.is_stopping() {
+        return Err(Refusal::Stopping);
+    }
+    if hub.is_full() {
+        return Err(Refusal::Full);
+    }
+    if !hub.config.is_room(room) {
+        return Err(Refusal::NoSuchRoom);
+    }
+    enter_forwarded(hub, id, request)?;
+    check_room(hub, id, room)?;
+    Ok(terms)
+}
+
+/// Checks that the client may be in a room, and may make the room if it does not exist.
+fn check_room(hub: &Hub, id: ClientId, room: &str) -> Result<(), Refusal> {
+    if room.len() > hub.config.max_room_name_bytes {
+        return Err(Refusal::RoomNameTooLong);
+    }
+    hub.admit_to(room, id)
+}
+
+/// EncodedLogs which subprotocols the client asked for if the server speaks none of them: many clients then
+/// end the connection without an explanation.
+fn note_subprotocol(hub: &mut Hub, id: ClientId, request: &Request<'_>, terms: &Terms) {
+    if terms.subprotocol.is_some() {
+        return;
+    }
+    let names: Vec<_> = request.subprotocols().collect();
+    if let Some(first) = names.first() {
+        let (asked, flag) = (names.join(", "), Flag("subprotocol", first));
+        let asked = Shown(asked.as_bytes());
+        hub.complain(format_args!(
+            "{id} asked for the subprotocol {asked}, which is not spoken here, and may leave; start \
+             with {flag} to speak it"
+        ));
+    }
+}
+
+/// Takes in a client that comes through a trusted proxy, by the address that the proxy forwards.
+///
+/// # Errors
+/// The address has one connection too many.
+fn enter_forwarded(hub: &mut Hub, id: ClientId, request: &Request<'_>) -> Result<(), Refusal> {
+    let Hub { clients, addresses, tick, config, .. } = hub;
+    let Some(client) = clients.get_mut(id.key()).filter(|client| client.place.is_none()) else {
+        return Ok(());
+    };
+    let Some(place) = forwarded::address(request, config).map(AddressKey::of) else {
+        return Ok(());
+    };
+    let entrance = addresses.enter(place, *tick, config);
+    if entrance == Admission::Refused {
+        addresses.leave(place);
+    }
+    if entrance != Admission::Admitted {
+        return Err(Refusal::TooManyFromAddress);
+    }
+    client.place = Some(place);
+    Ok(())
+}
+
+/// The address that the limits for one address go by: the one that a trusted proxy forwards, or the
+/// peer's.
+fn client_address(hub: &Hub, id: ClientId, request: &Request<'_>) -> Option<IpAddr> {
+    let peer = hub.peer_address(id)?.ip();
+    let is_proxy = is_trusted_proxy(peer, &hub.config);
+    let forwarded = if is_proxy { forwarded::address(request, &hub.config) } else { None };
+    forwarded.or(Some(peer))
+}
+
+/// Answers a request that does not ask for an upgrade.
+fn answer(hub: &mut Hub, id: ClientId, request: &Request<'_>, app: &mut Application<'_>) {
+    let mut answer = None;
+    let address = client_address(hub, id, request);
+    app(hub, id, Event::Request(Exchange { request, address, answer: &mut answer }));
+    let head_only = request.method() == "HEAD";
+    match answer {
+        Some(answer) => respond(hub, id, &answer, head_only),
+        None if hub.config.is_room(&request.normal_path()) => {
+            refuse(hub, id, request.missing_upgrade(), head_only);
+        }
+        None => refuse(hub, id, Refusal::NoSuchRoom, head_only),
+    }
+}
+
+fn respond(hub: &mut Hub, id: ClientId, response: &Response, head_only: bool) {
+    debug!("{id} answered with {}", response.status());
+    let response = match http_date(SystemTime::now()) {
+        Some(date) => response.clone().header("Date", date).expect("a date is a valid value"),
+        None => response.clone(),
+    };
+    hub.finish_with_answer(id, |connection, out| connection.respond(&response, head_only, out));
+}
+
+/// Answers a request that is not served, and says why.
+pub(crate) fn refuse(hub: &mut Hub, id: ClientId, refusal: Refusal, head_only: bool) {
+    hub.complain(format_args!("{id} refused with {}: {refusal}", refusal.status()));
+    *hub.counts.refused.entry(refusal.status()).or_default() += 1;
+    respond(hub, id, &Response::refusal(refusal), head_only);
+}

@@ -1,0 +1,83 @@
+//! Limits on the memory that is held for all clients together.
+
+use crate::protocol::{CloseCode, Refusal};
+use crate::server::client::Retain;
+use crate::server::client_id::ClientId;
+use crate::server::departure::Cause;
+use crate::server::hub::Hub;
+use crate::server::hub::handshake::refuse;
+
+impl Hub {
+    /// If too much memory is held for what has not arrived whole, closes the client that holds most of
+    /// it.
+    #[cold]
+    pub(crate) fn limit_incomplete(&mut self) {
+        if self.pool.incomplete.get() <= self.config.max_incomplete_bytes {
+            return;
+        }
+        let largest = self.clients.iter().max_by_key(|(_, client)| client.incomplete.get());
+        if let Some((id, handshaking)) =
+            largest.map(|(_, client)| (client.id, client.connection.is_handshaking()))
+        {
+            self.end_incomplete(id, handshaking);
+        }
+    }
+
+    fn end_incomplete(&mut self, id: ClientId, handshaking: bool) {
+        if handshaking {
+            refuse(self, id, Refusal::Full, false);
+        } else {
+            let reason = "the server holds too much unfinished";
+            self.close_because(id, CloseCode::TRY_AGAIN_LATER, reason, Cause::Overload);
+        }
+    }
+
+    /// Closes the members that are furthest behind, if more is kept for all than is allowed, until a
+    /// quarter is free, so that this is not done all the time.
+    #[inline]
+    pub(crate) fn relieve(&mut self) {
+        if self.pool.backlog() > self.config.max_total_backlog_bytes {
+            self.close_furthest_behind();
+        }
+    }
+
+    #[cold]
+    fn close_furthest_behind(&mut self) {
+        let max = self.config.max_total_backlog_bytes;
+        for id in self.furthest_behind() {
+            if self.pool.backlog() <= max / 4 * 3 {
+                return;
+            }
+            self.shed(id);
+        }
+    }
+
+    /// Closes a member, and frees what is kept for it. A member in the middle of a long frame is
+    /// dropped.
+    fn shed(&mut self, id: ClientId) {
+        if !self.is_open(id) || !self.may_copy_rest(id) {
+            if let Some(client) = self.get_mut(id) {
+                client.parting.get_or_insert_default().cause.get_or_insert(Cause::Overload);
+            }
+            self.note_room(id);
+            self.unseat(id, Retain::Nothing);
+            self.lose(id);
+        } else {
+            self.skip_unbegun(id);
+            let reason = "the server keeps too much for those who are behind";
+            self.close_because(id, CloseCode::TRY_AGAIN_LATER, reason, Cause::Overload);
+        }
+    }
+
+    fn furthest_behind(&self) -> Vec<ClientId> {
+        let blocked = self.clients.iter().filter(|(_, client)| client.blocked.is_some());
+        let mut behind: Vec<_> = blocked
+            .map(|(_, client)| {
+                let in_log = client.held_bytes(self.log_of(client.id));
+                (in_log + client.unsent.get() as u64, client.id)
+            })
+            .collect();
+        behind.sort_unstable_by(|a, b| b.cmp(a));
+        behind.into_iter().map(|(_, id)| id).collect()
+    }
+}

@@ -1,0 +1,207 @@
+//! What the application can ask about clients and rooms, and keep for clients.
+
+use std::any::Any;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use crate::server::client_id::ClientId;
+use crate::server::counts::Counts;
+use crate::server::hub::Hub;
+use crate::server::time::timers;
+
+impl Hub {
+    /// Whether messages can be sent to a client: it has opened, and neither side is closing it.
+    pub fn is_open(&self, client: ClientId) -> bool {
+        self.get(client).is_some_and(|client| client.connection.is_open())
+    }
+
+    /// The address of a client's TCP connection: the client's own, or that of the last proxy before the
+    /// server. An IPv4 address is one even if it came through a socket for IPv6. The system is asked each
+    /// time, and answers `None` once the peer has ended the connection: an address that is needed at
+    /// [`Event::Close`](crate::Event::Close) can be kept with [`set_data`](Self::set_data).
+    pub fn peer_address(&self, client: ClientId) -> Option<SocketAddr> {
+        let address = self.get(client)?.transport.peer_address()?;
+        Some(SocketAddr::new(address.ip().to_canonical(), address.port()))
+    }
+
+    /// The room that the client is in, if messages can be sent to the client.
+    pub fn room_of(&self, client: ClientId) -> Option<&str> {
+        let seat = self.seat_of(client)?;
+        self.rooms.get(seat.room).map(|room| &*room.name)
+    }
+
+    /// The names of all rooms, in no order, each with its number of members. A member that is closing
+    /// counts until everything is written to it.
+    ///
+    /// ```
+    /// use townhall::Hub;
+    ///
+    /// fn largest_room(hub: &Hub) -> Option<&str> {
+    ///     hub.rooms().max_by_key(|(_, members)| *members).map(|(name, _)| name)
+    /// }
+    /// # let _ = largest_room;
+    /// ```
+    pub fn rooms(&self) -> impl Iterator<Item = (&str, usize)> {
+        self.rooms.iter().map(|room| (&*room.name, room.members.len()))
+    }
+
+    /// The members of a room to which messages can be sent. The iterator borrows the hub: collect the
+    /// ids before you do something with them that changes it.
+    pub fn members(&self, room: &str) -> impl Iterator<Item = ClientId> {
+        let room = self.rooms.find(room).and_then(|key| self.rooms.get(key));
+        let members = room.into_iter().flat_map(|room| &room.members);
+        let members = members.map(|&key| &self.clients[key]);
+        members.filter(|client| client.connection.is_open()).map(|client| client.id)
+    }
+
+    /// The number of rooms that have members.
+    pub fn room_count(&self) -> usize {
+        self.rooms.len()
+    }
+
+    /// The number of WebSocket connections, including those that are closing.
+    pub fn client_count(&self) -> usize {
+        self.open
+    }
+
+    /// Whether the message that is being handled arrived compressed (RFC 7692, section 6). Outside of
+    /// [`Event::Message`](crate::Event::Message) it is that of the message before.
+    ///
+    /// ```
+    /// use townhall::{ClientId, Event, Hub};
+    ///
+    /// fn app(hub: &mut Hub, client: ClientId, event: Event<'_>) {
+    ///     if let Event::Message(message) = event {
+    ///         let how = if hub.was_compressed() { "compressed" } else { "plain" };
+    ///         println!("{client} sent {} bytes, {how}", message.payload().len());
+    ///     }
+    /// }
+    /// # let _ = app;
+    /// ```
+    pub fn was_compressed(&self) -> bool {
+        self.was_compressed
+    }
+
+    /// Whether the server has been told to stop: it still answers requests, but opens no connections.
+    pub fn is_stopping(&self) -> bool {
+        self.stopping
+    }
+
+    /// Counts of what has happened since the server's start.
+    pub fn counts(&self) -> &Counts {
+        &self.counts
+    }
+
+    /// Keeps a value of the application's own for a client, in place of the one that was kept before.
+    /// It is there from [`Event::Upgrade`](crate::Event::Upgrade) until
+    /// [`Event::Close`](crate::Event::Close) has been handled, and is then dropped. Returns whether the
+    /// client is there; if it is not, or has left, the value is dropped at once.
+    ///
+    /// ```
+    /// use townhall::{Event, Hub};
+    ///
+    /// struct User {
+    ///     name: String,
+    ///     messages: u64,
+    /// }
+    ///
+    /// fn app(hub: &mut Hub, client: townhall::ClientId, event: Event<'_>) {
+    ///     match event {
+    ///         Event::Open { request, .. } => {
+    ///             let name = request.query().unwrap_or("somebody").to_owned();
+    ///             hub.set_data(client, User { name, messages: 0 });
+    ///         }
+    ///         Event::Message(_) => {
+    ///             if let Some(user) = hub.data_mut::<User>(client) {
+    ///                 user.messages += 1;
+    ///             }
+    ///         }
+    ///         Event::Close(_) => {
+    ///             if let Some(User { name, messages }) = hub.take_data(client) {
+    ///                 println!("{name} sent {messages} messages");
+    ///             }
+    ///         }
+    ///         _ => {}
+    ///     }
+    /// }
+    /// # let _ = app;
+    /// ```
+    pub fn set_data<T: Any + Send>(&mut self, client: ClientId, value: T) -> bool {
+        let there = self.is_there(client);
+        if there {
+            self.data.insert(client, value);
+        }
+        there
+    }
+
+    /// The value that is kept for a client; `None` if there is none, or it has another type.
+    pub fn data<T: Any + Send>(&self, client: ClientId) -> Option<&T> {
+        self.data.get(client)
+    }
+
+    /// The value that is kept for a client, to be changed; `None` if there is none, or it has another
+    /// type.
+    pub fn data_mut<T: Any + Send>(&mut self, client: ClientId) -> Option<&mut T> {
+        self.data.get_mut(client)
+    }
+
+    /// Takes out the value that is kept for a client; `None` if there is none, or it has another type
+    /// and stays.
+    pub fn take_data<T: Any + Send>(&mut self, client: ClientId) -> Option<T> {
+        self.data.take(client)
+    }
+
+    /// Calls the application with [`Event::Timer`](crate::Event::Timer) for this client once `after` has
+    /// passed since the beginning of the event loop's turn. With [`ClientId::SERVER`], the timer belongs
+    /// to the application itself.
+    ///
+    /// The `token` is the application's own number for the timer: a timer of the same client and token
+    /// that is already set is replaced. A timer fires once, never early, and usually within two
+    /// milliseconds, but not before everything has been read that clients had sent by the time that it
+    /// was due; what it sends is written in the same turn. At most 1,024 timers fire in one turn. The
+    /// timers of a client end with it: none fires after its [`Event::Close`](crate::Event::Close).
+    ///
+    /// The number of timers is not limited; one takes about 100 bytes while it is set, and a server
+    /// without timers does no work for them. Returns whether the timer is set, which it is not if the
+    /// client is gone.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use townhall::{ClientId, Config, Event, Server};
+    ///
+    /// const TICK: u64 = 1;
+    ///
+    /// let server = Server::bind(Config { listen: vec!["127.0.0.1:0".parse()?], ..Config::default() })?;
+    /// let handle = server.handle();
+    /// handle.run(|hub| _ = hub.set_timer(ClientId::SERVER, TICK, Duration::from_millis(1)))?;
+    /// let mut ticks = 0;
+    /// server.run(|hub, client, event| {
+    ///     if let Event::Timer { token: TICK, .. } = event {
+    ///         ticks += 1;
+    ///         hub.broadcast("/clock", ticks.to_string().as_str());
+    ///         hub.set_timer(client, TICK, Duration::from_millis(1));
+    ///     }
+    ///     if ticks == 3 {
+    ///         handle.stop();
+    ///     }
+    /// })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn set_timer(&mut self, client: ClientId, token: u64, after: Duration) -> bool {
+        let there = client == ClientId::SERVER || self.is_there(client);
+        if there {
+            self.timers.set(client, token, timers::after(self.now, after));
+        }
+        there
+    }
+
+    /// Takes a timer away before it fires. Returns whether it was set.
+    pub fn cancel_timer(&mut self, client: ClientId, token: u64) -> bool {
+        self.timers.cancel(client, token)
+    }
+
+    /// Whether a client has come and its departure has not.
+    fn is_there(&self, client: ClientId) -> bool {
+        self.get(client).is_some_and(|client| !client.departed)
+    }
+}

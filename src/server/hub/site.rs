@@ -1,0 +1,134 @@
+//! Whether a request is meant for this server, and comes from a page that may connect to it.
+
+use std::net::SocketAddr;
+
+use crate::protocol::{Authority, Host, Origin, Refusal, Request, Site};
+use crate::server::client_id::ClientId;
+use crate::server::hub::Hub;
+use crate::server::hub::forwarded;
+use crate::server::shown::{Flag, Shown};
+
+/// The ports that browsers omit.
+const IMPLIED_PORTS: [u16; 2] = [80, 443];
+
+impl Hub {
+    /// How a request names the server. Until the client is counted under the address that a proxy has
+    /// forwarded, which must come later, a client without a place is a trusted proxy.
+    fn site<'h>(&self, id: ClientId, request: &Request<'h>) -> Site<'h> {
+        let local = self.local_address(id);
+        let is_proxy = self.get(id).is_some_and(|client| client.place.is_none());
+        let is_forwarded = is_proxy && forwarded::is_forwarded(request);
+        let own = request.authority().unwrap_or_default();
+        let forwarded = is_forwarded.then(|| forwarded::authority(request)).flatten();
+        let authority = forwarded.unwrap_or(own);
+        // A browser that connects to another port names it. If there is none, a proxy left it out.
+        let is_port_implied = local.is_none_or(|local| IMPLIED_PORTS.contains(&local.port()));
+        Site {
+            authority,
+            port_may_be_missing: is_forwarded || is_proxy && !is_port_implied,
+            loopback_only: !is_forwarded
+                && !self.is_called(authority)
+                && local.is_some_and(|local| self.is_loopback(local)),
+        }
+    }
+
+    /// The address that the client connected to.
+    fn local_address(&self, id: ClientId) -> Option<SocketAddr> {
+        self.get(id)?.transport.local_address()
+    }
+
+    /// Whether only this machine can connect to an address. Where the whole network can, connections
+    /// from this machine have a loopback address too, but nothing listens on just that.
+    fn is_loopback(&self, local: SocketAddr) -> bool {
+        local.ip().to_canonical().is_loopback() && self.listening.contains(&local)
+    }
+
+    /// Whether the configuration names the host of this authority.
+    fn is_called(&self, authority: &str) -> bool {
+        host(authority).is_some_and(|host| self.config.hosts.contains(&host))
+    }
+}
+
+fn host(authority: &str) -> Option<Host> {
+    Authority::parse(authority).map(|authority| authority.host)
+}
+
+/// Checks that a request is for one of the server's own hosts.
+///
+/// # Errors
+/// [`Refusal::Misdirected`] if it is for another. A request that names no host is for any.
+pub(crate) fn check_host(
+    hub: &mut Hub,
+    id: ClientId,
+    request: &Request<'_>,
+) -> Result<(), Refusal> {
+    if hub.config.hosts.is_empty() {
+        return Ok(());
+    }
+    let authority = hub.site(id, request).authority;
+    let local = hub.local_address(id);
+    let is_local = |host: Host| local.is_some_and(|local| host.is_address(local.ip()));
+    if authority.is_empty() || hub.is_called(authority) || host(authority).is_some_and(is_local) {
+        return Ok(());
+    }
+    let asked = Shown(authority.as_bytes());
+    match host(authority) {
+        Some(host) => {
+            let host = host.to_string();
+            let flag = Flag("host", &host);
+            hub.complain(format_args!("{id} asked for {asked}; start with {flag} to serve it"));
+        }
+        None => hub.complain(format_args!("{id} asked for {asked}, which is no host")),
+    }
+    Err(Refusal::Misdirected)
+}
+
+/// Checks that the page that a request comes from, if it comes from one, may connect.
+///
+/// # Errors
+/// [`Refusal::Origin`] if it may not.
+pub(crate) fn check_origin(
+    hub: &mut Hub,
+    id: ClientId,
+    request: &Request<'_>,
+) -> Result<(), Refusal> {
+    let origins: Vec<_> = request.header_values("Origin").collect();
+    if origins.is_empty() {
+        return Ok(());
+    }
+    let site = hub.site(id, request);
+    hub.config.origins.check(request, &site).inspect_err(|_| {
+        let origin = origins.join(&b", "[..]);
+        let (asked, sent) = (Shown(site.authority.as_bytes()), Shown(&origin));
+        let line = format_args!("{id} has the origin {sent}, and asked for {asked}");
+        match single(&origins) {
+            Some(origin) if origin.to_string() == "null" => hub.complain(format_args!(
+                "{line}; pages from files and sandboxed frames of any site have this origin; \
+                 --origin null lets all of them in"
+            )),
+            Some(origin) => {
+                let (doubt, origin) = (doubt(&site), origin.to_string());
+                let flag = Flag("origin", &origin);
+                hub.complain(format_args!("{line}{doubt}; start with {flag} to let it in"));
+            }
+            None => hub.complain(format_args!("{line}; no page has such an origin")),
+        }
+    })
+}
+
+/// The origin, if there is exactly one.
+fn single(origins: &[&[u8]]) -> Option<Origin> {
+    let [origin] = origins else { return None };
+    str::from_utf8(origin).ok()?.parse().ok()
+}
+
+/// A hint at what may be wrong with the requested host.
+fn doubt(site: &Site<'_>) -> &'static str {
+    match host(site.authority) {
+        Some(host) if host.is_loopback() => " (a proxy has to pass Host on)",
+        _ if site.loopback_only => {
+            ", which may not be this machine's name (a proxy has to send X-Forwarded-Host)"
+        }
+        _ => "",
+    }
+}

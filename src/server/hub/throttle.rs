@@ -1,0 +1,129 @@
+//! Clients that are not read for a while: those that send too much, and all in a room that waits for a
+//! member.
+
+use std::mem;
+use std::time::Duration;
+
+use crate::protocol::CloseCode;
+use crate::server::client_id::ClientId;
+use crate::server::departure::Cause;
+use crate::server::hub::Hub;
+use crate::server::limits::rate::ReadStats;
+
+impl Hub {
+    /// Counts what was read of a client, `size` bytes, and returns whether the rest is to be read later
+    /// because that is too much.
+    pub(crate) fn count_said(&mut self, id: ClientId, said: &ReadStats, size: usize) -> bool {
+        let Self { clients, allowance, tick, pool, .. } = self;
+        let Some(client) = clients.get_mut(id.key()).filter(|client| client.id == id) else {
+            return false;
+        };
+        if said.messages > 0 {
+            client.note_life(*tick);
+        } else {
+            client.note_arrival(size);
+        }
+        // What is sent before the upgrade or after the end makes no message, and counts at once.
+        let passed_over = ReadStats { messages: 1, bytes: size };
+        let said = if client.connection.is_open() { said } else { &passed_over };
+        client.throttled.take_if(|_| client.pace.is_rested(*tick, allowance));
+        let pause = client.pace.count(said, size, *tick, allowance);
+        if client.recount_incomplete(pool) {
+            self.limit_incomplete();
+        }
+        pause.is_some_and(|pause| self.throttle(id, pause))
+    }
+
+    #[cold]
+    fn throttle(&mut self, id: ClientId, pause: Duration) -> bool {
+        let (now, timeout) = (self.tick, self.config.throttle_timeout);
+        let Some(client) = self.get_mut(id) else { return false };
+        let first = client.throttled.is_none();
+        let since = *client.throttled.get_or_insert(now);
+        let open = client.connection.is_open();
+        if open && !first && since.after_or_never(timeout) <= now {
+            let reason = "you say too much in a second";
+            self.close_because(id, CloseCode::POLICY_VIOLATION, reason, Cause::TooFast);
+            return false;
+        }
+        client.parked = true;
+        self.counts.throttled += u64::from(first);
+        self.resumptions.remind(id.key(), now.after(pause));
+        true
+    }
+
+    /// Checks the clients that sent too much and have been paused.
+    pub(crate) fn resume_due(&mut self) {
+        let due = self.resumptions.due(self.tick);
+        self.resumed.extend(due.into_iter().map(|key| self.clients[key].id));
+    }
+
+    /// Makes a client's room, or the client itself if it is in none, wait until the client has caught
+    /// up.
+    pub(crate) fn hold(&mut self, id: ClientId) {
+        let Some(client) = self.get_mut(id).filter(|client| !client.lagging) else { return };
+        client.lagging = true;
+        let seat = client.seat;
+        self.laggards += 1;
+        self.counts.paused += 1;
+        if let Some(room) = seat.and_then(|seat| self.rooms.get_mut(seat.room)) {
+            room.laggards += 1;
+        }
+    }
+
+    /// Ends the wait for a client.
+    pub(crate) fn release(&mut self, id: ClientId) {
+        let Some(client) = self.get_mut(id).filter(|client| client.lagging) else { return };
+        client.lagging = false;
+        let seat = client.seat;
+        self.laggards -= 1;
+        self.resumed.push(id);
+        if let Some(room) = seat.and_then(|seat| self.rooms.get_mut(seat.room)) {
+            room.laggards -= 1;
+            if room.laggards == 0 {
+                self.resumed.append(&mut room.parked);
+            }
+        }
+    }
+
+    /// Whether a client's room is not yet flushed. What its members send is not read until then, so
+    /// that a flush gives all members the same.
+    pub(crate) fn is_overdue(&self, id: ClientId) -> bool {
+        let seat = || self.get(id)?.seat;
+        self.overdue
+            && seat().and_then(|seat| self.rooms.get(seat.room)).is_some_and(|room| room.overdue)
+    }
+
+    /// Whether some room waits for a member.
+    pub(crate) fn is_held_up(&self) -> bool {
+        self.laggards > 0
+    }
+
+    /// Whether a client is to be read later because its room waits.
+    pub(crate) fn park_while_held(&mut self, id: ClientId) -> bool {
+        let Self { clients, rooms, .. } = self;
+        let client = clients.get_mut(id.key()).filter(|client| client.id == id);
+        let Some(client) = client.filter(|client| client.connection.is_open()) else {
+            return false;
+        };
+        match client.seat.and_then(|seat| rooms.get_mut(seat.room)) {
+            Some(room) if room.laggards > 0 => {
+                room.parked.push(id);
+                client.parked = true;
+            }
+            Some(_) => {}
+            None => client.parked = client.lagging,
+        }
+        client.parked
+    }
+
+    /// The clients that may be read again.
+    #[cold]
+    pub(crate) fn take_resumed(&mut self) -> Vec<ClientId> {
+        let mut resumed = mem::take(&mut self.resumed);
+        resumed.retain(|&id| {
+            self.get_mut(id).is_some_and(|client| mem::replace(&mut client.parked, false))
+        });
+        resumed
+    }
+}

@@ -1,0 +1,188 @@
+//! Where clients come from, and how many come from one place.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::num::NonZeroU64;
+
+use crate::config::Config;
+use crate::server::capacity::{capacity_to_keep, is_loose};
+use crate::server::limits::rate::Arrivals;
+use crate::server::time::wheel::Timestamp;
+
+/// How many connections beyond the limit get an answer; the next are dropped without one, so that
+/// refusing them does not use up what the limit protects.
+const ANSWERED_BEYOND: u32 = 16;
+
+/// How many places are remembered before unused ones are looked for.
+const MIN_SWEEP: usize = 1024;
+
+/// Where a client comes from: an IPv4 address, or an IPv6 network of 64 bits, which is what one
+/// subscriber gets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct AddressKey(NonZeroU64);
+
+impl AddressKey {
+    pub(crate) fn of(address: IpAddr) -> Self {
+        let bits = match address.to_canonical() {
+            // No IPv6 address that is in use begins like this.
+            IpAddr::V4(address) => 0xffff << 32 | u64::from(address.to_bits()),
+            IpAddr::V6(address) => (address.to_bits() >> 64) as u64,
+        };
+        Self(NonZeroU64::new(bits).unwrap_or(NonZeroU64::MIN))
+    }
+
+    /// The place of a peer, if the limits of a single address apply to it.
+    pub(crate) fn of_peer(address: IpAddr, config: &Config) -> Option<Self> {
+        (!is_trusted_proxy(address, config)).then(|| Self::of(address))
+    }
+}
+
+/// What happens to a new connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Admission {
+    /// The connection is served.
+    Admitted,
+    /// The connection is answered with the reason for its refusal.
+    Refused,
+    /// The connection gets no answer.
+    Dropped,
+}
+
+/// Whether a proxy at this address may name the client for which it connects.
+pub(crate) fn is_trusted_proxy(address: IpAddr, config: &Config) -> bool {
+    config.trusted_proxies.iter().any(|network| network.contains(&address.to_canonical()))
+}
+
+/// All clients that are there or were there recently, by where they come from.
+#[derive(Debug, Default)]
+pub(crate) struct Addresses {
+    places: HashMap<AddressKey, Connections>,
+    /// How many places there were after the last sweep.
+    swept: usize,
+}
+
+#[derive(Debug, Default)]
+struct Connections {
+    connections: u32,
+    arrivals: Arrivals,
+}
+
+impl Addresses {
+    /// Counts one more connection, and returns whether it is one too many. A refused one counts until
+    /// it [leaves](Self::leave), too.
+    pub(crate) fn enter(
+        &mut self,
+        place: AddressKey,
+        now: Timestamp,
+        config: &Config,
+    ) -> Admission {
+        self.sweep(now);
+        let visitors = self.places.entry(place).or_default();
+        let max = config.max_connections_per_address;
+        if visitors.connections >= max.saturating_add(ANSWERED_BEYOND) {
+            return Admission::Dropped;
+        }
+        visitors.connections += 1;
+        let has_room = visitors.connections <= max;
+        if has_room && visitors.arrivals.admit(now, config.max_new_connections_per_second) {
+            Admission::Admitted
+        } else {
+            Admission::Refused
+        }
+    }
+
+    /// Stops counting a connection.
+    pub(crate) fn leave(&mut self, place: AddressKey) {
+        if let Some(visitors) = self.places.get_mut(&place) {
+            visitors.connections -= 1;
+        }
+    }
+
+    /// Forgets the places that nobody comes from, when there are twice as many as last time.
+    fn sweep(&mut self, now: Timestamp) {
+        if self.places.len() >= MIN_SWEEP.max(2 * self.swept) {
+            self.forget_left(now);
+        }
+    }
+
+    fn forget_left(&mut self, now: Timestamp) {
+        self.places
+            .retain(|_, visitors| visitors.connections > 0 || !visitors.arrivals.are_over(now));
+        self.swept = self.places.len();
+    }
+
+    /// Forgets the places that nobody comes from, if there are many of them compared with the `clients`
+    /// that there are, and gives back their memory.
+    pub(crate) fn trim(&mut self, clients: usize, now: Timestamp) {
+        if self.are_loose(clients) {
+            self.forget_left(now);
+            self.places.shrink_to(capacity_to_keep(self.places.len()));
+        }
+    }
+
+    /// Whether it remembers many more places than there are clients.
+    pub(crate) fn are_loose(&self, clients: usize) -> bool {
+        is_loose(self.places.capacity(), clients)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn place(address: &str) -> AddressKey {
+        AddressKey::of(address.parse().unwrap())
+    }
+
+    #[test]
+    fn one_subscriber_is_one_place() {
+        assert_eq!(place("192.0.2.1"), place("::ffff:192.0.2.1"));
+        assert_ne!(place("192.0.2.1"), place("192.0.2.2"));
+        assert_eq!(place("2001:db8::1"), place("2001:db8::ffff:1"));
+        assert_ne!(place("2001:db8::1"), place("2001:db8:0:1::1"));
+    }
+
+    #[test]
+    fn a_place_has_its_limit_and_others_do_not_feel_it() {
+        let config = Config { max_connections_per_address: 2, ..Config::default() };
+        let (now, mut addresses) = (Timestamp::default(), Addresses::default());
+        let (here, there) = (place("192.0.2.1"), place("192.0.2.2"));
+        let mut enter = |count| (0..count).map(|_| addresses.enter(here, now, &config)).last();
+        assert_eq!(enter(2), Some(Admission::Admitted));
+        assert_eq!(enter(ANSWERED_BEYOND), Some(Admission::Refused));
+        assert_eq!(enter(1), Some(Admission::Dropped));
+        assert_eq!(addresses.enter(there, now, &config), Admission::Admitted);
+        (0..=ANSWERED_BEYOND).for_each(|_| addresses.leave(here));
+        assert_eq!(addresses.enter(here, now, &config), Admission::Admitted);
+    }
+
+    #[test]
+    fn places_are_forgotten_when_nobody_comes_any_more() {
+        let (config, mut addresses) = (Config::default(), Addresses::default());
+        let stays = place("192.0.2.1");
+        addresses.enter(stays, Timestamp::default(), &config);
+        for number in 1..MIN_SWEEP as u32 {
+            let place = AddressKey::of(IpAddr::from(number.to_be_bytes()));
+            addresses.enter(place, Timestamp::default(), &config);
+            addresses.leave(place);
+        }
+        addresses.enter(stays, Timestamp::default().after(Duration::from_secs(2)), &config);
+        assert_eq!(addresses.places.len(), 1);
+    }
+
+    #[test]
+    fn the_memory_of_places_is_given_back_when_nobody_comes_any_more() {
+        let (config, mut addresses) = (Config::default(), Addresses::default());
+        for number in 0..1_000_u32 {
+            let place = AddressKey::of(IpAddr::from(number.to_be_bytes()));
+            addresses.enter(place, Timestamp::default(), &config);
+            addresses.leave(place);
+        }
+        addresses.trim(0, Timestamp::default());
+        assert_eq!(addresses.places.len(), 1_000, "their rates still count");
+        addresses.trim(0, Timestamp::default().after(Duration::from_secs(2)));
+        assert!(addresses.places.is_empty() && !addresses.are_loose(0));
+    }
+}

@@ -1,0 +1,107 @@
+//! Limits what the log shows of refused peers, so that strangers cannot fill a disk.
+
+use std::fmt;
+use std::mem;
+
+use log::{Level, log, log_enabled, warn};
+
+use crate::server::time::wheel::Timestamp;
+
+/// The most lines in a second.
+const MAX_LINES: u32 = 20;
+
+/// The size in bytes of a second's lines after which there are no more; the last one may exceed it.
+const MAX_BYTES: usize = 4 << 10;
+
+/// A writer of log lines that limits the lines in a second, and logs how many it left out.
+#[derive(Debug, Default)]
+pub(crate) struct LogRate {
+    /// When the current second began.
+    since: Timestamp,
+    /// The number of lines in this second.
+    lines: u32,
+    /// The bytes of these lines.
+    bytes: usize,
+    /// How many lines were left out in this second.
+    withheld: u32,
+}
+
+impl LogRate {
+    /// Writes a line, unless there were too many in the last second.
+    pub(crate) fn log(&mut self, level: Level, now: Timestamp, line: fmt::Arguments<'_>) {
+        if !log_enabled!(level) {
+            return;
+        }
+        self.settle(now);
+        if let Some(line) = self.admit(line) {
+            log!(level, "{line}");
+        }
+    }
+
+    /// EncodedLogs how many lines were left out in the last second, when it is over.
+    pub(crate) fn settle(&mut self, now: Timestamp) {
+        report(self.renew(now));
+    }
+
+    /// EncodedLogs how many lines were left out since the last second was over: there will be no next one.
+    pub(crate) fn finish(&mut self) {
+        report(mem::take(&mut self.withheld));
+    }
+
+    /// Begins another second if the last one is over, and returns how many lines were left out in the
+    /// last one.
+    fn renew(&mut self, now: Timestamp) -> u32 {
+        if now.seconds_since(self.since) < 1.0 {
+            return 0;
+        }
+        mem::replace(self, Self { since: now, ..Self::default() }).withheld
+    }
+
+    /// The line, if it may be written. Only such a line is formatted.
+    fn admit(&mut self, line: fmt::Arguments<'_>) -> Option<String> {
+        if self.lines >= MAX_LINES || self.bytes >= MAX_BYTES {
+            self.withheld = self.withheld.saturating_add(1);
+            return None;
+        }
+        let line = line.to_string();
+        self.lines += 1;
+        self.bytes += line.len();
+        Some(line)
+    }
+}
+
+fn report(withheld: u32) {
+    if withheld > 0 {
+        warn!("{withheld} more lines like these were left out");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    /// How many of 1,000 lines of this size are written in a second.
+    fn written(complaints: &mut LogRate, size: usize) -> usize {
+        (0..1_000).filter_map(|_| complaints.admit(format_args!("{:size$}", ""))).count()
+    }
+
+    #[test]
+    fn a_second_has_few_lines_and_fewer_long_ones() {
+        assert_eq!(written(&mut LogRate::default(), 50), MAX_LINES as usize);
+        assert_eq!(written(&mut LogRate::default(), 1_000), 5);
+        assert_eq!(written(&mut LogRate::default(), MAX_BYTES), 1);
+    }
+
+    #[test]
+    fn the_next_second_begins_with_how_many_were_left_out() {
+        let (mut complaints, begin) = (LogRate::default(), Timestamp::default());
+        written(&mut complaints, 50);
+        assert_eq!(complaints.renew(begin.after(Duration::from_millis(500))), 0);
+        let next = begin.after(Duration::from_secs(1));
+        assert_eq!(complaints.renew(next), 1_000 - MAX_LINES);
+        assert_eq!(written(&mut complaints, 50), MAX_LINES as usize);
+        assert_eq!(complaints.renew(next), 0);
+    }
+}

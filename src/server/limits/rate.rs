@@ -1,0 +1,195 @@
+//! Limits on how much may be taken in a second.
+
+use std::time::Duration;
+
+use crate::config::Config;
+use crate::server::time::wheel::Timestamp;
+
+/// The longest that a connection is not read at a stretch, however much it has sent.
+const MAX_PAUSE: Duration = Duration::from_secs(1);
+
+/// A leaky bucket: it fills with what is taken, and leaks at a rate. Its level is the time in
+/// seconds that it takes to run empty.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Bucket(f32);
+
+impl Bucket {
+    fn leak(&mut self, seconds: f32) {
+        self.0 = (self.0 - seconds).max(0.0);
+    }
+
+    /// Fills with what takes this many seconds to leak.
+    fn fill(&mut self, seconds: f32) {
+        self.0 += seconds;
+    }
+}
+
+/// What one connection may send, in seconds of its rates.
+#[derive(Debug)]
+pub(crate) struct Allowance {
+    /// The time that a message takes, and a byte.
+    message: f32,
+    byte: f32,
+    /// The bytes that may be sent at once: a second's worth, or the longest message and its frames.
+    burst: f32,
+}
+
+impl Allowance {
+    pub(crate) fn new(config: &Config) -> Self {
+        let byte = 1.0 / config.max_bytes_per_second as f32;
+        let longest = config.limits.max_message_bytes as f32 * 9.0 / 8.0 + 1024.0;
+        let message = 1.0 / config.max_messages_per_second as f32;
+        Self { message, byte, burst: (longest * byte).max(1.0) }
+    }
+}
+
+/// How fast one address connects.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Arrivals {
+    bucket: Bucket,
+    at: Timestamp,
+}
+
+impl Arrivals {
+    /// Takes one more if no more than `per_second` came within a second.
+    pub(crate) fn admit(&mut self, now: Timestamp, per_second: u32) -> bool {
+        self.leak(now);
+        let mut bucket = self.bucket;
+        bucket.fill(1.0 / per_second as f32);
+        // A little more, because of rounding.
+        let admitted = bucket.0 <= 1.0 + 0.5 / per_second as f32;
+        if admitted {
+            self.bucket = bucket;
+        }
+        admitted
+    }
+
+    /// Whether the connections that came no longer count.
+    pub(crate) fn are_over(&mut self, now: Timestamp) -> bool {
+        self.leak(now);
+        self.bucket.0 == 0.0
+    }
+
+    fn leak(&mut self, now: Timestamp) {
+        self.bucket.leak(now.seconds_since(self.at));
+        self.at = now;
+    }
+}
+
+/// The result of a read.
+#[derive(Debug, Default)]
+pub(crate) struct ReadStats {
+    /// The number of messages and control frames.
+    pub(crate) messages: u32,
+    /// The bytes of messages.
+    pub(crate) bytes: usize,
+}
+
+/// How fast one connection sends.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Pace {
+    messages: Bucket,
+    bytes: Bucket,
+    /// How many bytes have been read that belong to no whole message yet.
+    uncounted: u32,
+    at: Timestamp,
+}
+
+impl Pace {
+    /// Counts what was sent in `size` bytes that were read, and returns for how long nothing should be
+    /// read because that was too much. A message counts when it is whole, as it was read or as it is
+    /// inflated, whichever is longer.
+    pub(crate) fn count(
+        &mut self,
+        said: &ReadStats,
+        size: usize,
+        now: Timestamp,
+        allowance: &Allowance,
+    ) -> Option<Duration> {
+        self.leak(now);
+        self.uncounted = self.uncounted.saturating_add(u32::try_from(size).unwrap_or(u32::MAX));
+        if said.messages > 0 {
+            let bytes = said.bytes.max(std::mem::take(&mut self.uncounted) as usize);
+            self.messages.fill(said.messages as f32 * allowance.message);
+            self.bytes.fill(bytes as f32 * allowance.byte);
+        }
+        let (messages, bytes) = (self.messages.0 - 1.0, self.bytes.0 - allowance.burst);
+        if messages <= 0.0 && bytes <= 0.0 {
+            return None;
+        }
+        Some(Duration::from_secs_f32(messages.max(bytes).min(MAX_PAUSE.as_secs_f32())))
+    }
+
+    /// Whether the connection has had a break: half of what may be sent at once is free. A client that
+    /// keeps sending has none, even if its socket is empty for a moment.
+    pub(crate) fn is_rested(&mut self, now: Timestamp, allowance: &Allowance) -> bool {
+        self.leak(now);
+        self.messages.0 <= 0.5 && self.bytes.0 <= 0.5 * allowance.burst
+    }
+
+    fn leak(&mut self, now: Timestamp) {
+        if now != self.at {
+            let elapsed = now.seconds_since(self.at);
+            self.at = now;
+            self.messages.leak(elapsed);
+            self.bytes.leak(elapsed);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn after(seconds: u64) -> Timestamp {
+        Timestamp::default().after(Duration::from_secs(seconds))
+    }
+
+    #[test]
+    fn an_address_gets_as_many_connections_as_a_second_allows() {
+        let mut arrivals = Arrivals::default();
+        let mut come = |now, count| (0..count).filter(|_| arrivals.admit(now, 100)).count();
+        assert_eq!(come(Timestamp::default(), 1_000), 100);
+        assert_eq!(come(after(1), 1_000), 100);
+        assert_eq!((come(after(100), 40), come(after(100), 70)), (40, 60));
+        assert!(!arrivals.are_over(after(100)));
+        assert!(arrivals.are_over(after(101)));
+    }
+
+    #[test]
+    fn a_connection_pauses_as_long_as_it_said_too_much() {
+        let config = Config { max_messages_per_second: 10, ..Config::default() };
+        let (mut pace, allowance) = (Pace::default(), Allowance::new(&config));
+        let mut say =
+            |messages, now| pace.count(&ReadStats { messages, bytes: 0 }, 0, now, &allowance);
+        assert_eq!(say(10, Timestamp::default()), None);
+        assert_eq!(say(5, Timestamp::default()).unwrap().as_secs_f32(), 0.5);
+        assert_eq!(say(0, after(1)), None);
+        assert_eq!(say(1_000_000, after(1)), Some(MAX_PAUSE));
+    }
+
+    #[test]
+    fn a_connection_that_speaks_at_its_limit_has_no_break() {
+        let config = Config { max_messages_per_second: 10, ..Config::default() };
+        let (mut pace, allowance) = (Pace::default(), Allowance::new(&config));
+        let said = ReadStats { messages: 10, bytes: 0 };
+        for second in 0..60 {
+            pace.count(&said, 0, after(second), &allowance);
+            assert!(!pace.is_rested(after(second), &allowance));
+        }
+        assert!(pace.is_rested(after(61), &allowance));
+    }
+
+    #[test]
+    fn one_message_may_be_as_long_as_it_may_be() {
+        let config = Config { max_bytes_per_second: 1_000, ..Config::default() };
+        let (mut pace, allowance) = (Pace::default(), Allowance::new(&config));
+        let mut read = |messages, size| {
+            pace.count(&ReadStats { messages, bytes: 0 }, size, Timestamp::default(), &allowance)
+        };
+        // The message counts once, when it is whole.
+        assert_eq!((read(0, 8 << 20), read(1, 8 << 20)), (None, None));
+        assert_eq!((read(0, 4 << 20), read(0, 4 << 20)), (None, None));
+        assert!(read(1, 10).is_some());
+    }
+}

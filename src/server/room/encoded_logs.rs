@@ -1,0 +1,178 @@
+//! A room's logs: one for every wire encoding that its members need.
+
+use std::time::Instant;
+
+use crate::protocol::{Deflate, Deflater, Message};
+use crate::server::room::compressor::{Compressors, Encoding};
+use crate::server::room::frame_log::{Cursor, FrameLog};
+use crate::server::room::segment_pool::SegmentPool;
+
+/// The log of the shared context, whose members must see every compressed frame in order.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) log: FrameLog,
+    deflater: Deflater,
+    /// How many bytes the room has sent since the context was reset.
+    carried: usize,
+    pub(crate) used: Instant,
+}
+
+/// The logs of a room.
+#[derive(Debug, Default)]
+pub(crate) struct EncodedLogs {
+    pub(crate) plain: FrameLog,
+    pub(crate) shared: Option<Box<Shared>>,
+    independent: Vec<(u8, FrameLog)>,
+    /// A reader of the plain log that stays behind as the slowest member of the shared one does, so
+    /// that this member can go on in the plain one with the newest messages.
+    keeper: Option<Cursor>,
+}
+
+impl EncodedLogs {
+    /// The log of an encoding, made if there is none. The shared one is made by
+    /// [`reset_context`](Self::reset_context) alone.
+    #[inline]
+    pub(crate) fn get_mut(&mut self, encoding: Encoding) -> &mut FrameLog {
+        match encoding {
+            Encoding::Independent { window_bits } => self.independent_mut(window_bits),
+            Encoding::Shared if let Some(shared) = &mut self.shared => &mut shared.log,
+            Encoding::Plain | Encoding::Shared => &mut self.plain,
+        }
+    }
+
+    fn independent_mut(&mut self, window_bits: u8) -> &mut FrameLog {
+        let known = self.independent.iter().position(|(bits, _)| *bits == window_bits);
+        let at = known.unwrap_or_else(|| {
+            self.independent.push((window_bits, FrameLog::default()));
+            self.independent.len() - 1
+        });
+        &mut self.independent[at].1
+    }
+
+    /// The log of an encoding, if there is one.
+    pub(crate) fn get(&self, encoding: Encoding) -> Option<&FrameLog> {
+        match (encoding, &self.shared) {
+            (Encoding::Shared, Some(shared)) => Some(&shared.log),
+            (Encoding::Independent { window_bits }, _) => {
+                let mut logs = self.independent.iter();
+                logs.find(|(bits, _)| *bits == window_bits).map(|(_, log)| log)
+            }
+            (Encoding::Plain | Encoding::Shared, _) => Some(&self.plain),
+        }
+    }
+
+    /// The offset after the last byte of an encoding's log.
+    pub(crate) fn end(&self, encoding: Encoding) -> u64 {
+        self.get(encoding).map_or(0, FrameLog::end)
+    }
+
+    /// The shared log, if there is one, and the plain one.
+    pub(crate) fn shared_and_plain(&mut self) -> Option<(&mut FrameLog, &mut FrameLog)> {
+        let shared = self.shared.as_mut()?;
+        Some((&mut shared.log, &mut self.plain))
+    }
+
+    /// Forgets what nobody reads: the logs of members that keep no context, and the newest messages
+    /// that are kept for members that are behind.
+    pub(crate) fn forget_unread(&mut self, pool: &mut SegmentPool) {
+        self.independent.retain(|(_, log)| log.has_readers());
+        self.forget_newest(pool);
+    }
+
+    /// Forgets the newest messages, if no member that might need them is behind in the shared log.
+    pub(crate) fn forget_newest(&mut self, pool: &mut SegmentPool) {
+        let Some(keeper) = &mut self.keeper else { return };
+        match &self.shared {
+            Some(shared) if !shared.log.is_read() => {}
+            Some(shared) if shared.log.has_readers() => {
+                let end = self.plain.end();
+                self.plain.advance(keeper, end, pool);
+            }
+            _ => {
+                self.plain.leave(*keeper, pool);
+                self.keeper = None;
+            }
+        }
+    }
+
+    /// Keeps the newest messages, `max_bytes` of them or one, in the plain log, while somebody is
+    /// behind in the shared one.
+    pub(crate) fn keep_newest(&mut self, max_bytes: usize, pool: &mut SegmentPool) {
+        self.forget_newest(pool);
+        let Some(shared) = self.shared.as_ref().filter(|shared| shared.log.has_readers()) else {
+            return;
+        };
+        let keeper = self.keeper.get_or_insert_with(|| self.plain.enter());
+        if !shared.log.is_read() {
+            let newest = self.plain.newest_from(keeper.offset(), self.plain.end(), max_bytes, true);
+            self.plain.advance(keeper, newest, pool);
+        }
+    }
+
+    fn each(&mut self) -> impl Iterator<Item = &mut FrameLog> {
+        let shared = self.shared.iter_mut().map(|shared| &mut shared.log);
+        let independent = self.independent.iter_mut().map(|(_, log)| log);
+        std::iter::once(&mut self.plain).chain(shared).chain(independent)
+    }
+
+    /// Notes that the members are about to be given the chance to take everything.
+    pub(crate) fn begin_offer(&mut self) {
+        self.each().for_each(FrameLog::begin_offer);
+    }
+
+    /// Notes that the members have been given the chance to take what there was at
+    /// [`begin_offer`](Self::begin_offer).
+    pub(crate) fn offer(&mut self) {
+        self.each().for_each(FrameLog::offer);
+    }
+
+    /// Appends a message to every log that somebody reads, encoded once for each.
+    pub(crate) fn append(
+        &mut self,
+        message: Message<'_>,
+        codecs: &mut Option<Compressors>,
+        pool: &mut SegmentPool,
+        now: Instant,
+    ) {
+        self.plain.append(message.frame_size(), |out| message.encode(out), pool);
+        let Some(codecs) = codecs else { return };
+        for (window_bits, log) in &mut self.independent {
+            append_frame(log, codecs.encode_independent(message, *window_bits), pool);
+        }
+        if let Some(shared) = &mut self.shared {
+            shared.carried += message.payload().len();
+            if shared.log.has_readers() {
+                shared.used = now;
+                let frame = codecs.encode_shared(message, &mut shared.deflater);
+                append_frame(&mut shared.log, frame, pool);
+            }
+        }
+    }
+
+    /// Whether newcomers may have the shared context reset: it has carried about a window's worth since
+    /// the last time, so that newcomers cannot keep the others' messages from being compressed well.
+    pub(crate) fn may_reset_context(&self, deflate: &Deflate) -> bool {
+        let window = 1 << deflate.window_bits;
+        self.shared.as_ref().is_none_or(|shared| shared.carried >= window)
+    }
+
+    /// Begins an epoch: nothing that is appended to the shared log after this refers to anything before
+    /// it.
+    pub(crate) fn reset_context(&mut self, deflate: &Deflate, now: Instant) {
+        match &mut self.shared {
+            Some(shared) => {
+                shared.deflater.reset();
+                shared.carried = 0;
+            }
+            None => {
+                let deflater = Deflater::new(deflate.level, deflate.window_bits);
+                let log = FrameLog::default();
+                self.shared = Some(Box::new(Shared { log, deflater, carried: 0, used: now }));
+            }
+        }
+    }
+}
+
+fn append_frame(log: &mut FrameLog, frame: &[u8], pool: &mut SegmentPool) {
+    log.append(frame.len(), |out| out.extend_from_slice(frame), pool);
+}

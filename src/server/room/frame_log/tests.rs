@@ -1,0 +1,153 @@
+use proptest::collection::vec;
+use proptest::prelude::*;
+
+use super::*;
+use crate::protocol::frame;
+
+fn append(log: &mut FrameLog, pool: &mut SegmentPool, length: usize) {
+    let payload = vec![b'x'; length];
+    let encode = |out: &mut Vec<u8>| frame::encode_frame(frame::Opcode::Text, &payload, out);
+    log.append(frame::header_size(length) + length, encode, pool);
+}
+
+fn unread(log: &FrameLog, cursor: Cursor) -> usize {
+    log.pieces(cursor.0, log.end).map(<[u8]>::len).sum()
+}
+
+#[test]
+fn what_is_appended_is_read_over_the_edges_of_segments() {
+    let (mut log, mut pool) = (FrameLog::default(), SegmentPool::default());
+    let early = log.enter();
+    for length in [10, 60_000, 10_000, 200_000, 5] {
+        append(&mut log, &mut pool, length);
+    }
+    assert_eq!(unread(&log, early) as u64, log.end());
+    assert_eq!(log.pieces(early.0, log.end()).count(), 4);
+    let late = log.enter();
+    assert_eq!(unread(&log, late), 0);
+}
+
+#[test]
+fn the_slowest_reader_keeps_the_log() {
+    let (mut log, mut pool) = (FrameLog::default(), SegmentPool::default());
+    let (mut slow, mut fast) = (log.enter(), log.enter());
+    append(&mut log, &mut pool, 60_000);
+    let first = log.end();
+    append(&mut log, &mut pool, 60_000);
+    log.advance(&mut fast, log.end(), &mut pool);
+    assert_eq!((log.segments.len(), unread(&log, slow) as u64), (2, log.end()));
+    log.advance(&mut slow, first, &mut pool);
+    assert_eq!(log.segments.len(), 1);
+    let end = log.end();
+    log.advance(&mut slow, end, &mut pool);
+    assert_eq!((log.segments.len(), pool.backlog()), (0, 0));
+}
+
+#[test]
+fn a_reader_that_leaves_keeps_nothing() {
+    let (mut log, mut pool) = (FrameLog::default(), SegmentPool::default());
+    let (slow, mut fast) = (log.enter(), log.enter());
+    append(&mut log, &mut pool, 60_000);
+    append(&mut log, &mut pool, 60_000);
+    let end = log.end();
+    log.advance(&mut fast, end, &mut pool);
+    log.leave(slow, &mut pool);
+    assert_eq!(log.segments.len(), 0);
+    log.leave(fast, &mut pool);
+    append(&mut log, &mut pool, 10);
+    assert_eq!(log.segments.len(), 0, "nobody reads");
+}
+
+#[test]
+fn a_frames_end_is_found_from_anywhere_in_it() {
+    let (mut log, mut pool) = (FrameLog::default(), SegmentPool::default());
+    log.enter();
+    append(&mut log, &mut pool, 10);
+    append(&mut log, &mut pool, 200);
+    assert_eq!(log.frame_end(Cursor(0)), 0);
+    assert_eq!(log.frame_end(Cursor(1)), 12);
+    assert_eq!(log.frame_end(Cursor(12)), 12);
+    assert_eq!(log.frame_end(Cursor(13)), 216);
+    append(&mut log, &mut pool, 100_000);
+    append(&mut log, &mut pool, 10);
+    let left = |offset| log.frames_from(offset);
+    assert_eq!(
+        [left(0), left(1), left(12), left(13), left(216), left(log.end())],
+        [4, 3, 3, 2, 2, 0]
+    );
+}
+
+#[test]
+fn a_long_frame_is_alone_in_its_segment_even_if_more_would_fit() {
+    let (mut log, mut pool) = (FrameLog::default(), SegmentPool::default());
+    let mut cursor = log.enter();
+    append(&mut log, &mut pool, 100_000);
+    let begin = log.end();
+    log.advance(&mut cursor, begin, &mut pool);
+    append(&mut log, &mut pool, 70_000);
+    let second = log.end();
+    append(&mut log, &mut pool, 10);
+    assert!(log.frame_starts(begin, log.end()).eq([begin, second]));
+}
+
+#[test]
+fn the_memory_of_short_frames_is_counted_and_given_back() {
+    let (mut log, mut pool) = (FrameLog::default(), SegmentPool::default());
+    let mut cursor = log.enter();
+    for _ in 0..200_000 {
+        append(&mut log, &mut pool, 0);
+    }
+    let (bytes, end) = (log.end() as usize, log.end());
+    assert!(pool.backlog() >= 2 * bytes, "two bytes each say where the frames begin");
+    assert!(pool.backlog() <= 2 * bytes + (128 << 10), "{}", pool.backlog());
+    log.advance(&mut cursor, end, &mut pool);
+    assert_eq!(pool.backlog(), 0);
+}
+
+/// The offsets at which the frames of a log begin, as a client that parses it sees them, and its
+/// end.
+fn parse(log: &FrameLog) -> Vec<u64> {
+    let bytes = log.pieces(0, log.end()).collect::<Vec<_>>().concat();
+    let mut offsets = vec![0];
+    let mut rest = &bytes[..];
+    while !rest.is_empty() {
+        rest = &rest[frame::frame_size(rest).unwrap()..];
+        offsets.push((bytes.len() - rest.len()) as u64);
+    }
+    offsets
+}
+
+fn lengths() -> impl Strategy<Value = Vec<usize>> {
+    vec(prop_oneof![20 => 0..4usize, 4 => 0..1_000usize, 2 => 0..200_000usize], 0..100)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn what_the_log_knows_of_its_frames_is_what_a_parser_finds(
+        lengths in lengths(),
+        max_bytes in 0..100_000usize,
+    ) {
+        let (mut log, mut pool) = (FrameLog::default(), SegmentPool::default());
+        log.enter();
+        lengths.iter().for_each(|&length| append(&mut log, &mut pool, length));
+        let (boundaries, end) = (parse(&log), log.end());
+        let count = boundaries.len() - 1;
+        prop_assert!(log.frame_starts(0, end).eq(boundaries[..count].iter().copied()));
+        for (index, &offset) in boundaries.iter().enumerate() {
+            let later = &boundaries[index..];
+            prop_assert_eq!(log.frames_from(offset), (count - index) as u64);
+            prop_assert_eq!(log.last_frames((count - index) as u64), offset);
+            for within in [offset, offset + 1] {
+                let next = boundaries.iter().copied().find(|&start| start >= within);
+                prop_assert_eq!(log.frame_end(Cursor(within.min(end))), next.unwrap_or(end));
+            }
+            let fits = |start: &&u64| end - **start <= max_bytes as u64;
+            let newest = later.iter().find(fits).copied().unwrap_or(end);
+            prop_assert_eq!(log.newest_from(offset, end, max_bytes, false), newest);
+            let last = later[later.len().saturating_sub(2)];
+            prop_assert_eq!(log.newest_from(offset, end, max_bytes, true), newest.min(last));
+        }
+    }
+}

@@ -1,0 +1,255 @@
+//! Rooms: a name, members, and the logs of their messages.
+
+pub(crate) mod compressor;
+pub(crate) mod encoded_logs;
+pub(crate) mod frame_log;
+pub(crate) mod segment;
+pub(crate) mod segment_pool;
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+
+use slab::Slab;
+
+use crate::config::Config;
+use crate::protocol::Refusal;
+use crate::server::capacity::{capacity_to_keep, is_loose};
+use crate::server::client_id::ClientId;
+use crate::server::limits::address::AddressKey;
+use crate::server::room::encoded_logs::EncodedLogs;
+
+/// A room that has members.
+#[derive(Debug)]
+pub(crate) struct Room {
+    pub(crate) name: Box<str>,
+    /// Where the client that made the room comes from, if that is known.
+    maker: Option<AddressKey>,
+    pub(crate) logs: EncodedLogs,
+    /// The keys of the room's members.
+    pub(crate) members: Vec<usize>,
+    /// Whether the room grew, and waits to be flushed.
+    pub(crate) dirty: bool,
+    /// How many members the flush that is under way has passed.
+    pub(crate) flushed: usize,
+    /// Whether the room grew since that flush began.
+    pub(crate) grew_meanwhile: bool,
+    /// Whether the room's flush did not fit into the last turn. Its members are read again when the
+    /// flush is complete.
+    pub(crate) overdue: bool,
+    /// How many members read the plain log until they can hop to the shared one.
+    pub(crate) waiting: usize,
+    /// How many members the room waits for, because they are too far behind.
+    pub(crate) laggards: usize,
+    /// Members that are not read until the room goes on.
+    pub(crate) parked: Vec<ClientId>,
+}
+
+impl Room {
+    /// Begins a flush: what is there now is about to be offered to all members.
+    pub(crate) fn begin_flush(&mut self) {
+        self.logs.begin_offer();
+        self.grew_meanwhile = false;
+    }
+
+    /// Notes that the flush has passed all members.
+    pub(crate) fn end_flush(&mut self, end: TurnEnd) {
+        (self.flushed, self.overdue) = (0, false);
+        if end == TurnEnd::Now {
+            self.logs.offer();
+            self.dirty = self.grew_meanwhile;
+        }
+    }
+}
+
+/// Whether this is the last flush of a turn. Members that were offered something in the middle of a
+/// turn have had no time to take it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum TurnEnd {
+    /// This is the last flush of the turn.
+    Now,
+    /// More may be read in this turn.
+    Later,
+}
+
+/// All rooms, by key and by name.
+#[derive(Debug, Default)]
+pub(crate) struct Rooms {
+    rooms: Slab<Room>,
+    names: HashMap<Box<str>, usize>,
+    /// The number of rooms by their makers' places.
+    made: HashMap<AddressKey, usize>,
+    /// The most rooms that there were at once since [`trim`](Self::trim) last gave something back.
+    peak: usize,
+}
+
+impl Rooms {
+    pub(crate) fn find(&self, name: &str) -> Option<usize> {
+        self.names.get(name).copied()
+    }
+
+    /// The room of this name, which is made for a client from this place if there is none.
+    pub(crate) fn find_or_make(&mut self, name: &str, maker: Option<AddressKey>) -> usize {
+        if let Some(key) = self.find(name) {
+            return key;
+        }
+        let name: Box<str> = name.into();
+        let key = self.rooms.insert(Room {
+            name: name.clone(),
+            maker,
+            logs: EncodedLogs::default(),
+            members: Vec::new(),
+            dirty: false,
+            flushed: 0,
+            grew_meanwhile: false,
+            overdue: false,
+            waiting: 0,
+            laggards: 0,
+            parked: Vec::new(),
+        });
+        self.names.insert(name, key);
+        if let Some(maker) = maker {
+            *self.made.entry(maker).or_default() += 1;
+        }
+        self.peak = self.peak.max(self.len());
+        key
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Room> {
+        self.rooms.iter().map(|(_, room)| room)
+    }
+
+    pub(crate) fn get(&self, key: usize) -> Option<&Room> {
+        self.rooms.get(key)
+    }
+
+    pub(crate) fn get_mut(&mut self, key: usize) -> Option<&mut Room> {
+        self.rooms.get_mut(key)
+    }
+
+    /// Forgets a room that nobody is in.
+    pub(crate) fn remove_if_empty(&mut self, key: usize) {
+        if self.rooms.get(key).is_some_and(|room| room.members.is_empty()) {
+            let room = self.rooms.remove(key);
+            self.names.remove(&room.name);
+            if let Some(maker) = room.maker {
+                self.unmake(maker);
+            }
+        }
+    }
+
+    fn unmake(&mut self, maker: AddressKey) {
+        if let Entry::Occupied(mut made) = self.made.entry(maker) {
+            *made.get_mut() -= 1;
+            if *made.get() == 0 {
+                made.remove();
+            }
+        }
+    }
+
+    /// Checks that the room exists, or that a client from this place may make it.
+    ///
+    /// # Errors
+    /// [`Refusal::TooManyRooms`] or [`Refusal::TooManyRoomsFromAddress`].
+    pub(crate) fn admit(
+        &self,
+        name: &str,
+        maker: Option<AddressKey>,
+        config: &Config,
+    ) -> Result<(), Refusal> {
+        if self.find(name).is_some() {
+            return Ok(());
+        }
+        if self.len() >= config.max_rooms {
+            return Err(Refusal::TooManyRooms);
+        }
+        let made = maker.and_then(|maker| self.made.get(&maker)).copied().unwrap_or_default();
+        if made < config.max_rooms_per_address {
+            Ok(())
+        } else {
+            Err(Refusal::TooManyRoomsFromAddress)
+        }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.rooms.len()
+    }
+
+    /// Gives back the memory of rooms that are gone, as far as it lies after that of the last room.
+    pub(crate) fn trim(&mut self) {
+        if self.are_loose() {
+            let left = self.len();
+            self.rooms.shrink_to_fit();
+            self.names.shrink_to(capacity_to_keep(left));
+            self.made.shrink_to(capacity_to_keep(self.made.len()));
+            self.peak = left;
+        }
+    }
+
+    /// Whether there were many more rooms than there are now.
+    pub(crate) fn are_loose(&self) -> bool {
+        is_loose(self.peak, self.len())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Makes rooms of these names until one is refused.
+    fn make(rooms: &mut Rooms, names: &str, maker: Option<AddressKey>) -> Result<(), Refusal> {
+        let config = Config { max_rooms: 20, max_rooms_per_address: 3, ..Config::default() };
+        for name in names.split_whitespace() {
+            rooms.admit(name, maker, &config)?;
+            rooms.find_or_make(name, maker);
+        }
+        Ok(())
+    }
+
+    fn place(address: &str) -> Option<AddressKey> {
+        Some(AddressKey::of(address.parse().unwrap()))
+    }
+
+    #[test]
+    fn a_place_makes_only_its_share_of_rooms_and_enters_any() {
+        let (mut rooms, here, there) = (Rooms::default(), place("192.0.2.1"), place("192.0.2.2"));
+        assert_eq!(make(&mut rooms, "a b c", here), Ok(()));
+        assert_eq!(make(&mut rooms, "d", here), Err(Refusal::TooManyRoomsFromAddress));
+        assert_eq!(make(&mut rooms, "a b c d e f", there), Ok(()));
+        assert_eq!(make(&mut rooms, "d", here), Ok(()), "others have made it");
+        rooms.remove_if_empty(rooms.find("a").unwrap());
+        assert_eq!(make(&mut rooms, "g h", here), Err(Refusal::TooManyRoomsFromAddress));
+        assert!(rooms.find("g").is_some() && rooms.find("h").is_none());
+    }
+
+    #[test]
+    fn makers_that_cannot_be_told_apart_have_the_limit_of_all() {
+        let mut rooms = Rooms::default();
+        let many: Vec<_> = (0..21).map(|number| number.to_string()).collect();
+        assert_eq!(make(&mut rooms, &many.join(" "), None), Err(Refusal::TooManyRooms));
+        assert_eq!(rooms.len(), 20);
+    }
+
+    #[test]
+    fn the_memory_of_many_rooms_is_given_back_when_few_are_left() {
+        let mut rooms = Rooms::default();
+        let keys: Vec<_> = (0..4_000).map(|n| rooms.find_or_make(&n.to_string(), None)).collect();
+        rooms.trim();
+        assert!(rooms.rooms.capacity() >= 4_000 && rooms.names.capacity() >= 4_000);
+        keys[1..].iter().for_each(|&key| rooms.remove_if_empty(key));
+        assert!(rooms.are_loose());
+        rooms.trim();
+        assert!(rooms.rooms.capacity() < 1_000 && rooms.names.capacity() < 1_000);
+        assert_eq!((rooms.find("0"), rooms.are_loose()), (Some(keys[0]), false));
+        assert_eq!(rooms.find_or_make("new", None), 1, "its place is free again");
+    }
+
+    #[test]
+    fn nothing_is_kept_of_rooms_that_are_gone() {
+        let mut rooms = Rooms::default();
+        for maker in [None, place("192.0.2.1")] {
+            let key = rooms.find_or_make("a", maker);
+            rooms.remove_if_empty(key);
+        }
+        assert_eq!((rooms.len(), rooms.made.len()), (0, 0));
+    }
+}

@@ -1,0 +1,78 @@
+//! Memory for frames of a log, which knows where they begin.
+
+/// The size of a segment in bytes. A busy room fills and frees segments all the time, so two of them
+/// should fit into a core's cache.
+pub(crate) const SEGMENT_BYTES: usize = 64 << 10;
+
+/// For how many more frames there is an entry in the index when it grows. It doubles after that.
+const MIN_INDEX_GROWTH: usize = 512;
+
+/// Whole frames, one after another. A frame that is longer than [`SEGMENT_BYTES`] is alone.
+#[derive(Debug)]
+pub(crate) struct SegmentBuffer {
+    bytes: Vec<u8>,
+    /// Where each frame begins. Two bytes are enough, since nothing follows a longer frame.
+    starts: Vec<u16>,
+}
+
+impl SegmentBuffer {
+    /// An empty buffer for `size` bytes, which are never moved.
+    pub(crate) fn with_capacity(size: usize) -> Self {
+        Self { bytes: Vec::with_capacity(size.max(SEGMENT_BYTES)), starts: Vec::new() }
+    }
+
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// The number of frames.
+    pub(crate) fn count(&self) -> usize {
+        self.starts.len()
+    }
+
+    /// How many frames begin before the byte at `offset`.
+    pub(crate) fn count_before(&self, offset: u64) -> usize {
+        self.starts.partition_point(|&start| u64::from(start) < offset)
+    }
+
+    /// Where a frame begins in [`bytes`](Self::bytes); their end for the frame after the last one.
+    pub(crate) fn start_of(&self, index: usize) -> usize {
+        self.starts.get(index).map_or(self.bytes.len(), |&start| start.into())
+    }
+
+    /// Whether one more frame of `size` bytes fits in.
+    pub(crate) fn fits(&self, size: usize) -> bool {
+        self.bytes.len() + size <= SEGMENT_BYTES
+    }
+
+    /// Appends one frame, which `encode` writes to the buffer's end.
+    pub(crate) fn push(&mut self, encode: impl FnOnce(&mut Vec<u8>)) {
+        debug_assert!(self.bytes.len() < SEGMENT_BYTES, "the start fits into two bytes");
+        self.starts.push(self.bytes.len() as u16);
+        encode(&mut self.bytes);
+    }
+
+    /// Whether the next frame makes the index grow.
+    pub(crate) fn is_index_full(&self) -> bool {
+        self.starts.len() == self.starts.capacity()
+    }
+
+    pub(crate) fn grow_index(&mut self) {
+        self.starts.reserve(MIN_INDEX_GROWTH);
+    }
+
+    /// The most bytes of frames that the buffer holds.
+    pub(crate) fn capacity(&self) -> usize {
+        self.bytes.capacity()
+    }
+
+    /// The memory in bytes that the buffer takes: for the frames, and for where they begin.
+    pub(crate) fn memory(&self) -> usize {
+        self.bytes.capacity() + self.starts.capacity() * size_of::<u16>()
+    }
+
+    pub(crate) fn clear(&mut self) {
+        self.bytes.clear();
+        self.starts.clear();
+    }
+}

@@ -1,0 +1,275 @@
+//! Coarse and cheap deadlines: a wheel of slots, each of which is checked when its time has come.
+
+use std::mem;
+use std::num::NonZeroU32;
+use std::time::{Duration, Instant};
+
+/// The time that a slot covers. A deadline is met at most four slots late, never early.
+pub(crate) const GRAIN: Duration = Duration::from_millis(100);
+
+/// The number of slots.
+const SLOTS: usize = 512;
+
+/// A moment, in grains since the server's start, which is 1, so that an optional one takes no more
+/// memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Timestamp(NonZeroU32);
+
+impl Default for Timestamp {
+    fn default() -> Self {
+        Self(NonZeroU32::MIN)
+    }
+}
+
+impl Timestamp {
+    /// The first tick that is at least `delay` later.
+    pub(crate) fn after(self, delay: Duration) -> Self {
+        let grains = delay.as_millis().div_ceil(GRAIN.as_millis());
+        self.plus(u32::try_from(grains).unwrap_or(u32::MAX)).plus(1)
+    }
+
+    /// The first tick that is at least `delay` later; without a delay, one that never comes.
+    pub(crate) fn after_or_never(self, delay: Option<Duration>) -> Self {
+        delay.map_or(Self(NonZeroU32::MAX), |delay| self.after(delay))
+    }
+
+    /// The seconds that have passed since an earlier tick.
+    pub(crate) fn seconds_since(self, earlier: Self) -> f32 {
+        self.grains_since(earlier) as f32 * GRAIN.as_secs_f32()
+    }
+
+    fn plus(self, grains: u32) -> Self {
+        Self(self.0.saturating_add(grains))
+    }
+
+    fn grains_since(self, earlier: Self) -> u32 {
+        self.0.get().saturating_sub(earlier.0.get())
+    }
+
+    fn slot(self) -> usize {
+        self.0.get() as usize % SLOTS
+    }
+}
+
+/// A key that belongs to no client.
+const NOBODY: u32 = u32::MAX;
+
+/// The wheel. A client owns one reminder on it at most: a new one takes the place of the one before,
+/// so that the wheel takes 12 bytes for each client, however often its deadline moves.
+#[derive(Debug)]
+pub(crate) struct TimerWheel {
+    /// The last tick whose slot was checked.
+    now: Timestamp,
+    /// The key of the first client in each slot. A deadline is in the slot of its tick, however many
+    /// turns of the wheel it is away.
+    slots: [u32; SLOTS],
+    /// The clients' reminders, by the clients' keys.
+    reminders: Vec<Reminder>,
+    waiting: usize,
+}
+
+/// A client's entry in the list of its slot.
+#[derive(Debug, Clone, Copy)]
+struct Reminder {
+    /// When the reminder is due; `None` if the client has none.
+    tick: Option<Timestamp>,
+    previous: u32,
+    next: u32,
+}
+
+impl Reminder {
+    const NONE: Self = Self { tick: None, previous: NOBODY, next: NOBODY };
+}
+
+impl TimerWheel {
+    pub(crate) fn new() -> Self {
+        Self {
+            now: Timestamp::default(),
+            slots: [NOBODY; SLOTS],
+            reminders: Vec::new(),
+            waiting: 0,
+        }
+    }
+
+    /// Lets [`due`](Self::due) return a client's key at `tick`, and no longer at the tick that was
+    /// set before.
+    pub(crate) fn remind(&mut self, key: usize, tick: Timestamp) {
+        self.forget(key);
+        if self.reminders.len() <= key {
+            self.reminders.resize(key + 1, Reminder::NONE);
+        }
+        let tick = tick.max(self.now.plus(1));
+        let next = mem::replace(&mut self.slots[tick.slot()], key as u32);
+        self.reminders[key] = Reminder { tick: Some(tick), previous: NOBODY, next };
+        if let Some(next) = self.reminders.get_mut(next as usize) {
+            next.previous = key as u32;
+        }
+        self.waiting += 1;
+    }
+
+    /// Gives back the places after the last client that has a reminder.
+    pub(crate) fn trim(&mut self) {
+        let last = self.reminders.iter().rposition(|reminder| reminder.tick.is_some());
+        self.reminders.truncate(last.map_or(0, |key| key + 1));
+        self.reminders.shrink_to_fit();
+    }
+
+    /// Takes a client's reminder away, if it has one.
+    pub(crate) fn forget(&mut self, key: usize) {
+        let Some(reminder) = self.reminders.get_mut(key) else { return };
+        let Reminder { tick: Some(tick), previous, next } = mem::replace(reminder, Reminder::NONE)
+        else {
+            return;
+        };
+        match self.reminders.get_mut(previous as usize) {
+            Some(previous) => previous.next = next,
+            None => self.slots[tick.slot()] = next,
+        }
+        if let Some(next) = self.reminders.get_mut(next as usize) {
+            next.previous = previous;
+        }
+        self.waiting -= 1;
+    }
+
+    /// The keys of the clients whose time has come; their reminders are removed.
+    pub(crate) fn due(&mut self, end: Timestamp) -> Vec<usize> {
+        let mut due = Vec::new();
+        while self.now < end {
+            // After a long sleep each slot is checked once.
+            let skipped = end.grains_since(self.now).saturating_sub(SLOTS as u32);
+            self.now = self.now.plus(skipped.max(1));
+            let mut key = self.slots[self.now.slot()];
+            while let Some(&Reminder { tick, next, .. }) = self.reminders.get(key as usize) {
+                if tick.is_some_and(|tick| tick <= end) {
+                    self.forget(key as usize);
+                    due.push(key as usize);
+                }
+                key = next;
+            }
+        }
+        due
+    }
+
+    /// Whether any client has a reminder.
+    pub(crate) fn is_waiting(&self) -> bool {
+        self.waiting > 0
+    }
+}
+
+/// The time, in grains.
+#[derive(Debug)]
+pub(crate) struct Clock {
+    start: Instant,
+    tick: Timestamp,
+    /// When the next tick begins.
+    next: Instant,
+}
+
+impl Clock {
+    pub(crate) fn new(start: Instant) -> Self {
+        Self { start, tick: Timestamp::default(), next: start + GRAIN }
+    }
+
+    /// The tick at a moment.
+    pub(crate) fn tick(&mut self, at: Instant) -> Timestamp {
+        if at >= self.next {
+            let grains = at.saturating_duration_since(self.start).as_millis() / GRAIN.as_millis();
+            let grains = u32::try_from(grains).unwrap_or(u32::MAX - 1);
+            self.tick = Timestamp::default().plus(grains);
+            self.next = self.start + GRAIN * (grains + 1);
+        }
+        self.tick
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The tick this many milliseconds after the start.
+    fn at(milliseconds: u64) -> Timestamp {
+        let start = Instant::now();
+        Clock::new(start).tick(start + Duration::from_millis(milliseconds))
+    }
+
+    #[test]
+    fn a_reminder_comes_when_it_is_due_and_not_before() {
+        let mut wheel = TimerWheel::new();
+        let tick = at(50).after(Duration::from_secs(5));
+        wheel.remind(1, tick);
+        assert!(wheel.due(at(5_049)).is_empty() && wheel.is_waiting());
+        let now = at(5_200);
+        assert_eq!(wheel.due(now), [1]);
+        assert!(now >= tick && !wheel.is_waiting());
+    }
+
+    #[test]
+    fn a_far_deadline_is_passed_over_until_its_turn() {
+        let mut wheel = TimerWheel::new();
+        let tick = at(0).after(Duration::from_secs(600));
+        wheel.remind(1, tick);
+        for second in 0..600 {
+            assert_eq!(wheel.due(at(1_000 * second)), [0; 0]);
+        }
+        assert_eq!(wheel.due(at(600_200)), [1]);
+    }
+
+    #[test]
+    fn after_a_long_sleep_everybody_is_looked_at_once() {
+        let mut wheel = TimerWheel::new();
+        for key in 0..1_000 {
+            wheel.remind(key, at(50 * key as u64));
+        }
+        let mut due = wheel.due(at(3_600_000));
+        due.sort();
+        assert_eq!(due, (0..1_000).collect::<Vec<_>>());
+    }
+
+    /// How many reminders are in the slots.
+    fn count(wheel: &TimerWheel) -> usize {
+        let next = |key: u32| wheel.reminders.get(key as usize).map(|reminder| reminder.next);
+        let list = |&first| std::iter::successors(Some(first), |&key| next(key));
+        wheel.slots.iter().flat_map(list).filter(|&key| key != NOBODY).count()
+    }
+
+    #[test]
+    fn a_client_owns_one_reminder_however_often_its_deadline_moves() {
+        let mut wheel = TimerWheel::new();
+        for round in 1..1_000 {
+            for key in 0..3 {
+                wheel.remind(key, at(100 * (round * 37 % 1_000)));
+            }
+        }
+        assert_eq!((count(&wheel), wheel.reminders.len()), (3, 3));
+        wheel.remind(1, at(1_000));
+        assert_eq!(wheel.due(at(1_000)), [1], "the last deadline counts, even if it is earlier");
+        wheel.remind(1, at(90_000));
+        wheel.forget(0);
+        assert_eq!(wheel.due(at(1_000_000)), [1, 2]);
+        assert_eq!((count(&wheel), wheel.is_waiting()), (0, false));
+    }
+
+    #[test]
+    fn the_places_of_clients_that_are_gone_are_given_back() {
+        let mut wheel = TimerWheel::new();
+        (0..1_000).for_each(|key| wheel.remind(key, at(1_000)));
+        (0..1_000).filter(|key| *key != 7).for_each(|key| wheel.forget(key));
+        wheel.trim();
+        assert_eq!((wheel.reminders.len(), wheel.reminders.capacity()), (8, 8));
+        wheel.remind(500, at(1_000));
+        assert_eq!(wheel.due(at(2_000)), [500, 7]);
+        wheel.trim();
+        assert_eq!(wheel.reminders.capacity(), 0);
+    }
+
+    #[test]
+    fn the_clock_goes_on_with_every_grain() {
+        let start = Instant::now();
+        let mut clock = Clock::new(start);
+        let after = |milliseconds| start + Duration::from_millis(milliseconds);
+        assert_eq!(clock.tick(after(99)), Timestamp::default());
+        assert_eq!(clock.tick(after(1_250)), Timestamp::default().plus(12));
+        assert_eq!(clock.tick(after(1_299)), Timestamp::default().plus(12));
+        assert_eq!(clock.tick(after(1_300)), Timestamp::default().plus(13));
+    }
+}
