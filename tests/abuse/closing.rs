@@ -22,7 +22,7 @@ fn a_peer_that_neither_answers_a_close_frame_nor_ends_its_side_is_gone_in_time()
     assert!(siege.program.sockets() > before, "their answers are awaited");
     siege.program.wait_for_sockets(before);
     assert!(begin.elapsed() >= Duration::from_secs(2), "they had their time");
-    siege.end(Bounds { memory: 4 * MIB, cpu: 2, time: 15 });
+    siege.end(Bounds { memory: 4 * MIB, cpu: 2, time: 30 });
 }
 
 /// A browser then calls the end clean. Only the peer ends its side late.
@@ -43,7 +43,7 @@ fn a_peer_that_broke_the_protocol_may_answer_before_the_connection_ends() {
         assert!(line.contains(&format!("left: {code} (clean): ")), "{line}");
     }
     siege.program.wait_for_sockets(before);
-    siege.end(Bounds { memory: 4 * MIB, cpu: 2, time: 15 });
+    siege.end(Bounds { memory: 4 * MIB, cpu: 2, time: 30 });
 }
 
 /// It will not answer any more.
@@ -58,7 +58,7 @@ fn a_peer_that_ends_its_side_after_a_violation_is_not_waited_for() {
     assert_eq!(peer.hear_end(), b"");
     siege.program.log_line("left: 1006 (not clean): frame not masked");
     siege.program.wait_for_sockets(before);
-    siege.end(Bounds { memory: 4 * MIB, cpu: 2, time: 15 });
+    siege.end(Bounds { memory: 4 * MIB, cpu: 2, time: 30 });
 }
 
 /// What comes after the end is thrown away, and gives no more time.
@@ -75,7 +75,7 @@ fn a_peer_that_goes_on_after_the_end_is_gone_in_time() {
         assert!(begin.elapsed() < Duration::from_secs(15), "it goes on and on");
     }
     siege.program.wait_for_sockets(before);
-    siege.end(Bounds { memory: 4 * MIB, cpu: 10, time: 20 });
+    siege.end(Bounds { memory: 4 * MIB, cpu: 10, time: 30 });
 }
 
 /// Its close frame is awaited, but what it says meanwhile is taken no faster than before.
@@ -91,7 +91,7 @@ fn a_peer_that_was_closed_for_its_rate_is_read_at_that_rate() {
     assert_eq!(peer.hear_close(), (1008, "you say too much in a second".into()));
     // Some of it has come no further than the system's buffers.
     assert!(sent < 40 * MIB, "{} MiB were taken", sent / MIB);
-    siege.end(Bounds { memory: 4 * MIB, cpu: 2, time: 20 });
+    siege.end(Bounds { memory: 4 * MIB, cpu: 2, time: 30 });
 }
 
 /// A server has nothing to say to somebody who will say nothing.
@@ -108,7 +108,7 @@ fn a_peer_that_is_half_closed_is_gone_and_was_heard() {
         peer.hear_end();
     }
     siege.program.wait_for_sockets(before + 1);
-    siege.end(Bounds { memory: 4 * MIB, cpu: 2, time: 20 });
+    siege.end(Bounds { memory: 4 * MIB, cpu: 2, time: 30 });
 }
 
 /// A request is answered also where nothing else can follow it.
@@ -119,7 +119,7 @@ fn a_half_closed_request_is_answered() {
     peer.send(b"GET /room HTTP/1.1\r\nHost: localhost\r\n\r\n");
     peer.end_writing();
     assert_eq!(peer.hear_refusal().0, 426);
-    siege.end(Bounds { memory: 4 * MIB, cpu: 2, time: 20 });
+    siege.end(Bounds { memory: 4 * MIB, cpu: 2, time: 30 });
 }
 
 /// Has something unread, so that its end is a reset.
@@ -161,7 +161,7 @@ fn what_is_before_a_close_frame_is_said_and_what_is_behind_it_is_not() {
         assert_eq!(peer.hear_close(), (1000, "bye".into()));
         assert_eq!(peer.hear_end(), b"");
     }
-    siege.end(Bounds { memory: 4 * MIB, cpu: 2, time: 20 });
+    siege.end(Bounds { memory: 4 * MIB, cpu: 2, time: 30 });
 }
 
 /// The others hear all that was said before it. Of that, the answer waits only for the frame that has

@@ -99,5 +99,5 @@ fn a_control_frame_longer_than_125_bytes_is_refused_before_it_comes() {
             assert_eq!(peer.hear_close(), (1002, reason.into()));
         }
     }
-    siege.end(Bounds { memory: 4 * MIB, cpu: 2, time: 20 });
+    siege.end(Bounds { memory: 4 * MIB, cpu: 2, time: 30 });
 }

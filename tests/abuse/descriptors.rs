@@ -1,7 +1,7 @@
 //! No more file descriptors.
 
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::peer::{Peer, frame};
 use crate::process::Program;
@@ -39,7 +39,7 @@ fn without_file_descriptors_those_who_come_are_told_so_and_it_does_not_spin() {
     let mut next = siege.connect();
     next.send(b"GET /room HTTP/1.1\r\nHost: localhost\r\n\r\n");
     assert_eq!(next.hear_refusal().0, 426);
-    siege.end(Bounds { memory: 4 * MIB, cpu: 5, time: 20 });
+    siege.end(Bounds { memory: 4 * MIB, cpu: 5, time: 30 });
 }
 
 /// Members hear each other while others are turned away again and again.
@@ -66,11 +66,13 @@ fn those_who_cannot_even_be_turned_away_wait_and_it_does_not_spin() {
     let siege = Siege::begin(&[]);
     siege.program.limit_descriptors(5);
     let mut waiting: Vec<_> = (0..20).map(|_| siege.ask("/waiting")).collect();
+    let begin = Instant::now();
     siege.program.log_line("nothing is accepted for 100ms: Too many open files");
     assert_idle(&siege);
     let tries = siege.program.log_so_far().filter(|line| line.contains("nothing is accepted"));
-    assert!(tries.count() < 40, "it tries ten times in a second");
+    let (tries, seconds) = (tries.count() as f32, begin.elapsed().as_secs_f32());
+    assert!(tries < 20.0 * (1.0 + seconds), "it tried {tries} times in {seconds} s");
     siege.program.limit_descriptors(1_000);
     waiting.iter_mut().for_each(Peer::hear_upgrade);
-    siege.end(Bounds { memory: 4 * MIB, cpu: 5, time: 20 });
+    siege.end(Bounds { memory: 4 * MIB, cpu: 5, time: 30 });
 }

@@ -28,7 +28,7 @@ fn a_length_with_its_top_bit_set_is_a_protocol_error() {
             assert_closed(&mut peer, (1002, "frame length out of range"));
         }
     }
-    siege.end(Bounds { memory: 4 * MIB, cpu: 2, time: 20 });
+    siege.end(Bounds { memory: 4 * MIB, cpu: 2, time: 30 });
 }
 
 #[test]
@@ -41,7 +41,7 @@ fn a_header_that_declares_too_much_is_refused_at_once() {
             assert_closed(&mut peer, TOO_BIG);
         }
     }
-    siege.end(Bounds { memory: 4 * MIB, cpu: 2, time: 20 });
+    siege.end(Bounds { memory: 4 * MIB, cpu: 2, time: 30 });
 }
 
 /// Three gigabytes are declared, and three megabytes sent. A control frame can be answered inside
@@ -57,7 +57,7 @@ fn what_is_declared_but_not_sent_takes_no_memory() {
         peer.send(&long_header(CONTINUE, (16 << 20) - 16_000));
         peer.send(b"begun");
     }
-    siege.end(Bounds { memory: 16 * MIB, cpu: 2, time: 20 });
+    siege.end(Bounds { memory: 16 * MIB, cpu: 2, time: 30 });
 }
 
 /// CVE-2020-27813. A sum of lengths that is negative, or zero, passes a comparison.
@@ -80,7 +80,7 @@ fn lengths_that_overflow_in_their_sum_are_too_big() {
         }
         assert_closed(&mut peer, TOO_BIG);
     }
-    siege.end(Bounds { memory: 4 * MIB, cpu: 2, time: 20 });
+    siege.end(Bounds { memory: 4 * MIB, cpu: 2, time: 30 });
 }
 
 /// CVE-2026-48779. What each fragment takes beside its bytes must not add up.
@@ -138,7 +138,7 @@ fn bytes_of_a_frame_one_at_a_time_are_no_life() {
         }
     });
     (0..20).for_each(|_| _ = siege.program.log_line("the peer did not answer a ping"));
-    siege.end(Bounds { memory: 4 * MIB, cpu: 3, time: 15 });
+    siege.end(Bounds { memory: 4 * MIB, cpu: 3, time: 30 });
 }
 
 /// A read stops at the urgent byte, and the system does not name the socket once more for what lies
@@ -155,5 +155,5 @@ fn what_is_behind_an_urgent_byte_is_heard_at_once() {
     for text in ["before", "behind", "and more"] {
         assert_eq!(peer.hear_text(), text);
     }
-    siege.end(Bounds { memory: 4 * MIB, cpu: 2, time: 10 });
+    siege.end(Bounds { memory: 4 * MIB, cpu: 2, time: 30 });
 }

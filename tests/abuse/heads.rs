@@ -140,7 +140,7 @@ fn a_head_that_trickles_is_answered_with_408_in_time() {
         }
     });
     assert!(begin.elapsed() >= Duration::from_secs(1), "they had their second");
-    siege.end(Bounds { memory: 4 * MIB, cpu: 2, time: 10 });
+    siege.end(Bounds { memory: 4 * MIB, cpu: 2, time: 30 });
 }
 
 /// A browser's spare connection is one of these. There is nobody to answer, and nothing to log.
@@ -157,7 +157,7 @@ fn connections_that_ask_nothing_are_ended_in_time_without_a_word() {
     }
     drop(peers);
     siege.program.wait_for_sockets(before);
-    let program = siege.end(Bounds { memory: 4 * MIB, cpu: 2, time: 10 });
+    let program = siege.end(Bounds { memory: 4 * MIB, cpu: 2, time: 30 });
     let mut hello = Peer::connect(&program.address);
     hello.send(TLS_HELLO);
     hello.hear_refusal();

@@ -67,7 +67,7 @@ fn an_origin_that_only_looks_like_ours_is_refused_and_logged_as_it_was_sent() {
             let sent = format!("has the origin {origin:?}, and asked for {host:?}");
             assert!(line.contains(&sent), "{origin} at {host}: {line}");
         }
-        siege.end(Bounds { memory: 4 * MIB, cpu: 2, time: 20 });
+        siege.end(Bounds { memory: 4 * MIB, cpu: 2, time: 30 });
     }
 }
 
@@ -88,7 +88,7 @@ fn an_origin_that_only_looks_different_may_connect() {
         let mut peer = siege.connect();
         assert_eq!(status(&mut peer, host, origin.as_bytes()), "101", "{origin} at {host}");
     }
-    siege.end(Bounds { memory: 4 * MIB, cpu: 2, time: 20 });
+    siege.end(Bounds { memory: 4 * MIB, cpu: 2, time: 30 });
 }
 
 /// What two parsers may read differently is nobody's origin.
@@ -109,7 +109,7 @@ fn two_origins_or_none_that_can_be_read_are_refused() {
     assert_eq!(status(b"http://evil.example\r\n http://chat.example"), "400");
     assert_eq!(status(b"http://evil.example\rhttp://chat.example"), "400");
     assert_eq!(status(b"http://chat.example\0"), "400");
-    siege.end(Bounds { memory: 4 * MIB, cpu: 2, time: 20 });
+    siege.end(Bounds { memory: 4 * MIB, cpu: 2, time: 30 });
 }
 
 /// A line of the log stays one line, and tells nothing that was not so.
@@ -121,7 +121,7 @@ fn an_origin_cannot_forge_a_line_of_the_log() {
     assert_eq!(status(&mut peer, "chat.example", origin.replace('\u{1b}', "").as_bytes()), "403");
     let line = siege.program.log_line("has the origin");
     assert!(line.contains(r#""\"; everything is fine \u{2028}\u{85}[2J""#), "{line}");
-    siege.end(Bounds { memory: 4 * MIB, cpu: 2, time: 20 });
+    siege.end(Bounds { memory: 4 * MIB, cpu: 2, time: 30 });
 }
 
 /// The lossy conversion to UTF-8 would even triple it.
@@ -134,7 +134,7 @@ fn a_long_origin_and_a_long_host_take_a_short_line_of_the_log() {
     let line = siege.program.log_line("has the origin");
     assert!(line.contains(r#"\xff"... (4000 bytes), and asked for "hhhh"#), "{line}");
     assert!(line.len() < 500, "{} bytes: {line}", line.len());
-    siege.end(Bounds { memory: 4 * MIB, cpu: 2, time: 20 });
+    siege.end(Bounds { memory: 4 * MIB, cpu: 2, time: 30 });
 }
 
 /// DNS rebinding: a page of evil.example stays one when the name points at this machine.
@@ -152,7 +152,7 @@ fn a_name_that_was_made_to_point_at_this_machine_opens_nothing() {
         let origin = format!("http://{host}");
         assert_eq!(status(&mut siege.connect(), host, origin.as_bytes()), "101", "{host}");
     }
-    siege.end(Bounds { memory: 4 * MIB, cpu: 2, time: 20 });
+    siege.end(Bounds { memory: 4 * MIB, cpu: 2, time: 30 });
 }
 
 /// A page cannot choose what of a log is pasted into a shell.
@@ -175,5 +175,5 @@ fn the_flag_in_the_log_is_an_origin_in_its_one_form_or_there_is_none() {
     assert_eq!(status(&mut siege.connect(), "localhost", long.as_bytes()), "403");
     let line = siege.program.log_line("has the origin");
     assert!(line.ends_with("start with --origin and the whole of it to let it in"), "{line}");
-    siege.end(Bounds { memory: 4 * MIB, cpu: 2, time: 20 });
+    siege.end(Bounds { memory: 4 * MIB, cpu: 2, time: 30 });
 }

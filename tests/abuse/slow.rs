@@ -126,8 +126,8 @@ fn members_that_do_not_read_fill_no_send_queues() {
 /// A ping stands behind little, and every bit that is taken counts.
 #[test]
 fn a_slow_reader_is_kept_while_it_reads() {
-    let (silence, write) = (["--ping-interval-seconds", "2"], ["--write-timeout-seconds", "2"]);
-    let siege = Siege::begin(&[&silence[..], &write, &["--pong-timeout-seconds", "1"]].concat());
+    let (silence, write) = (["--ping-interval-seconds", "3"], ["--write-timeout-seconds", "3"]);
+    let siege = Siege::begin(&[&silence[..], &write, &["--pong-timeout-seconds", "2"]].concat());
     let (mut talker, mut slow) = (siege.join("/"), siege.join("/"));
     for number in 0..128 {
         talker.send(&message(number, 64 * KIB));

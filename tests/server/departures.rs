@@ -154,7 +154,7 @@ fn who_asks_twice_for_a_stop_does_not_wait() {
 
 #[test]
 fn a_slow_reader_gets_a_long_answer_and_its_close() {
-    let config = Config { close_timeout: Duration::from_millis(500), ..config() };
+    let config = Config { close_timeout: Duration::from_secs(2), ..config() };
     let server = Running::start(config, |hub, client, event| {
         if let Event::Open { .. } = event {
             hub.send(client, &vec![7; 16 << 20][..]);
@@ -165,7 +165,7 @@ fn a_slow_reader_gets_a_long_answer_and_its_close() {
     let (mut bytes, mut piece) = (Vec::new(), vec![0; 512 << 10]);
     while let Ok(size @ 1..) = slow.read(&mut piece) {
         bytes.extend_from_slice(&piece[..size]);
-        std::thread::sleep(Duration::from_millis(30));
+        std::thread::sleep(Duration::from_millis(100));
     }
     assert_eq!(bytes.len(), (16 << 20) + 10 + 8);
     assert!(bytes.ends_with(b"\x88\x06\x03\xe8Bye!"));

@@ -26,12 +26,10 @@ fn many_are_not_closed_all_at_once() {
     let mut clients = crowd(&server, 200);
     let begin = Instant::now();
     server.handle.stop();
-    let mut times = Vec::new();
     for client in &mut clients {
         assert_eq!(client.hear_close(), (1012, "the server stops".into()));
-        times.push(begin.elapsed());
     }
-    assert!(times[199] - times[99] > drain_spread / 4, "{:?} and {:?}", times[99], times[199]);
+    assert!(begin.elapsed() > drain_spread * 3 / 4, "{:?}", begin.elapsed());
     clients.into_iter().for_each(Client::end);
     assert_eq!(server.join().len(), 200);
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use townhall::{Cause, ClientId, CloseCode, Config, Event, Hub, Message};
 
-use crate::support::{Running, Told, chat, config, frame, read_all};
+use crate::support::{PATIENCE, Running, Told, chat, config, frame, read_all};
 
 fn impatient() -> Config {
     let ping_interval = Some(Duration::from_millis(300));
@@ -45,10 +45,17 @@ fn bytes_of_a_frame_that_does_not_end_are_no_life() {
 /// A pong cannot be sent in the middle of a frame, but between fragments.
 #[test]
 fn a_long_message_on_a_slow_line_is_life_while_it_comes() {
-    let config = Config { min_frame_bytes_per_second: 10_000, ..impatient() };
+    // Each piece comes well before the deadline, even where this thread waits for a CPU.
+    let second = Some(Duration::from_secs(1));
+    let config = Config {
+        ping_interval: second,
+        pong_timeout: second,
+        min_frame_bytes_per_second: 2_000,
+        ..config()
+    };
     let server = Running::start(config, chat);
     let (mut slow, mut fragments) = (server.raw("/"), server.raw("/"));
-    let message = frame(0x81, &[b'x'; 60_000]);
+    let message = frame(0x81, &[b'x'; 90_000]);
     let begin = Instant::now();
     for (at, piece) in message.chunks(300).enumerate() {
         slow.write_all(piece).unwrap();
@@ -56,14 +63,14 @@ fn a_long_message_on_a_slow_line_is_life_while_it_comes() {
         thread::sleep(Duration::from_millis(10));
     }
     fragments.write_all(&frame(0x80, b"")).unwrap();
-    assert!(begin.elapsed() > Duration::from_secs(2));
+    assert!(begin.elapsed() > Duration::from_secs(3));
     let told = std::iter::repeat_with(|| server.told());
     let heard = told.filter_map(|told| match told {
         Told::Message(_, text) => Some(text),
         Told::Close(_, departure) => panic!("{departure}"),
         Told::Open(..) => None,
     });
-    heard.take(2).for_each(|text| assert!(text.len() >= 60_000));
+    heard.take(2).for_each(|text| assert!(text.len() >= 90_000));
 }
 
 #[test]
@@ -132,7 +139,7 @@ fn a_closing_client_departs_in_time_however_often_it_is_sent_something() {
         talker.say("psst");
         match server.told() {
             Told::Close(left, departure) if left == id => break departure,
-            _ => assert!(begin.elapsed() < Duration::from_secs(4), "it never departs"),
+            _ => assert!(begin.elapsed() < PATIENCE, "it never departs"),
         }
         // Far more often than its time runs out.
         thread::sleep(Duration::from_millis(50));
@@ -150,14 +157,14 @@ fn hear_ping(member: &mut TcpStream) {
 #[test]
 fn members_that_answered_in_time_are_kept_where_a_turn_took_long() {
     let config = Config {
-        pong_timeout: Some(Duration::from_secs(1)),
+        pong_timeout: Some(Duration::from_secs(4)),
         max_messages_per_second: u32::MAX,
         max_bytes_per_second: u32::MAX,
         ..impatient()
     };
     let server = Running::start(config, |_, _, event| {
         if let Event::Message(Message::Text("take long")) = event {
-            thread::sleep(Duration::from_secs(2));
+            thread::sleep(Duration::from_secs(5));
         }
     });
     let mut talkers: Vec<_> = (0..30).map(|_| server.raw("/")).collect();

@@ -76,7 +76,7 @@ fn pings_between_messages_do_not_stall_the_others() {
             assert_eq!(quiet.hear(), "hello");
             slowest = slowest.max(begin.elapsed());
         }
-        assert!(slowest < Duration::from_secs(5), "an answer took {slowest:?}");
+        assert!(slowest < Duration::from_secs(10), "an answer took {slowest:?}");
     });
 }
 

@@ -3,6 +3,9 @@
 
 const DEADLINE = 10_000;
 
+/** For the start of a program, in ms: the first start reads all that it needs from the disk. */
+export const START_DEADLINE = 60_000;
+
 /** Return what `promise` gives, or fail when it takes too long. */
 export async function within(promise, what, deadline = DEADLINE) {
   let timer;

@@ -6,7 +6,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
-import { within } from './deadline.js';
+import { START_DEADLINE, within } from './deadline.js';
 
 const CLIENTS = fileURLToPath(new URL('../', import.meta.url));
 const BUILT = fileURLToPath(new URL('../../../target/clients/', import.meta.url));
@@ -36,6 +36,7 @@ export class Program {
   #child;
   #errors = '';
   #lines;
+  #deadline = START_DEADLINE;
 
   constructor(t, name, ...options) {
     const [command, ...words] = COMMANDS[name];
@@ -69,7 +70,8 @@ export class Program {
 
   /** Return the next line that it writes. */
   async next() {
-    const { value, done } = await within(this.#lines.next(), 'line of the program');
+    const { value, done } = await within(this.#lines.next(), 'line of the program', this.#deadline);
+    this.#deadline = undefined; // Only the first line waits for the start.
     if (done) throw new Error(`it ended with ${await this.ended}:\n${this.#errors}`);
     return value;
   }

@@ -6,7 +6,7 @@ import { once } from 'node:events';
 import { resolve } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
-import { within } from './deadline.js';
+import { START_DEADLINE, within } from './deadline.js';
 
 const REPOSITORY = fileURLToPath(new URL('../../../', import.meta.url));
 const BINARY = resolve(REPOSITORY, process.env.TOWNHALL || 'target/release/townhall');
@@ -55,7 +55,8 @@ export class Townhall {
     });
     this.ended.then(() => running.delete(this.#child), () => running.delete(this.#child));
     this.#child.stderr.setEncoding('utf8').on('data', (text) => { this.#log += text; });
-    const listening = LISTENING.exec(await within(this.#firstLine(), 'line from the server'));
+    const line = await within(this.#firstLine(), 'line from the server', START_DEADLINE);
+    const listening = LISTENING.exec(line);
     if (!listening) throw new Error(`the server did not say where it listens:\n${this.#log}`);
     this.url = `ws:${listening[1]}`;
   }

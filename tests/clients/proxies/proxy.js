@@ -9,7 +9,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { within } from '../node/deadline.js';
+import { START_DEADLINE, within } from '../node/deadline.js';
 
 const DEBIAN = fileURLToPath(new URL('../../../target/clients/debian/', import.meta.url));
 const MODULES = `${DEBIAN}usr/lib/apache2/modules`;
@@ -103,7 +103,7 @@ async function freePort() {
 }
 
 /** Wait until `ask` gives something else than `undefined`. */
-export async function eventually(ask, what) {
+export async function eventually(ask, what, deadline) {
   const stop = new AbortController();
   const asking = (async () => {
     while (!stop.signal.aborted) {
@@ -113,7 +113,7 @@ export async function eventually(ask, what) {
     }
     return undefined;
   })();
-  return within(asking, what).finally(() => stop.abort());
+  return within(asking, what, deadline).finally(() => stop.abort());
 }
 
 /** Whether somebody listens on this port. */
@@ -164,7 +164,8 @@ export class Proxy {
     });
     const failed = ended.then(() => { throw new Error(`${command} ended:\n${log}`); });
     failed.catch(() => {});
-    const listening = eventually(() => isListening(port), `${command} on its port`);
+    const open = () => isListening(port);
+    const listening = eventually(open, `${command} on its port`, START_DEADLINE);
     await Promise.race([listening, failed]);
   }
 }

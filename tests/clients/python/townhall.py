@@ -20,6 +20,8 @@ BINARY = REPOSITORY / (os.environ.get("TOWNHALL") or "target/release/townhall")
 WHISPER = REPOSITORY / (os.environ.get("WHISPER") or "target/release/examples/whisper")
 LISTENING = re.compile(r"townhall is listening on http:(\S+)/\n")
 DEADLINE = 10
+# The first start of a program reads all that it needs from the disk.
+START_DEADLINE = 60
 
 running = set()
 
@@ -36,9 +38,9 @@ def kill_leftovers():
 signal.signal(signal.SIGTERM, lambda _signal, _frame: sys.exit(143))
 
 
-def within(awaitable):
+def within(awaitable, deadline=DEADLINE):
     """Wait with a deadline: what does not come fails its test instead of hanging it."""
-    return asyncio.wait_for(awaitable, DEADLINE)
+    return asyncio.wait_for(awaitable, deadline)
 
 
 class Townhall:
@@ -55,7 +57,7 @@ class Townhall:
 
     async def listen(self):
         """Wait for the line in which the server names its port."""
-        line = (await within(self.process.stdout.readline())).decode()
+        line = (await within(self.process.stdout.readline(), START_DEADLINE)).decode()
         found = LISTENING.fullmatch(line)
         if not found:
             raise AssertionError(f"the server's first line of output was {line!r}")
