@@ -1,6 +1,7 @@
 //! The configuration of a server: every limit, with the reason for its default.
 
 mod check;
+mod error;
 mod room_pattern;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -10,7 +11,12 @@ use ipnet::{IpNet, Ipv4Net};
 
 use crate::protocol::{CloseCode, Deflate, Host, Limits, Origins};
 
+pub use error::ConfigError;
 pub use room_pattern::{InvalidRoomPattern, RoomPattern};
+
+/// How far a member may be behind by default, whatever the size of messages: the event loop reads about
+/// 1 MiB in a turn, and checks backlogs in the next one.
+const MIN_BACKLOG_BYTES: usize = 4 << 20;
 
 /// The configuration of a [`Server`](crate::Server).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -147,6 +153,22 @@ pub enum Slow {
 }
 
 impl Config {
+    /// The default configuration for messages of up to `max_message_bytes`. The limits that hold
+    /// messages grow with that size, and are never less than a busy room needs: `max_incomplete_bytes`
+    /// is 16 times as much and at least 256 MiB, `max_backlog_bytes` twice as much and at least 4 MiB,
+    /// and `max_total_backlog_bytes` 64 times as much and at least 1 GiB.
+    pub fn with_max_message_bytes(max_message_bytes: usize) -> Self {
+        let default = Self::default();
+        let times = |factor, least| max_message_bytes.saturating_mul(factor).max(least);
+        Self {
+            limits: Limits { max_message_bytes, ..Limits::default() },
+            max_incomplete_bytes: times(16, default.max_incomplete_bytes),
+            max_backlog_bytes: times(2, MIN_BACKLOG_BYTES),
+            max_total_backlog_bytes: times(64, default.max_total_backlog_bytes),
+            ..default
+        }
+    }
+
     /// Whether a path, in normal form, may be a room.
     pub(crate) fn is_room(&self, path: &str) -> bool {
         self.rooms.is_empty() || self.rooms.iter().any(|pattern| pattern.matches(path))

@@ -74,7 +74,7 @@ mod config;
 mod server;
 
 #[cfg(feature = "server")]
-pub use config::{Config, InvalidRoomPattern, RoomPattern, Slow};
+pub use config::{Config, ConfigError, InvalidRoomPattern, RoomPattern, Slow};
 #[cfg(feature = "server")]
 pub use ipnet::IpNet;
 pub use protocol::{

@@ -65,10 +65,10 @@ def install_townhall():
 
 # The peers have no such limits. Those of an address do not count on the loopback interface.
 NO_LIMITS = ("--max-messages-per-second", 1_000_000_000, "--max-bytes-per-second", 1_000_000_000,
-             "--max-incomplete-bytes", 1 << 32, "--max-total-backlog-bytes", 1 << 32,
+             "--max-incomplete-size", 1 << 32, "--max-total-backlog-size", 1 << 32,
              "--max-rooms", 15_000)
 # Longer than any load lasts: the generator does not answer pings.
-NO_PINGS = ("--ping-interval-seconds", 600)
+NO_PINGS = ("--ping-interval", "600s")
 
 
 def townhall(setting):

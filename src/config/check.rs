@@ -1,9 +1,9 @@
 //! Checks that a configuration makes sense: each value by itself, and all of them together.
 
-use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use super::Config;
+use super::error::ConfigError;
 use crate::protocol::is_token_byte;
 
 /// The fields of a request that RFC 6455, section 4.1, requires: Host, Upgrade, Connection,
@@ -18,104 +18,128 @@ const MIN_HEAD_BYTES: u64 = 200;
 const MAX_MESSAGE_BYTES: u64 = 1 << 30;
 
 impl Config {
-    /// Checks that the server can work with this configuration.
+    /// Checks that a server can work with this configuration, as
+    /// [`Server::bind`](crate::Server::bind) does.
     ///
     /// # Errors
-    /// One line that names what is wrong.
-    pub(crate) fn check(&self) -> Result<(), String> {
-        if self.listen.is_empty() {
-            return Err("there is no address to listen on".into());
-        }
+    /// The first field that is wrong, and what it should be.
+    ///
+    /// ```
+    /// use townhall::Config;
+    ///
+    /// let config = Config { max_rooms: 0, ..Config::default() };
+    /// let error = config.check().unwrap_err();
+    /// assert_eq!(error.field(), "max_rooms");
+    /// assert_eq!(error.to_string(), "max_rooms is 0, but must be at least 1");
+    /// ```
+    pub fn check(&self) -> Result<(), ConfigError> {
+        self.check_lists()?;
         self.check_numbers()?;
-        self.check_times()?;
+        self.check_durations()?;
         self.check_sizes()?;
-        self.check_deflate()?;
+        self.check_deflate()
+    }
+
+    fn check_lists(&self) -> Result<(), ConfigError> {
+        if self.listen.is_empty() {
+            return Err(ConfigError::Empty { field: "listen" });
+        }
         match self.subprotocols.iter().find(|name| !is_token(name)) {
-            Some(name) => Err(format!("{name:?} cannot be the name of a subprotocol")),
+            Some(name) => Err(ConfigError::NoToken { field: "subprotocols", value: name.clone() }),
             None => Ok(()),
         }
     }
 
     /// Checks that each limit leaves the server something to do.
-    fn check_numbers(&self) -> Result<(), String> {
+    fn check_numbers(&self) -> Result<(), ConfigError> {
         let limits = &self.limits;
-        let at_least_1 = [
-            ("max_fragments", u64::from(limits.max_fragments)),
-            ("max_connections", self.max_connections as u64),
-            ("max_connections_per_address", u64::from(self.max_connections_per_address)),
-            ("max_new_connections_per_second", u64::from(self.max_new_connections_per_second)),
-            ("max_messages_per_second", u64::from(self.max_messages_per_second)),
-            ("max_bytes_per_second", u64::from(self.max_bytes_per_second)),
-            ("max_rooms", self.max_rooms as u64),
-            ("max_rooms_per_address", self.max_rooms_per_address as u64),
-            ("max_room_name_bytes", self.max_room_name_bytes as u64),
-        ];
-        for (name, value) in at_least_1 {
-            check_range(name, value, 1..=u64::MAX)?;
-        }
-        let (headers, head) = (limits.max_headers as u64, limits.max_head_bytes as u64);
-        check_range("max_headers", headers, MIN_HEADERS..=u64::MAX)?;
-        check_range("max_head_bytes", head, MIN_HEAD_BYTES..=u64::MAX)?;
-        let unsent = self.socket_unsent_bytes.into();
-        check_range("socket_unsent_bytes", unsent, 0..=i32::MAX as u64)?;
-        let message = limits.max_message_bytes as u64;
-        check_range("max_message_bytes", message, 1..=MAX_MESSAGE_BYTES)
+        at_least("limits.max_headers", limits.max_headers as u64, MIN_HEADERS)?;
+        at_least("limits.max_head_bytes", limits.max_head_bytes as u64, MIN_HEAD_BYTES)?;
+        at_least("limits.max_fragments", limits.max_fragments.into(), 1)?;
+        at_least("limits.max_message_bytes", limits.max_message_bytes as u64, 1)?;
+        at_most("limits.max_message_bytes", limits.max_message_bytes as u64, MAX_MESSAGE_BYTES)?;
+        at_least("max_connections", self.max_connections as u64, 1)?;
+        at_least("max_connections_per_address", self.max_connections_per_address.into(), 1)?;
+        at_least("max_new_connections_per_second", self.max_new_connections_per_second.into(), 1)?;
+        at_least("max_messages_per_second", self.max_messages_per_second.into(), 1)?;
+        at_least("max_bytes_per_second", self.max_bytes_per_second.into(), 1)?;
+        at_least("max_rooms", self.max_rooms as u64, 1)?;
+        at_least("max_rooms_per_address", self.max_rooms_per_address as u64, 1)?;
+        at_least("max_room_name_bytes", self.max_room_name_bytes as u64, 1)?;
+        at_most("socket_unsent_bytes", self.socket_unsent_bytes.into(), i32::MAX as u64)
     }
 
-    /// Checks that each deadline leaves some time.
-    fn check_times(&self) -> Result<(), String> {
-        let mut times = [
-            ("handshake_timeout", Some(self.handshake_timeout)),
-            ("ping_interval", self.ping_interval),
-            ("pong_timeout", self.pong_timeout),
-            ("write_timeout", self.write_timeout),
-            ("throttle_timeout", self.throttle_timeout),
-            ("close_timeout", Some(self.close_timeout)),
-        ]
-        .into_iter();
-        match times.find(|(_, time)| *time == Some(Duration::ZERO)) {
-            Some((name, _)) => Err(format!("{name} must be longer than zero")),
-            None => Ok(()),
-        }
+    /// Checks that each timeout leaves some time.
+    fn check_durations(&self) -> Result<(), ConfigError> {
+        not_zero("handshake_timeout", Some(self.handshake_timeout))?;
+        not_zero("ping_interval", self.ping_interval)?;
+        not_zero("pong_timeout", self.pong_timeout)?;
+        not_zero("write_timeout", self.write_timeout)?;
+        not_zero("throttle_timeout", self.throttle_timeout)?;
+        not_zero("close_timeout", Some(self.close_timeout))
     }
 
-    /// Checks that each limit is large enough for what it must hold.
-    fn check_sizes(&self) -> Result<(), String> {
-        let (message, head) = (self.limits.max_message_bytes, self.limits.max_head_bytes);
-        let (backlog, incomplete) = (self.max_backlog_bytes, self.max_incomplete_bytes);
-        // Input is collected in memory of up to twice its size.
-        let (messages, heads) = (message.saturating_mul(2), head.saturating_mul(2));
-        let mut held = [
-            ("max_backlog_bytes", backlog, "max_message_bytes", message),
-            ("max_total_backlog_bytes", self.max_total_backlog_bytes, "max_backlog_bytes", backlog),
-            ("max_incomplete_bytes", incomplete, "twice max_message_bytes", messages),
-            ("max_incomplete_bytes", incomplete, "twice max_head_bytes", heads),
-        ]
-        .into_iter();
-        match held.find(|(_, holder, _, least)| holder < least) {
-            Some((name, value, what, least)) => {
-                Err(format!("{name} is {value}, and must be at least {what}, {least}"))
-            }
-            None => Ok(()),
-        }
+    /// Checks that each limit is large enough for what it must hold. Input is collected in buffers of
+    /// up to twice its size.
+    fn check_sizes(&self) -> Result<(), ConfigError> {
+        let message = ("limits.max_message_bytes", self.limits.max_message_bytes);
+        let head = ("limits.max_head_bytes", self.limits.max_head_bytes);
+        let backlog = ("max_backlog_bytes", self.max_backlog_bytes);
+        let total_backlog = ("max_total_backlog_bytes", self.max_total_backlog_bytes);
+        let incomplete = ("max_incomplete_bytes", self.max_incomplete_bytes);
+        holds(backlog, 1, message)?;
+        holds(total_backlog, 1, backlog)?;
+        holds(incomplete, 2, message)?;
+        holds(incomplete, 2, head)
     }
 
     /// Checks that zlib supports the settings of compression.
-    fn check_deflate(&self) -> Result<(), String> {
+    fn check_deflate(&self) -> Result<(), ConfigError> {
         let Some(deflate) = &self.deflate else { return Ok(()) };
-        check_range("deflate.level", deflate.level.into(), 1..=9)?;
-        check_range("deflate.window_bits", deflate.window_bits.into(), 9..=15)?;
-        check_range("deflate.client_window_bits", deflate.client_window_bits.into(), 9..=15)
+        let numbers = [
+            ("deflate.level", deflate.level, 1, 9),
+            ("deflate.window_bits", deflate.window_bits.into(), 9, 15),
+            ("deflate.client_window_bits", deflate.client_window_bits.into(), 9, 15),
+        ];
+        for (field, value, least, most) in numbers {
+            at_least(field, value.into(), least)?;
+            at_most(field, value.into(), most)?;
+        }
+        Ok(())
     }
 }
 
-fn check_range(name: &str, value: u64, range: RangeInclusive<u64>) -> Result<(), String> {
-    let (least, most) = (range.start(), range.end());
-    if value < *least {
-        return Err(format!("{name} is {value}, and must be at least {least}"));
+fn at_least(field: &'static str, value: u64, least: u64) -> Result<(), ConfigError> {
+    if value < least {
+        return Err(ConfigError::TooSmall { field, value, least });
     }
-    if value > *most {
-        return Err(format!("{name} is {value}, and must be at most {most}"));
+    Ok(())
+}
+
+fn at_most(field: &'static str, value: u64, most: u64) -> Result<(), ConfigError> {
+    if value > most {
+        return Err(ConfigError::TooLarge { field, value, most });
+    }
+    Ok(())
+}
+
+fn not_zero(field: &'static str, duration: Option<Duration>) -> Result<(), ConfigError> {
+    match duration {
+        Some(Duration::ZERO) => Err(ConfigError::NoTime { field }),
+        _ => Ok(()),
+    }
+}
+
+/// Checks that one limit is at least `times` another. Each has its name and its value.
+fn holds(
+    (field, value): (&'static str, usize),
+    times: usize,
+    (held, size): (&'static str, usize),
+) -> Result<(), ConfigError> {
+    let least = size.saturating_mul(times) as u64;
+    if (value as u64) < least {
+        let times = times as u64;
+        return Err(ConfigError::CannotHold { field, value: value as u64, held, times, least });
     }
     Ok(())
 }
@@ -135,12 +159,30 @@ mod tests {
     fn complaint(change: impl FnOnce(&mut Config)) -> String {
         let mut config = Config::default();
         change(&mut config);
-        config.check().unwrap_err()
+        config.check().unwrap_err().to_string()
     }
 
     #[test]
     fn the_default_goes_together() {
         assert_eq!(Config::default().check(), Ok(()));
+    }
+
+    #[test]
+    fn the_default_for_messages_of_any_size_goes_together() {
+        for size in [1, 1 << 10, 16 << 20, 1 << 30] {
+            assert_eq!(Config::with_max_message_bytes(size).check(), Ok(()), "{size}");
+        }
+        assert_eq!(Config::with_max_message_bytes(16 << 20), Config::default());
+    }
+
+    #[test]
+    fn an_error_can_be_told_in_the_words_of_a_program() {
+        let config = Config { max_backlog_bytes: 1, ..Config::default() };
+        let error = config.check().unwrap_err();
+        let flag = |field: &str| format!("--{}", field.rsplit('.').next().unwrap());
+        let line =
+            "--max_backlog_bytes is 1, but must be at least --max_message_bytes, which is 16777216";
+        assert_eq!(error.describe(flag), line);
     }
 
     #[test]
@@ -153,14 +195,17 @@ mod tests {
             ),
             (
                 complaint(|config| config.max_incomplete_bytes = 1 << 20),
-                "twice max_message_bytes, ",
+                "2 times limits.max_message_bytes, ",
             ),
             (
                 complaint(|config| config.limits.max_head_bytes = usize::MAX),
-                "twice max_head_bytes, ",
+                "2 times limits.max_head_bytes, ",
             ),
-            (complaint(|config| config.listen.clear()), "address"),
-            (complaint(|config| config.subprotocols.push("a\r\nb".into())), "subprotocol"),
+            (complaint(|config| config.listen.clear()), "listen is empty"),
+            (
+                complaint(|config| config.subprotocols.push("a\r\nb".into())),
+                "subprotocols: \"a\\r\\nb\" is not a token",
+            ),
         ];
         for (complaint, word) in complaints {
             assert!(complaint.contains(word), "{complaint}");
@@ -185,7 +230,7 @@ mod tests {
         ];
         for (complaint, words) in complaints {
             assert!(complaint.contains(words), "{complaint}");
-            assert!(complaint.contains(", and must be at least "), "{complaint}");
+            assert!(complaint.contains(", but must be at least "), "{complaint}");
         }
         let unsent = complaint(|config| config.socket_unsent_bytes = u32::MAX);
         assert!(unsent.ends_with("must be at most 2147483647"), "{unsent}");
@@ -225,7 +270,8 @@ mod tests {
         for (level, window_bits, client) in
             [(0, 15, 15), (10, 15, 15), (6, 8, 15), (6, 16, 15), (6, 15, 8), (6, 15, 16)]
         {
-            assert!(deflate(level, window_bits, client).unwrap_err().contains("must be at"));
+            let error = deflate(level, window_bits, client).unwrap_err();
+            assert!(error.field().starts_with("deflate."), "{error}");
         }
     }
 }

@@ -2,11 +2,14 @@
 
 mod access;
 mod deflate;
+mod duration;
 mod environment;
+mod fields;
 mod limits;
 mod list;
 mod listen;
 mod number;
+mod size;
 mod times;
 
 use std::convert::Infallible;
@@ -22,19 +25,22 @@ use limits::LimitFlags;
 use list::{List, list};
 use listen::Listen;
 use log::LevelFilter;
-use number::at_least;
+use number::number;
 use times::TimeFlags;
 use townhall::{Config, IpNet, Slow};
 
-/// A WebSocket server in which everyone in a room hears everyone.
+/// A WebSocket server in which every message goes to everyone in the room.
 ///
-/// Start it and open the address that it prints in a browser to chat. Every URL path is a room: what
+/// Start it, and open the address that it prints in a browser to chat. Every URL path is a room: what
 /// one member of ws://ADDRESS/lobby sends, all members of /lobby receive, in the same order.
 ///
 /// Each flag can be set by its environment variable instead; an empty variable counts as unset, and
 /// the command line takes precedence. A flag that may be given several times also takes a list of
-/// values with commas between them. Codes of 1000 and more are close codes of WebSocket; smaller ones
-/// are HTTP status codes.
+/// values with commas between them.
+///
+/// A DURATION has a unit, such as 500ms, 30s or 2min; only 0 needs none. A SIZE is a number of bytes,
+/// or has a unit: 64KiB are 65536 bytes, 64kB are 64000. Status codes below 1000 are those of HTTP, and
+/// those from 1000 are close codes of WebSocket.
 #[derive(Debug, Parser)]
 #[command(version, max_term_width = 100)]
 pub struct Flags {
@@ -51,8 +57,8 @@ pub struct Flags {
     pub mode: Mode,
 
     /// Pass on only the first N characters of a text message, or the first N bytes of a binary
-    /// message. A character is what a reader sees as one, such as an emoji, and is never cut apart
-    #[arg(long, value_name = "N", env = "TOWNHALL_TRUNCATE", value_parser = at_least(1_usize))]
+    /// message. What a reader sees as one character, such as an emoji, is never split
+    #[arg(long, value_name = "N", env = "TOWNHALL_TRUNCATE", value_parser = length)]
     pub truncate: Option<usize>,
 
     /// Do not send a message back to its sender
@@ -65,22 +71,22 @@ pub struct Flags {
     #[arg(value_parser = list(text, "speak none"))]
     subprotocol: Vec<List<String>>,
 
-    /// Believe what reverse proxies in this network, such as 10.0.0.0/8, say about their clients in
-    /// X-Forwarded-For, X-Forwarded-Host or Forwarded, and do not apply the limits per address to
-    /// these proxies. The networks are trusted instead of loopback; name 127.0.0.0/8 and ::1 too if
-    /// they still are. May be given several times
+    /// Trust reverse proxies in this network, such as 10.0.0.0/8: believe what they say about their
+    /// clients in X-Forwarded-For, X-Forwarded-Host or Forwarded, and do not apply the limits per
+    /// address to the proxies themselves. Loopback addresses are then no longer trusted, unless
+    /// 127.0.0.0/8 and ::1 are named too. May be given several times
     #[arg(long, value_name = "NETWORK", env = "TOWNHALL_TRUSTED_PROXY")]
     #[arg(value_parser = list(network, "trust only loopback addresses"))]
     #[arg(default_value = "127.0.0.0/8,::1")]
     trusted_proxy: Vec<List<IpNet>>,
 
-    /// What to do with a member that is more than --max-backlog-bytes behind its room
+    /// What to do with a member that is more than --max-backlog-size behind its room
     #[arg(long, env = "TOWNHALL_SLOW", value_enum, ignore_case = true, default_value_t = SlowFlag::Close)]
     slow: SlowFlag,
 
     /// How much to log on standard error: info shows refusals and their reasons, debug shows
     /// connections too. The content of messages is never logged. If nobody reads the log, lines are
-    /// left out and counted
+    /// dropped and counted
     #[arg(long, value_name = "LEVEL", env = "TOWNHALL_LOG_LEVEL", default_value = "info")]
     #[arg(ignore_case = true, value_parser = log_levels())]
     pub log_level: LevelFilter,
@@ -141,6 +147,14 @@ fn yes_or_no(text: &str) -> Result<bool, &'static str> {
     }
 }
 
+/// A number of characters or bytes.
+fn length(text: &str) -> Result<usize, String> {
+    match number(text)? {
+        0 => Err("it must be at least 1".into()),
+        length => Ok(length),
+    }
+}
+
 fn text(text: &str) -> Result<String, Infallible> {
     Ok(text.to_owned())
 }
@@ -160,13 +174,24 @@ impl Flags {
         let mut command = Self::command();
         let matches = environment::parse(&command)?;
         let flags = Self::from_arg_matches(&matches)?;
-        if flags.no_reflect && flags.mode == Mode::Echo {
-            let [no_reflect, mode] =
-                ["no_reflect", "mode"].map(|id| environment::given_name(&command, &matches, id));
-            let reason = format!("with {no_reflect} and {mode} echo nobody would hear anything");
-            return Err(command.error(ErrorKind::ArgumentConflict, reason));
+        let name = |id: &str| environment::given_name(&command, &matches, id);
+        match flags.check(name) {
+            Ok(()) => Ok(flags),
+            Err((kind, reason)) => Err(command.error(kind, reason)),
         }
-        Ok(flags)
+    }
+
+    /// Checks the flags together. `name` says how the user gave a flag.
+    fn check(&self, name: impl Fn(&str) -> String) -> Result<(), (ErrorKind, String)> {
+        if self.no_reflect && self.mode == Mode::Echo {
+            let (no_reflect, mode) = (name("no_reflect"), name("mode"));
+            let reason =
+                format!("with {no_reflect} and {mode} echo, nobody would receive anything");
+            return Err((ErrorKind::ArgumentConflict, reason));
+        }
+        self.settings().check().map_err(|error| {
+            (ErrorKind::ValueValidation, error.describe(|field| name(fields::flag(field))))
+        })
     }
 
     /// The configuration that the flags ask for.
@@ -174,17 +199,22 @@ impl Flags {
     /// # Errors
     /// A host name to listen on is not known.
     pub fn config(&self) -> io::Result<Config> {
+        let listen = Listen::resolve_all(&List::concat(&self.listen))?;
+        Ok(Config { listen, ..self.settings() })
+    }
+
+    /// The configuration but for the addresses to listen on.
+    fn settings(&self) -> Config {
         let mut config = Config {
-            listen: Listen::resolve_all(&List::concat(&self.listen))?,
             subprotocols: List::concat(&self.subprotocol),
             trusted_proxies: List::concat(&self.trusted_proxy),
             slow: self.slow.into(),
-            ..Config::default()
+            ..Config::with_max_message_bytes(self.limits.max_message_size)
         };
         self.access.set(&mut config);
         self.deflate.set(&mut config);
         self.limits.set(&mut config);
         self.times.set(&mut config);
-        Ok(config)
+        config
     }
 }

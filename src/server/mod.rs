@@ -74,8 +74,9 @@ impl Server {
     /// by [`run`](Self::run).
     ///
     /// # Errors
-    /// A configuration that contradicts itself ([`io::ErrorKind::InvalidInput`]), or the system's
-    /// error with the address that it is about.
+    /// A [`ConfigError`](crate::ConfigError) within an error of the kind
+    /// [`InvalidInput`](io::ErrorKind::InvalidInput), if the configuration makes no sense; or the
+    /// system's error, with the address that it is about.
     pub fn bind(config: Config) -> io::Result<Self> {
         check(&config)?;
         let poll = Poll::new()?;
@@ -100,8 +101,8 @@ impl Server {
     /// ```
     ///
     /// # Errors
-    /// No listener, a configuration that contradicts itself ([`io::ErrorKind::InvalidInput`]), or the
-    /// system's error.
+    /// Those of [`bind`](Self::bind). Without a listener, the error is a
+    /// [`ConfigError::Empty`](crate::ConfigError::Empty).
     pub fn from_listeners(mut config: Config, listeners: Vec<TcpListener>) -> io::Result<Self> {
         let addresses = listeners.iter().map(TcpListener::local_addr);
         config.listen = addresses.collect::<io::Result<_>>()?;

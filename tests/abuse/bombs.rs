@@ -63,7 +63,7 @@ fn an_unfinished_compressed_message_costs_what_was_sent() {
 fn bombs_for_everybody_cost_no_more_than_the_backlog() {
     // It is not slowed down, and what it says is not compressed again.
     let rate = ["--max-bytes-per-second", "1000000000"];
-    let plain = ["--deflate-threshold-bytes", "1000000000", "--close-timeout-seconds", "1"];
+    let plain = ["--deflate-threshold", "1000000000", "--close-timeout", "1s"];
     let siege = Siege::begin(&[&rate[..], &plain].concat());
     let bomb = frame(COMPRESSED, &deflated(16));
     let thrower = join(&siege);

@@ -11,7 +11,7 @@ const UNMASKED: &[u8] = b"\x81\x01a";
 
 #[test]
 fn a_peer_that_neither_answers_a_close_frame_nor_ends_its_side_is_gone_in_time() {
-    let siege = Siege::begin(&["--close-timeout-seconds", "2"]);
+    let siege = Siege::begin(&["--close-timeout", "2s"]);
     let before = siege.program.sockets();
     let mut peers: Vec<_> = (0..100).map(|_| siege.join("/")).collect();
     let begin = Instant::now();
@@ -28,7 +28,7 @@ fn a_peer_that_neither_answers_a_close_frame_nor_ends_its_side_is_gone_in_time()
 /// A browser then calls the end clean. Only the peer ends its side late.
 #[test]
 fn a_peer_that_broke_the_protocol_may_answer_before_the_connection_ends() {
-    let siege = Siege::begin(&["--close-timeout-seconds", "30", "--max-message-bytes", "1000"]);
+    let siege = Siege::begin(&["--close-timeout", "30s", "--max-message-size", "1000"]);
     let before = siege.program.sockets();
     let too_big = frame(0x82, &[0; 5_000]);
     for (violation, code) in [(UNMASKED, 1002), (&too_big, 1009), (&frame(0x81, b"\xff"), 1007)] {
@@ -49,7 +49,7 @@ fn a_peer_that_broke_the_protocol_may_answer_before_the_connection_ends() {
 /// It will not answer any more.
 #[test]
 fn a_peer_that_ends_its_side_after_a_violation_is_not_waited_for() {
-    let siege = Siege::begin(&["--close-timeout-seconds", "30"]);
+    let siege = Siege::begin(&["--close-timeout", "30s"]);
     let before = siege.program.sockets();
     let mut peer = siege.join("/");
     peer.send(UNMASKED);
@@ -64,7 +64,7 @@ fn a_peer_that_ends_its_side_after_a_violation_is_not_waited_for() {
 /// What comes after the end is thrown away, and gives no more time.
 #[test]
 fn a_peer_that_goes_on_after_the_end_is_gone_in_time() {
-    let siege = Siege::begin(&["--close-timeout-seconds", "1"]);
+    let siege = Siege::begin(&["--close-timeout", "1s"]);
     let before = siege.program.sockets();
     let mut peer = siege.join("/");
     peer.send(UNMASKED);
@@ -81,8 +81,8 @@ fn a_peer_that_goes_on_after_the_end_is_gone_in_time() {
 /// Its close frame is awaited, but what it says meanwhile is taken no faster than before.
 #[test]
 fn a_peer_that_was_closed_for_its_rate_is_read_at_that_rate() {
-    let flags = ["--max-bytes-per-second", "1048576", "--max-message-bytes", "65536"];
-    let times = ["--throttle-timeout-seconds", "1", "--close-timeout-seconds", "3"];
+    let flags = ["--max-bytes-per-second", "1048576", "--max-message-size", "65536"];
+    let times = ["--throttle-timeout", "1s", "--close-timeout", "3s"];
     let siege = Siege::begin(&[&flags[..], &times].concat());
     let mut peer = siege.join("/");
     // Pongs that nobody asked for, and nobody answers.

@@ -63,7 +63,7 @@ fn what_is_declared_but_not_sent_takes_no_memory() {
 /// CVE-2020-27813. A sum of lengths that is negative, or zero, passes a comparison.
 #[test]
 fn lengths_that_overflow_in_their_sum_are_too_big() {
-    let siege = Siege::begin(&["--max-message-bytes", "100000"]);
+    let siege = Siege::begin(&["--max-message-size", "100000"]);
     let sums = [
         (60_000, 60_000),
         (1, 100_000),
@@ -126,7 +126,7 @@ fn fragments_are_counted_for_each_message() {
 /// Only whole frames are life: the peer is asked, and given up when it does not answer.
 #[test]
 fn bytes_of_a_frame_one_at_a_time_are_no_life() {
-    let siege = Siege::begin(&["--ping-interval-seconds", "1", "--pong-timeout-seconds", "1"]);
+    let siege = Siege::begin(&["--ping-interval", "1s", "--pong-timeout", "1s"]);
     let begun = [frame(0x82, &[0; 60_000]), frame(BEGIN, &[0; 60_000])];
     thread::scope(|scope| {
         for bytes in begun.iter().cycle().take(20) {

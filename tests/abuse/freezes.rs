@@ -14,7 +14,7 @@ fn hear_pings(crowd: &mut [Peer]) {
 /// Their pongs lie in the program's sockets when it goes on, and it is long past their time.
 #[test]
 fn members_that_answered_in_time_are_kept_by_a_program_that_stood_still() {
-    let flags = ["--ping-interval-seconds", "1", "--pong-timeout-seconds", "4"];
+    let flags = ["--ping-interval", "1s", "--pong-timeout", "4s"];
     let program = Program::start(&flags);
     let mut crowd: Vec<_> = (0..40).map(|_| Peer::join(&program.address, "/")).collect();
     for _ in 0..2 {

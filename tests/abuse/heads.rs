@@ -125,7 +125,7 @@ fn lists_of_subprotocols_and_extensions_cost_linear_time() {
 /// Header fields that come do not give a client more time.
 #[test]
 fn a_head_that_trickles_is_answered_with_408_in_time() {
-    let siege = Siege::begin(&["--handshake-timeout-seconds", "1"]);
+    let siege = Siege::begin(&["--handshake-timeout", "1s"]);
     let pause = Duration::from_millis(20);
     let fields = request("/").replace("\r\n\r\n", &"\r\nX-Slow: yes".repeat(500));
     let begin = Instant::now();
@@ -146,7 +146,7 @@ fn a_head_that_trickles_is_answered_with_408_in_time() {
 /// A browser's spare connection is one of these. There is nobody to answer, and nothing to log.
 #[test]
 fn connections_that_ask_nothing_are_ended_in_time_without_a_word() {
-    let siege = Siege::begin(&["--handshake-timeout-seconds", "1"]);
+    let siege = Siege::begin(&["--handshake-timeout", "1s"]);
     let before = siege.program.sockets();
     let mut peers: Vec<_> = (0..200).map(|_| siege.connect()).collect();
     for (peer, lines) in peers.iter().zip(["", "\r\n", "\r\n\r\n\r", "\n\n"].iter().cycle()) {
@@ -181,7 +181,7 @@ const TLS_HELLO: &[u8] = b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03 and rand
 /// one to these bytes.
 #[test]
 fn what_cannot_begin_a_request_is_refused_at_its_first_impossible_byte() {
-    let siege = Siege::begin(&["--handshake-timeout-seconds", "3600"]);
+    let siege = Siege::begin(&["--handshake-timeout", "3600s"]);
     for bytes in [
         TLS_HELLO,
         b"\x05\x01\x00",
@@ -213,7 +213,7 @@ fn what_cannot_begin_a_request_is_refused_at_its_first_impossible_byte() {
 /// take.
 #[test]
 fn empty_lines_without_end_are_refused() {
-    let siege = Siege::begin(&["--handshake-timeout-seconds", "3600"]);
+    let siege = Siege::begin(&["--handshake-timeout", "3600s"]);
     for _ in 0..20 {
         let mut peer = siege.connect();
         // The end of it meets a connection that is over.

@@ -90,7 +90,7 @@ fn nuisances(program: &Program) -> Vec<Peer> {
 
 #[test]
 fn peers_that_do_not_answer_keep_the_server_no_longer_than_its_drain() {
-    let flags = ["--drain-timeout-seconds", "1", "--close-timeout-seconds", "60"];
+    let flags = ["--shutdown-timeout", "1s", "--close-timeout", "60s"];
     let mut program = Program::start(&flags);
     let _peers = nuisances(&program);
     let loud = Peer::join(&program.address, "/loud");
@@ -108,7 +108,7 @@ fn peers_that_do_not_answer_keep_the_server_no_longer_than_its_drain() {
 
 #[test]
 fn peers_that_do_not_answer_are_gone_when_their_own_time_is_over() {
-    let flags = ["--drain-timeout-seconds", "60", "--close-timeout-seconds", "1"];
+    let flags = ["--shutdown-timeout", "60s", "--close-timeout", "1s"];
     let mut program = Program::start(&flags);
     let _peers = nuisances(&program);
     let begin = Instant::now();
@@ -119,7 +119,7 @@ fn peers_that_do_not_answer_are_gone_when_their_own_time_is_over() {
 
 #[test]
 fn a_second_signal_ends_it_at_once() {
-    let flags = ["--drain-timeout-seconds", "60", "--close-timeout-seconds", "60"];
+    let flags = ["--shutdown-timeout", "60s", "--close-timeout", "60s"];
     let mut program = Program::start(&flags);
     let _peers = nuisances(&program);
     program.signal("TERM");

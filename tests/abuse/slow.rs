@@ -42,9 +42,9 @@ fn a_thousand_members_that_do_not_read_cost_one_backlog() {
     const CROWD: usize = 1_000;
     // Each takes a file descriptor here too.
     rlimit::increase_nofile_limit(u64::MAX).unwrap();
-    let flags = ["--max-message-bytes", "65536", "--max-backlog-bytes", "1048576"];
+    let flags = ["--max-message-size", "65536", "--max-backlog-size", "1048576"];
     // What each has half of adds up, and is not what is asked about here.
-    let other = ["--max-total-backlog-bytes", "67108864", "--close-timeout-seconds", "1"];
+    let other = ["--max-total-backlog-size", "67108864", "--close-timeout", "1s"];
     let siege = Siege::begin(&[&flags[..], &other].concat());
     let mut two = [siege.join("/"), siege.join("/")];
     let _crowd: Vec<_> = (0..CROWD).map(|_| siege.join("/")).collect();
@@ -56,7 +56,7 @@ fn a_thousand_members_that_do_not_read_cost_one_backlog() {
 /// What was on its way they still get: whole messages, each of them, and why there are no more.
 #[test]
 fn members_that_read_too_late_get_whole_messages_and_1013() {
-    let flags = ["--max-message-bytes", "300000", "--max-backlog-bytes", "1048576"];
+    let flags = ["--max-message-size", "300000", "--max-backlog-size", "1048576"];
     let siege = Siege::begin(&flags);
     let (mut talker, mut listener) = (siege.join("/"), siege.join("/"));
     let mut late: Vec<_> = (0..20).map(|_| siege.join("/")).collect();
@@ -85,7 +85,7 @@ fn members_that_read_too_late_get_whole_messages_and_1013() {
 #[test]
 fn members_in_the_middle_of_a_long_frame_cost_no_copy_of_it_each() {
     const CROWD: usize = 50;
-    let siege = Siege::begin(&["--close-timeout-seconds", "1"]);
+    let siege = Siege::begin(&["--close-timeout", "1s"]);
     let mut two = [siege.join("/"), siege.join("/")];
     let _crowd: Vec<_> = (0..CROWD).map(|_| siege.join("/")).collect();
     talk_until_gone(&siege, &mut two, 16_000 * KIB, CROWD);
@@ -109,7 +109,7 @@ fn send_queues(address: &str) -> usize {
 #[test]
 fn members_that_do_not_read_fill_no_send_queues() {
     const CROWD: usize = 100;
-    let siege = Siege::begin(&["--max-total-backlog-bytes", "41943040"]);
+    let siege = Siege::begin(&["--max-total-backlog-size", "41943040"]);
     let mut two = [siege.join("/"), siege.join("/")];
     let _crowd: Vec<_> = (0..CROWD).map(|_| siege.join("/")).collect();
     for number in 0..160 {
@@ -126,8 +126,8 @@ fn members_that_do_not_read_fill_no_send_queues() {
 /// A ping stands behind little, and every bit that is taken counts.
 #[test]
 fn a_slow_reader_is_kept_while_it_reads() {
-    let (silence, write) = (["--ping-interval-seconds", "3"], ["--write-timeout-seconds", "3"]);
-    let siege = Siege::begin(&[&silence[..], &write, &["--pong-timeout-seconds", "2"]].concat());
+    let (silence, write) = (["--ping-interval", "3s"], ["--write-timeout", "3s"]);
+    let siege = Siege::begin(&[&silence[..], &write, &["--pong-timeout", "2s"]].concat());
     let (mut talker, mut slow) = (siege.join("/"), siege.join("/"));
     for number in 0..128 {
         talker.send(&message(number, 64 * KIB));

@@ -12,25 +12,43 @@ fn refusal(flags: &[&str]) -> (Option<i32>, String) {
 }
 
 #[test]
-fn a_time_of_zero_is_off_or_an_error() {
+fn a_timeout_of_zero_is_off_or_an_error() {
     for flag in ["ping-interval", "pong-timeout", "write-timeout", "throttle-timeout"] {
-        let (_program, address) = Program::start(&[&format!("--{flag}-seconds"), "0"]);
-        let mut client = connect(&address, "/");
-        say(&mut client, "hello");
-        assert_eq!(hear(&mut client), "hello", "{flag}");
+        for off in ["0", "0s", "off"] {
+            let (_program, address) = Program::start(&[&format!("--{flag}"), off]);
+            let mut client = connect(&address, "/");
+            say(&mut client, "hello");
+            assert_eq!(hear(&mut client), "hello", "{flag} {off}");
+        }
     }
     for flag in ["handshake-timeout", "close-timeout"] {
-        let (status, stderr) = refusal(&[&format!("--{flag}-seconds"), "0"]);
-        let line = format!(
-            "error: invalid value '0' for '--{flag}-seconds <SECONDS>': it must be at least 1\n"
-        );
+        let (status, stderr) = refusal(&[&format!("--{flag}"), "0"]);
+        let line = format!("error: --{flag} must be longer than zero\n");
         assert!(status == Some(2) && stderr.starts_with(&line), "{stderr}");
     }
 }
 
 #[test]
-fn without_a_drain_timeout_it_ends_as_soon_as_the_close_frames_are_sent() {
-    let (mut program, address) = Program::start(&["--drain-timeout-seconds", "0"]);
+fn a_duration_and_a_size_have_units() {
+    let durations = ["--handshake-timeout", "90s", "--close-timeout", "500ms"];
+    let sizes = ["--max-message-size", "1KiB", "--socket-unsent-size", "off"];
+    let flags = [&durations[..], &sizes, &["--ping-interval", "2min"]].concat();
+    let (_program, address) = Program::start(&flags);
+    let mut client = connect(&address, "/");
+    say(&mut client, &"x".repeat(1024));
+    assert_eq!(hear(&mut client).len(), 1024);
+    say(&mut client, &"x".repeat(1025));
+    let Message::Close(Some(frame)) = client.read().unwrap() else { panic!("no close") };
+    assert_eq!(u16::from(frame.code), 1009);
+    let (status, stderr) = refusal(&["--ping-interval", "30"]);
+    let line = "error: invalid value '30' for '--ping-interval <DURATION>': \
+        it must be a duration with its unit, such as 500ms, 30s or 2min\n";
+    assert!(status == Some(2) && stderr.starts_with(line), "{stderr}");
+}
+
+#[test]
+fn without_a_shutdown_timeout_it_ends_as_soon_as_the_close_frames_are_sent() {
+    let (mut program, address) = Program::start(&["--shutdown-timeout", "0"]);
     let mut client = connect(&address, "/");
     program.signal("TERM");
     // The client answers nothing before the program has ended.
@@ -43,9 +61,9 @@ fn without_a_drain_timeout_it_ends_as_soon_as_the_close_frames_are_sent() {
 fn a_limit_of_nothing_is_an_error() {
     let least = [
         ("truncate", "1"),
-        ("max-head-bytes", "200"),
+        ("max-head-size", "200"),
         ("max-headers", "5"),
-        ("max-message-bytes", "1"),
+        ("max-message-size", "1"),
         ("max-fragments", "1"),
         ("max-connections", "1"),
         ("max-connections-per-address", "1"),
@@ -54,13 +72,18 @@ fn a_limit_of_nothing_is_an_error() {
         ("max-bytes-per-second", "1"),
         ("max-rooms", "1"),
         ("max-rooms-per-address", "1"),
-        ("max-room-name-bytes", "1"),
+        ("max-room-name-length", "1"),
     ];
     for (flag, least) in least {
         let (status, stderr) = refusal(&[&format!("--{flag}"), "0"]);
         assert_eq!(status, Some(2), "{flag}: {stderr}");
-        assert!(stderr.starts_with("error: invalid value '0' for '--"), "{stderr}");
-        assert!(stderr.contains(&format!(": it must be at least {least}\n")), "{stderr}");
+        let line = match flag {
+            "truncate" => {
+                format!("invalid value '0' for '--{flag} <N>': it must be at least {least}")
+            }
+            _ => format!("--{flag} is 0, but must be at least {least}"),
+        };
+        assert!(stderr.starts_with(&format!("error: {line}\n")), "{stderr}");
         // The least that is allowed serves somebody.
         let (_program, address) = Program::start(&[&format!("--{flag}"), least]);
         let mut client = connect(&address, "/");
@@ -69,35 +92,40 @@ fn a_limit_of_nothing_is_an_error() {
     }
 }
 
-/// Every flag of the help that takes a number.
-fn numbers() -> Vec<String> {
+/// Every flag of the help that takes a number, a size or a duration, with the name of that.
+fn numbers() -> Vec<(String, String)> {
     let help = String::from_utf8(run(&["--help"]).stdout).unwrap();
     let usages = help.lines().filter_map(|line| line.trim().split_once(' '));
-    let is_number = |kind: &str| ["<N>", "<BYTES>", "<SECONDS>", "<BITS>"].contains(&kind);
-    let numbers = usages.filter(|(flag, kind)| flag.starts_with("--") && is_number(kind));
-    numbers.map(|(flag, _)| flag.to_owned()).collect()
+    let kinds = ["<N>", "<SIZE>", "<DURATION>", "<BITS>", "<LEVEL>"];
+    usages
+        .filter(|(flag, kind)| flag.starts_with("--") && kinds.contains(kind))
+        .filter(|(flag, _)| *flag != "--log-level")
+        .map(|(flag, kind)| (flag.to_owned(), kind.to_owned()))
+        .collect()
 }
 
-/// Whether the program would start with these flags, but for an address that it does not have.
-fn is_accepted(flags: &[&str]) -> bool {
-    let (status, stderr) = refusal(flags);
+/// Whether the program would start with this flag, but for an address that it does not have.
+fn is_accepted(flag: &str, value: &str) -> bool {
+    let (status, stderr) = refusal(&[flag, value]);
     if stderr.starts_with("townhall: cannot listen on 192.0.2.1:0: ") {
         return true;
     }
-    assert!([Some(1), Some(2)].contains(&status), "{flags:?}: {stderr}");
-    let reasons = ["must be at", "must be a whole number from "];
-    let first = stderr.lines().next().unwrap();
-    assert!(reasons.iter().any(|reason| first.contains(reason)), "{flags:?}: {stderr}");
+    assert_eq!(status, Some(2), "{flag} {value}: {stderr}");
+    let reason = stderr.lines().next().unwrap();
+    assert!(reason.contains(" must be ") && reason.contains(flag), "{flag} {value}: {stderr}");
     false
 }
 
 #[test]
-fn the_least_and_the_largest_number_of_every_flag_is_served_or_refused_with_a_reason() {
+fn the_least_and_the_largest_value_of_every_flag_is_served_or_refused_with_a_reason() {
     let flags = numbers();
     assert!(flags.len() >= 30, "{flags:?}");
-    for flag in &flags {
-        let values = ["0", "1", "2147483647", "4294967295", "18446744073709551615"];
-        for value in values.into_iter().filter(|value| is_accepted(&[flag, value])) {
+    for (flag, kind) in &flags {
+        let values = match kind.as_str() {
+            "<DURATION>" => &["0", "1s", "18446744073709551615s"][..],
+            _ => &["0", "1", "2147483647", "4294967295", "18446744073709551615"],
+        };
+        for value in values.iter().filter(|value| is_accepted(flag, value)) {
             let (_program, address) = Program::start(&[flag, value]);
             let mut client = connect(&address, "/");
             say(&mut client, "a");
@@ -109,19 +137,21 @@ fn the_least_and_the_largest_number_of_every_flag_is_served_or_refused_with_a_re
 #[test]
 fn the_largest_numbers_break_nothing() {
     let largest: Vec<_> = "truncate max-headers max-connections max-rooms max-rooms-per-address \
-        max-room-name-bytes \
-        deflate-threshold-bytes max-backlog-bytes max-total-backlog-bytes max-incomplete-bytes \
-        handshake-timeout-seconds ping-interval-seconds pong-timeout-seconds write-timeout-seconds \
-        throttle-timeout-seconds close-timeout-seconds drain-timeout-seconds drain-spread-seconds"
+        max-room-name-length \
+        deflate-threshold max-backlog-size max-total-backlog-size max-incomplete-size"
         .split_whitespace()
         .flat_map(|flag| [format!("--{flag}"), u64::MAX.to_string()])
         .collect();
+    let durations = "handshake-timeout ping-interval pong-timeout write-timeout throttle-timeout \
+        close-timeout shutdown-timeout shutdown-spread"
+        .split_whitespace()
+        .flat_map(|flag| [format!("--{flag}"), format!("{}s", u64::MAX)]);
     let large = "max-fragments max-connections-per-address max-new-connections-per-second \
         max-messages-per-second max-bytes-per-second min-frame-bytes-per-second"
         .split_whitespace()
         .flat_map(|flag| [format!("--{flag}"), u32::MAX.to_string()]);
-    let message = ["--max-message-bytes", "1073741824"].map(String::from);
-    let all: Vec<_> = largest.into_iter().chain(large).chain(message).collect();
+    let message = ["--max-message-size", "1073741824"].map(String::from);
+    let all: Vec<_> = largest.into_iter().chain(durations).chain(large).chain(message).collect();
     let flags: Vec<_> = all.iter().map(String::as_str).collect();
     let (mut program, address) = Program::start(&flags);
     let mut client = connect(&address, "/");
@@ -192,7 +222,7 @@ fn yes_and_no_have_their_usual_spellings() {
 fn white_space_around_the_value_of_a_variable_does_not_count() {
     let mut command = townhall(&["--listen", "127.0.0.1:0"]);
     command.envs([("TOWNHALL_MODE", " Echo"), ("TOWNHALL_MAX_ROOMS", "5\r")]);
-    command.envs([("TOWNHALL_DEFLATE_LEVEL", "9\t"), ("TOWNHALL_DRAIN_CODE", " 1012 \n")]);
+    command.envs([("TOWNHALL_DEFLATE_LEVEL", "9\t"), ("TOWNHALL_SHUTDOWN_CODE", " 1012 \n")]);
     let (_program, address) = Program::start_with(command);
     let (mut one, mut other) = (connect(&address, "/"), connect(&address, "/"));
     say(&mut one, "from one");
@@ -200,7 +230,7 @@ fn white_space_around_the_value_of_a_variable_does_not_count() {
     say(&mut other, "from the other");
     assert_eq!(hear(&mut other), "from the other");
     let cases = [
-        ("MAX_ROOMS", "0\r", "error: invalid value '0' for 'TOWNHALL_MAX_ROOMS': it must be at"),
+        ("MAX_ROOMS", "0\r", "error: TOWNHALL_MAX_ROOMS is 0, but must be at least 1\n"),
         ("MODE", " loud", "error: invalid value 'loud' for 'TOWNHALL_MODE'\n"),
         ("NO_REFLECT", "so so ", "error: invalid value 'so so' for 'TOWNHALL_NO_REFLECT': "),
     ];
@@ -223,7 +253,9 @@ fn white_space_around_the_value_of_a_variable_does_not_count() {
 #[test]
 fn an_error_names_the_variable_where_the_value_came_from_one() {
     let cases = [
-        ("MAX_ROOMS", "0", "invalid value '0' for 'TOWNHALL_MAX_ROOMS': it must be at least 1"),
+        ("MAX_ROOMS", "0", "TOWNHALL_MAX_ROOMS is 0, but must be at least 1\n"),
+        ("MAX_HEADERS", "x", "invalid value 'x' for 'TOWNHALL_MAX_HEADERS': it must be a whole"),
+        ("PING_INTERVAL", "30", "invalid value '30' for 'TOWNHALL_PING_INTERVAL': it must be a d"),
         ("NO_REFLECT", "perhaps", "invalid value 'perhaps' for 'TOWNHALL_NO_REFLECT': "),
         ("MODE", "loud", "invalid value 'loud' for 'TOWNHALL_MODE'\n"),
         (
@@ -232,9 +264,9 @@ fn an_error_names_the_variable_where_the_value_came_from_one() {
             "invalid value '::1, a b' for 'TOWNHALL_TRUSTED_PROXY': \"a b\": ",
         ),
         (
-            "DEFLATE_LEVEL",
-            "10",
-            "invalid value '10' for 'TOWNHALL_DEFLATE_LEVEL': it must be a whole number from 1 to 9",
+            "MAX_BACKLOG_SIZE",
+            "1KiB",
+            "TOWNHALL_MAX_BACKLOG_SIZE is 1024, but must be at least --max-message-size, which",
         ),
     ];
     for (variable, value, line) in cases {
@@ -245,13 +277,13 @@ fn an_error_names_the_variable_where_the_value_came_from_one() {
     let (status, stderr) =
         refusal_of_variables(&[("TOWNHALL_NO_REFLECT", "1"), ("TOWNHALL_MODE", "echo")]);
     let line =
-        "error: with TOWNHALL_NO_REFLECT and TOWNHALL_MODE echo nobody would hear anything\n";
+        "error: with TOWNHALL_NO_REFLECT and TOWNHALL_MODE echo, nobody would receive anything\n";
     assert!(status == Some(2) && stderr.starts_with(line), "{stderr}");
     // The command line is read first, and its errors are its own.
-    let mut command = townhall(&["--max-rooms", "0"]);
+    let mut command = townhall(&["--max-rooms", "x"]);
     let output = command.env("TOWNHALL_MAX_ROOMS", "-1").output().unwrap();
     let stderr = String::from_utf8(output.stderr).unwrap();
-    assert!(stderr.starts_with("error: invalid value '0' for '--max-rooms <N>': "), "{stderr}");
+    assert!(stderr.starts_with("error: invalid value 'x' for '--max-rooms <N>': "), "{stderr}");
 }
 
 #[test]
@@ -320,32 +352,31 @@ fn the_log_says_whom_the_origin_null_would_let_in() {
 fn the_help_says_what_a_flag_does_that_nobody_would_guess() {
     let help = String::from_utf8(run(&["--help"]).stdout).unwrap();
     let help = help.split_whitespace().collect::<Vec<_>>().join(" ");
-    let bound = "Trusted proxies, which loopback addresses are by default, are bound only by the \
-        addresses that they forward in X-Forwarded-For";
+    let bound = "does not apply to trusted proxies, which loopback addresses are by default, but to \
+        the addresses that they forward in X-Forwarded-For";
     assert_eq!(help.matches(bound).count(), 3, "{help}");
     for sentence in [
         "Files and sandboxed frames of any site have the origin null",
-        "instead of loopback; name 127.0.0.0/8 and ::1 too if they still are",
-        "More than half of --drain-timeout-seconds is cut to half",
+        "Loopback addresses are then no longer trusted, unless 127.0.0.0/8 and ::1 are named too",
+        "It is cut to half of --shutdown-timeout if it is longer",
     ] {
         assert!(help.contains(sentence), "{sentence}: {help}");
     }
 }
 
 #[test]
-fn what_is_no_whole_number_is_refused_with_what_is_wanted() {
-    for flag in numbers() {
-        let wanted = match flag.as_str() {
-            flag if flag.ends_with("-seconds") => {
-                ": it must be a whole number of seconds, such as 30\n"
-            }
-            _ => ": it must be a whole number",
+fn what_a_flag_cannot_be_is_refused_with_what_is_wanted() {
+    for (flag, kind) in numbers() {
+        let (wanted, wrong) = match kind.as_str() {
+            "<DURATION>" => ("it must be a duration with its unit", ["30", "1.5", "1MB"]),
+            "<SIZE>" => ("it must be a size", ["30s", "1.5", "1XB"]),
+            _ => ("it must be a whole number", ["30s", "1.5", "1MB"]),
         };
-        for value in ["30s", "1.5", "1MB", "1_000", "abc", "-1"] {
+        for value in wrong.into_iter().chain(["1_000", "abc", "-1"]) {
             let (status, stderr) = refusal(&[&flag, value]);
             assert_eq!(status, Some(2), "{stderr}");
-            let line = format!("error: invalid value '{value}' for '{flag} <");
-            assert!(stderr.starts_with(&line) && stderr.contains(wanted), "{stderr}");
+            let line = format!("error: invalid value '{value}' for '{flag} {kind}': {wanted}");
+            assert!(stderr.starts_with(&line), "{stderr}");
         }
         let (status, stderr) = refusal(&[&flag, "99999999999999999999"]);
         assert!(status == Some(2) && stderr.contains(": it must be a"), "{stderr}");

@@ -129,7 +129,7 @@ fn status_of(address: &str, request: &str) -> String {
 
 #[test]
 fn its_health_is_good_until_it_is_told_to_stop() {
-    let (mut program, address) = Program::start(&["--drain-code", "1012"]);
+    let (mut program, address) = Program::start(&["--shutdown-code", "1012"]);
     let mut client = connect(&address, "/");
     // The second is HAProxy's `option httpchk` as it comes, the third its `option httpchk GET /health`.
     let checks = [
@@ -206,7 +206,7 @@ fn echo_answers_only_the_sender() {
 #[test]
 fn a_flag_can_be_an_environment_variable() {
     let mut command = townhall(&[]);
-    command.env("TOWNHALL_LISTEN", "127.0.0.1:0").env("TOWNHALL_MAX_MESSAGE_BYTES", "5");
+    command.env("TOWNHALL_LISTEN", "127.0.0.1:0").env("TOWNHALL_MAX_MESSAGE_SIZE", "5");
     let (_program, address) = Program::start_with(command);
     let mut client = connect(&address, "/");
     say(&mut client, "123456");
@@ -391,14 +391,24 @@ fn what_cannot_be_done_is_one_clear_line_and_a_status() {
     let cases: &[(&[&str], i32, &str)] = &[
         (&["--listen", &taken], 1, &format!("townhall: cannot listen on {taken}: Address already")),
         (&["--listen", "192.0.2.1:0"], 1, "townhall: cannot listen on 192.0.2.1:0: Cannot assign"),
-        (&["--max-backlog-bytes", "1"], 1, "townhall: max_backlog_bytes is 1, and must be"),
         (
-            &["--max-message-bytes", "2147483648"],
-            1,
-            "townhall: max_message_bytes is 2147483648, and",
+            &["--max-backlog-size", "1"],
+            2,
+            "error: --max-backlog-size is 1, but must be at least --max-message-size, which is 16777216\n",
         ),
-        (&["--max-head-bytes", "999999999"], 1, "townhall: max_incomplete_bytes is 268"),
-        (&["--subprotocol", "a b"], 1, "townhall: \"a b\" cannot be the name of a subprotocol"),
+        (
+            &["--max-message-size", "2147483648"],
+            2,
+            "error: --max-message-size is 2147483648, but must be at most 1073741824\n",
+        ),
+        (
+            &["--max-head-size", "999999999"],
+            2,
+            "error: --max-incomplete-size is 268435456, but must be at least 2 times --max-head-size",
+        ),
+        (&["--subprotocol", "a b"], 2, "error: --subprotocol: \"a b\" is not a token"),
+        (&["--deflate-level", "10"], 2, "error: --deflate-level is 10, but must be at most 9\n"),
+        (&["--deflate-window-bits", "8"], 2, "error: --deflate-window-bits is 8, but must be at"),
         (
             &["--origin", "https://chat.example/app"],
             2,
@@ -425,7 +435,11 @@ fn what_cannot_be_done_is_one_clear_line_and_a_status() {
             "error: invalid value 'a b' for '--listen <ADDRESS>': \"a b\" is",
         ),
         (&["--listen", "nowhere.invalid"], 1, "townhall: cannot find the host nowhere.invalid: "),
-        (&["--mode", "echo", "--no-reflect"], 2, "error: with --no-reflect and --mode echo nobody"),
+        (
+            &["--mode", "echo", "--no-reflect"],
+            2,
+            "error: with --no-reflect and --mode echo, nobody",
+        ),
     ];
     for &(flags, status, line) in cases {
         let output = run(flags);
@@ -439,13 +453,13 @@ fn what_cannot_be_done_is_one_clear_line_and_a_status() {
 fn the_help_names_every_flag_and_its_variable() {
     let help = String::from_utf8(run(&["--help"]).stdout).unwrap();
     let flags = "listen mode truncate no-reflect origin host room subprotocol trusted-proxy slow deflate \
-        deflate-level deflate-window-bits deflate-threshold-bytes max-head-bytes max-headers \
-        max-message-bytes max-fragments max-incomplete-bytes max-connections \
+        deflate-level deflate-window-bits deflate-threshold max-head-size max-headers \
+        max-message-size max-fragments max-incomplete-size max-connections \
         max-connections-per-address max-new-connections-per-second max-messages-per-second \
-        max-bytes-per-second max-rooms max-rooms-per-address max-room-name-bytes max-backlog-bytes \
-        max-total-backlog-bytes handshake-timeout-seconds ping-interval-seconds \
-        pong-timeout-seconds write-timeout-seconds throttle-timeout-seconds \
-        close-timeout-seconds drain-timeout-seconds drain-spread-seconds drain-code log-level";
+        max-bytes-per-second max-rooms max-rooms-per-address max-room-name-length max-backlog-size \
+        max-total-backlog-size socket-unsent-size min-frame-bytes-per-second handshake-timeout \
+        ping-interval pong-timeout write-timeout throttle-timeout close-timeout shutdown-timeout \
+        shutdown-spread shutdown-code log-level";
     for flag in flags.split_whitespace() {
         let variable = format!("TOWNHALL_{}", flag.replace('-', "_").to_uppercase());
         assert!(help.contains(&format!("--{flag}")) && help.contains(&variable), "{flag}: {help}");

@@ -153,7 +153,7 @@ test('a server told to end says goodbye: 1001, clean', async (t) => {
 });
 
 test('a file over the server\'s limit: 1009, with the reason', async (t) => {
-  const server = await startServer(t, '--max-message-bytes', '1000');
+  const server = await startServer(t, '--max-message-size', '1000');
   const page = await join(t, browser, server, 'lobby');
   const file = (size) => ({ name: 'a.bin', mimeType: 'application/octet-stream', buffer: Buffer.alloc(size, 0xff) });
   await page.locator('#file').setInputFiles(file(1000));

@@ -51,7 +51,7 @@ test('Firefox', async (t) => {
 
   for (const size of [1025, 5_000_000]) {
     await t.test(`a message of ${size} bytes that is too long ends in a clean close`, async (test) => {
-      await visit(test, '--max-message-bytes', '1024', '--deflate', 'off');
+      await visit(test, '--max-message-size', '1024', '--deflate', 'off');
       const closed = await firefox.run(sayTooMuch, size);
       assert.deepEqual(closed, { code: 1009, wasClean: true });
     });

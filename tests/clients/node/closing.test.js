@@ -61,7 +61,7 @@ test('SIGTERM closes every connection with 1001', async (t) => {
 });
 
 test('a message of the largest size passes, a larger one is refused with 1009', async (t) => {
-  const { url } = await Townhall.start(t, '--max-message-bytes', '1024');
+  const { url } = await Townhall.start(t, '--max-message-size', '1024');
   const client = await Client.join(t, url, PLAIN);
   client.send('x'.repeat(1024));
   assert.equal(await client.hear(), 'x'.repeat(1024));
@@ -70,7 +70,7 @@ test('a message of the largest size passes, a larger one is refused with 1009', 
 });
 
 test('fragments that together are too large are refused with 1009', async (t) => {
-  const { url } = await Townhall.start(t, '--max-message-bytes', '1024');
+  const { url } = await Townhall.start(t, '--max-message-size', '1024');
   const client = await Client.join(t, url, PLAIN);
   client.send(randomBytes(1024), { fin: false });
   client.send(randomBytes(1), { fin: false });
@@ -78,14 +78,14 @@ test('fragments that together are too large are refused with 1009', async (t) =>
 });
 
 test('a message still on its way when it is refused does not hide the 1009', async (t) => {
-  const { url } = await Townhall.start(t, '--max-message-bytes', '1024');
+  const { url } = await Townhall.start(t, '--max-message-size', '1024');
   const client = await Client.join(t, url, PLAIN);
   client.send(randomBytes(8 * 1024 * 1024));
   assert.equal((await client.closing())[0], 1009);
 });
 
 test('a compressed message is refused by its size when decompressed', async (t) => {
-  const { url } = await Townhall.start(t, '--max-message-bytes', '4096');
+  const { url } = await Townhall.start(t, '--max-message-size', '4096');
   const client = await Client.join(t, url, { perMessageDeflate: true });
   client.send('x'.repeat(4097));
   assert.equal((await client.closing())[0], 1009);

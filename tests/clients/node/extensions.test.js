@@ -95,7 +95,7 @@ test('the answer follows the flags', async (t) => {
     assert.equal(sorted(extensions), sorted(expected), offer);
   }
   const chosen = await Townhall.start(t, '--deflate-client-window-bits', '9');
-  const none = await Townhall.start(t, '--max-deflate-context-bytes', '0');
+  const none = await Townhall.start(t, '--max-deflate-context-size', '0');
   for (const [{ url }, expected] of [
     [chosen, `${DEFLATE}; client_max_window_bits=9`],
     [none, `${DEFLATE}; ${EACH_ALONE}`],

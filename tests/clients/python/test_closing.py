@@ -77,7 +77,7 @@ class ByAFault(TownhallTest):
 
     async def test_a_message_larger_than_allowed(self):
         """The largest size itself is allowed."""
-        server = await self.serve("--max-message-bytes", "1024")
+        server = await self.serve("--max-message-size", "1024")
         client = await self.join(server.url, compression=None)
         await client.send(b"x" * 1024)
         await self.hear(client, b"x" * 1024)
@@ -85,7 +85,7 @@ class ByAFault(TownhallTest):
 
     async def test_fragments_that_together_are_too_large(self):
         """Refused before the last fragment, as there might be none."""
-        server = await self.serve("--max-message-bytes", "1024")
+        server = await self.serve("--max-message-size", "1024")
         client = await self.join(server.url, compression=None)
 
         async def fragments():
@@ -97,13 +97,13 @@ class ByAFault(TownhallTest):
 
     async def test_a_message_still_on_its_way_when_it_is_refused(self):
         """Closing a socket with unread data would reset it, and lose the close frame."""
-        server = await self.serve("--max-message-bytes", "1024")
+        server = await self.serve("--max-message-size", "1024")
         client = await self.join(server.url, compression=None)
         self.assertEqual(await self.refused(client, os.urandom(8 * 1024 * 1024)), 1009)
 
     async def test_a_compressed_message_counts_by_its_size_when_decompressed(self):
         """A few bytes can decompress to a thousand times as many."""
-        server = await self.serve("--max-message-bytes", "4096")
+        server = await self.serve("--max-message-size", "4096")
         client = await self.join(server.url, compression="deflate")
         self.assertEqual(await self.refused(client, "x" * 4097), 1009)
 

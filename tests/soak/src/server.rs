@@ -14,14 +14,14 @@ use crate::Failure;
 const FLAGS: [[&str; 2]; 10] = [
     ["--listen", "127.0.0.1:0"],
     ["--log-level", "warn"],
-    ["--max-message-bytes", "65536"],
-    ["--max-backlog-bytes", "1048576"],
-    ["--handshake-timeout-seconds", "10"],
-    ["--ping-interval-seconds", "5"],
-    ["--pong-timeout-seconds", "15"],
-    ["--write-timeout-seconds", "20"],
-    ["--close-timeout-seconds", "10"],
-    ["--drain-timeout-seconds", "60"],
+    ["--max-message-size", "65536"],
+    ["--max-backlog-size", "1048576"],
+    ["--handshake-timeout", "10s"],
+    ["--ping-interval", "5s"],
+    ["--pong-timeout", "15s"],
+    ["--write-timeout", "20s"],
+    ["--close-timeout", "10s"],
+    ["--shutdown-timeout", "60s"],
 ];
 
 /// Linux counts utime and stime in ticks of this length for every program (`USER_HZ`).

@@ -1,0 +1,52 @@
+//! Which flag sets which field of the configuration.
+
+/// The fields that the library checks, and the flags that set them.
+const FLAGS: [(&str, &str); 26] = [
+    ("limits.max_head_bytes", "max_head_size"),
+    ("limits.max_headers", "max_headers"),
+    ("limits.max_message_bytes", "max_message_size"),
+    ("limits.max_fragments", "max_fragments"),
+    ("max_connections", "max_connections"),
+    ("max_connections_per_address", "max_connections_per_address"),
+    ("max_new_connections_per_second", "max_new_connections_per_second"),
+    ("max_messages_per_second", "max_messages_per_second"),
+    ("max_bytes_per_second", "max_bytes_per_second"),
+    ("max_rooms", "max_rooms"),
+    ("max_rooms_per_address", "max_rooms_per_address"),
+    ("max_room_name_bytes", "max_room_name_length"),
+    ("max_incomplete_bytes", "max_incomplete_size"),
+    ("max_backlog_bytes", "max_backlog_size"),
+    ("max_total_backlog_bytes", "max_total_backlog_size"),
+    ("socket_unsent_bytes", "socket_unsent_size"),
+    ("handshake_timeout", "handshake_timeout"),
+    ("ping_interval", "ping_interval"),
+    ("pong_timeout", "pong_timeout"),
+    ("write_timeout", "write_timeout"),
+    ("throttle_timeout", "throttle_timeout"),
+    ("close_timeout", "close_timeout"),
+    ("deflate.level", "deflate_level"),
+    ("deflate.window_bits", "deflate_window_bits"),
+    ("deflate.client_window_bits", "deflate_client_window_bits"),
+    ("subprotocols", "subprotocol"),
+];
+
+/// The name of the flag, as clap knows it, that sets a field; the field itself if there is no such flag.
+pub fn flag(field: &'static str) -> &'static str {
+    FLAGS.iter().find(|(name, _)| *name == field).map_or(field, |(_, flag)| flag)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+    use crate::flags::Flags;
+
+    #[test]
+    fn every_field_leads_to_a_flag_that_exists() {
+        let command = Flags::command();
+        for (field, flag) in FLAGS {
+            assert!(command.get_arguments().any(|arg| arg.get_id() == flag), "{field}: {flag}");
+        }
+    }
+}
