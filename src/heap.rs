@@ -15,15 +15,17 @@ use std::process::Command;
 /// The variable in which glibc looks for settings. Existing settings are kept.
 const TUNABLES: &str = "GLIBC_TUNABLES";
 
-/// The size in bytes from which a block counts as large: that of a segment of a room's log, the
-/// smallest block of which there may be many.
-const THRESHOLD: &str = "glibc.malloc.mmap_threshold=65536";
+/// A block counts as large from 64 KiB: the size of a segment of a room's log, the smallest block of
+/// which there may be many. A block that is free in the heap would serve for a segment all the same, so
+/// the heap grows by no more than 16 KiB at a time, and shrinks when 64 KiB are free at its end.
+const SETTINGS: &str = "glibc.malloc.mmap_threshold=65536:glibc.malloc.trim_threshold=65536:\
+                        glibc.malloc.top_pad=16384";
 
 /// Set for the second start. A program with elevated privileges does not see `GLIBC_TUNABLES`, and
 /// would restart forever.
 const STARTED: &str = "TOWNHALL_STARTED";
 
-/// Starts the program again with a fixed threshold, unless the environment already has settings. If
+/// Starts the program again with these settings, unless the environment already has settings. If
 /// that fails, the program goes on, and gives back less memory.
 pub fn fix_threshold() {
     let glibc = cfg!(all(target_os = "linux", target_env = "gnu"));
@@ -33,7 +35,7 @@ pub fn fix_threshold() {
     let mut arguments = env::args_os();
     if let (Ok(program), Some(name)) = (env::current_exe(), arguments.next()) {
         let mut command = Command::new(program);
-        command.arg0(name).args(arguments).env(TUNABLES, THRESHOLD).env(STARTED, "1");
+        command.arg0(name).args(arguments).env(TUNABLES, SETTINGS).env(STARTED, "1");
         // `exec` returns only if it fails.
         let _ = command.exec();
     }

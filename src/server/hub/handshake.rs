@@ -98,7 +98,7 @@ fn check_room(hub: &Hub, id: ClientId, room: &str) -> Result<(), Refusal> {
     hub.admit_to(room, id)
 }
 
-/// EncodedLogs which subprotocols the client asked for if the server speaks none of them: many clients then
+/// Logs which subprotocols the client asked for if the server speaks none of them: many clients then
 /// end the connection without an explanation.
 fn note_subprotocol(hub: &mut Hub, id: ClientId, request: &Request<'_>, terms: &Terms) {
     if terms.subprotocol.is_some() {

@@ -323,12 +323,12 @@ impl Hub {
         self.close_because(client, code, reason, Cause::Application);
     }
 
-    /// EncodedLogs that a peer is refused, within the limit of such lines.
+    /// Logs that a peer is refused, within the limit of such lines.
     pub(crate) fn complain(&mut self, line: fmt::Arguments<'_>) {
         self.complaints.log(Level::Info, self.tick, line);
     }
 
-    /// EncodedLogs a problem that an operator should fix, within the same limit, since strangers can cause it.
+    /// Logs a problem that an operator should fix, within the same limit, since strangers can cause it.
     pub(crate) fn warn(&mut self, line: fmt::Arguments<'_>) {
         self.complaints.log(Level::Warn, self.tick, line);
     }

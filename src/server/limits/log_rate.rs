@@ -38,12 +38,12 @@ impl LogRate {
         }
     }
 
-    /// EncodedLogs how many lines were left out in the last second, when it is over.
+    /// Logs how many lines were left out in the last second, when it is over.
     pub(crate) fn settle(&mut self, now: Timestamp) {
         report(self.renew(now));
     }
 
-    /// EncodedLogs how many lines were left out since the last second was over: there will be no next one.
+    /// Logs how many lines were left out since the last second was over: there will be no next one.
     pub(crate) fn finish(&mut self) {
         report(mem::take(&mut self.withheld));
     }
