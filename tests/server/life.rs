@@ -55,7 +55,7 @@ fn a_long_message_on_a_slow_line_is_life_while_it_comes() {
     };
     let server = Running::start(config, chat);
     let (mut slow, mut fragments) = (server.raw("/"), server.raw("/"));
-    let message = frame(0x81, &[b'x'; 90_000]);
+    let message = frame(0x81, &[b'x'; 60_000]);
     let begin = Instant::now();
     for (at, piece) in message.chunks(300).enumerate() {
         slow.write_all(piece).unwrap();
@@ -63,14 +63,14 @@ fn a_long_message_on_a_slow_line_is_life_while_it_comes() {
         thread::sleep(Duration::from_millis(10));
     }
     fragments.write_all(&frame(0x80, b"")).unwrap();
-    assert!(begin.elapsed() > Duration::from_secs(3));
+    assert!(begin.elapsed() > Duration::from_secs(2));
     let told = std::iter::repeat_with(|| server.told());
     let heard = told.filter_map(|told| match told {
         Told::Message(_, text) => Some(text),
         Told::Close(_, departure) => panic!("{departure}"),
         Told::Open(..) => None,
     });
-    heard.take(2).for_each(|text| assert!(text.len() >= 90_000));
+    heard.take(2).for_each(|text| assert!(text.len() >= 60_000));
 }
 
 #[test]
