@@ -91,11 +91,11 @@ impl fmt::Display for Cause {
             Self::Application => f.write_str("the application closed"),
             Self::Violation(violation) => violation.fmt(f),
             Self::TooSlow => f.write_str("the peer fell too far behind"),
-            Self::TooFast => f.write_str("the peer said too much in a second"),
+            Self::TooFast => f.write_str("the peer sent too much in a second"),
             Self::Overload => f.write_str("the server holds too much for all clients"),
             Self::Silent => f.write_str("the peer did not answer a ping"),
             Self::Stalled => f.write_str("the peer took nothing for too long"),
-            Self::Shutdown => f.write_str("the server stops"),
+            Self::Shutdown => f.write_str("server shutting down"),
             Self::Refused(refusal) => refusal.fmt(f),
         }
     }

@@ -121,7 +121,7 @@ impl Server {
             poll,
             listeners,
             hub,
-            inbound: Reader::new(),
+            reader: Reader::new(),
             signals: None,
             commands,
             expired: Timestamp::default(),

@@ -67,11 +67,11 @@ fn escape(bytes: &[u8], out: &mut String) -> bool {
 fn push(escaped: impl fmt::Display, out: &mut String) -> bool {
     let before = out.len();
     let written = write!(out, "{escaped}").is_ok();
-    let has_room = written && out.len() <= MAX_BYTES;
-    if !has_room {
+    let fits = written && out.len() <= MAX_BYTES;
+    if !fits {
         out.truncate(before);
     }
-    has_room
+    fits
 }
 
 #[cfg(test)]

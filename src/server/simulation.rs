@@ -69,9 +69,9 @@ pub enum Step {
         /// The room that the peer joins.
         room: usize,
     },
-    /// The tick ends.
+    /// The turn ends.
     Flush,
-    /// What was said is written in the middle of a tick.
+    /// What was said is written in the middle of a turn.
     FlushEarly,
     /// Time passes and nothing happens.
     Rest,

@@ -88,7 +88,7 @@ fn a_peer_that_was_closed_for_its_rate_is_read_at_that_rate() {
     // Pongs that nobody asked for, and nobody answers.
     let noise = frame(0x8a, &[b'x'; 125]).repeat(500);
     let sent = (0..).take_while(|_| peer.try_send(&noise).is_ok()).count() * noise.len();
-    assert_eq!(peer.hear_close(), (1008, "you say too much in a second".into()));
+    assert_eq!(peer.hear_close(), (1008, "message rate exceeded".into()));
     // Some of it has come no further than the system's buffers.
     assert!(sent < 40 * MIB, "{} MiB were taken", sent / MIB);
     siege.end(Bounds { memory: 4 * MIB, cpu: 2, time: 30 });

@@ -28,7 +28,7 @@ fn talk(address: &str, name: usize, all: &Barrier, said: &AtomicU32) -> Vec<Stri
             match member.read().unwrap() {
                 Message::Text(text) => heard.push(text.to_string()),
                 Message::Close(Some(frame)) => {
-                    assert_eq!((frame.code.into(), &*frame.reason), (1001, "the server stops"));
+                    assert_eq!((frame.code.into(), &*frame.reason), (1001, "server shutting down"));
                     end(member);
                     return heard;
                 }
@@ -130,7 +130,7 @@ fn a_second_signal_ends_it_at_once() {
     assert!(begin.elapsed() < Duration::from_secs(10), "{:?}", begin.elapsed());
 }
 
-/// Who asks while the server stops is turned away, by the system or by a close frame.
+/// Who asks while server shutting down is turned away, by the system or by a close frame.
 #[test]
 fn a_stop_in_a_storm_of_connections_comes_to_its_end() {
     let mut program = Program::start(&[]);

@@ -7,7 +7,7 @@ use crate::peer::{Peer, frame};
 use crate::support::{Bounds, KIB, MIB, Siege};
 
 /// What a member that is closed for being slow gets last.
-const TOO_SLOW: &[u8] = b"\x03\xf5you are too far behind";
+const TOO_SLOW: &[u8] = b"\x03\xf5too far behind";
 
 /// A message that begins with its number.
 fn message(number: u32, size: usize) -> Vec<u8> {

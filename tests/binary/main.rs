@@ -322,9 +322,9 @@ fn a_subprotocol_that_is_not_spoken_leaves_a_line_in_the_log() {
     let lines: Vec<_> = log.lines().filter(|line| line.contains("subprotocol")).collect();
     let [first, second] = lines[..] else { panic!("two lines are expected: {log}") };
     assert!(first.contains("INFO"), "{first}");
-    let asked = "asked for the subprotocol \"graphql-ws, mqtt\", which is not spoken here";
+    let asked = "asked for the subprotocol \"graphql-ws, mqtt\", which the server does not support";
     assert!(first.contains(asked), "{first}");
-    assert!(first.ends_with("; start with --subprotocol 'graphql-ws' to speak it"), "{first}");
+    assert!(first.ends_with("; start with --subprotocol 'graphql-ws' to support it"), "{first}");
     assert!(second.contains("--subprotocol and the whole of it"), "{second}");
 }
 

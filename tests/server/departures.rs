@@ -131,14 +131,14 @@ fn a_stop_closes_everyone_with_1001() {
     clients.iter().for_each(|_| _ = server.opened());
     server.handle.stop();
     for client in &mut clients {
-        assert_eq!(client.hear_close(), (1001, "the server stops".into()));
+        assert_eq!(client.hear_close(), (1001, "server shutting down".into()));
     }
     clients.into_iter().for_each(|client| client.end());
     let told = server.join();
     assert_eq!(told.len(), 3);
     for told in told {
         let Told::Close(_, left) = told else { panic!("{told:?}") };
-        assert_eq!(fields(&left), departure(1001, "the server stops", true, Cause::Shutdown));
+        assert_eq!(fields(&left), departure(1001, "server shutting down", true, Cause::Shutdown));
     }
 }
 

@@ -27,7 +27,7 @@ fn many_are_not_closed_all_at_once() {
     let begin = Instant::now();
     server.handle.stop();
     for client in &mut clients {
-        assert_eq!(client.hear_close(), (1012, "the server stops".into()));
+        assert_eq!(client.hear_close(), (1012, "server shutting down".into()));
     }
     assert!(begin.elapsed() > drain_spread * 3 / 4, "{:?}", begin.elapsed());
     clients.into_iter().for_each(Client::end);

@@ -43,7 +43,7 @@ pub fn chat(hub: &mut Hub, client: ClientId, event: Event<'_>) {
     }
 }
 
-/// The chat, and pages that tell what happened and whether the server stops.
+/// The chat, and pages that tell what happened and whether server shutting down.
 pub fn counting_chat(hub: &mut Hub, client: ClientId, event: Event<'_>) {
     match event {
         Event::Request(exchange) => {

@@ -48,7 +48,7 @@ pub(crate) struct Client {
     cursor: Cursor,
     outbox: Option<Box<Outbox>>,
     /// What is known about the client's departure before it has left.
-    pub(crate) parting: Option<Box<PendingDeparture>>,
+    pub(crate) pending_departure: Option<Box<PendingDeparture>>,
     /// Since when the socket has taken nothing: it took less than it was given, and has not become
     /// writable.
     pub(crate) blocked: Option<Timestamp>,
@@ -86,7 +86,7 @@ pub(crate) struct Client {
     /// Whether the client waits to be read.
     pub(crate) queued: bool,
     /// Whether the client may not be read for now.
-    pub(crate) parked: bool,
+    pub(crate) paused: bool,
     /// Whether the client's room waits for it.
     pub(crate) lagging: bool,
     /// Whether the client waits to be flushed.
@@ -109,7 +109,7 @@ impl Client {
             encoding: Encoding::Plain,
             cursor: Cursor::default(),
             outbox: None,
-            parting: None,
+            pending_departure: None,
             blocked: None,
             heard: Timestamp::default(),
             arrived: 0,
@@ -127,14 +127,14 @@ impl Client {
             opened: false,
             departed: false,
             queued: false,
-            parked: false,
+            paused: false,
             lagging: false,
             dirty: false,
         }
     }
 
     /// Notes activity, such as a whole frame.
-    pub(crate) fn note_life(&mut self, now: Timestamp) {
+    pub(crate) fn note_activity(&mut self, now: Timestamp) {
         self.heard = now;
         self.pinged = None;
         self.arrived = 0;
@@ -308,7 +308,7 @@ impl Client {
     }
 
     /// How many bytes are kept because this client has not taken them, and may become more. What was
-    /// appended to the log in this tick does not count: nobody has had the time to take it.
+    /// appended to the log in this turn does not count: nobody has had the time to take it.
     pub(crate) fn backlog(&self, log: &FrameLog) -> u64 {
         let private = if self.finishing { 0 } else { self.private_bytes() };
         log.offered().saturating_sub(self.cursor.offset()) + private as u64

@@ -40,7 +40,7 @@ impl Client {
         }
         while self.blocked.is_none() {
             if self.outbox.as_ref().is_some_and(|outbox| outbox.pong.is_some()) {
-                self.wake_pong(log.end(), pool);
+                self.queue_pong(log.end(), pool);
             }
             let (count, outcome) = self.write(log, now);
             match outcome {
@@ -92,7 +92,7 @@ impl Client {
     }
 
     #[cold]
-    fn wake_pong(&mut self, at: u64, pool: &mut SegmentPool) {
+    fn queue_pong(&mut self, at: u64, pool: &mut SegmentPool) {
         if let Some(pong) = self.outbox.as_mut().and_then(|outbox| outbox.pong.take()) {
             self.speak(at, pool, |connection, out| connection.pong(&pong, out));
         }

@@ -44,7 +44,7 @@ impl Hub {
         if !self.dirty_rooms.is_empty() {
             self.flush_rooms(end);
         }
-        self.relieve();
+        self.evict_until_within_limit();
     }
 
     fn flush_clients(&mut self) {
@@ -64,14 +64,14 @@ impl Hub {
 
     /// Writes to a client, and returns the cost of that.
     fn flush_client(&mut self, id: ClientId) -> u64 {
-        let (now, max) = (self.tick, self.config.max_backlog_bytes);
+        let (now, max) = (self.timestamp, self.config.max_backlog_bytes);
         let Some((client, log, pool)) = self.with_log(id) else { return 0 };
         client.dirty = false;
         let (cost, progress) = flush_counted(client, log, pool, now);
-        let (seat, outcome) = (client.seat, judge(progress, client, log, max));
+        let (seat, outcome) = (client.seat, outcome_of(progress, client, log, max));
         self.forget_newest(seat);
         if let Some(outcome) = outcome {
-            self.settle(id, outcome);
+            self.apply(id, outcome);
         }
         cost
     }
@@ -79,7 +79,7 @@ impl Hub {
     /// Writes to a client what is queued for it, in the middle of a turn. An error shows again when
     /// the rest is written.
     pub(crate) fn write_now(&mut self, id: ClientId) {
-        let now = self.tick;
+        let now = self.timestamp;
         if let Some((client, log, pool)) = self.with_log(id) {
             let _ = client.flush(log, pool, now);
             let seat = client.seat;
@@ -99,7 +99,7 @@ impl Hub {
             let unusual = self.flush_room(key, end, &mut left);
             self.keep_newest(key);
             for (id, outcome) in unusual {
-                self.settle(id, outcome);
+                self.apply(id, outcome);
             }
             if let Some(room) = self.rooms.get_mut(key).filter(|room| room.dirty) {
                 // A flush that is complete lets the members be read, even if the room has grown
@@ -120,7 +120,7 @@ impl Hub {
     /// Writes to the members of a room, from the one at which the last flush stopped, until nothing is
     /// `left` of what may be written. Returns the members that need more than a write.
     fn flush_room(&mut self, key: usize, end: TurnEnd, left: &mut u64) -> Vec<(ClientId, Outcome)> {
-        let Self { clients, rooms, pool, config, tick, .. } = self;
+        let Self { clients, rooms, pool, config, timestamp, .. } = self;
         let Some(room) = rooms.get_mut(key).filter(|room| room.dirty) else { return Vec::new() };
         if room.flushed == 0 {
             room.begin_flush();
@@ -134,9 +134,9 @@ impl Hub {
             let client = &mut clients[member];
             let Some(seat) = client.seat else { continue };
             let log = room.logs.get_mut(seat.encoding);
-            let (cost, progress) = flush_counted(client, log, pool, *tick);
+            let (cost, progress) = flush_counted(client, log, pool, *timestamp);
             *left = left.saturating_sub(cost);
-            if let Some(outcome) = judge(progress, client, log, config.max_backlog_bytes) {
+            if let Some(outcome) = outcome_of(progress, client, log, config.max_backlog_bytes) {
                 unusual.push((client.id, outcome));
             }
         }
@@ -145,10 +145,10 @@ impl Hub {
     }
 
     #[cold]
-    fn settle(&mut self, id: ClientId, outcome: Outcome) {
+    fn apply(&mut self, id: ClientId, outcome: Outcome) {
         match outcome {
             Outcome::Finished => self.end_writing(id),
-            Outcome::CaughtUp => self.release(id),
+            Outcome::CaughtUp => self.resume_room(id),
             Outcome::Behind => self.fall_behind(id),
             Outcome::Lost(error) => {
                 debug!("{id}: {error}");
@@ -161,7 +161,7 @@ impl Hub {
         if self.get(id).is_none_or(Client::has_ended_writing) {
             return;
         }
-        self.unseat(id, Retain::Nothing);
+        self.leave_room(id, Retain::Nothing);
         if self.get_mut(id).is_some_and(Client::end_writing) {
             // The peer's time to answer begins when everything is written, and its time to end its
             // side when ours has ended; nothing else begins it anew.
@@ -214,7 +214,7 @@ enum Outcome {
 }
 
 /// What must be done apart from writing, given how far that went.
-fn judge(
+fn outcome_of(
     progress: io::Result<Progress>,
     client: &Client,
     log: &FrameLog,

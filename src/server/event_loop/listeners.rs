@@ -21,9 +21,9 @@ pub(crate) const PAUSE: Duration = Duration::from_millis(100);
 /// thousands come at once when a network is back. Those that do not fit try again after a second.
 const BACKLOG: i32 = 4096;
 
-/// How often a tick tries to accept a connection, over all sockets, so that a storm of connections does
+/// How often a turn tries to accept a connection, over all sockets, so that a storm of connections does
 /// not keep the server from everything else.
-const MAX_PER_TICK: usize = 256;
+const MAX_PER_TURN: usize = 256;
 
 /// The sockets that new connections come from.
 #[derive(Debug)]
@@ -31,7 +31,7 @@ pub(crate) struct Listeners {
     listeners: Vec<Listener>,
     /// The listener to try first: the one after the last that had a connection.
     next: usize,
-    /// How many attempts this tick has left.
+    /// How many attempts this turn has left.
     budget: usize,
     paused_until: Option<Instant>,
     reserve: Reserve,
@@ -121,14 +121,14 @@ impl Listeners {
         self.timeout(now) == Some(Duration::ZERO)
     }
 
-    /// Begins a tick's share of attempts to accept.
-    pub(crate) fn begin_tick(&mut self) {
-        self.budget = MAX_PER_TICK;
+    /// Begins a turn's share of attempts to accept.
+    pub(crate) fn begin_turn(&mut self) {
+        self.budget = MAX_PER_TURN;
         self.paused_until = None;
         self.reserve.renew();
     }
 
-    /// Accepts one of the waiting connections, within the tick's budget. The sockets take turns, so
+    /// Accepts one of the waiting connections, within the turn's budget. The sockets take turns, so
     /// that a storm on one does not shut out those that connect to another.
     pub(crate) fn accept(&mut self, now: Instant) -> Option<Arrival> {
         while self.budget > 0

@@ -1,4 +1,4 @@
-//! The tick: wait, accept, read, flush, check deadlines, announce departures. Nothing else.
+//! The turn: wait, accept, read, flush, check deadlines, announce departures. Nothing else.
 
 #[cfg(test)]
 mod tests;
@@ -62,10 +62,10 @@ pub(crate) struct EventLoop {
     pub(crate) poll: Poll,
     pub(crate) listeners: Listeners,
     pub(crate) hub: Hub,
-    pub(crate) inbound: Reader,
+    pub(crate) reader: Reader,
     pub(crate) signals: Option<Signals>,
     pub(crate) commands: Commands,
-    /// The tick whose deadlines were checked last.
+    /// The turn whose deadlines were checked last.
     pub(crate) expired: Timestamp,
     /// The shutdown, once the server has been told to stop.
     pub(crate) drain: Option<Shutdown>,
@@ -82,18 +82,18 @@ impl EventLoop {
             self.turn(&mut events, app)?;
         }
         self.abandon(app);
-        self.hub.complaints.finish();
+        self.hub.log_rate.finish();
         Ok(())
     }
 
     /// Waits for events once and acts on them.
     fn turn(&mut self, events: &mut Events, app: &mut Application<'_>) -> io::Result<()> {
-        let asked = (self.hub.tick, self.hub.now);
+        let asked = (self.hub.timestamp, self.hub.now);
         self.wait(events)?;
         if self.listeners.are_ready(self.hub.now) {
             self.accept();
         }
-        self.inbound.read(&mut self.hub, asked, app);
+        self.reader.read(&mut self.hub, asked, app);
         if self.hub.timers.next_due().is_some() {
             fire_timers(&mut self.hub, app);
         }
@@ -104,7 +104,7 @@ impl EventLoop {
             self.drain();
         }
         self.hub.flush(TurnEnd::Now);
-        if self.hub.tick != self.expired {
+        if self.hub.timestamp != self.expired {
             self.expire();
         }
         if !self.hub.departures.is_empty() || !self.hub.gone.is_empty() {
@@ -137,7 +137,7 @@ impl EventLoop {
 
     fn note_time(&mut self) {
         self.hub.now = Instant::now();
-        self.hub.tick = self.hub.clock.tick(self.hub.now);
+        self.hub.timestamp = self.hub.clock.timestamp(self.hub.now);
     }
 
     fn timeout(&self) -> Option<Duration> {
@@ -147,7 +147,7 @@ impl EventLoop {
     }
 
     fn timeout_without_timers(&self) -> Option<Duration> {
-        let waiting = self.inbound.is_waiting() || self.commands.are_waiting();
+        let waiting = self.reader.is_waiting() || self.commands.are_waiting();
         if waiting || self.hub.is_dirty() || self.hub.is_unsettled() {
             return Some(Duration::ZERO);
         }
@@ -156,7 +156,7 @@ impl EventLoop {
             return Some(drain.timeout(now).min(GRAIN));
         }
         let waiting = self.hub.deadlines.is_waiting() || self.hub.resumptions.is_waiting();
-        let waiting = waiting || self.inbound.holds_memory() || self.hub.holds_spare();
+        let waiting = waiting || self.reader.holds_memory() || self.hub.holds_spare();
         self.listeners.timeout(now).or(waiting.then_some(GRAIN))
     }
 
@@ -175,7 +175,7 @@ impl EventLoop {
         let Some(client) = self.hub.get_mut(id) else { return };
         let announced = event.is_read_closed() || event.is_error() || event.is_priority();
         if event.is_readable() || announced {
-            self.inbound.wake(client, announced);
+            self.reader.wake(client, announced);
         }
         if client.blocked.is_some() && event.is_writable() {
             self.hub.unblock(id);
@@ -210,7 +210,7 @@ impl EventLoop {
 
     #[cold]
     fn accept(&mut self) {
-        self.listeners.begin_tick();
+        self.listeners.begin_turn();
         while let Some(arrival) = self.listeners.accept(self.hub.now) {
             match arrival {
                 Arrival::Accepted(stream, address) => self.welcome(stream, address),
@@ -232,7 +232,7 @@ impl EventLoop {
             turn_away(stream);
             self.count_turned_away();
             let reason = format_args!("there are {max} connections");
-            return self.hub.complain(format_args!("{address} refused with 503: {reason}"));
+            return self.hub.log_refusal(format_args!("{address} refused with 503: {reason}"));
         }
         self.hub.counts.accepted += 1;
         if let Err(error) = self.admit(stream, address) {
@@ -247,7 +247,7 @@ impl EventLoop {
     }
 
     fn admit(&mut self, mut stream: TcpStream, address: SocketAddr) -> io::Result<()> {
-        let (now, config) = (self.hub.tick, &self.hub.config);
+        let (now, config) = (self.hub.timestamp, &self.hub.config);
         let place = AddressKey::of_peer(address.ip(), config);
         let enter = |place| self.hub.addresses.enter(place, now, config);
         let entrance = place.map_or(Admission::Admitted, enter);
@@ -274,17 +274,17 @@ impl EventLoop {
     /// read.
     #[cold]
     fn expire(&mut self) {
-        let now = self.hub.tick;
+        let now = self.hub.timestamp;
         self.expired = now;
-        if self.inbound.trim(now) {
+        if self.reader.trim(now) {
             self.hub.trim();
         }
-        self.hub.complaints.settle(now);
+        self.hub.log_rate.settle(now);
         self.hub.resume_due();
         for key in self.hub.deadlines.due(self.hub.horizon) {
             let client = &self.hub.clients[key];
             let (id, connection) = (client.id, &client.connection);
-            if client.queued && !client.parked {
+            if client.queued && !client.paused {
                 // What it sent has not been read: its room is not flushed yet.
                 self.hub.expect_within(id, GRAIN);
             } else if connection.is_untouched() {
@@ -294,7 +294,7 @@ impl EventLoop {
             } else if connection.is_handshaking() {
                 refuse(&mut self.hub, id, Refusal::Timeout, false);
             } else if connection.is_open() {
-                self.hub.check_life(id);
+                self.hub.check_keepalive(id);
             } else {
                 self.hub.check_end(id);
             }

@@ -24,14 +24,14 @@ use crate::server::time::wheel::Timestamp;
 const READ_BYTES: usize = 64 << 10;
 const LONG_READ_BYTES: usize = 256 << 10;
 
-/// The most that is read from one client in a tick. A long message should arrive at a stretch, since
+/// The most that is read from one client in a turn. A long message should arrive at a stretch, since
 /// each unfinished one takes a buffer.
 const MAX_CLIENT_BYTES: usize = 1 << 20;
 
-/// The most that is read in a tick before the output that it causes is written.
-const MAX_TICK_BYTES: usize = 1 << 20;
+/// The most that is read in a turn before the output that it causes is written.
+const MAX_TURN_BYTES: usize = 1 << 20;
 
-/// The most that is queued before it is written, even in the middle of a tick. A few bytes can inflate
+/// The most that is queued before it is written, even in the middle of a turn. A few bytes can inflate
 /// to many.
 pub(crate) const MAX_GROWTH_BYTES: usize = 4 << 20;
 
@@ -99,7 +99,7 @@ impl Reader {
         }
     }
 
-    /// Reads from each client that waits, within the tick's budget. A client that has more than its own
+    /// Reads from each client that waits, within the turn's budget. A client that has more than its own
     /// budget goes to the end of the queue. Every client that had sent something when the system was
     /// last `asked` is in the queue.
     pub(crate) fn read(
@@ -115,7 +115,7 @@ impl Reader {
         if self.ahead == 0 {
             (self.ahead, self.asked) = (queue.len(), asked);
         }
-        let (mut budget, mut count) = (MAX_TICK_BYTES, 0);
+        let (mut budget, mut count) = (MAX_TURN_BYTES, 0);
         while let Some(&id) = queue.get(count).filter(|_| budget > 0) {
             budget = budget.saturating_sub(self.read_client(hub, id, app));
             count += 1;
@@ -135,7 +135,7 @@ impl Reader {
             let size;
             (size, left) = if hub.is_overdue(id) {
                 (0, ReadMore::ForNextTurn)
-            } else if hub.is_held_up() && hub.park_while_held(id) {
+            } else if hub.some_room_waits() && hub.pause_while_room_waits(id) {
                 (0, ReadMore::ForLater)
             } else {
                 self.read_once(hub, id, app)
@@ -169,11 +169,11 @@ impl Reader {
                 // an end, and before an urgent byte.
                 let drained = size < buffer.len() && !client.announced;
                 let input = &mut buffer[..size];
-                let said = receive(hub, id, input, &mut self.buffers, app);
+                let stats = receive(hub, id, input, &mut self.buffers, app);
                 let left = if drained { ReadMore::Nothing } else { ReadMore::Something };
-                let too_much = hub.count_said(id, &said, size);
+                let too_much = hub.count_read(id, &stats, size);
                 // Inflated bytes count too.
-                let size = size.max(said.bytes);
+                let size = size.max(stats.bytes);
                 return (size, if too_much { ReadMore::ForLater } else { left });
             }
             Err(error) if error.kind() == ErrorKind::WouldBlock => client.announced = false,
@@ -238,7 +238,7 @@ fn receive(
     buffers: &mut Buffers,
     app: &mut Application<'_>,
 ) -> ReadStats {
-    let mut said = ReadStats::default();
+    let mut stats = ReadStats::default();
     while !input.is_empty()
         && let Some(client) = hub.get_mut(id)
     {
@@ -246,11 +246,11 @@ fn receive(
             Ok(None) => break,
             Ok(Some(Received::Head(head))) => handshake(hub, id, &head, app),
             Ok(Some(Received::Frames(incoming))) => {
-                said.messages += 1;
+                stats.messages += 1;
                 if let Incoming::Message(message) = &incoming {
                     hub.was_compressed = message.was_compressed();
                     let message = message.as_message();
-                    said.bytes += message.payload().len();
+                    stats.bytes += message.payload().len();
                     app(hub, id, Event::Message(message));
                     buffers.recycle(incoming);
                 } else {
@@ -264,7 +264,7 @@ fn receive(
             hub.flush(TurnEnd::Later);
         }
     }
-    said
+    stats
 }
 
 /// Does what a control frame asks for (RFC 6455, section 5.5).
@@ -294,10 +294,10 @@ pub(crate) fn answer_close(hub: &mut Hub, id: ClientId, frame: Option<&CloseFram
 
 #[cold]
 fn fail(hub: &mut Hub, id: ClientId, violation: Violation) {
-    hub.complain(format_args!("{id} closed with {}: {violation}", violation.close_code()));
+    hub.log_refusal(format_args!("{id} closed with {}: {violation}", violation.close_code()));
     let cause = Cause::Violation(violation);
     if let Some(client) = hub.get_mut(id) {
-        client.parting.get_or_insert_default().cause = Some(cause);
+        client.pending_departure.get_or_insert_default().cause = Some(cause);
     }
     hub.make_way(id);
     hub.finish(id, |connection, out| connection.fail(violation, out));

@@ -45,7 +45,7 @@ impl Shutdown {
         let due = self.due(hub.now, spread);
         for &id in &self.clients[self.closed.min(due)..due] {
             let code = hub.config.drain_code;
-            hub.close_because(id, code, "the server stops", Cause::Shutdown);
+            hub.close_because(id, code, "server shutting down", Cause::Shutdown);
         }
         self.closed = self.closed.max(due);
     }

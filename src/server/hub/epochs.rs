@@ -21,23 +21,23 @@ const IDLE: Duration = Duration::from_secs(10);
 impl Hub {
     /// Begins an epoch in a room where a member waits for one, if it is time.
     ///
-    /// It is called before the first message of a tick, when every member that keeps up is at the
+    /// It is called before the first message of a turn, when every member that keeps up is at the
     /// end of its log.
     pub(crate) fn begin_epoch(&mut self, key: usize) {
-        let Self { rooms, codecs: Some(codecs), clients, .. } = self else { return };
+        let Self { rooms, compressors: Some(compressors), clients, .. } = self else { return };
         let Some(room) = rooms.get(key) else { return };
-        if room.waiting == 0 || !room.logs.may_reset_context(codecs.deflate()) {
+        if room.waiting == 0 || !room.logs.may_reset_context(compressors.deflate()) {
             return;
         }
         let members = room.members.iter().map(|&member| &clients[member]);
         let ready = members.filter(|client| client.waits_at_end(&room.logs.plain));
         let ready: Vec<_> = ready.map(|client| client.id).collect();
-        if ready.is_empty() || !self.make_place_for_context(key) {
+        if ready.is_empty() || !self.may_have_context(key) {
             return;
         }
-        let Self { rooms, codecs: Some(codecs), now, .. } = self else { return };
+        let Self { rooms, compressors: Some(compressors), now, .. } = self else { return };
         if let Some(room) = rooms.get_mut(key) {
-            room.logs.reset_context(codecs.deflate(), *now);
+            room.logs.reset_context(compressors.deflate(), *now);
         }
         for id in ready {
             self.change_encoding(id, Encoding::Shared);
@@ -46,7 +46,7 @@ impl Hub {
     }
 
     /// Takes a member that is open out of the shared log, to hop in again later.
-    pub(crate) fn retreat(&mut self, id: ClientId) {
+    pub(crate) fn leave_shared_log(&mut self, id: ClientId) {
         if !self.shares_context(id) {
             return;
         }
@@ -83,7 +83,7 @@ impl Hub {
     }
 
     /// Whether the room has a context, or may get one: a new one, or that of an idle room.
-    fn make_place_for_context(&mut self, key: usize) -> bool {
+    fn may_have_context(&mut self, key: usize) -> bool {
         if self.rooms.get(key).is_some_and(|room| room.logs.shared.is_some()) {
             return true;
         }
@@ -114,7 +114,7 @@ impl Hub {
         }
         let members: Vec<_> = room.members.iter().map(|&member| self.clients[member].id).collect();
         for id in members {
-            self.retreat(id);
+            self.leave_shared_log(id);
         }
         let Some(room) = self.rooms.get_mut(key) else { return };
         // A member that is closing still reads its last frames.

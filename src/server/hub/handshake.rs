@@ -108,9 +108,9 @@ fn note_subprotocol(hub: &mut Hub, id: ClientId, request: &Request<'_>, terms: &
     if let Some(first) = names.first() {
         let (asked, flag) = (names.join(", "), Flag("subprotocol", first));
         let asked = Shown(asked.as_bytes());
-        hub.complain(format_args!(
-            "{id} asked for the subprotocol {asked}, which is not spoken here, and may leave; start \
-             with {flag} to speak it"
+        hub.log_refusal(format_args!(
+            "{id} asked for the subprotocol {asked}, which the server does not support, and may leave; start \
+             with {flag} to support it"
         ));
     }
 }
@@ -120,14 +120,14 @@ fn note_subprotocol(hub: &mut Hub, id: ClientId, request: &Request<'_>, terms: &
 /// # Errors
 /// The address has one connection too many.
 fn enter_forwarded(hub: &mut Hub, id: ClientId, request: &Request<'_>) -> Result<(), Refusal> {
-    let Hub { clients, addresses, tick, config, .. } = hub;
+    let Hub { clients, addresses, timestamp, config, .. } = hub;
     let Some(client) = clients.get_mut(id.key()).filter(|client| client.place.is_none()) else {
         return Ok(());
     };
     let Some(place) = forwarded::address(request, config).map(AddressKey::of) else {
         return Ok(());
     };
-    let entrance = addresses.enter(place, *tick, config);
+    let entrance = addresses.enter(place, *timestamp, config);
     if entrance == Admission::Refused {
         addresses.leave(place);
     }
@@ -173,7 +173,7 @@ fn respond(hub: &mut Hub, id: ClientId, response: &Response, head_only: bool) {
 
 /// Answers a request that is not served, and says why.
 pub(crate) fn refuse(hub: &mut Hub, id: ClientId, refusal: Refusal, head_only: bool) {
-    hub.complain(format_args!("{id} refused with {}: {refusal}", refusal.status()));
+    hub.log_refusal(format_args!("{id} refused with {}: {refusal}", refusal.status()));
     *hub.counts.refused.entry(refusal.status()).or_default() += 1;
     respond(hub, id, &Response::refusal(refusal), head_only);
 }

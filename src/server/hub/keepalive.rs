@@ -7,13 +7,13 @@ use crate::server::hub::Hub;
 impl Hub {
     /// Pings a silent client, drops one that does not answer or that reads nothing, and sets the time
     /// of the next check.
-    pub(crate) fn check_life(&mut self, id: ClientId) {
-        let Self { clients, config, tick: now, horizon, .. } = self;
+    pub(crate) fn check_keepalive(&mut self, id: ClientId) {
+        let Self { clients, config, timestamp: now, horizon, .. } = self;
         let client = clients.get_mut(id.key()).filter(|client| client.id == id);
         let (Some(client), now, horizon) = (client, *now, *horizon) else { return };
-        if client.parked {
+        if client.paused {
             // It may have sent something that has not been read.
-            client.note_life(now);
+            client.note_activity(now);
         }
         let stall = client.blocked.unwrap_or(now).after_or_never(config.write_timeout);
         let answer = client.pinged.zip(config.pong_timeout).map(|(at, timeout)| at.after(timeout));
@@ -25,7 +25,7 @@ impl Hub {
             self.expect_by(id, stall.min(deadline));
         } else if client.arrives_at(config.min_frame_bytes_per_second, now) {
             // It can send nothing else before the end of its frame.
-            client.note_life(now);
+            client.note_activity(now);
             let next = now.after_or_never(config.ping_interval);
             self.expect_by(id, stall.min(next));
         } else if answer.is_some() {
@@ -48,7 +48,7 @@ impl Hub {
     }
 
     fn ping(&mut self, id: ClientId) {
-        let now = self.tick;
+        let now = self.timestamp;
         if let Some((client, at, pool)) = self.reach(id) {
             client.pinged = Some(now);
             client.arrived = 0;
@@ -58,7 +58,7 @@ impl Hub {
 
     fn give_up(&mut self, id: ClientId, cause: Cause) {
         if let Some(client) = self.get_mut(id) {
-            client.parting.get_or_insert_default().cause = Some(cause);
+            client.pending_departure.get_or_insert_default().cause = Some(cause);
             self.lose(id);
         }
     }

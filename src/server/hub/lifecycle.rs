@@ -35,11 +35,11 @@ impl Hub {
 
     /// Notes that a client's socket is writable.
     pub(crate) fn unblock(&mut self, id: ClientId) {
-        let now = self.tick;
+        let now = self.timestamp;
         if let Some(client) = self.get_mut(id).filter(|client| client.blocked.is_some()) {
             client.blocked = None;
             // A client that takes something is there, and may still have to read the ping.
-            client.note_life(now);
+            client.note_activity(now);
             self.mark_dirty(id);
         }
     }
@@ -63,11 +63,11 @@ impl Hub {
         client.opened = true;
         self.open += 1;
         self.counts.opened += 1;
-        let now = self.tick;
+        let now = self.timestamp;
         if let Some(client) = self.get_mut(id) {
-            client.note_life(now);
+            client.note_activity(now);
         }
-        self.check_life(id);
+        self.check_keepalive(id);
     }
 
     /// Lets `speak` queue what ends the client's output.
@@ -102,9 +102,9 @@ impl Hub {
 
     /// Notes the room that a client is in, for its departure, before it is taken out of it.
     pub(crate) fn note_room(&mut self, id: ClientId) {
-        let room = self.seated_in(id);
+        let room = self.room_name(id);
         if let Some(client) = self.get_mut(id).filter(|_| room.is_some()) {
-            client.parting.get_or_insert_default().room = room;
+            client.pending_departure.get_or_insert_default().room = room;
         }
     }
 
@@ -116,14 +116,14 @@ impl Hub {
         cause: Cause,
     ) {
         if let Some(client) = self.get_mut(id).filter(|client| client.connection.is_open()) {
-            client.parting.get_or_insert_default().cause = Some(cause);
+            client.pending_departure.get_or_insert_default().cause = Some(cause);
             self.finish(id, |connection, out| connection.close(code, reason, out));
         }
     }
 
     /// Sets the client's deadline.
     pub(crate) fn expect_within(&mut self, id: ClientId, delay: Duration) {
-        self.expect_by(id, self.tick.after(delay));
+        self.expect_by(id, self.timestamp.after(delay));
     }
 
     pub(crate) fn expect_by(&mut self, id: ClientId, deadline: Timestamp) {
@@ -134,12 +134,12 @@ impl Hub {
 
     /// Notes that a client left, to be announced to the application. The first cause counts.
     pub(crate) fn depart(&mut self, id: ClientId, departure: Departure) {
-        let room = self.seated_in(id);
+        let room = self.room_name(id);
         if let Some(client) = self.get_mut(id).filter(|client| client.opened && !client.departed) {
             client.departed = true;
-            let parting = client.parting.take().unwrap_or_default();
-            let cause = parting.cause.unwrap_or(departure.cause);
-            let room = parting.room.or(room);
+            let pending_departure = client.pending_departure.take().unwrap_or_default();
+            let cause = pending_departure.cause.unwrap_or(departure.cause);
+            let room = pending_departure.room.or(room);
             *self.counts.departed.entry(cause.name()).or_default() += 1;
             self.departures.push((id, Departure { cause, room, ..departure }));
         }
@@ -162,7 +162,7 @@ impl Hub {
 
     /// Frees what a client held.
     pub(crate) fn remove(&mut self, id: ClientId) {
-        self.unseat(id, Retain::Nothing);
+        self.leave_room(id, Retain::Nothing);
         if self.get(id).is_some() {
             let mut client = self.clients.remove(id.key());
             self.data.remove(id);
@@ -179,8 +179,8 @@ impl Hub {
     }
 
     /// Takes the client out of its room, if it is in one.
-    pub(crate) fn unseat(&mut self, id: ClientId, keep: Retain) {
-        self.release(id);
+    pub(crate) fn leave_room(&mut self, id: ClientId, keep: Retain) {
+        self.resume_room(id);
         let Some(seat) = self.get(id).and_then(|client| client.seat) else {
             let Self { clients, nowhere, pool, .. } = self;
             if let Some(client) = clients.get_mut(id.key()).filter(|client| client.id == id) {
@@ -188,7 +188,7 @@ impl Hub {
             }
             return;
         };
-        if self.clients[id.key()].parked {
+        if self.clients[id.key()].paused {
             // The client may be waiting for the room that it leaves.
             self.resumed.push(id);
         }

@@ -43,11 +43,11 @@ use crate::server::time::wheel::{Clock, TimerWheel, Timestamp};
 
 /// The most clients for which there is space from the start. The system provides the memory only when
 /// they come, so the space costs nothing, and nothing is moved when there are many.
-const MAX_PLACES_AHEAD: usize = 100_000;
+const MAX_RESERVED_CLIENTS: usize = 100_000;
 
 /// How many clients there is space for, whether they are there or not.
-pub(crate) fn places_ahead(config: &Config) -> usize {
-    config.max_connections.min(MAX_PLACES_AHEAD)
+pub(crate) fn reserved_clients(config: &Config) -> usize {
+    config.max_connections.min(MAX_RESERVED_CLIENTS)
 }
 
 /// The smallest size in bytes of a message to one client that is written from where it lies, if nothing
@@ -59,7 +59,7 @@ pub(crate) type Application<'a> = dyn FnMut(&mut Hub, ClientId, Event<'_>) + 'a;
 
 /// The clients of a server and the rooms that they are in.
 ///
-/// Messages are queued, and written at the end of the event loop's tick; a long message to one client
+/// Messages are queued, and written at the end of the event loop's turn; a long message to one client
 /// may be written at once. A message to a client that is not open, or no longer there, is dropped.
 /// [`Event`] shows an application that uses it.
 #[derive(Debug)]
@@ -80,7 +80,7 @@ pub struct Hub {
     pub(crate) nowhere: FrameLog,
     pub(crate) pool: SegmentPool,
     /// The compressors, if anything is compressed.
-    pub(crate) codecs: Option<Compressors>,
+    pub(crate) compressors: Option<Compressors>,
     /// The memory that is reserved for clients that keep their compression context.
     pub(crate) windows: Windows,
     /// The rooms that have a shared context, in no order.
@@ -92,12 +92,12 @@ pub struct Hub {
     pub(crate) resumed: Vec<ClientId>,
     pub(crate) addresses: Addresses,
     pub(crate) counts: Counts,
-    pub(crate) complaints: LogRate,
-    /// The time of this tick of the event loop.
+    pub(crate) log_rate: LogRate,
+    /// The time of this turn of the event loop.
     pub(crate) now: Instant,
     pub(crate) clock: Clock,
     /// The same time, as deadlines count it.
-    pub(crate) tick: Timestamp,
+    pub(crate) timestamp: Timestamp,
     /// Up to when everything that clients sent has been read. No client is judged by what it had not
     /// done at a later time: the answer may be in its socket.
     pub(crate) horizon: Timestamp,
@@ -117,7 +117,7 @@ pub struct Hub {
     pub(crate) dirty_clients: Vec<ClientId>,
     /// Departures that have not been announced to the application.
     pub(crate) departures: Vec<(ClientId, Departure)>,
-    /// Clients whose connection is over, to be removed at the end of the tick.
+    /// Clients whose connection is over, to be removed at the end of the turn.
     pub(crate) gone: Vec<ClientId>,
     /// How many connections have opened and have not closed.
     pub(crate) open: usize,
@@ -136,10 +136,10 @@ impl Hub {
             limits: Arc::new(config.limits.clone()),
             listening: Vec::new(),
             allowance: Allowance::new(&config),
-            codecs: config.deflate.clone().map(Compressors::new),
+            compressors: config.deflate.clone().map(Compressors::new),
             windows: Windows::new(config.max_deflate_context_bytes),
             contexts: Vec::new(),
-            clients: Slab::with_capacity(places_ahead(&config)),
+            clients: Slab::with_capacity(reserved_clients(&config)),
             data: ClientData::default(),
             timers: Timers::default(),
             was_compressed: false,
@@ -153,9 +153,9 @@ impl Hub {
             resumed: Vec::new(),
             addresses: Addresses::default(),
             counts: Counts::default(),
-            complaints: LogRate::default(),
+            log_rate: LogRate::default(),
             now,
-            tick: Timestamp::default(),
+            timestamp: Timestamp::default(),
             horizon: Timestamp::default(),
             read_until: now,
             long_bytes: LONG_BYTES,
@@ -186,8 +186,9 @@ impl Hub {
     /// Queues a message for one client in a compressed frame that refers to nothing before it. Returns
     /// whether that is shorter; if it is not, nothing is queued.
     fn send_compressed(&mut self, id: ClientId, message: Message<'_>, encoding: Encoding) -> bool {
-        let mut codecs = self.codecs.take();
-        let frame = codecs.as_mut().and_then(|codecs| codecs.compress(message, encoding));
+        let mut compressors = self.compressors.take();
+        let frame =
+            compressors.as_mut().and_then(|compressors| compressors.compress(message, encoding));
         let mut sent = None;
         if let Some(frame) = frame
             && let Some((client, at, pool)) = self.reach(id)
@@ -195,7 +196,7 @@ impl Hub {
             client.queue(at, pool, |out| out.extend_from_slice(frame));
             sent = Some((client.private_bytes(), frame.len()));
         }
-        self.codecs = codecs;
+        self.compressors = compressors;
         if let Some((unsent, size)) = sent {
             self.limit_sent(id, unsent, size);
         }
@@ -203,7 +204,7 @@ impl Hub {
     }
 
     fn send_plain(&mut self, id: ClientId, message: Message<'_>) {
-        let (now, size) = (self.tick, message.frame_size());
+        let (now, size) = (self.timestamp, message.frame_size());
         let long = size >= self.long_bytes;
         let Some((client, at, pool)) = self.reach(id) else { return };
         if long && client.is_up_to_date(at) {
@@ -247,7 +248,7 @@ impl Hub {
         let Some(Membership { room, .. }) = self.seat_of(client) else { return };
         self.prepare(room);
         // A member that shares a context must see every frame of it.
-        self.retreat(client);
+        self.leave_shared_log(client);
         let from = self.log_of(client).end();
         self.append(room, message.into());
         let to = self.log_of(client).end();
@@ -277,14 +278,14 @@ impl Hub {
         }
         if let Err(refusal) = self.admit_to(room, client) {
             let reason = match refusal {
-                Refusal::TooManyRoomsFromAddress => "your address has made too many rooms",
-                _ => "there are too many rooms",
+                Refusal::TooManyRoomsFromAddress => "too many rooms from your address",
+                _ => "too many rooms",
             };
             self.close_because(client, CloseCode::TRY_AGAIN_LATER, reason, Cause::Overload);
             return false;
         }
         // Its unwritten private bytes do not hold up a room.
-        self.release(client);
+        self.resume_room(client);
         let maker = self.clients[client.key()].place;
         let key = self.rooms.find_or_make(room, maker);
         if let Some(room) = self.rooms.get_mut(key) {
@@ -310,7 +311,7 @@ impl Hub {
     pub fn leave(&mut self, client: ClientId) -> bool {
         let leaves = self.seat_of(client).is_some() && self.may_leave_log(client);
         if leaves {
-            self.unseat(client, Retain::All);
+            self.leave_room(client, Retain::All);
             self.mark_dirty(client);
         }
         leaves
@@ -324,13 +325,13 @@ impl Hub {
     }
 
     /// Logs that a peer is refused, within the limit of such lines.
-    pub(crate) fn complain(&mut self, line: fmt::Arguments<'_>) {
-        self.complaints.log(Level::Info, self.tick, line);
+    pub(crate) fn log_refusal(&mut self, line: fmt::Arguments<'_>) {
+        self.log_rate.log(Level::Info, self.timestamp, line);
     }
 
     /// Logs a problem that an operator should fix, within the same limit, since strangers can cause it.
     pub(crate) fn warn(&mut self, line: fmt::Arguments<'_>) {
-        self.complaints.log(Level::Warn, self.tick, line);
+        self.log_rate.log(Level::Warn, self.timestamp, line);
     }
 
     /// Checks that the room exists, or that the client may make it.
@@ -348,7 +349,7 @@ impl Hub {
     }
 
     /// The name of the room that the client sits in, open or not.
-    pub(crate) fn seated_in(&self, client: ClientId) -> Option<Box<str>> {
+    pub(crate) fn room_name(&self, client: ClientId) -> Option<Box<str>> {
         let seat = self.get(client)?.seat?;
         self.rooms.get(seat.room).map(|room| room.name.clone())
     }
@@ -403,7 +404,7 @@ impl Hub {
 
     fn append(&mut self, key: usize, message: Message<'_>) {
         let Some(room) = self.rooms.get_mut(key) else { return };
-        room.logs.append(message, &mut self.codecs, &mut self.pool, self.now);
+        room.logs.append(message, &mut self.compressors, &mut self.pool, self.now);
         self.grown += message.frame_size();
         if room.dirty {
             room.grew_meanwhile |= room.flushed > 0;

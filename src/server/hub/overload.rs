@@ -27,7 +27,7 @@ impl Hub {
         if handshaking {
             refuse(self, id, Refusal::Full, false);
         } else {
-            let reason = "the server holds too much unfinished";
+            let reason = "too much unfinished data on the server";
             self.close_because(id, CloseCode::TRY_AGAIN_LATER, reason, Cause::Overload);
         }
     }
@@ -35,7 +35,7 @@ impl Hub {
     /// Closes the members that are furthest behind, if more is kept for all than is allowed, until a
     /// quarter is free, so that this is not done all the time.
     #[inline]
-    pub(crate) fn relieve(&mut self) {
+    pub(crate) fn evict_until_within_limit(&mut self) {
         if self.pool.backlog() > self.config.max_total_backlog_bytes {
             self.close_furthest_behind();
         }
@@ -48,23 +48,27 @@ impl Hub {
             if self.pool.backlog() <= max / 4 * 3 {
                 return;
             }
-            self.shed(id);
+            self.evict(id);
         }
     }
 
     /// Closes a member, and frees what is kept for it. A member in the middle of a long frame is
     /// dropped.
-    fn shed(&mut self, id: ClientId) {
+    fn evict(&mut self, id: ClientId) {
         if !self.is_open(id) || !self.may_copy_rest(id) {
             if let Some(client) = self.get_mut(id) {
-                client.parting.get_or_insert_default().cause.get_or_insert(Cause::Overload);
+                client
+                    .pending_departure
+                    .get_or_insert_default()
+                    .cause
+                    .get_or_insert(Cause::Overload);
             }
             self.note_room(id);
-            self.unseat(id, Retain::Nothing);
+            self.leave_room(id, Retain::Nothing);
             self.lose(id);
         } else {
             self.skip_unbegun(id);
-            let reason = "the server keeps too much for those who are behind";
+            let reason = "too much backlog on the server";
             self.close_because(id, CloseCode::TRY_AGAIN_LATER, reason, Cause::Overload);
         }
     }

@@ -174,14 +174,14 @@ impl Hub {
     /// let server = Server::bind(Config { listen: vec!["127.0.0.1:0".parse()?], ..Config::default() })?;
     /// let handle = server.handle();
     /// handle.run(|hub| _ = hub.set_timer(ClientId::SERVER, TICK, Duration::from_millis(1)))?;
-    /// let mut ticks = 0;
+    /// let mut turns = 0;
     /// server.run(|hub, client, event| {
     ///     if let Event::Timer { token: TICK, .. } = event {
-    ///         ticks += 1;
-    ///         hub.broadcast("/clock", ticks.to_string().as_str());
+    ///         turns += 1;
+    ///         hub.broadcast("/clock", turns.to_string().as_str());
     ///         hub.set_timer(client, TICK, Duration::from_millis(1));
     ///     }
-    ///     if ticks == 3 {
+    ///     if turns == 3 {
     ///         handle.stop();
     ///     }
     /// })?;

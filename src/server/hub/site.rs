@@ -76,9 +76,9 @@ pub(crate) fn check_host(
         Some(host) => {
             let host = host.to_string();
             let flag = Flag("host", &host);
-            hub.complain(format_args!("{id} asked for {asked}; start with {flag} to serve it"));
+            hub.log_refusal(format_args!("{id} asked for {asked}; start with {flag} to serve it"));
         }
-        None => hub.complain(format_args!("{id} asked for {asked}, which is no host")),
+        None => hub.log_refusal(format_args!("{id} asked for {asked}, which is no host")),
     }
     Err(Refusal::Misdirected)
 }
@@ -102,16 +102,16 @@ pub(crate) fn check_origin(
         let (asked, sent) = (Shown(site.authority.as_bytes()), Shown(&origin));
         let line = format_args!("{id} has the origin {sent}, and asked for {asked}");
         match single(&origins) {
-            Some(origin) if origin.to_string() == "null" => hub.complain(format_args!(
+            Some(origin) if origin.to_string() == "null" => hub.log_refusal(format_args!(
                 "{line}; pages from files and sandboxed frames of any site have this origin; \
                  --origin null lets all of them in"
             )),
             Some(origin) => {
                 let (doubt, origin) = (doubt(&site), origin.to_string());
                 let flag = Flag("origin", &origin);
-                hub.complain(format_args!("{line}{doubt}; start with {flag} to let it in"));
+                hub.log_refusal(format_args!("{line}{doubt}; start with {flag} to let it in"));
             }
-            None => hub.complain(format_args!("{line}; no page has such an origin")),
+            None => hub.log_refusal(format_args!("{line}; no page has such an origin")),
         }
     })
 }

@@ -23,7 +23,7 @@ impl Hub {
         let open = self.is_open(id);
         match self.config.slow {
             Slow::Drop if open => self.skip_messages(id),
-            Slow::Pause if open => self.hold(id),
+            Slow::Pause if open => self.pause_room(id),
             _ => self.cut_off(id),
         }
     }
@@ -37,7 +37,7 @@ impl Hub {
         {
             self.fall_behind(id);
         }
-        self.relieve();
+        self.evict_until_within_limit();
     }
 
     /// Closes a member that is too far behind. A member that is closing already is dropped.
@@ -46,7 +46,7 @@ impl Hub {
             return self.lose(id);
         }
         self.skip_unbegun(id);
-        let reason = "you are too far behind";
+        let reason = "too far behind";
         self.close_because(id, CloseCode::TRY_AGAIN_LATER, reason, Cause::TooSlow);
     }
 
@@ -64,7 +64,7 @@ impl Hub {
     pub(crate) fn skip_unbegun(&mut self, id: ClientId) {
         self.note_room(id);
         if self.may_copy_rest(id) {
-            self.unseat(id, Retain::UnfinishedFrame);
+            self.leave_room(id, Retain::UnfinishedFrame);
             return;
         }
         if let Some((client, log, pool)) = self.with_log(id) {
@@ -328,7 +328,7 @@ mod tests {
         hub.unblock(*id);
         flush(&mut hub);
         let written = pipe.take();
-        assert!(written.len() > 4 * MIB && written.ends_with(b"you are too far behind"));
+        assert!(written.len() > 4 * MIB && written.ends_with(b"too far behind"));
     }
 
     #[test]

@@ -13,21 +13,21 @@ use crate::server::limits::rate::ReadStats;
 impl Hub {
     /// Counts what was read of a client, `size` bytes, and returns whether the rest is to be read later
     /// because that is too much.
-    pub(crate) fn count_said(&mut self, id: ClientId, said: &ReadStats, size: usize) -> bool {
-        let Self { clients, allowance, tick, pool, .. } = self;
+    pub(crate) fn count_read(&mut self, id: ClientId, stats: &ReadStats, size: usize) -> bool {
+        let Self { clients, allowance, timestamp, pool, .. } = self;
         let Some(client) = clients.get_mut(id.key()).filter(|client| client.id == id) else {
             return false;
         };
-        if said.messages > 0 {
-            client.note_life(*tick);
+        if stats.messages > 0 {
+            client.note_activity(*timestamp);
         } else {
             client.note_arrival(size);
         }
         // What is sent before the upgrade or after the end makes no message, and counts at once.
         let passed_over = ReadStats { messages: 1, bytes: size };
-        let said = if client.connection.is_open() { said } else { &passed_over };
-        client.throttled.take_if(|_| client.pace.is_rested(*tick, allowance));
-        let pause = client.pace.count(said, size, *tick, allowance);
+        let stats = if client.connection.is_open() { stats } else { &passed_over };
+        client.throttled.take_if(|_| client.pace.is_rested(*timestamp, allowance));
+        let pause = client.pace.count(stats, size, *timestamp, allowance);
         if client.recount_incomplete(pool) {
             self.limit_incomplete();
         }
@@ -36,17 +36,17 @@ impl Hub {
 
     #[cold]
     fn throttle(&mut self, id: ClientId, pause: Duration) -> bool {
-        let (now, timeout) = (self.tick, self.config.throttle_timeout);
+        let (now, timeout) = (self.timestamp, self.config.throttle_timeout);
         let Some(client) = self.get_mut(id) else { return false };
         let first = client.throttled.is_none();
         let since = *client.throttled.get_or_insert(now);
         let open = client.connection.is_open();
         if open && !first && since.after_or_never(timeout) <= now {
-            let reason = "you say too much in a second";
+            let reason = "message rate exceeded";
             self.close_because(id, CloseCode::POLICY_VIOLATION, reason, Cause::TooFast);
             return false;
         }
-        client.parked = true;
+        client.paused = true;
         self.counts.throttled += u64::from(first);
         self.resumptions.remind(id.key(), now.after(pause));
         true
@@ -54,13 +54,13 @@ impl Hub {
 
     /// Checks the clients that sent too much and have been paused.
     pub(crate) fn resume_due(&mut self) {
-        let due = self.resumptions.due(self.tick);
+        let due = self.resumptions.due(self.timestamp);
         self.resumed.extend(due.into_iter().map(|key| self.clients[key].id));
     }
 
     /// Makes a client's room, or the client itself if it is in none, wait until the client has caught
     /// up.
-    pub(crate) fn hold(&mut self, id: ClientId) {
+    pub(crate) fn pause_room(&mut self, id: ClientId) {
         let Some(client) = self.get_mut(id).filter(|client| !client.lagging) else { return };
         client.lagging = true;
         let seat = client.seat;
@@ -72,7 +72,7 @@ impl Hub {
     }
 
     /// Ends the wait for a client.
-    pub(crate) fn release(&mut self, id: ClientId) {
+    pub(crate) fn resume_room(&mut self, id: ClientId) {
         let Some(client) = self.get_mut(id).filter(|client| client.lagging) else { return };
         client.lagging = false;
         let seat = client.seat;
@@ -81,7 +81,7 @@ impl Hub {
         if let Some(room) = seat.and_then(|seat| self.rooms.get_mut(seat.room)) {
             room.laggards -= 1;
             if room.laggards == 0 {
-                self.resumed.append(&mut room.parked);
+                self.resumed.append(&mut room.paused);
             }
         }
     }
@@ -95,12 +95,12 @@ impl Hub {
     }
 
     /// Whether some room waits for a member.
-    pub(crate) fn is_held_up(&self) -> bool {
+    pub(crate) fn some_room_waits(&self) -> bool {
         self.laggards > 0
     }
 
     /// Whether a client is to be read later because its room waits.
-    pub(crate) fn park_while_held(&mut self, id: ClientId) -> bool {
+    pub(crate) fn pause_while_room_waits(&mut self, id: ClientId) -> bool {
         let Self { clients, rooms, .. } = self;
         let client = clients.get_mut(id.key()).filter(|client| client.id == id);
         let Some(client) = client.filter(|client| client.connection.is_open()) else {
@@ -108,13 +108,13 @@ impl Hub {
         };
         match client.seat.and_then(|seat| rooms.get_mut(seat.room)) {
             Some(room) if room.laggards > 0 => {
-                room.parked.push(id);
-                client.parked = true;
+                room.paused.push(id);
+                client.paused = true;
             }
             Some(_) => {}
-            None => client.parked = client.lagging,
+            None => client.paused = client.lagging,
         }
-        client.parked
+        client.paused
     }
 
     /// The clients that may be read again.
@@ -122,7 +122,7 @@ impl Hub {
     pub(crate) fn take_resumed(&mut self) -> Vec<ClientId> {
         let mut resumed = mem::take(&mut self.resumed);
         resumed.retain(|&id| {
-            self.get_mut(id).is_some_and(|client| mem::replace(&mut client.parked, false))
+            self.get_mut(id).is_some_and(|client| mem::replace(&mut client.paused, false))
         });
         resumed
     }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Hub, places_ahead};
+use super::{Hub, reserved_clients};
 use crate::server::capacity::{MIN_CAPACITY, is_loose, trim_queue};
 
 /// How long a room may not have used its compression context before the context is given up.
@@ -13,9 +13,9 @@ impl Hub {
     pub(crate) fn trim(&mut self) {
         self.pool.trim();
         self.rooms.trim();
-        self.addresses.trim(self.clients.len(), self.tick);
-        if let Some(codecs) = &mut self.codecs {
-            codecs.trim();
+        self.addresses.trim(self.clients.len(), self.timestamp);
+        if let Some(compressors) = &mut self.compressors {
+            compressors.trim();
         }
         self.retire_contexts(IDLE_CONTEXT);
         self.trim_clients();
@@ -25,7 +25,7 @@ impl Hub {
     /// Whether there is memory that [`trim`](Self::trim) will give back.
     pub(crate) fn holds_spare(&self) -> bool {
         self.pool.holds_spare()
-            || self.codecs.as_ref().is_some_and(|codecs| codecs.holds_spare())
+            || self.compressors.as_ref().is_some_and(|compressors| compressors.holds_spare())
             || self.rooms.are_loose()
             || self.addresses.are_loose(self.clients.len())
             || is_loose(self.peak, self.clients.len())
@@ -37,7 +37,7 @@ impl Hub {
         let count = self.clients.len();
         if is_loose(self.peak, count) {
             self.clients.shrink_to_fit();
-            self.clients.reserve_exact(places_ahead(&self.config).saturating_sub(count));
+            self.clients.reserve_exact(reserved_clients(&self.config).saturating_sub(count));
             self.deadlines.trim();
             self.resumptions.trim();
             self.peak = count;

@@ -77,14 +77,14 @@ impl Addresses {
         config: &Config,
     ) -> Admission {
         self.sweep(now);
-        let visitors = self.places.entry(place).or_default();
+        let from_address = self.places.entry(place).or_default();
         let max = config.max_connections_per_address;
-        if visitors.connections >= max.saturating_add(ANSWERED_BEYOND) {
+        if from_address.connections >= max.saturating_add(ANSWERED_BEYOND) {
             return Admission::Dropped;
         }
-        visitors.connections += 1;
-        let has_room = visitors.connections <= max;
-        if has_room && visitors.arrivals.admit(now, config.max_new_connections_per_second) {
+        from_address.connections += 1;
+        let fits = from_address.connections <= max;
+        if fits && from_address.arrivals.admit(now, config.max_new_connections_per_second) {
             Admission::Admitted
         } else {
             Admission::Refused
@@ -93,8 +93,8 @@ impl Addresses {
 
     /// Stops counting a connection.
     pub(crate) fn leave(&mut self, place: AddressKey) {
-        if let Some(visitors) = self.places.get_mut(&place) {
-            visitors.connections -= 1;
+        if let Some(from_address) = self.places.get_mut(&place) {
+            from_address.connections -= 1;
         }
     }
 
@@ -106,8 +106,9 @@ impl Addresses {
     }
 
     fn forget_left(&mut self, now: Timestamp) {
-        self.places
-            .retain(|_, visitors| visitors.connections > 0 || !visitors.arrivals.are_over(now));
+        self.places.retain(|_, from_address| {
+            from_address.connections > 0 || !from_address.arrivals.are_over(now)
+        });
         self.swept = self.places.len();
     }
 

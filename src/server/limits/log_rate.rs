@@ -83,8 +83,8 @@ mod tests {
     use super::*;
 
     /// How many of 1,000 lines of this size are written in a second.
-    fn written(complaints: &mut LogRate, size: usize) -> usize {
-        (0..1_000).filter_map(|_| complaints.admit(format_args!("{:size$}", ""))).count()
+    fn written(log_rate: &mut LogRate, size: usize) -> usize {
+        (0..1_000).filter_map(|_| log_rate.admit(format_args!("{:size$}", ""))).count()
     }
 
     #[test]
@@ -96,12 +96,12 @@ mod tests {
 
     #[test]
     fn the_next_second_begins_with_how_many_were_left_out() {
-        let (mut complaints, begin) = (LogRate::default(), Timestamp::default());
-        written(&mut complaints, 50);
-        assert_eq!(complaints.renew(begin.after(Duration::from_millis(500))), 0);
+        let (mut log_rate, begin) = (LogRate::default(), Timestamp::default());
+        written(&mut log_rate, 50);
+        assert_eq!(log_rate.renew(begin.after(Duration::from_millis(500))), 0);
         let next = begin.after(Duration::from_secs(1));
-        assert_eq!(complaints.renew(next), 1_000 - MAX_LINES);
-        assert_eq!(written(&mut complaints, 50), MAX_LINES as usize);
-        assert_eq!(complaints.renew(next), 0);
+        assert_eq!(log_rate.renew(next), 1_000 - MAX_LINES);
+        assert_eq!(written(&mut log_rate, 50), MAX_LINES as usize);
+        assert_eq!(log_rate.renew(next), 0);
     }
 }

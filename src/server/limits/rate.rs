@@ -101,16 +101,16 @@ impl Pace {
     /// inflated, whichever is longer.
     pub(crate) fn count(
         &mut self,
-        said: &ReadStats,
+        stats: &ReadStats,
         size: usize,
         now: Timestamp,
         allowance: &Allowance,
     ) -> Option<Duration> {
         self.leak(now);
         self.uncounted = self.uncounted.saturating_add(u32::try_from(size).unwrap_or(u32::MAX));
-        if said.messages > 0 {
-            let bytes = said.bytes.max(std::mem::take(&mut self.uncounted) as usize);
-            self.messages.fill(said.messages as f32 * allowance.message);
+        if stats.messages > 0 {
+            let bytes = stats.bytes.max(std::mem::take(&mut self.uncounted) as usize);
+            self.messages.fill(stats.messages as f32 * allowance.message);
             self.bytes.fill(bytes as f32 * allowance.byte);
         }
         let (messages, bytes) = (self.messages.0 - 1.0, self.bytes.0 - allowance.burst);
@@ -172,9 +172,9 @@ mod tests {
     fn a_connection_that_speaks_at_its_limit_has_no_break() {
         let config = Config { max_messages_per_second: 10, ..Config::default() };
         let (mut pace, allowance) = (Pace::default(), Allowance::new(&config));
-        let said = ReadStats { messages: 10, bytes: 0 };
+        let stats = ReadStats { messages: 10, bytes: 0 };
         for second in 0..60 {
-            pace.count(&said, 0, after(second), &allowance);
+            pace.count(&stats, 0, after(second), &allowance);
             assert!(!pace.is_rested(after(second), &allowance));
         }
         assert!(pace.is_rested(after(61), &allowance));

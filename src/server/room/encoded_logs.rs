@@ -130,20 +130,20 @@ impl EncodedLogs {
     pub(crate) fn append(
         &mut self,
         message: Message<'_>,
-        codecs: &mut Option<Compressors>,
+        compressors: &mut Option<Compressors>,
         pool: &mut SegmentPool,
         now: Instant,
     ) {
         self.plain.append(message.frame_size(), |out| message.encode(out), pool);
-        let Some(codecs) = codecs else { return };
+        let Some(compressors) = compressors else { return };
         for (window_bits, log) in &mut self.independent {
-            append_frame(log, codecs.encode_independent(message, *window_bits), pool);
+            append_frame(log, compressors.encode_independent(message, *window_bits), pool);
         }
         if let Some(shared) = &mut self.shared {
             shared.carried += message.payload().len();
             if shared.log.has_readers() {
                 shared.used = now;
-                let frame = codecs.encode_shared(message, &mut shared.deflater);
+                let frame = compressors.encode_shared(message, &mut shared.deflater);
                 append_frame(&mut shared.log, frame, pool);
             }
         }

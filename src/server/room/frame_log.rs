@@ -75,7 +75,7 @@ impl FrameLog {
     }
 
     /// The offset up to which the readers were given the chance to take everything in an earlier
-    /// tick.
+    /// turn.
     pub(crate) fn offered(&self) -> u64 {
         self.offered
     }

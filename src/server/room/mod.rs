@@ -41,7 +41,7 @@ pub(crate) struct Room {
     /// How many members the room waits for, because they are too far behind.
     pub(crate) laggards: usize,
     /// Members that are not read until the room goes on.
-    pub(crate) parked: Vec<ClientId>,
+    pub(crate) paused: Vec<ClientId>,
 }
 
 impl Room {
@@ -104,7 +104,7 @@ impl Rooms {
             overdue: false,
             waiting: 0,
             laggards: 0,
-            parked: Vec::new(),
+            paused: Vec::new(),
         });
         self.names.insert(name, key);
         if let Some(maker) = maker {

@@ -22,18 +22,18 @@ impl Default for Timestamp {
 }
 
 impl Timestamp {
-    /// The first tick that is at least `delay` later.
+    /// The first timestamp that is at least `delay` later.
     pub(crate) fn after(self, delay: Duration) -> Self {
         let grains = delay.as_millis().div_ceil(GRAIN.as_millis());
         self.plus(u32::try_from(grains).unwrap_or(u32::MAX)).plus(1)
     }
 
-    /// The first tick that is at least `delay` later; without a delay, one that never comes.
+    /// The first timestamp that is at least `delay` later; without a delay, one that never comes.
     pub(crate) fn after_or_never(self, delay: Option<Duration>) -> Self {
         delay.map_or(Self(NonZeroU32::MAX), |delay| self.after(delay))
     }
 
-    /// The seconds that have passed since an earlier tick.
+    /// The seconds that have passed since an earlier timestamp.
     pub(crate) fn seconds_since(self, earlier: Self) -> f32 {
         self.grains_since(earlier) as f32 * GRAIN.as_secs_f32()
     }
@@ -58,9 +58,9 @@ const NOBODY: u32 = u32::MAX;
 /// so that the wheel takes 12 bytes for each client, however often its deadline moves.
 #[derive(Debug)]
 pub(crate) struct TimerWheel {
-    /// The last tick whose slot was checked.
+    /// The last timestamp whose slot was checked.
     now: Timestamp,
-    /// The key of the first client in each slot. A deadline is in the slot of its tick, however many
+    /// The key of the first client in each slot. A deadline is in the slot of its timestamp, however many
     /// turns of the wheel it is away.
     slots: [u32; SLOTS],
     /// The clients' reminders, by the clients' keys.
@@ -72,13 +72,13 @@ pub(crate) struct TimerWheel {
 #[derive(Debug, Clone, Copy)]
 struct Reminder {
     /// When the reminder is due; `None` if the client has none.
-    tick: Option<Timestamp>,
+    timestamp: Option<Timestamp>,
     previous: u32,
     next: u32,
 }
 
 impl Reminder {
-    const NONE: Self = Self { tick: None, previous: NOBODY, next: NOBODY };
+    const NONE: Self = Self { timestamp: None, previous: NOBODY, next: NOBODY };
 }
 
 impl TimerWheel {
@@ -91,16 +91,16 @@ impl TimerWheel {
         }
     }
 
-    /// Lets [`due`](Self::due) return a client's key at `tick`, and no longer at the tick that was
+    /// Lets [`due`](Self::due) return a client's key at `timestamp`, and no longer at the timestamp that was
     /// set before.
-    pub(crate) fn remind(&mut self, key: usize, tick: Timestamp) {
+    pub(crate) fn remind(&mut self, key: usize, timestamp: Timestamp) {
         self.forget(key);
         if self.reminders.len() <= key {
             self.reminders.resize(key + 1, Reminder::NONE);
         }
-        let tick = tick.max(self.now.plus(1));
-        let next = mem::replace(&mut self.slots[tick.slot()], key as u32);
-        self.reminders[key] = Reminder { tick: Some(tick), previous: NOBODY, next };
+        let timestamp = timestamp.max(self.now.plus(1));
+        let next = mem::replace(&mut self.slots[timestamp.slot()], key as u32);
+        self.reminders[key] = Reminder { timestamp: Some(timestamp), previous: NOBODY, next };
         if let Some(next) = self.reminders.get_mut(next as usize) {
             next.previous = key as u32;
         }
@@ -109,7 +109,7 @@ impl TimerWheel {
 
     /// Gives back the places after the last client that has a reminder.
     pub(crate) fn trim(&mut self) {
-        let last = self.reminders.iter().rposition(|reminder| reminder.tick.is_some());
+        let last = self.reminders.iter().rposition(|reminder| reminder.timestamp.is_some());
         self.reminders.truncate(last.map_or(0, |key| key + 1));
         self.reminders.shrink_to_fit();
     }
@@ -117,13 +117,14 @@ impl TimerWheel {
     /// Takes a client's reminder away, if it has one.
     pub(crate) fn forget(&mut self, key: usize) {
         let Some(reminder) = self.reminders.get_mut(key) else { return };
-        let Reminder { tick: Some(tick), previous, next } = mem::replace(reminder, Reminder::NONE)
+        let Reminder { timestamp: Some(timestamp), previous, next } =
+            mem::replace(reminder, Reminder::NONE)
         else {
             return;
         };
         match self.reminders.get_mut(previous as usize) {
             Some(previous) => previous.next = next,
-            None => self.slots[tick.slot()] = next,
+            None => self.slots[timestamp.slot()] = next,
         }
         if let Some(next) = self.reminders.get_mut(next as usize) {
             next.previous = previous;
@@ -139,8 +140,8 @@ impl TimerWheel {
             let skipped = end.grains_since(self.now).saturating_sub(SLOTS as u32);
             self.now = self.now.plus(skipped.max(1));
             let mut key = self.slots[self.now.slot()];
-            while let Some(&Reminder { tick, next, .. }) = self.reminders.get(key as usize) {
-                if tick.is_some_and(|tick| tick <= end) {
+            while let Some(&Reminder { timestamp, next, .. }) = self.reminders.get(key as usize) {
+                if timestamp.is_some_and(|timestamp| timestamp <= end) {
                     self.forget(key as usize);
                     due.push(key as usize);
                 }
@@ -160,25 +161,25 @@ impl TimerWheel {
 #[derive(Debug)]
 pub(crate) struct Clock {
     start: Instant,
-    tick: Timestamp,
-    /// When the next tick begins.
+    timestamp: Timestamp,
+    /// When the next timestamp begins.
     next: Instant,
 }
 
 impl Clock {
     pub(crate) fn new(start: Instant) -> Self {
-        Self { start, tick: Timestamp::default(), next: start + GRAIN }
+        Self { start, timestamp: Timestamp::default(), next: start + GRAIN }
     }
 
-    /// The tick at a moment.
-    pub(crate) fn tick(&mut self, at: Instant) -> Timestamp {
+    /// The timestamp at a moment.
+    pub(crate) fn timestamp(&mut self, at: Instant) -> Timestamp {
         if at >= self.next {
             let grains = at.saturating_duration_since(self.start).as_millis() / GRAIN.as_millis();
             let grains = u32::try_from(grains).unwrap_or(u32::MAX - 1);
-            self.tick = Timestamp::default().plus(grains);
+            self.timestamp = Timestamp::default().plus(grains);
             self.next = self.start + GRAIN * (grains + 1);
         }
-        self.tick
+        self.timestamp
     }
 }
 
@@ -186,28 +187,28 @@ impl Clock {
 mod tests {
     use super::*;
 
-    /// The tick this many milliseconds after the start.
+    /// The timestamp this many milliseconds after the start.
     fn at(milliseconds: u64) -> Timestamp {
         let start = Instant::now();
-        Clock::new(start).tick(start + Duration::from_millis(milliseconds))
+        Clock::new(start).timestamp(start + Duration::from_millis(milliseconds))
     }
 
     #[test]
     fn a_reminder_comes_when_it_is_due_and_not_before() {
         let mut wheel = TimerWheel::new();
-        let tick = at(50).after(Duration::from_secs(5));
-        wheel.remind(1, tick);
+        let timestamp = at(50).after(Duration::from_secs(5));
+        wheel.remind(1, timestamp);
         assert!(wheel.due(at(5_049)).is_empty() && wheel.is_waiting());
         let now = at(5_200);
         assert_eq!(wheel.due(now), [1]);
-        assert!(now >= tick && !wheel.is_waiting());
+        assert!(now >= timestamp && !wheel.is_waiting());
     }
 
     #[test]
     fn a_far_deadline_is_passed_over_until_its_turn() {
         let mut wheel = TimerWheel::new();
-        let tick = at(0).after(Duration::from_secs(600));
-        wheel.remind(1, tick);
+        let timestamp = at(0).after(Duration::from_secs(600));
+        wheel.remind(1, timestamp);
         for second in 0..600 {
             assert_eq!(wheel.due(at(1_000 * second)), [0; 0]);
         }
@@ -267,9 +268,9 @@ mod tests {
         let start = Instant::now();
         let mut clock = Clock::new(start);
         let after = |milliseconds| start + Duration::from_millis(milliseconds);
-        assert_eq!(clock.tick(after(99)), Timestamp::default());
-        assert_eq!(clock.tick(after(1_250)), Timestamp::default().plus(12));
-        assert_eq!(clock.tick(after(1_299)), Timestamp::default().plus(12));
-        assert_eq!(clock.tick(after(1_300)), Timestamp::default().plus(13));
+        assert_eq!(clock.timestamp(after(99)), Timestamp::default());
+        assert_eq!(clock.timestamp(after(1_250)), Timestamp::default().plus(12));
+        assert_eq!(clock.timestamp(after(1_299)), Timestamp::default().plus(12));
+        assert_eq!(clock.timestamp(after(1_300)), Timestamp::default().plus(13));
     }
 }
