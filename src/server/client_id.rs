@@ -4,9 +4,6 @@ use std::fmt;
 
 use mio::Token;
 
-// A token holds a key and its generation.
-const _: () = assert!(usize::BITS >= 64, "townhall needs a 64-bit system");
-
 /// Identifies a client of a server, from the beginning of its TCP connection to its end. Ids are not
 /// reused: one that is kept too long refers to no client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
