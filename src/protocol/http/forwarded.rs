@@ -102,7 +102,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn whatever_anybody_wrote_before_it_a_proxys_element_is_the_first(
+        fn the_first_element_is_that_of_the_proxy_whatever_clients_wrote_before_it(
             forged in "[a-z=;,\"\\\\ ]{0,20}",
         ) {
             let value = format!("{forged}, for=192.0.2.1;host=a");
@@ -114,10 +114,10 @@ mod tests {
 
     #[test]
     fn what_is_malformed_hides_nothing_behind_it() {
-        let proxys = Some((Some("192.0.2.1"), None));
+        let proxy_element = Some((Some("192.0.2.1"), None));
         for forged in [r#"for=""#, r#"for="x;"#, "for", "for=a;for=b", "for=\"", "\u{a0}"] {
             let value = format!("{forged}, for=192.0.2.1");
-            assert_eq!(read(&value), [proxys, None], "{forged}");
+            assert_eq!(read(&value), [proxy_element, None], "{forged}");
         }
         let mut elements = Forwarded::elements(b"for=\xff, for=a");
         assert_eq!(elements.next().flatten().and_then(|element| element.node), Some("a"));
