@@ -9,7 +9,9 @@ const PAGE: &str = "<!doctype html><title>townhall</title><p>See <a href=/rooms>
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let address = std::env::args().nth(1).unwrap_or("127.0.0.1:8080".into());
-    let server = Server::bind(Config { listen: vec![address.parse()?], ..Config::default() })?;
+    let mut config = Config::default();
+    config.listen = vec![address.parse()?];
+    let server = Server::bind(config)?;
     println!("townhall is listening on http://{}/", server.addresses()[0]);
     server.run(|hub, client, event| match event {
         Event::Request(exchange) => answer(hub, exchange),

@@ -11,7 +11,9 @@ use townhall::{Config, Event, Handle, HandleError, Server};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let address = std::env::args().nth(1).unwrap_or("127.0.0.1:8080".into());
-    let server = Server::bind(Config { listen: vec![address.parse()?], ..Config::default() })?;
+    let mut config = Config::default();
+    config.listen = vec![address.parse()?];
+    let server = Server::bind(config)?;
     println!("townhall is listening on http://{}/", server.addresses()[0]);
     let handle = server.handle();
     thread::spawn(move || publish(&handle));

@@ -29,7 +29,10 @@ mod config;
 mod server;
 
 #[cfg(feature = "server")]
-pub use config::{Config, ConfigError, InvalidRoomPattern, RoomPattern, Slow};
+pub use config::{
+    Config, ConfigError, ConnectionLimits, InvalidRoomPattern, MemoryLimits, RateLimits,
+    RoomLimits, RoomPattern, ShutdownConfig, Slow, Timeouts,
+};
 #[cfg(feature = "server")]
 pub use ipnet::IpNet;
 pub use protocol::{

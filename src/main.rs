@@ -33,7 +33,7 @@ fn main() -> ExitCode {
 fn run(flags: &Flags) -> Result<(), Box<dyn Error>> {
     logger::init(flags.log_level)?;
     let config = flags.config()?;
-    let max_connections = config.max_connections;
+    let max_connections = config.connections.max;
     let mut server = Server::bind(config)?;
     raise_descriptor_limit(max_connections);
     server.listen_to_signals()?;

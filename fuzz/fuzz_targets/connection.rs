@@ -19,8 +19,14 @@ use townhall::protocol::{
 };
 
 /// Small, so that inputs reach them.
-const LIMITS: Limits =
-    Limits { max_head_bytes: 1024, max_headers: 20, max_message_bytes: 600, max_fragments: 10 };
+fn limits() -> Limits {
+    let mut limits = Limits::default();
+    limits.max_head_bytes = 1024;
+    limits.max_headers = 20;
+    limits.max_message_bytes = 600;
+    limits.max_fragments = 10;
+    limits
+}
 
 /// What a conversation came to.
 #[derive(Debug, Default, PartialEq)]
@@ -46,7 +52,7 @@ fuzz_target!(|data: &[u8]| {
 fn check_first_impossible_byte(conversation: &[u8], sizes: &[u8; 4]) {
     let failed = |sizes| {
         let mut bytes = conversation.to_vec();
-        let mut connection = Connection::new(Arc::new(LIMITS));
+        let mut connection = Connection::new(Arc::new(limits()));
         let (mut buffers, mut end) = (Buffers::default(), 0);
         for mut piece in split(&mut bytes, sizes) {
             let begin = end;
@@ -72,7 +78,7 @@ fn split<'a>(mut bytes: &'a mut [u8], sizes: &[u8; 4]) -> impl Iterator<Item = &
 
 /// Plays the server, to which the pieces arrive one by one.
 fn converse<'a>(pieces: impl Iterator<Item = &'a mut [u8]>, buffers: &mut Buffers) -> Outcome<'a> {
-    let mut connection = Connection::new(Arc::new(LIMITS));
+    let mut connection = Connection::new(Arc::new(limits()));
     let mut outcome = Outcome::default();
     for mut piece in pieces {
         // Once it has failed, a connection passes over whatever comes but the peer's close frame.
@@ -115,8 +121,9 @@ fn answer(connection: &mut Connection, received: &Received<'_>, out: &mut Vec<u8
 
 /// The client decides whether it keeps its context, so that both ways of inflating are met.
 fn negotiate(head: &[u8]) -> Result<Terms, Refusal> {
-    let deflate = Deflate { client_context_takeover: true, ..Deflate::default() };
-    let request = Request::parse(head, LIMITS.max_headers)?;
+    let mut deflate = Deflate::default();
+    deflate.client_context_takeover = true;
+    let request = Request::parse(head, limits().max_headers)?;
     Terms::negotiate(&request, &["chat".to_owned()], Some(&deflate))
 }
 

@@ -23,12 +23,10 @@ fuzz_target!(|data: &[u8]| {
 });
 
 fn negotiate(value: &[u8], choice: u8) {
-    let deflate = Deflate {
-        window_bits: 9 + choice % 7,
-        client_window_bits: 9 + choice / 7 % 7,
-        client_context_takeover: choice & 0x80 != 0,
-        ..Deflate::default()
-    };
+    let mut deflate = Deflate::default();
+    deflate.window_bits = 9 + choice % 7;
+    deflate.client_window_bits = 9 + choice / 7 % 7;
+    deflate.client_context_takeover = choice & 0x80 != 0;
     let Ok(Some(terms)) = DeflateTerms::negotiate([value].into_iter(), &deflate) else { return };
     assert!((9..=deflate.window_bits).contains(&terms.server_window_bits()));
     let full_window = terms.server_window_bits() == deflate.window_bits;

@@ -67,7 +67,8 @@ fn check_normal_form(path: &str) {
 
 /// RFC 9112, section 2.2.
 fn check_first_impossible_byte(bytes: &[u8]) {
-    let limits = Limits { max_head_bytes: usize::MAX, ..Limits::default() };
+    let mut limits = Limits::default();
+    limits.max_head_bytes = usize::MAX;
     let (mut connection, mut buffers) = (Connection::new(Arc::new(limits)), Buffers::default());
     for (at, byte) in bytes.iter().enumerate() {
         let so_far = &bytes[..=at];

@@ -27,16 +27,19 @@ impl Config {
     /// ```
     /// use townhall::Config;
     ///
-    /// let config = Config { max_rooms: 0, ..Config::default() };
+    /// let mut config = Config::default();
+    /// config.rooms.max = 0;
     /// let error = config.check().unwrap_err();
-    /// assert_eq!(error.field(), "max_rooms");
-    /// assert_eq!(error.to_string(), "max_rooms is 0, but must be at least 1");
+    /// assert_eq!(error.field(), "rooms.max");
+    /// assert_eq!(error.to_string(), "rooms.max is 0, but must be at least 1");
     /// ```
     pub fn check(&self) -> Result<(), ConfigError> {
         self.check_lists()?;
-        self.check_numbers()?;
+        self.check_input()?;
+        self.check_connections()?;
+        self.check_rooms()?;
         self.check_durations()?;
-        self.check_sizes()?;
+        self.check_memory()?;
         self.check_deflate()
     }
 
@@ -50,43 +53,57 @@ impl Config {
         }
     }
 
-    /// Checks that each limit leaves the server something to do.
-    fn check_numbers(&self) -> Result<(), ConfigError> {
+    /// Checks that there is something that a peer may send.
+    fn check_input(&self) -> Result<(), ConfigError> {
         let limits = &self.limits;
         at_least("limits.max_headers", limits.max_headers as u64, MIN_HEADERS)?;
         at_least("limits.max_head_bytes", limits.max_head_bytes as u64, MIN_HEAD_BYTES)?;
         at_least("limits.max_fragments", limits.max_fragments.into(), 1)?;
         at_least("limits.max_message_bytes", limits.max_message_bytes as u64, 1)?;
-        at_most("limits.max_message_bytes", limits.max_message_bytes as u64, MAX_MESSAGE_BYTES)?;
-        at_least("max_connections", self.max_connections as u64, 1)?;
-        at_least("max_connections_per_address", self.max_connections_per_address.into(), 1)?;
-        at_least("max_new_connections_per_second", self.max_new_connections_per_second.into(), 1)?;
-        at_least("max_messages_per_second", self.max_messages_per_second.into(), 1)?;
-        at_least("max_bytes_per_second", self.max_bytes_per_second.into(), 1)?;
-        at_least("max_rooms", self.max_rooms as u64, 1)?;
-        at_least("max_rooms_per_address", self.max_rooms_per_address as u64, 1)?;
-        at_least("max_room_name_bytes", self.max_room_name_bytes as u64, 1)?;
-        at_most("socket_unsent_bytes", self.socket_unsent_bytes.into(), i32::MAX as u64)
+        at_most("limits.max_message_bytes", limits.max_message_bytes as u64, MAX_MESSAGE_BYTES)
+    }
+
+    /// Checks that there may be connections that send something.
+    fn check_connections(&self) -> Result<(), ConfigError> {
+        let connections = &self.connections;
+        at_least("connections.max", connections.max as u64, 1)?;
+        at_least("connections.max_per_address", connections.max_per_address.into(), 1)?;
+        let max_new = connections.max_new_per_address_per_second;
+        at_least("connections.max_new_per_address_per_second", max_new.into(), 1)?;
+        let rates = &self.rates;
+        at_least("rates.max_messages_per_second", rates.max_messages_per_second.into(), 1)?;
+        at_least("rates.max_bytes_per_second", rates.max_bytes_per_second.into(), 1)
+    }
+
+    /// Checks that there may be rooms.
+    fn check_rooms(&self) -> Result<(), ConfigError> {
+        let rooms = &self.rooms;
+        at_least("rooms.max", rooms.max as u64, 1)?;
+        at_least("rooms.max_per_address", rooms.max_per_address as u64, 1)?;
+        at_least("rooms.max_name_bytes", rooms.max_name_bytes as u64, 1)
     }
 
     /// Checks that each timeout leaves some time.
     fn check_durations(&self) -> Result<(), ConfigError> {
-        not_zero("handshake_timeout", Some(self.handshake_timeout))?;
-        not_zero("ping_interval", self.ping_interval)?;
-        not_zero("pong_timeout", self.pong_timeout)?;
-        not_zero("write_timeout", self.write_timeout)?;
-        not_zero("throttle_timeout", self.throttle_timeout)?;
-        not_zero("close_timeout", Some(self.close_timeout))
+        not_zero("timeouts.handshake", Some(self.timeouts.handshake))?;
+        not_zero("timeouts.ping_interval", self.timeouts.ping_interval)?;
+        not_zero("timeouts.pong", self.timeouts.pong)?;
+        not_zero("timeouts.write", self.timeouts.write)?;
+        not_zero("rates.throttle_timeout", self.rates.throttle_timeout)?;
+        not_zero("timeouts.close", Some(self.timeouts.close))
     }
 
-    /// Checks that each limit is large enough for what it must hold. Input is collected in buffers of
-    /// up to twice its size.
-    fn check_sizes(&self) -> Result<(), ConfigError> {
+    /// Checks that the system takes `socket_unsent_bytes`, and that each of the other limits is large
+    /// enough for what it must hold. Input is collected in buffers of up to twice its size.
+    fn check_memory(&self) -> Result<(), ConfigError> {
+        let memory = &self.memory;
+        let unsent = memory.socket_unsent_bytes;
+        at_most("memory.socket_unsent_bytes", unsent.into(), i32::MAX as u64)?;
         let message = ("limits.max_message_bytes", self.limits.max_message_bytes);
         let head = ("limits.max_head_bytes", self.limits.max_head_bytes);
-        let backlog = ("max_backlog_bytes", self.max_backlog_bytes);
-        let total_backlog = ("max_total_backlog_bytes", self.max_total_backlog_bytes);
-        let incomplete = ("max_incomplete_bytes", self.max_incomplete_bytes);
+        let backlog = ("memory.max_backlog_bytes", memory.max_backlog_bytes);
+        let total_backlog = ("memory.max_total_backlog_bytes", memory.max_total_backlog_bytes);
+        let incomplete = ("memory.max_incomplete_bytes", memory.max_incomplete_bytes);
         holds(backlog, 1, message)?;
         holds(total_backlog, 1, backlog)?;
         holds(incomplete, 2, message)?;
@@ -155,8 +172,10 @@ mod tests {
     use super::*;
     use crate::protocol::Deflate;
 
+    type Change = fn(&mut Config);
+
     /// The error that the default configuration gives after a change to it.
-    fn complaint(change: impl FnOnce(&mut Config)) -> String {
+    fn complaint(change: Change) -> String {
         let mut config = Config::default();
         change(&mut config);
         config.check().unwrap_err().to_string()
@@ -177,7 +196,8 @@ mod tests {
 
     #[test]
     fn an_error_can_be_told_in_the_words_of_a_program() {
-        let config = Config { max_backlog_bytes: 1, ..Config::default() };
+        let mut config = Config::default();
+        config.memory.max_backlog_bytes = 1;
         let error = config.check().unwrap_err();
         let flag = |field: &str| format!("--{}", field.rsplit('.').next().unwrap());
         let line =
@@ -187,52 +207,57 @@ mod tests {
 
     #[test]
     fn what_does_not_go_together_is_named() {
-        let complaints = [
-            (complaint(|config| config.max_backlog_bytes = 1), "max_backlog_bytes is 1, "),
+        let cases: [(Change, &str); 6] = [
+            (|config| config.memory.max_backlog_bytes = 1, "memory.max_backlog_bytes is 1, "),
             (
-                complaint(|config| config.max_total_backlog_bytes = 1 << 20),
-                "least max_backlog_bytes, ",
+                |config| config.memory.max_total_backlog_bytes = 1 << 20,
+                "least memory.max_backlog_bytes, ",
             ),
             (
-                complaint(|config| config.max_incomplete_bytes = 1 << 20),
+                |config| config.memory.max_incomplete_bytes = 1 << 20,
                 "2 times limits.max_message_bytes, ",
             ),
+            (|config| config.limits.max_head_bytes = usize::MAX, "2 times limits.max_head_bytes, "),
+            (|config| config.listen.clear(), "listen is empty"),
             (
-                complaint(|config| config.limits.max_head_bytes = usize::MAX),
-                "2 times limits.max_head_bytes, ",
-            ),
-            (complaint(|config| config.listen.clear()), "listen is empty"),
-            (
-                complaint(|config| config.subprotocols.push("a\r\nb".into())),
+                |config| config.subprotocols.push("a\r\nb".into()),
                 "subprotocols: \"a\\r\\nb\" is not a token",
             ),
         ];
-        for (complaint, word) in complaints {
-            assert!(complaint.contains(word), "{complaint}");
+        for (change, words) in cases {
+            let complaint = complaint(change);
+            assert!(complaint.contains(words), "{complaint}");
         }
     }
 
     #[test]
     fn a_limit_that_leaves_nothing_is_named() {
-        let complaints = [
-            (complaint(|config| config.limits.max_head_bytes = 199), "max_head_bytes is 199"),
-            (complaint(|config| config.limits.max_headers = 4), "max_headers is 4"),
-            (complaint(|config| config.limits.max_message_bytes = 0), "max_message_bytes is 0"),
-            (complaint(|config| config.limits.max_fragments = 0), "max_fragments is 0"),
-            (complaint(|config| config.max_connections = 0), "max_connections is 0"),
-            (complaint(|config| config.max_connections_per_address = 0), "per_address is 0"),
-            (complaint(|config| config.max_new_connections_per_second = 0), "per_second is 0"),
-            (complaint(|config| config.max_messages_per_second = 0), "per_second is 0"),
-            (complaint(|config| config.max_bytes_per_second = 0), "per_second is 0"),
-            (complaint(|config| config.max_rooms = 0), "max_rooms is 0"),
-            (complaint(|config| config.max_rooms_per_address = 0), "rooms_per_address is 0"),
-            (complaint(|config| config.max_room_name_bytes = 0), "max_room_name_bytes is 0"),
+        let cases: [(Change, &str); 12] = [
+            (|config| config.limits.max_head_bytes = 199, "limits.max_head_bytes is 199"),
+            (|config| config.limits.max_headers = 4, "limits.max_headers is 4"),
+            (|config| config.limits.max_message_bytes = 0, "limits.max_message_bytes is 0"),
+            (|config| config.limits.max_fragments = 0, "limits.max_fragments is 0"),
+            (|config| config.connections.max = 0, "connections.max is 0"),
+            (|config| config.connections.max_per_address = 0, "connections.max_per_address is 0"),
+            (
+                |config| config.connections.max_new_per_address_per_second = 0,
+                "connections.max_new_per_address_per_second is 0",
+            ),
+            (
+                |config| config.rates.max_messages_per_second = 0,
+                "rates.max_messages_per_second is 0",
+            ),
+            (|config| config.rates.max_bytes_per_second = 0, "rates.max_bytes_per_second is 0"),
+            (|config| config.rooms.max = 0, "rooms.max is 0"),
+            (|config| config.rooms.max_per_address = 0, "rooms.max_per_address is 0"),
+            (|config| config.rooms.max_name_bytes = 0, "rooms.max_name_bytes is 0"),
         ];
-        for (complaint, words) in complaints {
-            assert!(complaint.contains(words), "{complaint}");
-            assert!(complaint.contains(", but must be at least "), "{complaint}");
+        for (change, words) in cases {
+            let complaint = complaint(change);
+            let begin = format!("{words}, but must be at least ");
+            assert!(complaint.starts_with(&begin), "{complaint}");
         }
-        let unsent = complaint(|config| config.socket_unsent_bytes = u32::MAX);
+        let unsent = complaint(|config| config.memory.socket_unsent_bytes = u32::MAX);
         assert!(unsent.ends_with("must be at most 2147483647"), "{unsent}");
         let endless = complaint(|config| config.limits.max_message_bytes = usize::MAX);
         assert!(endless.ends_with("must be at most 1073741824"), "{endless}");
@@ -240,21 +265,25 @@ mod tests {
 
     #[test]
     fn a_time_of_zero_is_no_time() {
-        let complaints = [
-            (complaint(|config| config.handshake_timeout = Duration::ZERO), "handshake_timeout"),
-            (complaint(|config| config.close_timeout = Duration::ZERO), "close_timeout"),
-            (complaint(|config| config.ping_interval = Some(Duration::ZERO)), "ping_interval"),
-            (complaint(|config| config.pong_timeout = Some(Duration::ZERO)), "pong_timeout"),
-            (complaint(|config| config.write_timeout = Some(Duration::ZERO)), "write_timeout"),
+        let cases: [(Change, &str); 6] = [
+            (|config| config.timeouts.handshake = Duration::ZERO, "timeouts.handshake"),
             (
-                complaint(|config| config.throttle_timeout = Some(Duration::ZERO)),
-                "throttle_timeout",
+                |config| config.timeouts.ping_interval = Some(Duration::ZERO),
+                "timeouts.ping_interval",
+            ),
+            (|config| config.timeouts.pong = Some(Duration::ZERO), "timeouts.pong"),
+            (|config| config.timeouts.write = Some(Duration::ZERO), "timeouts.write"),
+            (|config| config.timeouts.close = Duration::ZERO, "timeouts.close"),
+            (
+                |config| config.rates.throttle_timeout = Some(Duration::ZERO),
+                "rates.throttle_timeout",
             ),
         ];
-        for (complaint, name) in complaints {
-            assert_eq!(complaint, format!("{name} must be longer than zero"));
+        for (change, field) in cases {
+            assert_eq!(complaint(change), format!("{field} must be longer than zero"));
         }
-        let hasty = Config { drain_timeout: Duration::ZERO, ..Config::default() };
+        let mut hasty = Config::default();
+        hasty.shutdown.timeout = Duration::ZERO;
         assert_eq!(hasty.check(), Ok(()));
     }
 

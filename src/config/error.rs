@@ -4,7 +4,7 @@ use std::error::Error;
 use std::fmt;
 
 /// Why a [`Config`](super::Config) is refused. It names fields by their paths, such as
-/// `limits.max_message_bytes`.
+/// `memory.max_backlog_bytes`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ConfigError {
@@ -59,7 +59,7 @@ pub enum ConfigError {
 }
 
 impl ConfigError {
-    /// The path of the field that is wrong, such as `limits.max_message_bytes`.
+    /// The path of the field that is wrong, such as `memory.max_backlog_bytes`.
     pub fn field(&self) -> &'static str {
         match *self {
             Self::Empty { field }

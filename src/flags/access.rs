@@ -50,7 +50,7 @@ impl AccessFlags {
     pub fn set(&self, config: &mut Config) {
         config.origins = self.origins();
         config.hosts = List::concat(&self.host);
-        config.rooms = List::concat(&self.room);
+        config.rooms.patterns = List::concat(&self.room);
     }
 
     fn origins(&self) -> Origins {

@@ -41,7 +41,7 @@ pub struct DeflateFlags {
     /// The most memory for the windows of all clients. Once it is used up, new clients must compress
     /// each message without reference to earlier ones. With 0, all clients must
     #[arg(long, value_name = "SIZE", env = "TOWNHALL_MAX_DEFLATE_CONTEXT_SIZE")]
-    #[arg(default_value = show(Config::default().max_deflate_context_bytes as u64))]
+    #[arg(default_value = show(Config::default().memory.max_deflate_context_bytes as u64))]
     #[arg(value_parser = size::<usize>)]
     max_deflate_context_size: usize,
 }
@@ -60,13 +60,16 @@ enum Switch {
 impl DeflateFlags {
     /// Applies the flags to a configuration.
     pub fn set(&self, config: &mut Config) {
-        config.deflate = (self.deflate == Switch::On).then(|| Deflate {
-            level: self.deflate_level,
-            window_bits: self.deflate_window_bits,
-            threshold_bytes: self.deflate_threshold,
-            client_window_bits: self.deflate_client_window_bits,
-            ..Deflate::default()
-        });
-        config.max_deflate_context_bytes = self.max_deflate_context_size;
+        config.deflate = (self.deflate == Switch::On).then(|| self.deflate());
+        config.memory.max_deflate_context_bytes = self.max_deflate_context_size;
+    }
+
+    fn deflate(&self) -> Deflate {
+        let mut deflate = Deflate::default();
+        deflate.level = self.deflate_level;
+        deflate.window_bits = self.deflate_window_bits;
+        deflate.threshold_bytes = self.deflate_threshold;
+        deflate.client_window_bits = self.deflate_client_window_bits;
+        deflate
     }
 }

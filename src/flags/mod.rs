@@ -200,17 +200,17 @@ impl Flags {
     /// A host name to listen on is not known.
     pub fn config(&self) -> io::Result<Config> {
         let listen = Listen::resolve_all(&List::concat(&self.listen))?;
-        Ok(Config { listen, ..self.settings() })
+        let mut config = self.settings();
+        config.listen = listen;
+        Ok(config)
     }
 
     /// The configuration but for the addresses to listen on.
     fn settings(&self) -> Config {
-        let mut config = Config {
-            subprotocols: List::concat(&self.subprotocol),
-            trusted_proxies: List::concat(&self.trusted_proxy),
-            slow: self.slow.into(),
-            ..Config::with_max_message_bytes(self.limits.max_message_size)
-        };
+        let mut config = Config::with_max_message_bytes(self.limits.max_message_size);
+        config.subprotocols = List::concat(&self.subprotocol);
+        config.trusted_proxies = List::concat(&self.trusted_proxy);
+        config.slow = self.slow.into();
         self.access.set(&mut config);
         self.deflate.set(&mut config);
         self.limits.set(&mut config);

@@ -3,6 +3,7 @@
 /// The limits that the protocol enforces. None of them is reached by a length that a peer merely
 /// declares: memory grows with the bytes that arrive, up to these limits.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Limits {
     /// The longest request head, in bytes. 16 KiB hold a request line of 8,000 bytes, the least that
     /// RFC 9112, section 3, recommends supporting, and every browser's cookies as well.

@@ -74,8 +74,8 @@ use crate::server::departure::Departure;
 #[non_exhaustive]
 pub enum Event<'a> {
     /// A plain GET or HEAD request. The application may answer it; by default it gets 426, or 404 if
-    /// its path is not a room ([`Config::rooms`](crate::Config::rooms)). The server itself answers
-    /// OPTIONS.
+    /// its path is not a room ([`RoomLimits::patterns`](crate::RoomLimits::patterns)). The server itself
+    /// answers OPTIONS.
     Request(Exchange<'a>),
     /// A correct request for an upgrade, within all limits, including those of its path's room. The
     /// application may refuse it or choose its room; by default it is accepted into the room that the

@@ -37,7 +37,9 @@ const MAX_COMMANDS_PER_TURN: usize = 256;
 /// use std::thread;
 /// use townhall::{Config, Server};
 ///
-/// let server = Server::bind(Config { listen: vec!["127.0.0.1:0".parse()?], ..Config::default() })?;
+/// let mut config = Config::default();
+/// config.listen = vec!["127.0.0.1:0".parse()?];
+/// let server = Server::bind(config)?;
 /// let handle = server.handle();
 /// let publisher = thread::spawn(move || {
 ///     handle.broadcast("/news", "hello from another thread")?;
@@ -104,7 +106,9 @@ impl Handle {
     /// use std::thread;
     /// use townhall::{Config, Server};
     ///
-    /// let server = Server::bind(Config { listen: vec!["127.0.0.1:0".parse()?], ..Config::default() })?;
+    /// let mut config = Config::default();
+    /// config.listen = vec!["127.0.0.1:0".parse()?];
+    /// let server = Server::bind(config)?;
     /// let handle = server.handle();
     /// let running = thread::spawn(move || server.run(|_, _, _| {}));
     ///
@@ -127,8 +131,8 @@ impl Handle {
     }
 
     /// Shuts the server down gracefully, once the commands that were called before have taken effect:
-    /// every connection is closed with [`Config::drain_code`](crate::Config::drain_code) and given
-    /// [`Config::drain_timeout`](crate::Config::drain_timeout) to end. Further calls change nothing.
+    /// every connection is closed and given time to end, as
+    /// [`Config::shutdown`](crate::Config::shutdown) says. Further calls change nothing.
     pub fn stop(&self) {
         if !self.shared.stopping.swap(true, Ordering::AcqRel) {
             // A full queue takes it too. If the send fails, the server has ended.

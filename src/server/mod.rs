@@ -45,7 +45,9 @@ use time::wheel::Timestamp;
 /// ```
 /// use townhall::{Config, Event, Server};
 ///
-/// let server = Server::bind(Config { listen: vec!["127.0.0.1:0".parse()?], ..Config::default() })?;
+/// let mut config = Config::default();
+/// config.listen = vec!["127.0.0.1:0".parse()?];
+/// let server = Server::bind(config)?;
 /// let handle = server.handle();
 /// // Any thread can stop the server, at any time.
 /// handle.stop();
@@ -87,7 +89,8 @@ impl Server {
     /// Serves listeners that are bound already, by the program itself or by a service manager that
     /// passed them on, instead of [`Config::listen`]. Their options and the length of their accept queues
     /// stay as they are, but they no longer block, and
-    /// [`Config::socket_unsent_bytes`] applies to their connections.
+    /// [`MemoryLimits::socket_unsent_bytes`](crate::MemoryLimits::socket_unsent_bytes) applies to their
+    /// connections.
     ///
     /// ```
     /// use std::net::TcpListener;
@@ -125,7 +128,7 @@ impl Server {
             signals: None,
             commands,
             expired: Timestamp::default(),
-            drain: None,
+            shutdown: None,
         };
         Ok(Self { event_loop, addresses })
     }
@@ -153,9 +156,9 @@ impl Server {
         Ok(())
     }
 
-    /// Serves until the server is stopped: every connection is then closed with [`Config::drain_code`],
-    /// and given [`Config::drain_timeout`] to end. Until then, requests are still answered, so that
-    /// they can report [`Hub::is_stopping`]; upgrades are refused with 503.
+    /// Serves until the server is stopped: every connection is then closed, and given time to end, as
+    /// [`Config::shutdown`] says. Until then, requests are still answered, so that they can report
+    /// [`Hub::is_stopping`]; upgrades are refused with 503.
     ///
     /// It logs through the `log` crate from the calling thread. A logger that waits for its output
     /// holds up every connection.

@@ -138,17 +138,11 @@ struct Peer {
 impl Simulation {
     /// A hub that treats slow members this way, and keeps this much for all clients.
     pub fn new(slow: Slow, max_total_backlog_bytes: usize) -> Self {
-        // So little that members often miss messages, in compressed logs too.
-        let max_backlog_bytes = if slow == Slow::Drop { 1_000 } else { 40_000 };
         let deflate = Deflate { window_bits: 11, threshold_bytes: 8, ..Deflate::default() };
-        let deflate = Some(deflate);
-        let mut config = Config {
-            deflate,
-            slow,
-            max_backlog_bytes,
-            max_total_backlog_bytes,
-            ..Config::default()
-        };
+        let mut config = Config { deflate: Some(deflate), slow, ..Config::default() };
+        // So little that members often miss messages, in compressed logs too.
+        config.memory.max_backlog_bytes = if slow == Slow::Drop { 1_000 } else { 40_000 };
+        config.memory.max_total_backlog_bytes = max_total_backlog_bytes;
         config.limits.max_message_bytes = 10_000;
         let mut hub = Hub::new(config);
         hub.long_bytes = 2_000;

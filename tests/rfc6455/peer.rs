@@ -93,7 +93,9 @@ impl Server {
     /// A server that agreed on permessage-deflate, with this leave for the client's context.
     pub fn deflating(limits: Limits, client_context_takeover: bool) -> Self {
         let mut server = Self::new(limits);
-        server.deflate = Some(Deflate { client_context_takeover, ..Deflate::default() });
+        let mut deflate = Deflate::default();
+        deflate.client_context_takeover = client_context_takeover;
+        server.deflate = Some(deflate);
         let request = String::from_utf8_lossy(REQUEST);
         let offer = "\r\nSec-WebSocket-Extensions: permessage-deflate\r\n\r\n";
         server.take(request.replace("\r\n\r\n", offer).as_bytes());

@@ -23,7 +23,9 @@ fn deflate(message: &[u8]) -> Vec<u8> {
 }
 
 fn server(max_message_bytes: usize) -> Server {
-    Server::deflating(Limits { max_message_bytes, ..Limits::default() }, false)
+    let mut limits = Limits::default();
+    limits.max_message_bytes = max_message_bytes;
+    Server::deflating(limits, false)
 }
 
 /// What a server with a limit of 1,000 bytes sees in these frames.

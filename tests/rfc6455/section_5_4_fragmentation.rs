@@ -46,7 +46,10 @@ fn nothing_is_seen_after_a_failure() {
 }
 
 fn small() -> Server {
-    Server::open(Limits { max_message_bytes: 10, max_fragments: 4, ..Limits::default() })
+    let mut limits = Limits::default();
+    limits.max_message_bytes = 10;
+    limits.max_fragments = 4;
+    Server::open(limits)
 }
 
 #[test]

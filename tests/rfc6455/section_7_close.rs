@@ -104,7 +104,10 @@ fn violations() -> Vec<(Vec<u8>, Violation)> {
 }
 
 fn limits() -> Limits {
-    Limits { max_message_bytes: 60_000, max_fragments: 4, ..Limits::default() }
+    let mut limits = Limits::default();
+    limits.max_message_bytes = 60_000;
+    limits.max_fragments = 4;
+    limits
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::net::TcpStream;
 
 use townhall::protocol::Deflater;
 use townhall::protocol::internals::{Inflater, SlidingWindow};
-use townhall::{ClientId, Config, Event, Hub};
+use townhall::{ClientId, Event, Hub};
 
 use crate::support::{Running, Told, chat, config, counting_chat, frame, get, read_head, request};
 
@@ -141,7 +141,8 @@ fn clients_that_speak_in_turns_keep_their_contexts_apart() {
 
 #[test]
 fn when_no_memory_is_left_for_windows_new_clients_keep_no_context() {
-    let limited = Config { max_deflate_context_bytes: 36 << 10, ..config() };
+    let mut limited = config();
+    limited.memory.max_deflate_context_bytes = 36 << 10;
     let server = Running::start(limited, counting_chat);
     let none = "permessage-deflate; client_no_context_takeover";
     let (large, answer) = offer(&server, "");

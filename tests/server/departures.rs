@@ -5,7 +5,7 @@ use std::net::Shutdown;
 use std::time::Duration;
 
 use townhall::protocol::Violation;
-use townhall::{Cause, CloseCode, Config, Departure, Event};
+use townhall::{Cause, CloseCode, Departure, Event};
 use tungstenite::protocol::CloseFrame;
 
 use crate::support::{Running, Told, chat, config, frame, read_all};
@@ -111,7 +111,8 @@ fn a_client_that_the_application_closes_answers() {
 
 #[test]
 fn a_peer_that_does_not_answer_a_close_is_given_up() {
-    let config = Config { close_timeout: Duration::from_millis(300), ..config() };
+    let mut config = config();
+    config.timeouts.close = Duration::from_millis(300);
     let server = Running::start(config, |hub, client, event| {
         if let Event::Open { .. } = event {
             hub.join(client, "/");
@@ -144,7 +145,9 @@ fn a_stop_closes_everyone_with_1001() {
 
 #[test]
 fn who_asks_twice_for_a_stop_does_not_wait() {
-    let server = Running::start(Config { drain_timeout: Duration::MAX, ..config() }, chat);
+    let mut config = config();
+    config.shutdown.timeout = Duration::MAX;
+    let server = Running::start(config, chat);
     let _mute = server.raw("/");
     server.opened();
     server.handle.stop();
@@ -154,7 +157,8 @@ fn who_asks_twice_for_a_stop_does_not_wait() {
 
 #[test]
 fn a_slow_reader_gets_a_long_answer_and_its_close() {
-    let config = Config { close_timeout: Duration::from_secs(2), ..config() };
+    let mut config = config();
+    config.timeouts.close = Duration::from_secs(2);
     let server = Running::start(config, |hub, client, event| {
         if let Event::Open { .. } = event {
             hub.send(client, &vec![7; 16 << 20][..]);
@@ -173,7 +177,8 @@ fn a_slow_reader_gets_a_long_answer_and_its_close() {
 
 #[test]
 fn a_stop_does_not_wait_for_ever() {
-    let config = Config { drain_timeout: Duration::from_millis(300), ..config() };
+    let mut config = config();
+    config.shutdown.timeout = Duration::from_millis(300);
     let server = Running::start(config, chat);
     let _mute = server.raw("/");
     server.opened();

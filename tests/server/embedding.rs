@@ -5,9 +5,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::mpsc::channel;
 
-use townhall::{
-    ClientId, CloseCode, Config, Event, Hub, InvalidHeader, Response, SubprotocolNotOffered,
-};
+use townhall::{ClientId, CloseCode, Event, Hub, InvalidHeader, Response, SubprotocolNotOffered};
 
 use crate::support::{PATIENCE, Running, chat, config, frame, get, read_all, read_head, request};
 
@@ -22,7 +20,8 @@ fn upgrade(server: &Running, target: &str, fields: &str) -> String {
 #[test]
 fn an_open_shows_the_request_the_terms_and_the_address() {
     let (sender, receiver) = channel();
-    let config = Config { subprotocols: vec!["chat".into()], ..config() };
+    let mut config = config();
+    config.subprotocols = vec!["chat".into()];
     let server = Running::start(config, move |_, _, event| {
         if let Event::Open { room, request, subprotocol, deflate, address, .. } = event {
             let path = request.path().to_owned();
@@ -208,7 +207,9 @@ fn a_room_that_the_limits_refuse_is_not_joined() {
             sender.send(hub.join(client, request.query().unwrap())).unwrap();
         }
     };
-    let server = Running::start(Config { max_rooms: 1, ..config() }, app);
+    let mut config = config();
+    config.rooms.max = 1;
+    let server = Running::start(config, app);
     let _members = ["/a?/a", "/a?/b", "/a?/a"].map(|target| server.raw(target));
     let joined: Vec<_> = (0..3).map(|_| receiver.recv_timeout(PATIENCE).unwrap()).collect();
     assert_eq!(joined, [true, false, true]);

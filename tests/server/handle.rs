@@ -4,7 +4,7 @@ use std::sync::mpsc::{Sender, channel};
 use std::thread;
 use std::time::Duration;
 
-use townhall::{CloseCode, Config, Handle, HandleError, Server};
+use townhall::{CloseCode, Handle, HandleError, Server};
 
 use crate::support::{Client, PATIENCE, Running, chat, config};
 
@@ -155,7 +155,8 @@ fn what_was_queued_before_the_server_runs_takes_effect_when_it_does() {
 
 #[test]
 fn stopping_is_graceful_however_often_it_is_asked_for() {
-    let config = Config { drain_timeout: Duration::from_secs(60), ..config() };
+    let mut config = config();
+    config.shutdown.timeout = Duration::from_secs(60);
     let server = Running::start(config, chat);
     let mut clients: Vec<_> = (0..3).map(|_| server.connect("/a")).collect();
     clients.iter().for_each(|_| _ = server.opened());
@@ -185,7 +186,8 @@ fn a_server_whose_queue_is_full_can_be_stopped() {
 
 #[test]
 fn a_server_that_is_to_end_now_waits_for_nobody_and_drops_what_is_queued() {
-    let config = Config { drain_timeout: Duration::from_secs(60), ..config() };
+    let mut config = config();
+    config.shutdown.timeout = Duration::from_secs(60);
     let server = Running::start(config, chat);
     let _deaf = server.raw("/a");
     server.opened();

@@ -3,7 +3,7 @@
 use std::io::{Read, Write};
 use std::time::Duration;
 
-use townhall::{Config, Event, Limits, Response};
+use townhall::{Event, Response};
 
 use crate::support::{Running, Told, chat, config, frame, read_all, read_head, request};
 
@@ -147,14 +147,17 @@ fn options_names_the_methods_that_are_served() {
 
 #[test]
 fn a_head_that_does_not_come_is_not_awaited_for_ever() {
-    let config = Config { handshake_timeout: Duration::from_millis(300), ..config() };
+    let mut config = config();
+    config.timeouts.handshake = Duration::from_millis(300);
     let server = Running::start(config, chat);
     assert_status(&server, "GET / HTTP/1.1\r\n", "408");
 }
 
 #[test]
 fn a_full_server_says_so_and_has_room_again() {
-    let server = Running::start(Config { max_connections: 1, ..config() }, chat);
+    let mut config = config();
+    config.connections.max = 1;
+    let server = Running::start(config, chat);
     let first = server.connect("/");
     server.opened();
     let full = answer(&server, &request("/"));
@@ -189,8 +192,9 @@ fn a_head_in_single_bytes_is_a_head() {
 
 #[test]
 fn a_subprotocol_is_agreed_on() {
-    let subprotocols = vec!["chat".to_owned(), "superchat".to_owned()];
-    let server = Running::start(Config { subprotocols, ..config() }, chat);
+    let mut config = config();
+    config.subprotocols = vec!["chat".to_owned(), "superchat".to_owned()];
+    let server = Running::start(config, chat);
     let offer = |names: &str| {
         let field = format!("Host: localhost\r\nSec-WebSocket-Protocol: {names}");
         let mut stream = server.stream();
@@ -240,8 +244,10 @@ fn a_long_answer_arrives_whole() {
 
 #[test]
 fn the_limits_of_the_head_are_the_configured_ones() {
-    let limits = Limits { max_head_bytes: 200, max_headers: 5, ..Limits::default() };
-    let server = Running::start(Config { limits, ..config() }, chat);
+    let mut config = config();
+    config.limits.max_head_bytes = 200;
+    config.limits.max_headers = 5;
+    let server = Running::start(config, chat);
     assert_status(&server, &format!("GET /{} HTTP/1.1\r\nHost: a\r\n\r\n", "a".repeat(200)), "414");
     assert_status(
         &server,

@@ -11,7 +11,10 @@ use crate::support::{PATIENCE, Running, Told, chat, config, frame, read_all};
 
 fn impatient() -> Config {
     let ping_interval = Some(Duration::from_millis(300));
-    Config { ping_interval, pong_timeout: ping_interval, ..config() }
+    let mut config = config();
+    config.timeouts.ping_interval = ping_interval;
+    config.timeouts.pong = ping_interval;
+    config
 }
 
 #[test]
@@ -47,12 +50,10 @@ fn bytes_of_a_frame_that_does_not_end_are_no_life() {
 fn a_long_message_on_a_slow_line_is_life_while_it_comes() {
     // Each piece comes well before the deadline, even where this thread waits for a CPU.
     let second = Some(Duration::from_secs(1));
-    let config = Config {
-        ping_interval: second,
-        pong_timeout: second,
-        min_frame_bytes_per_second: 2_000,
-        ..config()
-    };
+    let mut config = config();
+    config.timeouts.ping_interval = second;
+    config.timeouts.pong = second;
+    config.rates.min_frame_bytes_per_second = 2_000;
     let server = Running::start(config, chat);
     let (mut slow, mut fragments) = (server.raw("/"), server.raw("/"));
     let message = frame(0x81, &[b'x'; 60_000]);
@@ -75,7 +76,8 @@ fn a_long_message_on_a_slow_line_is_life_while_it_comes() {
 
 #[test]
 fn a_peer_that_answers_pings_stays() {
-    let patient = Config { pong_timeout: Some(Duration::from_secs(5)), ..impatient() };
+    let mut patient = impatient();
+    patient.timeouts.pong = Some(Duration::from_secs(5));
     let server = Running::start(patient, chat);
     let mut quiet = server.raw("/");
     server.opened();
@@ -93,7 +95,8 @@ fn a_peer_that_answers_pings_stays() {
 
 #[test]
 fn a_peer_that_takes_nothing_is_given_up_however_much_it_says() {
-    let config = Config { write_timeout: Some(Duration::from_secs(2)), ..config() };
+    let mut config = config();
+    config.timeouts.write = Some(Duration::from_secs(2));
     let server = Running::start(config, chat);
     let mut deaf = server.raw("/");
     let id = server.opened();
@@ -119,7 +122,6 @@ fn a_peer_that_takes_nothing_is_given_up_however_much_it_says() {
 
 #[test]
 fn a_closing_client_departs_in_time_however_often_it_is_sent_something() {
-    let close_timeout = Duration::from_millis(300);
     let mut closed = None;
     let app = move |hub: &mut Hub, client: ClientId, event: Event<'_>| match event {
         Event::Open { room: "/closed", .. } => {
@@ -129,7 +131,9 @@ fn a_closing_client_departs_in_time_however_often_it_is_sent_something() {
         Event::Message(message) => hub.send(closed.unwrap(), message),
         _ => {}
     };
-    let server = Running::start(Config { close_timeout, ..config() }, app);
+    let mut config = config();
+    config.timeouts.close = Duration::from_millis(300);
+    let server = Running::start(config, app);
     let mut talker = server.connect("/");
     server.opened();
     let _silent = server.raw("/closed");
@@ -156,12 +160,10 @@ fn hear_ping(member: &mut TcpStream) {
 /// The turn after it begins with more talk than a turn reads.
 #[test]
 fn members_that_answered_in_time_are_kept_where_a_turn_took_long() {
-    let config = Config {
-        pong_timeout: Some(Duration::from_secs(4)),
-        max_messages_per_second: u32::MAX,
-        max_bytes_per_second: u32::MAX,
-        ..impatient()
-    };
+    let mut config = impatient();
+    config.timeouts.pong = Some(Duration::from_secs(4));
+    config.rates.max_messages_per_second = u32::MAX;
+    config.rates.max_bytes_per_second = u32::MAX;
     let server = Running::start(config, |_, _, event| {
         if let Event::Message(Message::Text("take long")) = event {
             thread::sleep(Duration::from_secs(5));

@@ -22,13 +22,10 @@ fn knock(address: SocketAddr, path: &str, field: &str) -> (String, TcpStream) {
 
 #[test]
 fn an_address_has_its_share_of_connections_and_others_have_theirs() {
-    let listen = vec!["127.0.0.1:0".parse().unwrap(), "[::1]:0".parse().unwrap()];
-    let strict = Config {
-        listen,
-        trusted_proxies: Vec::new(),
-        max_connections_per_address: 2,
-        ..Config::default()
-    };
+    let mut strict = Config::default();
+    strict.listen = vec!["127.0.0.1:0".parse().unwrap(), "[::1]:0".parse().unwrap()];
+    strict.trusted_proxies = Vec::new();
+    strict.connections.max_per_address = 2;
     let server = Running::start(strict, counting_chat);
     let (first, _second) = (server.raw("/"), server.raw("/"));
     let (mut third, mut answer) = (server.stream(), String::new());
@@ -45,7 +42,9 @@ fn an_address_has_its_share_of_connections_and_others_have_theirs() {
 
 #[test]
 fn behind_a_proxy_the_real_address_counts() {
-    let server = Running::start(Config { max_connections_per_address: 1, ..config() }, chat);
+    let mut config = config();
+    config.connections.max_per_address = 1;
+    let server = Running::start(config, chat);
     let come = |from: &str| knock(server.address, "/", &format!("X-Forwarded-For: {from}\r\n"));
     let _first = come("192.0.2.1");
     assert_eq!(_first.0, "101");
@@ -56,8 +55,9 @@ fn behind_a_proxy_the_real_address_counts() {
 
 #[test]
 fn an_address_connects_no_faster_than_it_may() {
-    let strict =
-        Config { trusted_proxies: Vec::new(), max_new_connections_per_second: 5, ..config() };
+    let mut strict = config();
+    strict.trusted_proxies = Vec::new();
+    strict.connections.max_new_per_address_per_second = 5;
     let server = Running::start(strict, chat);
     let statuses: Vec<_> = (0..10).map(|_| knock(server.address, "/", "").0).collect();
     let admitted = statuses.iter().filter(|status| *status == "101").count();
@@ -70,7 +70,10 @@ fn an_address_connects_no_faster_than_it_may() {
 
 #[test]
 fn there_are_only_so_many_rooms_with_names_of_such_a_length() {
-    let server = Running::start(Config { max_rooms: 2, max_room_name_bytes: 5, ..config() }, chat);
+    let mut config = config();
+    config.rooms.max = 2;
+    config.rooms.max_name_bytes = 5;
+    let server = Running::start(config, chat);
     let (a, _b) = (server.connect("/a"), server.connect("/b"));
     let (first, _) = (server.opened(), server.opened());
     assert_eq!(knock(server.address, "/c", "").0, "503");
@@ -97,7 +100,9 @@ fn who_joins_one_room_too_many_is_told() {
         }
         _ => {}
     };
-    let server = Running::start(Config { max_rooms: 2, ..config() }, app);
+    let mut config = config();
+    config.rooms.max = 2;
+    let server = Running::start(config, app);
     let (mut wanderer, _other) = (server.connect("/a"), server.connect("/b"));
     // It leaves its own room for each, so that there is place.
     for room in ["/c", "/d", "/b", "/b"] {
@@ -111,7 +116,9 @@ fn who_joins_one_room_too_many_is_told() {
 
 #[test]
 fn who_says_too_much_is_read_later_and_loses_nothing() {
-    let server = Running::start(Config { max_messages_per_second: 100, ..config() }, counting_chat);
+    let mut config = config();
+    config.rates.max_messages_per_second = 100;
+    let server = Running::start(config, counting_chat);
     let mut talker = server.connect("/");
     let begin = Instant::now();
     (0..250).for_each(|number| talker.say(&number.to_string()));
@@ -124,7 +131,8 @@ fn who_says_too_much_is_read_later_and_loses_nothing() {
 
 #[test]
 fn bytes_count_as_messages_do() {
-    let mut strict = Config { max_bytes_per_second: 10_000, ..config() };
+    let mut strict = config();
+    strict.rates.max_bytes_per_second = 10_000;
     strict.limits.max_message_bytes = 5_000;
     let server = Running::start(strict, chat);
     let mut talker = server.connect("/");
@@ -139,8 +147,9 @@ fn bytes_count_as_messages_do() {
 
 #[test]
 fn who_goes_on_to_say_too_much_is_closed() {
-    let throttle_timeout = Some(Duration::from_secs(1));
-    let strict = Config { max_messages_per_second: 100, throttle_timeout, ..config() };
+    let mut strict = config();
+    strict.rates.max_messages_per_second = 100;
+    strict.rates.throttle_timeout = Some(Duration::from_secs(1));
     let server = Running::start(strict, chat);
     let mut talker = server.raw("/");
     let id = server.opened();
@@ -165,7 +174,8 @@ fn beginning(bytes: usize) -> Vec<u8> {
 
 #[test]
 fn unfinished_messages_have_a_limit_over_all_connections_and_who_holds_most_goes() {
-    let mut strict = Config { max_incomplete_bytes: 140_000, ..config() };
+    let mut strict = config();
+    strict.memory.max_incomplete_bytes = 140_000;
     strict.limits.max_message_bytes = 70_000;
     let server = Running::start(strict, chat);
     let mut most = server.raw("/");
@@ -188,9 +198,10 @@ fn unfinished_messages_have_a_limit_over_all_connections_and_who_holds_most_goes
 
 #[test]
 fn what_is_kept_for_all_has_a_limit_and_the_furthest_behind_go_first() {
-    let mut strict = Config { max_total_backlog_bytes: 16 << 20, ..config() };
+    let mut strict = config();
+    strict.memory.max_total_backlog_bytes = 16 << 20;
     strict.limits.max_message_bytes = 1 << 20;
-    strict.max_backlog_bytes = 16 << 20;
+    strict.memory.max_backlog_bytes = 16 << 20;
     let server = Running::start(strict, chat);
     // Each is alone in its room, so that nobody shares a log.
     let mut deaf: Vec<_> = (0..4).map(|number| server.raw(&format!("/{number}"))).collect();
@@ -218,7 +229,8 @@ fn what_is_kept_for_all_has_a_limit_and_the_furthest_behind_go_first() {
 
 #[test]
 fn what_a_closed_client_had_begun_to_send_counts_no_more() {
-    let mut config = Config { max_incomplete_bytes: 100_000, ..config() };
+    let mut config = config();
+    config.memory.max_incomplete_bytes = 100_000;
     config.limits.max_message_bytes = 50_000;
     let mut ids = Vec::new();
     let server = Running::start(config, move |hub, client, event| match event {

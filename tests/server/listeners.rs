@@ -3,7 +3,7 @@
 use std::io::{ErrorKind, Write};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
 
-use townhall::{Config, Server};
+use townhall::Server;
 
 use crate::support::{PATIENCE, Running, chat, config, read_head, request};
 
@@ -16,8 +16,9 @@ fn assert_serves(address: SocketAddr) {
 
 #[test]
 fn every_address_in_ipv6_takes_ipv4_too() {
-    let listen = vec![(Ipv6Addr::UNSPECIFIED, 0).into()];
-    let server = Running::start(Config { listen, ..config() }, chat);
+    let mut config = config();
+    config.listen = vec![(Ipv6Addr::UNSPECIFIED, 0).into()];
+    let server = Running::start(config, chat);
     let port = server.address.port();
     assert_serves((Ipv6Addr::LOCALHOST, port).into());
     assert_serves((Ipv4Addr::LOCALHOST, port).into());
@@ -28,7 +29,9 @@ fn bind_on_one_port(addresses: impl Fn(u16) -> Vec<SocketAddr>) -> Server {
     // Another process may take the port before it is bound again, but not every time.
     for _ in 0..20 {
         let port = Server::bind(config()).unwrap().addresses()[0].port();
-        match Server::bind(Config { listen: addresses(port), ..config() }) {
+        let mut config = config();
+        config.listen = addresses(port);
+        match Server::bind(config) {
             Ok(server) => return server,
             Err(error) => assert_eq!(error.kind(), ErrorKind::AddrInUse),
         }

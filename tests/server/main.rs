@@ -3,7 +3,6 @@
 mod callbacks;
 mod deflate;
 mod departures;
-mod drain;
 mod embedding;
 mod handle;
 mod http;
@@ -13,6 +12,7 @@ mod listeners;
 mod places;
 mod policies;
 mod rooms;
+mod shutdown;
 mod sites;
 mod slow;
 mod support;

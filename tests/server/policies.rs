@@ -16,9 +16,12 @@ const LENGTH: usize = 60_000;
 const MANY: u32 = 400;
 
 fn with(slow: Slow) -> Config {
-    let mut config = Config { slow, max_backlog_bytes: 1 << 20, ..config() };
+    let mut config = config();
+    config.slow = slow;
+    config.memory.max_backlog_bytes = 1 << 20;
     config.limits.max_message_bytes = 1 << 20;
-    (config.max_messages_per_second, config.max_bytes_per_second) = (u32::MAX, u32::MAX);
+    config.rates.max_messages_per_second = u32::MAX;
+    config.rates.max_bytes_per_second = u32::MAX;
     config
 }
 
@@ -105,8 +108,9 @@ fn where_a_room_waits_nobody_misses_anything() {
 
 #[test]
 fn a_room_does_not_wait_for_ever() {
-    let write_timeout = Some(Duration::from_secs(1));
-    let server = Running::start(Config { write_timeout, ..with(Slow::Pause) }, counting_chat);
+    let mut config = with(Slow::Pause);
+    config.timeouts.write = Some(Duration::from_secs(1));
+    let server = Running::start(config, counting_chat);
     let (_deaf, mut talker) = (server.raw("/"), server.raw("/"));
     let mut ears = talker.try_clone().unwrap();
     thread::scope(|scope| {

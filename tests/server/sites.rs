@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::net::SocketAddr;
 
-use townhall::{Config, Origins};
+use townhall::Origins;
 
 use crate::support::{Running, config, counting_chat, get, read_all, read_head, request};
 
@@ -97,8 +97,9 @@ fn behind_a_proxy_pages_of_other_hosts_may_not() {
 
 #[test]
 fn a_peer_that_is_no_trusted_proxy_says_nothing_about_the_host() {
-    let trusted_proxies = vec!["10.0.0.0/8".parse().unwrap()];
-    let server = Running::start(Config { trusted_proxies, ..config() }, counting_chat);
+    let mut config = config();
+    config.trusted_proxies = vec!["10.0.0.0/8".parse().unwrap()];
+    let server = Running::start(config, counting_chat);
     for field in ["X-Forwarded-For: 192.0.2.1", "Forwarded: host=evil.example"] {
         let forged = format!("Host: evil.example | {field} | Origin: http://evil.example");
         assert_eq!(status(&server, &forged), "403", "{field}");
@@ -111,8 +112,9 @@ fn a_peer_that_is_no_trusted_proxy_says_nothing_about_the_host() {
 
 #[test]
 fn a_page_that_is_named_or_that_is_none_may_connect_under_any_name() {
-    let origins = Origins::of(["http://evil.example/"]).unwrap();
-    let server = Running::start(Config { origins, ..config() }, counting_chat);
+    let mut config = config();
+    config.origins = Origins::of(["http://evil.example/"]).unwrap();
+    let server = Running::start(config, counting_chat);
     let named = "Host: evil.example | Origin: http://evil.example";
     assert_eq!(status(&server, named), "101");
     assert_eq!(status(&server, "Host: chat.example"), "101", "no Origin, no page");
@@ -126,19 +128,20 @@ fn a_page_that_is_named_or_that_is_none_may_connect_under_any_name() {
 #[test]
 fn where_a_network_can_connect_every_name_is_good_unless_it_is_named() {
     let page = "Host: chat.example:8080 | Origin: http://chat.example:8080";
-    let everywhere = vec![SocketAddr::from(([0, 0, 0, 0], 0))];
-    let server = Running::start(Config { listen: everywhere.clone(), ..config() }, counting_chat);
+    let mut config = config();
+    config.listen = vec![SocketAddr::from(([0, 0, 0, 0], 0))];
+    let server = Running::start(config.clone(), counting_chat);
     assert_eq!(status(&server, page), "101");
-    let hosts = vec!["other.example".parse().unwrap()];
-    let named = Config { listen: everywhere, hosts, ..config() };
-    let server = Running::start(named, counting_chat);
+    config.hosts = vec!["other.example".parse().unwrap()];
+    let server = Running::start(config, counting_chat);
     assert_eq!(status(&server, page), "421");
 }
 
 #[test]
 fn a_request_for_another_host_is_misdirected() {
-    let hosts = vec!["Chat.Example".parse().unwrap()];
-    let server = Running::start(Config { hosts, ..config() }, counting_chat);
+    let mut config = config();
+    config.hosts = vec!["Chat.Example".parse().unwrap()];
+    let server = Running::start(config, counting_chat);
     assert_eq!(status(&server, "Host: chat.example"), "101");
     assert_eq!(status(&server, "Host: CHAT.example.:8443"), "101");
     let page = "Host: chat.example:8080 | Origin: http://chat.example:8080";
@@ -156,8 +159,9 @@ fn a_request_for_another_host_is_misdirected() {
 /// Load balancers ask for the address.
 #[test]
 fn a_request_for_the_address_that_it_came_to_is_never_misdirected() {
-    let hosts = vec!["chat.example".parse().unwrap()];
-    let server = Running::start(Config { hosts, ..config() }, counting_chat);
+    let mut config = config();
+    config.hosts = vec!["chat.example".parse().unwrap()];
+    let server = Running::start(config, counting_chat);
     assert_eq!(status(&server, &format!("Host: {}", server.address)), "101");
     for (method, host, status) in [
         ("GET", &*server.address.to_string(), "HTTP/1.1 200 OK"),

@@ -11,8 +11,10 @@ use crate::support::{Running, Told, chat, config, frame, read_all};
 
 /// Nobody says too much.
 fn unhurried() -> Config {
-    let most = u32::MAX;
-    Config { max_messages_per_second: most, max_bytes_per_second: most, ..config() }
+    let mut config = config();
+    config.rates.max_messages_per_second = u32::MAX;
+    config.rates.max_bytes_per_second = u32::MAX;
+    config
 }
 
 /// How much the system holds for a peer that does not read is its own business; this is more.
@@ -20,7 +22,9 @@ const FLOOD: usize = 64 << 20;
 
 #[test]
 fn a_member_that_does_not_read_is_closed_and_the_others_miss_nothing() {
-    let server = Running::start(Config { max_backlog_bytes: 16 << 20, ..unhurried() }, chat);
+    let mut config = unhurried();
+    config.memory.max_backlog_bytes = 16 << 20;
+    let server = Running::start(config, chat);
     let mut deaf = server.raw("/");
     let deaf_id = server.opened();
     let (mut talker, mut listener) = (server.connect("/"), server.connect("/"));
@@ -50,7 +54,9 @@ fn a_client_that_takes_no_echo_is_closed_in_order() {
             hub.send(client, message);
         }
     };
-    let server = Running::start(Config { max_backlog_bytes: 16 << 20, ..unhurried() }, app);
+    let mut config = unhurried();
+    config.memory.max_backlog_bytes = 16 << 20;
+    let server = Running::start(config, app);
     let mut greedy = server.raw("/");
     server.opened();
     let shout = [frame(0x82, &[1; 60_000]), frame(0x89, b"")].concat();

@@ -31,7 +31,9 @@ pub struct Running {
 }
 
 pub fn config() -> Config {
-    Config { listen: vec![SocketAddr::from(([127, 0, 0, 1], 0))], ..Config::default() }
+    let mut config = Config::default();
+    config.listen = vec![SocketAddr::from(([127, 0, 0, 1], 0))];
+    config
 }
 
 /// The application of the README: everyone hears everyone.

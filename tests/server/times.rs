@@ -10,14 +10,13 @@ use crate::support::{Running, chat, config, frame, read_all};
 /// A configuration in which every deadline that may be off is off. The one for the handshake is
 /// short, for [`wait_for_the_handshake_timeout`].
 fn endless() -> Config {
-    Config {
-        handshake_timeout: Duration::from_secs(1),
-        ping_interval: None,
-        pong_timeout: None,
-        write_timeout: None,
-        throttle_timeout: None,
-        ..config()
-    }
+    let mut config = config();
+    config.timeouts.handshake = Duration::from_secs(1);
+    config.timeouts.ping_interval = None;
+    config.timeouts.pong = None;
+    config.timeouts.write = None;
+    config.rates.throttle_timeout = None;
+    config
 }
 
 /// Waits until the server shows that it looks at its deadlines, and that a second has passed.
@@ -40,8 +39,9 @@ fn without_a_ping_interval_nobody_is_pinged_and_nobody_is_dropped_for_silence() 
 
 #[test]
 fn without_a_pong_timeout_pings_go_on_though_nobody_answers() {
-    let ping_interval = Some(Duration::from_millis(200));
-    let server = Running::start(Config { ping_interval, ..endless() }, chat);
+    let mut config = endless();
+    config.timeouts.ping_interval = Some(Duration::from_millis(200));
+    let server = Running::start(config, chat);
     let mut silent = server.raw("/");
     let mut pings = [0; 8];
     silent.read_exact(&mut pings).unwrap();
@@ -64,7 +64,9 @@ fn without_a_write_timeout_a_peer_may_take_nothing_for_ever() {
 
 #[test]
 fn without_a_throttle_timeout_who_says_too_much_is_only_slowed_down() {
-    let server = Running::start(Config { max_messages_per_second: 50, ..endless() }, chat);
+    let mut config = endless();
+    config.rates.max_messages_per_second = 50;
+    let server = Running::start(config, chat);
     let mut talker = server.connect("/");
     (0..150).for_each(|number| talker.say(&number.to_string()));
     (0..150).for_each(|number| assert_eq!(talker.hear(), number.to_string()));
@@ -72,18 +74,16 @@ fn without_a_throttle_timeout_who_says_too_much_is_only_slowed_down() {
 
 #[test]
 fn the_longest_times_are_no_shorter_than_others() {
-    let endless = Config {
-        handshake_timeout: Duration::MAX,
-        ping_interval: Some(Duration::MAX),
-        pong_timeout: Some(Duration::MAX),
-        write_timeout: Some(Duration::MAX),
-        throttle_timeout: Some(Duration::MAX),
-        close_timeout: Duration::MAX,
-        drain_timeout: Duration::MAX,
-        drain_spread: Duration::MAX,
-        max_messages_per_second: 50,
-        ..config()
-    };
+    let mut endless = config();
+    endless.timeouts.handshake = Duration::MAX;
+    endless.timeouts.ping_interval = Some(Duration::MAX);
+    endless.timeouts.pong = Some(Duration::MAX);
+    endless.timeouts.write = Some(Duration::MAX);
+    endless.rates.throttle_timeout = Some(Duration::MAX);
+    endless.timeouts.close = Duration::MAX;
+    endless.shutdown.timeout = Duration::MAX;
+    endless.shutdown.spread = Duration::MAX;
+    endless.rates.max_messages_per_second = 50;
     let server = Running::start(endless, chat);
     let mut talker = server.connect("/");
     (0..100).for_each(|number| talker.say(&number.to_string()));

@@ -47,10 +47,13 @@ fn assert_kept(server: &Running, expected: &str) {
 
 #[test]
 fn the_application_is_not_asked_about_clients_that_are_refused_anyway() {
-    let rooms = vec!["/room*".parse().unwrap()];
-    let limits =
-        Config { rooms, max_rooms: 2, max_room_name_bytes: 8, max_connections: 3, ..config() };
-    let server = start(Config { max_connections_per_address: 1, ..limits });
+    let mut config = config();
+    config.rooms.patterns = vec!["/room*".parse().unwrap()];
+    config.rooms.max = 2;
+    config.rooms.max_name_bytes = 8;
+    config.connections.max = 3;
+    config.connections.max_per_address = 1;
+    let server = start(config);
     let from = "X-Forwarded-For: 192.0.2.1\r\n";
     let _first = knock(&server, "/room1", from).1;
     let _second = knock(&server, "/room2", "").1;
@@ -71,7 +74,10 @@ fn the_application_is_not_asked_about_clients_that_are_refused_anyway() {
 
 #[test]
 fn a_client_that_is_refused_the_room_that_the_application_chose_has_left() {
-    let server = start(Config { max_rooms: 1, max_room_name_bytes: 8, ..config() });
+    let mut config = config();
+    config.rooms.max = 1;
+    config.rooms.max_name_bytes = 8;
+    let server = start(config);
     let _first = knock(&server, "/a", "").1;
     assert!(matches!(server.told(), Told::Open(..)));
     for (target, expected, kept) in [("/a?b", "503", "1 of 2"), ("/a?123456789", "414", "1 of 3")] {
@@ -87,8 +93,10 @@ fn a_client_that_is_refused_the_room_that_the_application_chose_has_left() {
 
 #[test]
 fn only_paths_that_are_named_are_rooms() {
-    let rooms = ["/caf%c3%a9", "/team/*"].map(|pattern| pattern.parse().unwrap()).to_vec();
-    let server = Running::start(Config { rooms, ..config() }, crate::support::chat);
+    let mut config = config();
+    config.rooms.patterns =
+        ["/caf%c3%a9", "/team/*"].map(|pattern| pattern.parse().unwrap()).to_vec();
+    let server = Running::start(config, crate::support::chat);
     for path in ["/caf%C3%A9", "/c%61f%c3%a9?who=a", "/x/../caf%C3%A9", "/team/", "/team/a/b"] {
         assert_eq!(status(&server, path, ""), "101", "{path}");
     }
@@ -102,8 +110,9 @@ fn only_paths_that_are_named_are_rooms() {
 
 #[test]
 fn one_address_cannot_take_every_room() {
-    let server =
-        Running::start(Config { max_rooms_per_address: 2, ..config() }, crate::support::chat);
+    let mut config = config();
+    config.rooms.max_per_address = 2;
+    let server = Running::start(config, crate::support::chat);
     let (here, there) = ("X-Forwarded-For: 192.0.2.1\r\n", "Forwarded: for=192.0.2.2\r\n");
     let mut members = vec![knock(&server, "/a", here), knock(&server, "/b", here)];
     assert_eq!(status(&server, "/c", here), "429");

@@ -12,6 +12,7 @@ pub const MAX_WINDOW_BITS: u8 = 15;
 
 /// How the server compresses, and what it lets clients do.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Deflate {
     /// zlib's level, 1 (fast) to 9 (small). A message is compressed once, however many receive it, so
     /// zlib's own default, 6, is affordable.

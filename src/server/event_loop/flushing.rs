@@ -64,7 +64,7 @@ impl Hub {
 
     /// Writes to a client, and returns the cost of that.
     fn flush_client(&mut self, id: ClientId) -> u64 {
-        let (now, max) = (self.timestamp, self.config.max_backlog_bytes);
+        let (now, max) = (self.timestamp, self.config.memory.max_backlog_bytes);
         let Some((client, log, pool)) = self.with_log(id) else { return 0 };
         client.dirty = false;
         let (cost, progress) = flush_counted(client, log, pool, now);
@@ -136,7 +136,8 @@ impl Hub {
             let log = room.logs.get_mut(seat.encoding);
             let (cost, progress) = flush_counted(client, log, pool, *timestamp);
             *left = left.saturating_sub(cost);
-            if let Some(outcome) = outcome_of(progress, client, log, config.max_backlog_bytes) {
+            let max = config.memory.max_backlog_bytes;
+            if let Some(outcome) = outcome_of(progress, client, log, max) {
                 unusual.push((client.id, outcome));
             }
         }
@@ -165,7 +166,7 @@ impl Hub {
         if self.get_mut(id).is_some_and(Client::end_writing) {
             // The peer's time to answer begins when everything is written, and its time to end its
             // side when ours has ended; nothing else begins it anew.
-            self.expect_within(id, self.config.close_timeout);
+            self.expect_within(id, self.config.timeouts.close);
         }
         if let Some(client) = self.get_mut(id) {
             // Only the end of the TCP connection is left, which needs no seat.

@@ -79,7 +79,7 @@ impl Listeners {
     ) -> io::Result<Self> {
         for socket in &sockets {
             socket.set_nonblocking(true)?;
-            bound_unsent(&SockRef::from(socket), config.socket_unsent_bytes)?;
+            bound_unsent(&SockRef::from(socket), config.memory.socket_unsent_bytes)?;
         }
         Self::register(sockets.into_iter().map(TcpListener::from_std), registry)
     }
@@ -229,7 +229,7 @@ fn listen(address: SocketAddr, config: &Config) -> io::Result<TcpListener> {
     // This lets a server start where one has just ended.
     socket.set_reuse_address(true)?;
     socket.set_nonblocking(true)?;
-    bound_unsent(&socket, config.socket_unsent_bytes)?;
+    bound_unsent(&socket, config.memory.socket_unsent_bytes)?;
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
     Ok(TcpListener::from_std(socket.into()))

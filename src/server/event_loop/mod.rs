@@ -68,7 +68,7 @@ pub(crate) struct EventLoop {
     /// The turn whose deadlines were checked last.
     pub(crate) expired: Timestamp,
     /// The shutdown, once the server has been told to stop.
-    pub(crate) drain: Option<Shutdown>,
+    pub(crate) shutdown: Option<Shutdown>,
 }
 
 impl EventLoop {
@@ -101,7 +101,7 @@ impl EventLoop {
             self.commands.run(&mut self.hub, MAX_GROWTH_BYTES);
         }
         if self.commands.stop() > Stop::No {
-            self.drain();
+            self.shut_down();
         }
         self.hub.flush(TurnEnd::Now);
         if self.hub.timestamp != self.expired {
@@ -152,8 +152,8 @@ impl EventLoop {
             return Some(Duration::ZERO);
         }
         let now = self.hub.now;
-        if let Some(drain) = &self.drain {
-            return Some(drain.timeout(now).min(GRAIN));
+        if let Some(shutdown) = &self.shutdown {
+            return Some(shutdown.timeout(now).min(GRAIN));
         }
         let waiting = self.hub.deadlines.is_waiting() || self.hub.resumptions.is_waiting();
         let waiting = waiting || self.reader.holds_memory() || self.hub.holds_spare();
@@ -197,14 +197,14 @@ impl EventLoop {
 
     /// Closes all clients, once the server has been told to stop.
     #[cold]
-    fn drain(&mut self) {
-        let drain = self.drain.get_or_insert_with(|| {
+    fn shut_down(&mut self) {
+        let shutdown = self.shutdown.get_or_insert_with(|| {
             info!("stopping, {} connections open; {}", self.hub.client_count(), self.hub.counts);
             Shutdown::begin(&mut self.hub)
         });
-        drain.step(&mut self.hub);
+        shutdown.step(&mut self.hub);
         if self.commands.stop() == Stop::Now {
-            drain.hurry(&self.hub);
+            shutdown.hurry(&self.hub);
         }
     }
 
@@ -227,7 +227,7 @@ impl EventLoop {
     }
 
     fn welcome(&mut self, stream: TcpStream, address: SocketAddr) {
-        let max = self.hub.config.max_connections.saturating_add(SPARE_CONNECTIONS);
+        let max = self.hub.config.connections.max.saturating_add(SPARE_CONNECTIONS);
         if self.hub.clients.len() >= max {
             turn_away(stream);
             self.count_turned_away();
@@ -316,7 +316,7 @@ impl EventLoop {
     }
 
     fn is_over(&self) -> bool {
-        self.drain.as_ref().is_some_and(|drain| drain.is_over(&self.hub))
+        self.shutdown.as_ref().is_some_and(|shutdown| shutdown.is_over(&self.hub))
     }
 
     /// Drops the clients that did not leave in time.

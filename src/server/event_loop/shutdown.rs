@@ -30,7 +30,7 @@ impl Shutdown {
         hub.stopping = true;
         let mut clients = hub.ids();
         clients.retain(|&id| hub.get(id).is_some_and(|client| client.opened));
-        let deadline = after(hub.now, hub.config.drain_timeout);
+        let deadline = after(hub.now, hub.config.shutdown.timeout);
         Self { begin: hub.now, deadline, clients, closed: 0 }
     }
 
@@ -41,10 +41,10 @@ impl Shutdown {
 
     /// Closes the clients whose time has come.
     pub(crate) fn step(&mut self, hub: &mut Hub) {
-        let spread = hub.config.drain_spread.min(hub.config.drain_timeout / 2);
+        let spread = hub.config.shutdown.spread.min(hub.config.shutdown.timeout / 2);
         let due = self.due(hub.now, spread);
         for &id in &self.clients[self.closed.min(due)..due] {
-            let code = hub.config.drain_code;
+            let code = hub.config.shutdown.code;
             hub.close_because(id, code, "server shutting down", Cause::Shutdown);
         }
         self.closed = self.closed.max(due);
@@ -82,8 +82,8 @@ mod tests {
         let begin = Instant::now();
         let due = |count: usize, milliseconds| {
             let clients = (0..count).map(|key| ClientId::new(key, 1)).collect();
-            let drain = Shutdown { begin, deadline: begin, clients, closed: 0 };
-            drain.due(begin + Duration::from_millis(milliseconds), Duration::from_secs(2))
+            let shutdown = Shutdown { begin, deadline: begin, clients, closed: 0 };
+            shutdown.due(begin + Duration::from_millis(milliseconds), Duration::from_secs(2))
         };
         assert_eq!([due(100, 0), due(0, 0)], [100, 0]);
         assert_eq!([due(1_000, 0), due(1_000, 1_000), due(1_000, 2_000)], [100, 500, 1_000]);

@@ -82,7 +82,7 @@ fn admit(hub: &mut Hub, id: ClientId, request: &Request<'_>, room: &str) -> Resu
     if hub.is_full() {
         return Err(Refusal::Full);
     }
-    if !hub.config.is_room(room) {
+    if !hub.config.rooms.allow(room) {
         return Err(Refusal::NoSuchRoom);
     }
     enter_forwarded(hub, id, request)?;
@@ -92,7 +92,7 @@ fn admit(hub: &mut Hub, id: ClientId, request: &Request<'_>, room: &str) -> Resu
 
 /// Checks that the client may be in a room, and may make the room if it does not exist.
 fn check_room(hub: &Hub, id: ClientId, room: &str) -> Result<(), Refusal> {
-    if room.len() > hub.config.max_room_name_bytes {
+    if room.len() > hub.config.rooms.max_name_bytes {
         return Err(Refusal::RoomNameTooLong);
     }
     hub.admit_to(room, id)
@@ -155,7 +155,7 @@ fn answer(hub: &mut Hub, id: ClientId, request: &Request<'_>, app: &mut Applicat
     let head_only = request.method() == "HEAD";
     match answer {
         Some(answer) => respond(hub, id, &answer, head_only),
-        None if hub.config.is_room(&request.normal_path()) => {
+        None if hub.config.rooms.allow(&request.normal_path()) => {
             refuse(hub, id, request.missing_upgrade(), head_only);
         }
         None => refuse(hub, id, Refusal::NoSuchRoom, head_only),

@@ -15,31 +15,32 @@ impl Hub {
             // It may have sent something that has not been read.
             client.note_activity(now);
         }
-        let stall = client.blocked.unwrap_or(now).after_or_never(config.write_timeout);
-        let answer = client.pinged.zip(config.pong_timeout).map(|(at, timeout)| at.after(timeout));
-        let silence = client.pinged.unwrap_or(client.heard).after_or_never(config.ping_interval);
+        let stall = client.blocked.unwrap_or(now).after_or_never(config.timeouts.write);
+        let answer = client.pinged.zip(config.timeouts.pong).map(|(at, timeout)| at.after(timeout));
+        let silence =
+            client.pinged.unwrap_or(client.heard).after_or_never(config.timeouts.ping_interval);
         let deadline = answer.unwrap_or(silence);
         if stall <= horizon {
             self.give_up(id, Cause::Stalled);
         } else if deadline > horizon {
             self.expect_by(id, stall.min(deadline));
-        } else if client.arrives_at(config.min_frame_bytes_per_second, now) {
+        } else if client.arrives_at(config.rates.min_frame_bytes_per_second, now) {
             // It can send nothing else before the end of its frame.
             client.note_activity(now);
-            let next = now.after_or_never(config.ping_interval);
+            let next = now.after_or_never(config.timeouts.ping_interval);
             self.expect_by(id, stall.min(next));
         } else if answer.is_some() {
             self.give_up(id, Cause::Silent);
         } else {
             self.ping(id);
-            let next = [self.config.ping_interval, self.config.pong_timeout];
+            let next = [self.config.timeouts.ping_interval, self.config.timeouts.pong];
             self.expect_by(id, stall.min(now.after_or_never(next.into_iter().flatten().min())));
         }
     }
 
     /// Drops a client that should be gone by now, unless it is still taking its last bytes.
     pub(crate) fn check_end(&mut self, id: ClientId) {
-        let (horizon, timeout) = (self.horizon, self.config.close_timeout);
+        let (horizon, timeout) = (self.horizon, self.config.timeouts.close);
         let blocked = self.get(id).and_then(|client| client.blocked);
         match blocked.map(|since| since.after(timeout)) {
             Some(deadline) if deadline > horizon => self.expect_by(id, deadline),

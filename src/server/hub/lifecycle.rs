@@ -30,7 +30,7 @@ impl Hub {
         let connection = Connection::new(self.limits.clone());
         self.clients.insert(Client::new(id, transport, connection, place));
         self.peak = self.peak.max(self.clients.len());
-        self.expect_within(id, self.config.handshake_timeout);
+        self.expect_within(id, self.config.timeouts.handshake);
     }
 
     /// Notes that a client's socket is writable.
@@ -46,7 +46,7 @@ impl Hub {
 
     /// Whether no further WebSocket connection may open.
     pub(crate) fn is_full(&self) -> bool {
-        self.open >= self.config.max_connections
+        self.open >= self.config.connections.max
     }
 
     /// Upgrades a client's connection. It keeps its compression context only if there is memory for
@@ -81,7 +81,7 @@ impl Hub {
             let first = !client.is_finishing();
             client.finish(at, pool, speak);
             if first {
-                self.expect_within(id, self.config.close_timeout);
+                self.expect_within(id, self.config.timeouts.close);
             }
         }
     }

@@ -47,7 +47,7 @@ const MAX_RESERVED_CLIENTS: usize = 100_000;
 
 /// How many clients there is space for, whether they are there or not.
 pub(crate) fn reserved_clients(config: &Config) -> usize {
-    config.max_connections.min(MAX_RESERVED_CLIENTS)
+    config.connections.max.min(MAX_RESERVED_CLIENTS)
 }
 
 /// The smallest size in bytes of a message to one client that is written from where it lies, if nothing
@@ -137,7 +137,7 @@ impl Hub {
             listening: Vec::new(),
             allowance: Allowance::new(&config),
             compressors: config.deflate.clone().map(Compressors::new),
-            windows: Windows::new(config.max_deflate_context_bytes),
+            windows: Windows::new(config.memory.max_deflate_context_bytes),
             contexts: Vec::new(),
             clients: Slab::with_capacity(reserved_clients(&config)),
             data: ClientData::default(),
@@ -221,7 +221,8 @@ impl Hub {
     #[inline]
     fn limit_sent(&mut self, id: ClientId, unsent: usize, size: usize) {
         self.grown += if unsent > 0 { size } else { 0 };
-        let (max, max_all) = (self.config.max_backlog_bytes, self.config.max_total_backlog_bytes);
+        let max = self.config.memory.max_backlog_bytes;
+        let max_all = self.config.memory.max_total_backlog_bytes;
         if unsent > max || self.pool.backlog() > max_all {
             self.limit_unsent(id);
         }
@@ -262,7 +263,7 @@ impl Hub {
     }
 
     /// Makes the client a member of a room, and of no other. It receives what is sent from now on. If
-    /// the room does not exist, and there are [`Config::max_rooms`](crate::Config::max_rooms) already,
+    /// the room does not exist, and there are [`RoomLimits::max`](crate::RoomLimits::max) already,
     /// or the client's address has made its share of them, the client is closed with 1013.
     ///
     /// Returns whether the client is a member now. A client that is not open is not: in

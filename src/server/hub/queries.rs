@@ -171,7 +171,9 @@ impl Hub {
     ///
     /// const TICK: u64 = 1;
     ///
-    /// let server = Server::bind(Config { listen: vec!["127.0.0.1:0".parse()?], ..Config::default() })?;
+    /// let mut config = Config::default();
+    /// config.listen = vec!["127.0.0.1:0".parse()?];
+    /// let server = Server::bind(config)?;
     /// let handle = server.handle();
     /// handle.run(|hub| _ = hub.set_timer(ClientId::SERVER, TICK, Duration::from_millis(1)))?;
     /// let mut turns = 0;

@@ -33,8 +33,8 @@ impl Hub {
     #[cold]
     pub(crate) fn limit_unsent(&mut self, id: ClientId) {
         self.write_now(id);
-        if self.get(id).is_some_and(|client| client.private_bytes() > self.config.max_backlog_bytes)
-        {
+        let max = self.config.memory.max_backlog_bytes;
+        if self.get(id).is_some_and(|client| client.private_bytes() > max) {
             self.fall_behind(id);
         }
         self.evict_until_within_limit();
@@ -79,7 +79,7 @@ impl Hub {
         if !self.may_copy_rest(id) {
             return self.cut_off(id);
         }
-        let max_bytes = self.config.max_backlog_bytes / 2;
+        let max_bytes = self.config.memory.max_backlog_bytes / 2;
         let mut skipped = self.go_plain(id);
         if let Some((client, log, pool)) = self.with_log(id) {
             skipped += client.skip_oldest(log, pool, max_bytes);
@@ -94,7 +94,7 @@ impl Hub {
         if self.config.slow == Slow::Drop
             && let Some(room) = self.rooms.get_mut(key)
         {
-            room.logs.keep_newest(self.config.max_backlog_bytes / 2, &mut self.pool);
+            room.logs.keep_newest(self.config.memory.max_backlog_bytes / 2, &mut self.pool);
         }
     }
 
@@ -172,7 +172,8 @@ impl Hub {
         let unread = usize::try_from(self.unread_bytes(id)).unwrap_or(usize::MAX);
         let own = unread.saturating_add(client.private_bytes());
         let all = unread.saturating_add(self.pool.backlog());
-        let (max, max_all) = (self.config.max_backlog_bytes, self.config.max_total_backlog_bytes);
+        let max = self.config.memory.max_backlog_bytes;
+        let max_all = self.config.memory.max_total_backlog_bytes;
         unread == 0 || own <= max && all <= max_all
     }
 
@@ -180,7 +181,7 @@ impl Hub {
     /// one while there is memory for it.
     pub(crate) fn may_copy_rest(&self, id: ClientId) -> bool {
         let rest = self.get(id).map_or(0, |client| client.unfinished_size(self.log_of(id)));
-        let free = self.config.max_total_backlog_bytes.saturating_sub(self.pool.backlog());
+        let free = self.config.memory.max_total_backlog_bytes.saturating_sub(self.pool.backlog());
         rest <= SHORT_REST_BYTES || rest <= MAX_REST_BYTES.min(free as u64)
     }
 
@@ -252,7 +253,8 @@ mod tests {
 
     #[test]
     fn members_that_do_not_hear_themselves_leave_the_context_only_with_what_the_limits_cover() {
-        let config = Config { max_total_backlog_bytes: 64 * MIB, ..Config::default() };
+        let mut config = Config::default();
+        config.memory.max_total_backlog_bytes = 64 * MIB;
         let (mut hub, members) = room(config, 10);
         flood(&mut hub, 20 * MIB);
         for (id, _) in &members {
@@ -265,8 +267,9 @@ mod tests {
 
     #[test]
     fn a_client_goes_to_another_room_only_with_a_backlog_that_the_limits_cover() {
-        let (mut hub, members) =
-            room(Config { max_backlog_bytes: 32 * MIB, ..Config::default() }, 2);
+        let mut config = Config::default();
+        config.memory.max_backlog_bytes = 32 * MIB;
+        let (mut hub, members) = room(config, 2);
         flood(&mut hub, 20 * MIB);
         let [(light, _), (heavy, _)] = members[..] else { panic!() };
         hub.join(light, "/other");
@@ -317,7 +320,8 @@ mod tests {
 
     #[test]
     fn a_member_that_cannot_leave_with_the_rest_of_a_long_frame_gets_it_before_it_is_closed() {
-        let config = Config { max_backlog_bytes: 2 * MIB, ..Config::default() };
+        let mut config = Config::default();
+        config.memory.max_backlog_bytes = 2 * MIB;
         let (mut hub, members) = room(config, 1);
         let (id, pipe) = &members[0];
         hub.broadcast("/room", &noise(4 * MIB)[..]);

@@ -36,7 +36,7 @@ impl Hub {
 
     #[cold]
     fn throttle(&mut self, id: ClientId, pause: Duration) -> bool {
-        let (now, timeout) = (self.timestamp, self.config.throttle_timeout);
+        let (now, timeout) = (self.timestamp, self.config.rates.throttle_timeout);
         let Some(client) = self.get_mut(id) else { return false };
         let first = client.throttled.is_none();
         let since = *client.throttled.get_or_insert(now);

@@ -78,13 +78,14 @@ impl Addresses {
     ) -> Admission {
         self.sweep(now);
         let from_address = self.places.entry(place).or_default();
-        let max = config.max_connections_per_address;
+        let max = config.connections.max_per_address;
         if from_address.connections >= max.saturating_add(ANSWERED_BEYOND) {
             return Admission::Dropped;
         }
         from_address.connections += 1;
         let fits = from_address.connections <= max;
-        if fits && from_address.arrivals.admit(now, config.max_new_connections_per_second) {
+        let max_new = config.connections.max_new_per_address_per_second;
+        if fits && from_address.arrivals.admit(now, max_new) {
             Admission::Admitted
         } else {
             Admission::Refused
@@ -147,7 +148,8 @@ mod tests {
 
     #[test]
     fn a_place_has_its_limit_and_others_do_not_feel_it() {
-        let config = Config { max_connections_per_address: 2, ..Config::default() };
+        let mut config = Config::default();
+        config.connections.max_per_address = 2;
         let (now, mut addresses) = (Timestamp::default(), Addresses::default());
         let (here, there) = (place("192.0.2.1"), place("192.0.2.2"));
         let mut enter = |count| (0..count).map(|_| addresses.enter(here, now, &config)).last();

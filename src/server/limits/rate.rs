@@ -36,9 +36,9 @@ pub(crate) struct Allowance {
 
 impl Allowance {
     pub(crate) fn new(config: &Config) -> Self {
-        let byte = 1.0 / config.max_bytes_per_second as f32;
+        let byte = 1.0 / config.rates.max_bytes_per_second as f32;
         let longest = config.limits.max_message_bytes as f32 * 9.0 / 8.0 + 1024.0;
-        let message = 1.0 / config.max_messages_per_second as f32;
+        let message = 1.0 / config.rates.max_messages_per_second as f32;
         Self { message, byte, burst: (longest * byte).max(1.0) }
     }
 }
@@ -158,7 +158,8 @@ mod tests {
 
     #[test]
     fn a_connection_pauses_as_long_as_it_said_too_much() {
-        let config = Config { max_messages_per_second: 10, ..Config::default() };
+        let mut config = Config::default();
+        config.rates.max_messages_per_second = 10;
         let (mut pace, allowance) = (Pace::default(), Allowance::new(&config));
         let mut say =
             |messages, now| pace.count(&ReadStats { messages, bytes: 0 }, 0, now, &allowance);
@@ -170,7 +171,8 @@ mod tests {
 
     #[test]
     fn a_connection_that_speaks_at_its_limit_has_no_break() {
-        let config = Config { max_messages_per_second: 10, ..Config::default() };
+        let mut config = Config::default();
+        config.rates.max_messages_per_second = 10;
         let (mut pace, allowance) = (Pace::default(), Allowance::new(&config));
         let stats = ReadStats { messages: 10, bytes: 0 };
         for second in 0..60 {
@@ -182,7 +184,8 @@ mod tests {
 
     #[test]
     fn one_message_may_be_as_long_as_it_may_be() {
-        let config = Config { max_bytes_per_second: 1_000, ..Config::default() };
+        let mut config = Config::default();
+        config.rates.max_bytes_per_second = 1_000;
         let (mut pace, allowance) = (Pace::default(), Allowance::new(&config));
         let mut read = |messages, size| {
             pace.count(&ReadStats { messages, bytes: 0 }, size, Timestamp::default(), &allowance)

@@ -159,11 +159,11 @@ impl Rooms {
         if self.find(name).is_some() {
             return Ok(());
         }
-        if self.len() >= config.max_rooms {
+        if self.len() >= config.rooms.max {
             return Err(Refusal::TooManyRooms);
         }
         let made = maker.and_then(|maker| self.made.get(&maker)).copied().unwrap_or_default();
-        if made < config.max_rooms_per_address {
+        if made < config.rooms.max_per_address {
             Ok(())
         } else {
             Err(Refusal::TooManyRoomsFromAddress)
@@ -197,7 +197,9 @@ mod tests {
 
     /// Makes rooms of these names until one is refused.
     fn make(rooms: &mut Rooms, names: &str, maker: Option<AddressKey>) -> Result<(), Refusal> {
-        let config = Config { max_rooms: 20, max_rooms_per_address: 3, ..Config::default() };
+        let mut config = Config::default();
+        config.rooms.max = 20;
+        config.rooms.max_per_address = 3;
         for name in names.split_whitespace() {
             rooms.admit(name, maker, &config)?;
             rooms.find_or_make(name, maker);

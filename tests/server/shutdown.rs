@@ -3,13 +3,13 @@
 use std::io::Write;
 use std::time::{Duration, Instant};
 
-use townhall::{CloseCode, Config};
+use townhall::CloseCode;
 
 use crate::support::{
     Client, PATIENCE, Running, chat, config, counting_chat, get, read_head, request,
 };
 
-/// Connects so many, and waits until they have opened.
+/// Connects `size` clients, and waits until they have opened.
 fn crowd(server: &Running, size: usize) -> Vec<Client> {
     let crowd: Vec<_> = (0..size).map(|_| server.connect("/")).collect();
     crowd.iter().for_each(|_| _ = server.opened());
@@ -18,10 +18,11 @@ fn crowd(server: &Running, size: usize) -> Vec<Client> {
 
 #[test]
 fn many_are_not_closed_all_at_once() {
-    let drain_spread = Duration::from_secs(2);
-    let drain_timeout = 2 * drain_spread;
-    let drain_code = CloseCode::SERVICE_RESTART;
-    let config = Config { drain_spread, drain_timeout, drain_code, ..config() };
+    let spread = Duration::from_secs(2);
+    let mut config = config();
+    config.shutdown.spread = spread;
+    config.shutdown.timeout = 2 * spread;
+    config.shutdown.code = CloseCode::SERVICE_RESTART;
     let server = Running::start(config, chat);
     let mut clients = crowd(&server, 200);
     let begin = Instant::now();
@@ -29,15 +30,16 @@ fn many_are_not_closed_all_at_once() {
     for client in &mut clients {
         assert_eq!(client.hear_close(), (1012, "server shutting down".into()));
     }
-    assert!(begin.elapsed() > drain_spread * 3 / 4, "{:?}", begin.elapsed());
+    assert!(begin.elapsed() > spread * 3 / 4, "{:?}", begin.elapsed());
     clients.into_iter().for_each(Client::end);
     assert_eq!(server.join().len(), 200);
 }
 
 #[test]
 fn until_everybody_has_left_requests_are_answered_and_upgrades_refused() {
-    let drain_timeout = Duration::from_secs(60);
-    let server = Running::start(Config { drain_timeout, ..config() }, counting_chat);
+    let mut config = config();
+    config.shutdown.timeout = Duration::from_secs(60);
+    let server = Running::start(config, counting_chat);
     let mut last = crowd(&server, 1).remove(0);
     assert!(get(&server, "/stopping").ends_with("\r\n\r\nfalse\n"));
     server.handle.stop();

@@ -1,0 +1,29 @@
+//! How the server stops.
+
+use std::time::Duration;
+
+use crate::protocol::CloseCode;
+
+/// How the server stops: it sends each client a close frame, and waits for the answers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ShutdownConfig {
+    /// How long the server continues after it has been asked to stop, so that clients can answer its
+    /// close frames. If it is zero, the server ends as soon as these are sent.
+    pub timeout: Duration,
+    /// The time over which these close frames are spread, so that clients do not all come back at once;
+    /// a hundred or fewer are always sent at once. It is half of `timeout` at most.
+    pub spread: Duration,
+    /// The code of these close frames: 1001, or 1012 to say that the server will soon be back.
+    pub code: CloseCode,
+}
+
+impl Default for ShutdownConfig {
+    fn default() -> Self {
+        Self {
+            timeout: Duration::from_secs(5),
+            spread: Duration::from_secs(2),
+            code: CloseCode::GOING_AWAY,
+        }
+    }
+}
