@@ -1,5 +1,5 @@
-//! The smallest chat: a set of clients; a message goes to every one; a client that closes leaves the
-//! set by itself.
+//! A minimal chat: every client joins the same room, and every message goes to everyone in it. A client
+//! that disconnects leaves the room automatically.
 //!
 //! `cargo run --example chat`, then connect any two WebSocket clients to ws://127.0.0.1:8080.
 

@@ -1,4 +1,4 @@
-//! Sends every message back to the one who sent it.
+//! Sends every message back to its sender.
 //!
 //! `cargo run --example echo`, then connect any WebSocket client to ws://127.0.0.1:8080.
 

@@ -1,4 +1,4 @@
-//! Answers "My name is John" with "Hello from server, John!", and says goodbye.
+//! Answers "My name is John" with "Hello from server, John!", then closes the connection.
 //!
 //! `cargo run --example hello`, then connect any WebSocket client to ws://127.0.0.1:8080.
 

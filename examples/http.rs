@@ -1,4 +1,4 @@
-//! Plain HTTP beside WebSocket, on one port: a page, a list of the rooms, and only members with a token.
+//! Plain HTTP and WebSocket on the same port: a page, a list of the rooms, and rooms that need a token.
 //!
 //! `cargo run --example http 127.0.0.1:8080`, then open http://127.0.0.1:8080/, or connect any WebSocket
 //! client to ws://127.0.0.1:8080/lobby?token=secret.
@@ -23,7 +23,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
-/// Answers a plain request. One that is not answered here gets 426, as every room does.
+/// Answers a plain request. Any other path gets 426 from the server, because it is a room.
 fn answer(hub: &Hub, exchange: Exchange<'_>) {
     match exchange.request().normal_path().as_str() {
         "/" => {
@@ -39,7 +39,7 @@ fn answer(hub: &Hub, exchange: Exchange<'_>) {
     }
 }
 
-/// Refuses an upgrade without the token.
+/// Refuses an upgrade that has no token.
 fn admit(upgrade: Upgrade<'_>) {
     let query = upgrade.request().query().unwrap_or_default();
     if !query.split('&').any(|field| field == "token=secret") {

@@ -1,5 +1,5 @@
-//! Publishes from another thread: everyone in /clock receives the number of seconds that have passed,
-//! and everyone in any other room what the others there send.
+//! Publishes from another thread: members of /clock receive the seconds that have passed. Other rooms are
+//! chats.
 //!
 //! `cargo run --example publish 127.0.0.1:8080`, then connect any WebSocket client to
 //! ws://127.0.0.1:8080/clock.
@@ -27,11 +27,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
-/// Stands for whatever produces news: a database, a queue, a sensor.
+/// Stands in for a source of events, such as a database, a queue or a sensor.
 fn publish(handle: &Handle) {
     for seconds in 0_u64.. {
         match handle.broadcast("/clock", seconds.to_string().as_str()) {
-            // The event loop has much to do. This message is dropped, as the next one replaces it.
+            // If the queue is full, this message is dropped: the next one replaces it.
             Ok(()) | Err(HandleError::Full) => thread::sleep(Duration::from_secs(1)),
             Err(_) => return,
         }

@@ -1,7 +1,7 @@
-//! Everyone hears everyone, and "@2 psst" is for number 2 alone.
+//! A chat with direct messages: "@2 psst" goes only to client number 2.
 //!
-//! `cargo run --example whisper 127.0.0.1:8080`, then connect any WebSocket clients to it. Each is
-//! told its number when it comes.
+//! `cargo run --example whisper 127.0.0.1:8080`, then connect WebSocket clients to ws://127.0.0.1:8080.
+//! Each receives its number first.
 
 use std::collections::HashMap;
 
@@ -22,7 +22,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             hub.join(client, room);
         }
         Event::Message(Message::Text(text)) => match whisper(text) {
-            Some((number, text)) => pass_on(hub, client, numbers.get(&number), text),
+            Some((number, text)) => send_to(hub, client, numbers.get(&number), text),
             None => hub.publish(client, text),
         },
         Event::Message(message) => hub.publish(client, message),
@@ -32,13 +32,13 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
-/// The number and the words of "@2 psst".
+/// The number and the text of "@2 psst".
 fn whisper(text: &str) -> Option<(u32, &str)> {
-    let (number, words) = text.strip_prefix('@')?.split_once(' ')?;
-    Some((number.parse().ok()?, words))
+    let (number, text) = text.strip_prefix('@')?.split_once(' ')?;
+    Some((number.parse().ok()?, text))
 }
 
-fn pass_on(hub: &mut Hub, from: ClientId, to: Option<&ClientId>, text: &str) {
+fn send_to(hub: &mut Hub, from: ClientId, to: Option<&ClientId>, text: &str) {
     match to {
         Some(&to) => hub.send(to, text),
         None => hub.send(from, "nobody has that number"),

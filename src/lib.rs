@@ -1,15 +1,14 @@
-//! A WebSocket server in which everyone in a room hears everyone: one process, one event loop
+//! A WebSocket server that sends every message to everyone in the room: one process, one event loop
 //! on one thread, no `unsafe`.
 //!
 #![cfg_attr(feature = "server", doc = include_str!("guide.md"))]
 //! # Features
 //!
-//! - `cli`, on by default: the program `townhall`, and what only it depends on, such as clap. It
-//!   includes `server`.
-//! - `server`: everything but [`protocol`]. A program with an application of its own depends on
-//!   townhall with `default-features = false, features = ["server"]`.
+//! - `cli` (default): the binary `townhall` and its dependencies, such as clap. It includes `server`.
+//! - `server`: everything but [`protocol`]. A program that uses the library depends on townhall with
+//!   `default-features = false, features = ["server"]`.
 //!
-//! With neither, there is only [`protocol`], which depends on no sockets, signals or log.
+//! Without both, the crate is only [`protocol`], without sockets, signals and logging.
 //!
 //! # Platforms
 //!

@@ -1,4 +1,4 @@
-//! The townhall program: flags, a page, and a chat.
+//! The townhall binary: flags, the chat page, and an application that broadcasts messages.
 
 mod flags;
 mod heap;
@@ -24,7 +24,7 @@ fn main() -> ExitCode {
             ExitCode::SUCCESS
         }
         Err(error) => {
-            output::say_last(error);
+            output::print_last(error);
             ExitCode::FAILURE
         }
     }
@@ -44,25 +44,25 @@ fn run(flags: &Flags) -> Result<(), Box<dyn Error>> {
         Event::Open { room, .. } => {
             hub.join(client, room);
         }
-        Event::Message(message) => say(flags, hub, client, message),
+        Event::Message(message) => forward(flags, hub, client, message),
         _ => {}
     })?;
     Ok(())
 }
 
-/// Raises the soft limit of file descriptors to the hard one, since each connection takes one, and
-/// logs the new limit.
+/// Raises the soft limit on file descriptors to the hard limit, because each connection takes one, and
+/// logs it.
 fn raise_descriptor_limit(max_connections: usize) {
     match rlimit::increase_nofile_limit(u64::MAX) {
-        Ok(limit) if limit > max_connections as u64 => info!("up to {limit} file descriptors"),
+        Ok(limit) if limit > max_connections as u64 => info!("file descriptor limit: {limit}"),
         Ok(limit) => {
-            warn!("{limit} file descriptors are too few for {max_connections} connections")
+            warn!("file descriptor limit of {limit} is too low for {max_connections} connections")
         }
-        Err(error) => warn!("the limit of file descriptors stays as it is: {error}"),
+        Err(error) => warn!("cannot raise the file descriptor limit: {error}"),
     }
 }
 
-/// Answers with the page, or, for load balancers, with whether new connections are welcome.
+/// Responds with the chat page, or tells load balancers whether the server accepts new clients.
 fn answer(page: &Page, hub: &Hub, exchange: Exchange<'_>) {
     match exchange.request().normal_path().as_str() {
         "/" => exchange.respond(page.response()),
@@ -72,8 +72,8 @@ fn answer(page: &Page, hub: &Hub, exchange: Exchange<'_>) {
     }
 }
 
-/// Passes a member's message on to the room, or to those that the flags choose.
-fn say(flags: &Flags, hub: &mut Hub, client: ClientId, message: Message<'_>) {
+/// Forwards a message to the clients that the flags choose.
+fn forward(flags: &Flags, hub: &mut Hub, client: ClientId, message: Message<'_>) {
     let message = flags.truncate.map_or(message, |length| message.truncate(length));
     match flags.mode {
         Mode::Echo => hub.send(client, message),

@@ -1,5 +1,5 @@
-//! What the program prints apart from its log. Neither a pipe that nobody reads nor a full disk keeps
-//! it from serving, or from ending with its status.
+//! Output other than the log. A pipe that nobody reads or a full disk does not keep the program from
+//! serving clients, or from exiting with its status.
 
 use std::backtrace::{Backtrace, BacktraceStatus};
 use std::fmt::Display;
@@ -14,13 +14,13 @@ use log::warn;
 
 use crate::logger;
 
-/// How long the program waits for its last words to be written.
-const LAST_WORDS_TIMEOUT: Duration = Duration::from_secs(1);
+/// How long the program waits until its last line is written.
+const LAST_LINE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Prints the addresses on standard output, from a separate thread.
 ///
 /// # Errors
-/// The system's, if no further thread can be started.
+/// The system cannot start another thread.
 pub fn announce(addresses: Vec<SocketAddr>) -> io::Result<()> {
     let announce = move || addresses.into_iter().for_each(print_address);
     thread::Builder::new().name("announce".to_owned()).spawn(announce)?;
@@ -30,30 +30,30 @@ pub fn announce(addresses: Vec<SocketAddr>) -> io::Result<()> {
 fn print_address(address: SocketAddr) {
     let line = format!("townhall is listening on http://{address}/");
     if let Err(error) = stdout().write_all(format!("{line}\n").as_bytes()) {
-        warn!("{line}, which cannot be printed on standard output: {error}");
+        warn!("{line} (cannot print this to standard output: {error})");
     }
 }
 
-/// Says on standard error why the program ends, after the lines of the log. That takes two seconds
-/// at most, whatever standard error is.
-pub fn say_last(words: impl Display) {
+/// Prints to standard error why the program ends, after the log. This takes at most two seconds, even if
+/// standard error is stuck.
+pub fn print_last(reason: impl Display) {
     logger::flush();
-    let words = format!("townhall: {words}\n");
+    let line = format!("townhall: {reason}\n");
     let (done, written) = mpsc::channel();
     let write = move || {
         // There is nowhere to report a failure to.
-        let _ = stderr().write_all(words.as_bytes());
+        let _ = stderr().write_all(line.as_bytes());
         let _ = done.send(());
     };
     if thread::Builder::new().spawn(write).is_ok() {
-        // Either way the program ends now.
-        let _ = written.recv_timeout(LAST_WORDS_TIMEOUT);
+        // The program ends now, whether or not the line was written.
+        let _ = written.recv_timeout(LAST_LINE_TIMEOUT);
     }
 }
 
-/// Reports a panic in the same way, with a backtrace if `RUST_BACKTRACE` asks for one. By default the
-/// report would wait for standard error without a limit. A panic of the thread that writes the log
-/// means that there is nothing to report on.
+/// Makes panics use [`print_last`], with a backtrace if `RUST_BACKTRACE` asks for one, because the default
+/// hook may wait for standard error forever. A panic of the log's own thread is not reported: it means
+/// that standard error does not accept output.
 pub fn report_panics() {
     panic::set_hook(Box::new(|panic| {
         if logger::is_writer() {
@@ -61,8 +61,8 @@ pub fn report_panics() {
         }
         let backtrace = Backtrace::capture();
         match backtrace.status() {
-            BacktraceStatus::Captured => say_last(format_args!("{panic}\n{backtrace}")),
-            _ => say_last(panic),
+            BacktraceStatus::Captured => print_last(format_args!("{panic}\n{backtrace}")),
+            _ => print_last(panic),
         }
     }));
 }

@@ -1,4 +1,4 @@
-//! The clients that may connect, by which name, and to which rooms.
+//! Which pages may connect, under which host names, and to which rooms.
 
 use clap::Args;
 use townhall::{Config, Host, Origin, Origins, RoomPattern};
@@ -9,29 +9,28 @@ use super::list::{List, list};
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Access")]
 pub struct AccessFlags {
-    /// Accept connections from web pages of this origin too, such as https://example.com; * stands
-    /// for every origin. Files and sandboxed frames of any site have the origin null. By default,
-    /// only pages of the server's own host may connect. May be given several times
+    /// Allow connections from web pages of this origin, such as https://example.com, or of every
+    /// origin with *. The origin null allows files, and sandboxed frames of any site. By default, only
+    /// pages of the server's own host may connect. May be repeated
     #[arg(long, value_name = "ORIGIN", env = "TOWNHALL_ORIGIN")]
-    #[arg(value_parser = list(page, "let in only pages of the server's own host"))]
+    #[arg(value_parser = list(page, "allow only pages of the server's own host"))]
     origin: Vec<List<Page>>,
 
-    /// A host name of this server, such as chat.example. Requests for any other host are answered
-    /// with 421, unless they are for the IP address that they came to. This protects a server that
-    /// a whole network can reach from DNS rebinding. May be given several times
+    /// A host name of this server, such as chat.example. Requests for other hosts get 421, unless they
+    /// are for the IP address that the client connected to. This protects a server that clients reach
+    /// directly over a network from DNS rebinding. By default, every host is served. May be repeated
     #[arg(long, value_name = "HOST", env = "TOWNHALL_HOST")]
     #[arg(value_parser = list(str::parse::<Host>, "serve every host"))]
     host: Vec<List<Host>>,
 
-    /// Allow this path as a room, such as /lobby. A * at the end, such as in /team/*, allows all
-    /// paths that begin this way. Other paths are answered with 404. By default, every path is a
-    /// room. May be given several times
+    /// Allow this path as a room, such as /lobby. A * at the end, as in /team/*, allows all paths that
+    /// begin this way. Other paths get 404. By default, every path is a room. May be repeated
     #[arg(long, value_name = "PATTERN", env = "TOWNHALL_ROOM")]
     #[arg(value_parser = list(str::parse::<RoomPattern>, "allow every path"))]
     room: Vec<List<RoomPattern>>,
 }
 
-/// The pages that a flag lets in.
+/// The pages that a flag allows.
 #[derive(Debug, Clone)]
 enum Page {
     Any,
@@ -46,7 +45,7 @@ fn page(text: &str) -> Result<Page, String> {
 }
 
 impl AccessFlags {
-    /// Sets in a configuration who may connect.
+    /// Applies the flags to a configuration.
     pub fn set(&self, config: &mut Config) {
         config.origins = self.origins();
         config.hosts = List::concat(&self.host);

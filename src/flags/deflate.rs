@@ -19,34 +19,34 @@ pub struct DeflateFlags {
     #[arg(default_value_t = Deflate::default().level, value_parser = number::<u32>)]
     deflate_level: u32,
 
-    /// The size of the window to compress with, in bits, from 9 (512 bytes) to 15 (32 KiB). A
-    /// larger window finds more to compress
+    /// The size of the server's compression window in bits, from 9 (512 bytes) to 15 (32 KiB). A
+    /// larger window compresses better
     #[arg(long, value_name = "BITS", env = "TOWNHALL_DEFLATE_WINDOW_BITS")]
     #[arg(default_value_t = Deflate::default().window_bits, value_parser = number::<u8>)]
     deflate_window_bits: u8,
 
-    /// The size of the smallest messages that are compressed. With 0, all messages are
+    /// The size of the smallest message to compress. With 0, all messages are compressed
     #[arg(long, value_name = "SIZE", env = "TOWNHALL_DEFLATE_THRESHOLD")]
     #[arg(default_value = show(Deflate::default().threshold_bytes as u64))]
     #[arg(value_parser = size::<usize>)]
     deflate_threshold: usize,
 
-    /// The size of the window that clients compress with if they let the server choose it, in bits,
-    /// from 9 (512 bytes) to 15 (32 KiB). The server keeps a window of this size for each client
-    /// that sends compressed messages. Clients that do not let the server choose may use 15
+    /// The size of the compression window in bits, from 9 (512 bytes) to 15 (32 KiB), for clients that
+    /// let the server choose it. The server keeps a window of this size for each client that sends
+    /// compressed messages. Other clients may use 15
     #[arg(long, value_name = "BITS", env = "TOWNHALL_DEFLATE_CLIENT_WINDOW_BITS")]
     #[arg(default_value_t = Deflate::default().client_window_bits, value_parser = number::<u8>)]
     deflate_client_window_bits: u8,
 
-    /// The most memory for the windows of all clients. Once it is used up, new clients must compress
-    /// each message without reference to earlier ones. With 0, all clients must
+    /// The maximum memory for the compression windows of all clients. Above it, new clients must
+    /// compress each message independently of earlier ones. With 0, all clients must
     #[arg(long, value_name = "SIZE", env = "TOWNHALL_MAX_DEFLATE_CONTEXT_SIZE")]
     #[arg(default_value = show(Config::default().memory.max_deflate_context_bytes as u64))]
     #[arg(value_parser = size::<usize>)]
     max_deflate_context_size: usize,
 }
 
-/// Whether to do something.
+/// Whether to compress.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Switch {
     /// Compress

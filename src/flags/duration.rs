@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use humantime::{format_duration, parse_duration};
 
-/// A time after which something happens, or never.
+/// A timeout, or none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Timeout(pub Option<Duration>);
 
@@ -18,24 +18,24 @@ impl fmt::Display for Timeout {
     }
 }
 
-/// Writes a duration as it can be typed.
+/// Formats a duration in the form that a flag accepts.
 pub fn show(duration: Duration) -> String {
     format_duration(duration).to_string()
 }
 
-/// Parses a duration. Only 0 needs no unit.
+/// Parses a duration with its unit, or 0.
 ///
 /// # Errors
-/// What a duration looks like.
+/// The form that a duration must have.
 pub fn duration(text: &str) -> Result<Duration, &'static str> {
     parse_duration(text)
         .map_err(|_| "it must be a duration with its unit, such as 500ms, 30s or 2min")
 }
 
-/// Parses a duration for which 0 and `off` stand for never.
+/// Parses a timeout; 0 and `off` mean none.
 ///
 /// # Errors
-/// Those of [`duration`].
+/// The form that a duration must have.
 pub fn timeout(text: &str) -> Result<Timeout, &'static str> {
     if text.eq_ignore_ascii_case("off") {
         return Ok(Timeout(None));

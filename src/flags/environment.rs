@@ -1,4 +1,4 @@
-//! The environment variables of the flags, as service managers and compose files set them.
+//! Flags from environment variables, as service managers and compose files set them.
 
 use std::ffi::{OsStr, OsString};
 
@@ -7,18 +7,17 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::parser::ValueSource;
 use clap::{Arg, ArgMatches, Command, Error};
 
-/// Parses the command line and the environment. A variable that is empty counts as unset. White space
-/// around a value does not count: a file of variables that was written on Windows leaves a carriage
-/// return at the end of each.
+/// Parses the command line and the environment. An empty variable counts as unset. White space around
+/// a value is ignored, because a file of variables from Windows has a carriage return after each value.
 ///
 /// # Errors
-/// Those of clap. An error about the value of a variable names the variable, not the flag.
+/// The errors of clap. An error about the value of a variable names the variable, not the flag.
 pub fn parse(command: &Command) -> Result<ArgMatches, Error> {
     let effective = command.clone().mut_args(with_negative_numbers).mut_args(with_trimmed_variable);
     effective.try_get_matches().map_err(|error| explain(error, command))
 }
 
-/// What the user set to give a flag its value: the variable, or the flag itself.
+/// The name of what the user set: the variable if the value comes from there, otherwise the flag.
 pub fn given_name(command: &Command, matches: &ArgMatches, flag: &str) -> String {
     let on_command_line = matches.value_source(flag) == Some(ValueSource::CommandLine);
     let arg = command.get_arguments().find(|arg| arg.get_id() == flag);
@@ -58,14 +57,14 @@ fn is_blank(value: &OsStr) -> bool {
     value.to_string_lossy().trim().is_empty()
 }
 
-/// The flag with a value that may begin with a minus, so that the error is about the value.
+/// The flag, accepting values that begin with a minus, so that the error is about the value.
 fn with_negative_numbers(arg: Arg) -> Arg {
     let takes_value = arg.get_action().takes_values();
     arg.allow_negative_numbers(takes_value)
 }
 
-/// The flag without its variable, if that is blank; or with the variable's trimmed value as its
-/// default, if there is white space around it.
+/// The flag without its variable if the variable is blank. If its value has white space around it, the
+/// trimmed value becomes the flag's default.
 fn with_trimmed_variable(arg: Arg) -> Arg {
     let Some(value) = value(&arg) else { return arg };
     if is_blank(&value) {

@@ -1,4 +1,4 @@
-//! Which flag sets which field of the configuration.
+//! The flags that set the fields of the configuration.
 
 /// The fields that the library checks, and the flags that set them.
 const FLAGS: [(&str, &str); 26] = [
@@ -30,7 +30,7 @@ const FLAGS: [(&str, &str); 26] = [
     ("subprotocols", "subprotocol"),
 ];
 
-/// The name of the flag, as clap knows it, that sets a field; the field itself if there is no such flag.
+/// The clap id of the flag that sets a field, or the field itself if no flag sets it.
 pub fn flag(field: &'static str) -> &'static str {
     FLAGS.iter().find(|(name, _)| *name == field).map_or(field, |(_, flag)| flag)
 }
@@ -43,7 +43,7 @@ mod tests {
     use crate::flags::Flags;
 
     #[test]
-    fn every_field_leads_to_a_flag_that_exists() {
+    fn every_field_has_a_flag_that_exists() {
         let command = Flags::command();
         for (field, flag) in FLAGS {
             assert!(command.get_arguments().any(|arg| arg.get_id() == flag), "{field}: {flag}");

@@ -1,4 +1,4 @@
-//! Flags that may be given several times, or once with commas.
+//! Flags that may be repeated, or have several values with commas.
 
 use std::fmt::Display;
 
@@ -13,10 +13,9 @@ impl<T: Clone> List<T> {
     }
 }
 
-/// A parser of items that are separated by commas. Blanks around them and empty items are ignored,
-/// since people write `a, b` and leave a comma at the end. A list without items is an error: it is
-/// most likely the value of a shell variable that is not set. `unset` says what happens without the
-/// flag.
+/// A parser for comma-separated items. It ignores empty items and the blanks around items, because
+/// people write `a, b` and leave a comma at the end. A list without items is an error, because it most
+/// likely comes from a shell variable that is not set. `unset` is what the server does without the flag.
 pub fn list<T, E: Display>(
     parse: impl Fn(&str) -> Result<T, E> + Clone,
     unset: &'static str,
@@ -30,7 +29,7 @@ pub fn list<T, E: Display>(
         let parsed = items.map(|item| parse(item).map_err(|error| explain(item, error)));
         let items: Vec<T> = parsed.collect::<Result<_, _>>()?;
         if items.is_empty() {
-            return Err(format!("an empty list; leave the flag out to {unset}"));
+            return Err(format!("the list is empty; omit the flag to {unset}"));
         }
         Ok(List(items))
     }
@@ -41,7 +40,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn blanks_and_empty_items_do_not_count() {
+    fn blanks_and_empty_items_are_ignored() {
         let parse = list(str::parse::<u8>, "count nothing");
         for text in ["1,2", " 1 , 2 ", "1,2,", ",1,,2", "1,\n2\n"] {
             assert_eq!(parse(text), Ok(List(vec![1, 2])), "{text:?}");
@@ -52,13 +51,13 @@ mod tests {
     fn a_list_without_items_is_an_error() {
         let parse = list(str::parse::<u8>, "count nothing");
         for text in ["", " ", ",", " , ,"] {
-            let reason = "an empty list; leave the flag out to count nothing";
+            let reason = "the list is empty; omit the flag to count nothing";
             assert_eq!(parse(text), Err(reason.into()), "{text:?}");
         }
     }
 
     #[test]
-    fn of_several_items_the_wrong_one_is_named() {
+    fn the_error_names_the_wrong_item() {
         let parse = list(str::parse::<u8>, "count nothing");
         assert_eq!(parse("x"), Err("invalid digit found in string".into()));
         assert_eq!(parse("1, x"), Err("\"x\": invalid digit found in string".into()));

@@ -4,7 +4,7 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs, UdpSocket};
 use std::str::FromStr;
 
-/// The port that is used if none is given.
+/// The port if none is given.
 const DEFAULT_PORT: u16 = 8080;
 
 /// One item of `--listen`.
@@ -12,11 +12,11 @@ const DEFAULT_PORT: u16 = 8080;
 pub enum Listen {
     /// One address.
     Address(SocketAddr),
-    /// A port of every address that this machine has.
+    /// A port on every address of this machine.
     Everywhere(u16),
-    /// A port of this machine's loopback addresses.
+    /// A port on the loopback addresses.
     Localhost(u16),
-    /// A port of every address that a name stands for.
+    /// A port on every address that a name resolves to.
     Name(String, u16),
 }
 
@@ -47,8 +47,8 @@ impl Listen {
         if host.eq_ignore_ascii_case("localhost") {
             return Ok(Self::Localhost(port));
         }
-        // A host that ends in a number is not a name, but may be a mistyped address (RFC 1123, section
-        // 2.1).
+        // A host that ends in a number is not a name (RFC 1123, section 2.1), but may be a mistyped
+        // address.
         let is_letter = |letter: char| letter.is_ascii_alphanumeric() || "-_.".contains(letter);
         let last = host.trim_end_matches('.').rsplit('.').next().unwrap_or_default();
         match host.chars().all(is_letter) && !last.is_empty() && !is_number(last) {
@@ -57,14 +57,14 @@ impl Listen {
         }
     }
 
-    /// The addresses that the item stands for. "Every address" and "loopback" stand for one in IPv4 and
-    /// one in IPv6, as far as this machine has them.
+    /// The addresses of the item. "Every address" and "loopback" are one IPv4 and one IPv6 address, if
+    /// this machine has both.
     ///
     /// # Errors
-    /// The name is not known.
+    /// The name cannot be resolved.
     pub fn resolve(&self) -> io::Result<Vec<SocketAddr>> {
         let both = |ips: [IpAddr; 2], port| {
-            let here: Vec<_> = ips.into_iter().filter(|&ip| is_here(ip)).collect();
+            let here: Vec<_> = ips.into_iter().filter(|&ip| has_address(ip)).collect();
             let ips = if here.is_empty() { ips.to_vec() } else { here };
             ips.into_iter().map(|ip| SocketAddr::new(ip, port)).collect()
         };
@@ -78,17 +78,17 @@ impl Listen {
             }
             Self::Name(name, port) => {
                 let explain = |error: io::Error| {
-                    io::Error::new(error.kind(), format!("cannot find the host {name}: {error}"))
+                    io::Error::new(error.kind(), format!("cannot resolve the host {name}: {error}"))
                 };
                 (name.as_str(), *port).to_socket_addrs().map_err(explain)?.collect()
             }
         })
     }
 
-    /// The addresses that several items stand for, each of them once.
+    /// The addresses of all items, without duplicates.
     ///
     /// # Errors
-    /// A name is not known.
+    /// A name cannot be resolved.
     pub fn resolve_all(items: &[Self]) -> io::Result<Vec<SocketAddr>> {
         let mut addresses = Vec::new();
         for item in items {
@@ -104,18 +104,18 @@ impl Listen {
 }
 
 fn parse_port(text: &str) -> Result<u16, String> {
-    // A port has no sign, though a number may have one.
+    // `parse` would accept a sign.
     let digits = Some(text).filter(|text| is_number(text));
     let port = digits.and_then(|digits| digits.parse().ok());
-    port.ok_or_else(|| format!("{text:?} is no port, which is a number up to 65535"))
+    port.ok_or_else(|| format!("{text:?} is not a port, which is a number up to 65535"))
 }
 
 fn is_number(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
-/// Whether this machine has an address.
-fn is_here(ip: IpAddr) -> bool {
+/// Whether this machine has the address.
+fn has_address(ip: IpAddr) -> bool {
     UdpSocket::bind((ip, 0)).is_ok()
 }
 
@@ -124,7 +124,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_people_type_is_understood() {
+    fn usual_spellings_of_addresses_are_parsed() {
         let address = |text: &str| Listen::Address(text.parse().unwrap());
         let cases = [
             ("127.0.0.1:80", address("127.0.0.1:80")),
@@ -147,12 +147,12 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_address_is_an_error() {
+    fn an_invalid_address_is_an_error() {
         let wrong = [
-            ("99999", "\"99999\" is no port"),
-            ("localhost:http", "\"http\" is no port"),
-            ("localhost:", "\"\" is no port"),
-            ("127.0.0.1:+80", "\"+80\" is no port"),
+            ("99999", "\"99999\" is not a port"),
+            ("localhost:http", "\"http\" is not a port"),
+            ("localhost:", "\"\" is not a port"),
+            ("127.0.0.1:+80", "\"+80\" is not a port"),
             ("127.0.0.256:80", "\"127.0.0.256\" is neither"),
             ("8080:80", "\"8080\" is neither"),
             ("[::1:80", "\"[::1\" is neither"),
@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_that_was_given_twice_is_bound_once() {
+    fn a_duplicate_address_is_resolved_once() {
         let items = ["127.0.0.1:80", "127.0.0.1:80", "127.0.0.1:0", "127.0.0.1:0"];
         let items = items.map(|text| text.parse().unwrap());
         assert_eq!(Listen::resolve_all(&items).unwrap().len(), 3);

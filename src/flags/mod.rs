@@ -29,24 +29,24 @@ use number::number;
 use times::TimeFlags;
 use townhall::{Config, IpNet, Slow};
 
-/// A WebSocket server in which every message goes to everyone in the room.
+/// A WebSocket server that sends every message to everyone in the room.
 ///
-/// Start it, and open the address that it prints in a browser to chat. Every URL path is a room: what
-/// one member of ws://ADDRESS/lobby sends, all members of /lobby receive, in the same order.
+/// Start it, then open the address that it prints in a browser to chat. Every URL path is a room: a
+/// message from one member of ws://ADDRESS/lobby goes to all members of /lobby, and all of them
+/// receive messages in the same order.
 ///
-/// Each flag can be set by its environment variable instead; an empty variable counts as unset, and
-/// the command line takes precedence. A flag that may be given several times also takes a list of
-/// values with commas between them.
+/// Each flag can also be set with its environment variable. The command line takes precedence, and an
+/// empty variable counts as unset. A flag that may be repeated also accepts a comma-separated list.
 ///
-/// A DURATION has a unit, such as 500ms, 30s or 2min; only 0 needs none. A SIZE is a number of bytes,
-/// or has a unit: 64KiB are 65536 bytes, 64kB are 64000. Status codes below 1000 are those of HTTP, and
-/// those from 1000 are close codes of WebSocket.
+/// A DURATION needs a unit, as in 500ms, 30s or 2min; only 0 does not. A SIZE is a number of bytes, or
+/// has a unit: 64KiB is 65536 bytes, 64kB is 64000 bytes. Codes below 1000 are HTTP status codes, and
+/// codes from 1000 are WebSocket close codes.
 #[derive(Debug, Parser)]
 #[command(version, max_term_width = 100)]
 pub struct Flags {
-    /// The address and port to listen on, such as 192.0.2.1:8080 or localhost:8080. The port is 8080
-    /// if it is left out; port 0 takes a free one. A port alone, such as 8080 or :8080, listens on
-    /// all addresses of this machine, and so does [::]:8080. May be given several times
+    /// Listen on this address and port, such as 192.0.2.1:8080 or localhost:8080. Without a port, the
+    /// port is 8080; port 0 picks a free one. A port alone, such as 8080 or :8080, listens on all
+    /// addresses of this machine, as does [::]:8080. May be repeated
     #[arg(long, value_name = "ADDRESS", env = "TOWNHALL_LISTEN")]
     #[arg(value_parser = list(str::parse::<Listen>, "listen on 127.0.0.1:8080"))]
     #[arg(default_value = "127.0.0.1:8080")]
@@ -56,8 +56,8 @@ pub struct Flags {
     #[arg(long, env = "TOWNHALL_MODE", value_enum, ignore_case = true, default_value_t = Mode::Broadcast)]
     pub mode: Mode,
 
-    /// Pass on only the first N characters of a text message, or the first N bytes of a binary
-    /// message. What a reader sees as one character, such as an emoji, is never split
+    /// Send only the first N characters of a text message, or the first N bytes of a binary message.
+    /// Anything that readers see as one character, such as an emoji, counts as one and is never split
     #[arg(long, value_name = "N", env = "TOWNHALL_TRUNCATE", value_parser = length)]
     pub truncate: Option<usize>,
 
@@ -65,16 +65,16 @@ pub struct Flags {
     #[arg(long, env = "TOWNHALL_NO_REFLECT", value_parser = yes_or_no)]
     pub no_reflect: bool,
 
-    /// Speak this subprotocol with clients that ask for it. May be given several times, in order of
-    /// preference
+    /// Support this subprotocol. If a client offers several that the server supports, the first one
+    /// that the client offers is used. May be repeated
     #[arg(long, value_name = "NAME", env = "TOWNHALL_SUBPROTOCOL")]
-    #[arg(value_parser = list(text, "speak none"))]
+    #[arg(value_parser = list(text, "support none"))]
     subprotocol: Vec<List<String>>,
 
-    /// Trust reverse proxies in this network, such as 10.0.0.0/8: believe what they say about their
-    /// clients in X-Forwarded-For, X-Forwarded-Host or Forwarded, and do not apply the limits per
-    /// address to the proxies themselves. Loopback addresses are then no longer trusted, unless
-    /// 127.0.0.0/8 and ::1 are named too. May be given several times
+    /// Trust reverse proxies in this network, such as 10.0.0.0/8. The server uses the client's address
+    /// and the host from their X-Forwarded-For, X-Forwarded-Host or Forwarded fields, and does not
+    /// apply limits per address to the proxies themselves. This replaces the default: to keep trusting
+    /// loopback addresses, add 127.0.0.0/8 and ::1. May be repeated
     #[arg(long, value_name = "NETWORK", env = "TOWNHALL_TRUSTED_PROXY")]
     #[arg(value_parser = list(network, "trust only loopback addresses"))]
     #[arg(default_value = "127.0.0.0/8,::1")]
@@ -84,9 +84,9 @@ pub struct Flags {
     #[arg(long, env = "TOWNHALL_SLOW", value_enum, ignore_case = true, default_value_t = SlowFlag::Close)]
     slow: SlowFlag,
 
-    /// How much to log on standard error: info shows refusals and their reasons, debug shows
-    /// connections too. The content of messages is never logged. If nobody reads the log, lines are
-    /// dropped and counted
+    /// How much to log to standard error: info shows refusals and their reasons, debug also shows
+    /// connections. The content of messages is never logged. If nothing reads standard error, log
+    /// lines are dropped and counted
     #[arg(long, value_name = "LEVEL", env = "TOWNHALL_LOG_LEVEL", default_value = "info")]
     #[arg(ignore_case = true, value_parser = log_levels())]
     pub log_level: LevelFilter,
@@ -104,12 +104,12 @@ pub struct Flags {
     times: TimeFlags,
 }
 
-/// The members that receive a message.
+/// Who receives a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Mode {
-    /// All members of the room that it was sent to
+    /// All members of the sender's room
     Broadcast,
-    /// Only its sender
+    /// Only the sender
     Echo,
 }
 
@@ -118,9 +118,9 @@ pub enum Mode {
 enum SlowFlag {
     /// Close its connection with 1013
     Close,
-    /// Skip the oldest messages that it has not read, and go on with the newest
+    /// Skip the oldest messages that it has not received, and continue with the newest
     Drop,
-    /// Stop reading from its whole room until it has caught up; only for members that are trusted
+    /// Stop reading from everyone in its room until it has caught up. Only for trusted members
     Pause,
 }
 
@@ -169,7 +169,7 @@ impl Flags {
     /// Reads the command line and the environment.
     ///
     /// # Errors
-    /// Flags that do not make sense, alone or together.
+    /// A flag is not valid, or contradicts another.
     pub fn read() -> Result<Self, clap::Error> {
         let mut command = Self::command();
         let matches = environment::parse(&command)?;
@@ -181,7 +181,7 @@ impl Flags {
         }
     }
 
-    /// Checks the flags together. `name` says how the user gave a flag.
+    /// Checks the flags together. `name` returns the name under which the user set a flag.
     fn check(&self, name: impl Fn(&str) -> String) -> Result<(), (ErrorKind, String)> {
         if self.no_reflect && self.mode == Mode::Echo {
             let (no_reflect, mode) = (name("no_reflect"), name("mode"));
@@ -197,7 +197,7 @@ impl Flags {
     /// The configuration that the flags ask for.
     ///
     /// # Errors
-    /// A host name to listen on is not known.
+    /// A host name to listen on cannot be resolved.
     pub fn config(&self) -> io::Result<Config> {
         let listen = Listen::resolve_all(&List::concat(&self.listen))?;
         let mut config = self.settings();
@@ -205,7 +205,7 @@ impl Flags {
         Ok(config)
     }
 
-    /// The configuration but for the addresses to listen on.
+    /// The configuration without the addresses to listen on.
     fn settings(&self) -> Config {
         let mut config = Config::with_max_message_bytes(self.limits.max_message_size);
         config.subprotocols = List::concat(&self.subprotocol);

@@ -4,7 +4,7 @@ use std::fmt::Display;
 use std::num::{IntErrorKind, ParseIntError};
 use std::str::FromStr;
 
-/// A type of whole numbers without a sign.
+/// An unsigned integer type.
 pub trait Number: FromStr<Err = ParseIntError> + TryFrom<u64> + Display + Copy {
     /// The largest number of this type.
     const MAX: Self;
@@ -22,10 +22,10 @@ impl Number for usize {
     const MAX: Self = Self::MAX;
 }
 
-/// Parses a number. Which numbers make sense is for the library to check.
+/// Parses a number. The library checks whether its value is allowed.
 ///
 /// # Errors
-/// What a number looks like, or the largest that is possible.
+/// The form that a number must have, or the largest number.
 pub fn number<T: Number>(text: &str) -> Result<T, String> {
     text.parse().map_err(|error: ParseIntError| match error.kind() {
         IntErrorKind::PosOverflow => format!("it must be at most {}", T::MAX),
@@ -38,7 +38,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_error_says_what_a_number_looks_like_or_which_is_the_largest() {
+    fn an_error_shows_the_form_of_a_number_or_the_largest_one() {
         assert_eq!(number("255"), Ok(255_u8));
         assert_eq!(number::<u8>("256"), Err("it must be at most 255".into()));
         for text in ["", "30s", "1.5", "1MB", "1_000", "abc", "-1"] {

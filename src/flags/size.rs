@@ -4,10 +4,10 @@ use bytesize::ByteSize;
 
 use super::number::{Number, number};
 
-/// The units in which a size is shown.
+/// The units for formatting a size.
 const UNITS: [(u64, &str); 3] = [(1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")];
 
-/// Writes a size in the largest unit of which it is a multiple.
+/// Formats a size in the largest unit that divides it.
 pub fn show(bytes: u64) -> String {
     let is_multiple = |(unit, _): &(u64, &str)| bytes > 0 && bytes.is_multiple_of(*unit);
     match UNITS.into_iter().find(is_multiple) {
@@ -19,7 +19,7 @@ pub fn show(bytes: u64) -> String {
 /// Parses a size.
 ///
 /// # Errors
-/// What a size looks like, or the largest that is possible.
+/// The form that a size must have, or the largest size.
 pub fn size<T: Number>(text: &str) -> Result<T, String> {
     if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
         return number(text);
@@ -29,10 +29,10 @@ pub fn size<T: Number>(text: &str) -> Result<T, String> {
     T::try_from(size.as_u64()).map_err(|_| format!("it must be at most {}", T::MAX))
 }
 
-/// Parses a size for which `off` stands for 0.
+/// Parses a size; `off` means 0.
 ///
 /// # Errors
-/// Those of [`size`].
+/// The form that a size must have, or the largest size.
 pub fn size_or_off<T: Number>(text: &str) -> Result<T, String> {
     size(if text.eq_ignore_ascii_case("off") { "0" } else { text })
 }
@@ -59,7 +59,7 @@ mod tests {
     }
 
     #[test]
-    fn an_error_says_what_a_size_looks_like_or_which_is_the_largest() {
+    fn an_error_shows_the_form_of_a_size_or_the_largest_one() {
         for text in ["", "30s", "1.5", "1_000", "abc", "-1", "KiB"] {
             let error = size::<usize>(text).unwrap_err();
             assert_eq!(error, "it must be a size, such as 65536, 64KiB or 16MB", "{text}");

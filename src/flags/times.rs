@@ -1,4 +1,4 @@
-//! Timeouts, the keepalive and the shutdown.
+//! Timeouts, keepalive and shutdown.
 
 use std::time::Duration;
 
@@ -7,62 +7,62 @@ use townhall::{CloseCode, Config};
 
 use super::duration::{Timeout, duration, show, timeout};
 
-/// The flags for everything that takes time.
+/// The flags for timeouts, keepalive and shutdown.
 #[derive(Debug, Args)]
-#[command(next_help_heading = "Times")]
+#[command(next_help_heading = "Timeouts and shutdown")]
 pub struct TimeFlags {
-    /// How long a client may take to send the head of its request. After that, it is answered with
-    /// 408, or closed without an answer if it has sent nothing
+    /// How long a client may take to send the head of its request. A slower client gets 408. A client
+    /// that has sent nothing is disconnected without an answer
     #[arg(long, value_name = "DURATION", env = "TOWNHALL_HANDSHAKE_TIMEOUT")]
     #[arg(default_value = show(Config::default().timeouts.handshake), value_parser = duration)]
     handshake_timeout: Duration,
 
-    /// How long a client may be silent before the server sends it a ping. With `off` or 0, no pings
-    /// are sent, and silent clients stay connected
+    /// How long a client may be silent before the server sends a ping. With `off` or 0, the server
+    /// sends no pings, and silent clients stay connected
     #[arg(long, value_name = "DURATION", env = "TOWNHALL_PING_INTERVAL")]
     #[arg(default_value_t = Timeout(Config::default().timeouts.ping_interval))]
     #[arg(value_parser = timeout)]
     ping_interval: Timeout,
 
-    /// How long a client may stay silent after a ping before it is dropped. With `off` or 0, clients
-    /// need not answer pings
+    /// How long a client may stay silent after a ping before it is disconnected. With `off` or 0,
+    /// clients need not answer pings
     #[arg(long, value_name = "DURATION", env = "TOWNHALL_PONG_TIMEOUT")]
     #[arg(default_value_t = Timeout(Config::default().timeouts.pong), value_parser = timeout)]
     pong_timeout: Timeout,
 
-    /// How long a client may leave everything unread that is waiting for it before it is dropped.
-    /// With `off` or 0, there is no limit
+    /// How long a client may read nothing while data is waiting for it, before it is disconnected. With
+    /// `off` or 0, there is no limit
     #[arg(long, value_name = "DURATION", env = "TOWNHALL_WRITE_TIMEOUT")]
     #[arg(default_value_t = Timeout(Config::default().timeouts.write), value_parser = timeout)]
     write_timeout: Timeout,
 
     /// How long a client may exceed --max-messages-per-second or --max-bytes-per-second before it is
-    /// closed with 1008. With `off` or 0, such clients are only slowed down
+    /// closed with 1008. With `off` or 0, clients over these limits are only slowed down
     #[arg(long, value_name = "DURATION", env = "TOWNHALL_THROTTLE_TIMEOUT")]
     #[arg(default_value_t = Timeout(Config::default().rates.throttle_timeout))]
     #[arg(value_parser = timeout)]
     throttle_timeout: Timeout,
 
-    /// How long a client may take to answer a close frame before it is dropped
+    /// How long a client may take to answer a close frame before it is disconnected
     #[arg(long, value_name = "DURATION", env = "TOWNHALL_CLOSE_TIMEOUT")]
     #[arg(default_value = show(Config::default().timeouts.close), value_parser = duration)]
     close_timeout: Duration,
 
-    /// How long to wait for clients to disconnect after SIGINT or SIGTERM. With 0, the server exits
-    /// as soon as it has sent their close frames
+    /// How long to wait for clients to disconnect after SIGINT or SIGTERM. With 0, the server exits as
+    /// soon as it has sent the close frames
     #[arg(long, value_name = "DURATION", env = "TOWNHALL_SHUTDOWN_TIMEOUT")]
     #[arg(default_value = show(Config::default().shutdown.timeout), value_parser = duration)]
     shutdown_timeout: Duration,
 
-    /// The time over which the close frames are spread after SIGINT or SIGTERM, so that clients do
-    /// not all reconnect at once. It is cut to half of --shutdown-timeout if it is longer. With 0, or
-    /// if there are 100 clients or fewer, all close frames are sent immediately
+    /// The time over which close frames are spread after SIGINT or SIGTERM, so that clients do not all
+    /// reconnect at once; at most half of --shutdown-timeout. With 0, or with up to 100 clients, all
+    /// close frames are sent immediately
     #[arg(long, value_name = "DURATION", env = "TOWNHALL_SHUTDOWN_SPREAD")]
     #[arg(default_value = show(Config::default().shutdown.spread), value_parser = duration)]
     shutdown_spread: Duration,
 
-    /// The code of the close frames after SIGINT or SIGTERM: 1001 (going away), or 1012 (service
-    /// restart) if the server will soon be back
+    /// The close code after SIGINT or SIGTERM: 1001 (going away), or 1012 (service restart) if the
+    /// server will soon be back
     #[arg(long, value_name = "CODE", env = "TOWNHALL_SHUTDOWN_CODE")]
     #[arg(default_value_t = Config::default().shutdown.code, value_parser = shutdown_code)]
     shutdown_code: CloseCode,

@@ -1,4 +1,4 @@
-//! The page at `/`: one document that shows what WebSocket is, and loads nothing from elsewhere.
+//! The chat page at `/`: one document that loads nothing else.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -9,15 +9,15 @@ const HTML: &str = include_str!("index.html");
 const CSS: &str = include_str!("page.css");
 const JS: &str = include_str!("page.js");
 
-/// The page's document and the policy that goes with it.
+/// The document and its Content-Security-Policy.
 pub struct Page {
     html: String,
     policy: String,
 }
 
 impl Page {
-    /// Puts the document together. Its policy allows just the style and the script that are in
-    /// it, known by their hashes (Content Security Policy Level 3, section 2.3.1).
+    /// Assembles the document. Its policy allows only the style and the script that it contains, by
+    /// their hashes (Content Security Policy Level 3, section 2.3.1).
     pub fn new() -> Self {
         let html = HTML.replace("/*css*/", CSS).replace("/*js*/", JS);
         let (style, script) = (hash(CSS), hash(JS));
@@ -28,7 +28,7 @@ impl Page {
         Self { html, policy }
     }
 
-    /// The answer to a request for the page.
+    /// The response to a request for the page.
     pub fn response(&self) -> Response {
         let fields = [
             ("Content-Type", "text/html; charset=utf-8".into()),

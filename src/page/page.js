@@ -1,13 +1,13 @@
 'use strict';
-// A chat client with nothing between the reader and the browser's WebSocket:
-// every event it fires and every property it has is on the page.
+// A chat client that shows the browser's WebSocket as it is: the page displays
+// every event that it fires and every property that changes.
 
 const $ = (id) => document.getElementById(id);
 const STATES = ['CONNECTING', 'OPEN', 'CLOSING', 'CLOSED'];
-const KEEP = 500; // lines kept in each list, so that a busy room does not fill the memory
+const MAX_LINES = 500; // per list, so that a busy room does not fill the memory
 
-// What a file is, by its first bytes. The list decides the type of a download,
-// so it has none that a browser would run as a page of this site.
+// File types by their first bytes. They become the types of downloads, so the
+// list has none that a browser would run as a page of this site.
 const KINDS = [
   ['89504e47', 'png', 'image/png'],
   ['ffd8ff', 'jpg', 'image/jpeg'],
@@ -16,9 +16,9 @@ const KINDS = [
   ['504b0304', 'zip', 'application/zip'],
 ];
 
-let socket = null; // the current one; an earlier one may still be closing
-let ending = ''; // how the current one ended
-let inFlight = []; // sent, and not come back yet
+let socket = null; // the current socket; an earlier one may still be closing
+let ending = ''; // how the current socket ended
+let inFlight = []; // messages that were sent and have not come back
 
 // --- the socket
 
@@ -32,7 +32,7 @@ function pageLink(room) {
 }
 
 function connect(room) {
-  if (socket) socket.close(1000, 'changing rooms'); // does nothing to a closed one
+  if (socket) socket.close(1000, 'changing rooms'); // has no effect on a closed socket
   ending = '';
   inFlight = [];
   socket = new WebSocket(socketUrl(room));
@@ -43,7 +43,7 @@ function connect(room) {
   refresh();
 }
 
-// The four events are all there is to hear from a WebSocket.
+// A WebSocket has exactly these four events.
 function listen(ws, room) {
   let joined = false;
   ws.onopen = () => {
@@ -54,8 +54,8 @@ function listen(ws, room) {
     $('text').focus({ preventScroll: true });
   };
   ws.onmessage = (event) => receive(event.data);
-  // Browsers tell a page nothing about the cause; the close event follows.
-  ws.onerror = () => logEvent('error', 'no details: a page is told none');
+  // Browsers hide the cause from pages; a close event follows.
+  ws.onerror = () => logEvent('error', 'no details: browsers hide the cause');
   ws.onclose = (event) => {
     note((joined ? 'Left ' : 'Could not join ') + room);
     closed(ws, event);
@@ -66,17 +66,17 @@ function receive(data) {
   const text = typeof data === 'string';
   const size = text ? new Blob([data]).size : data.byteLength;
   logEvent('message', (text ? quote(clip(data, 80)) + ', ' : 'binary, ') + bytes(size));
-  const mine = cameBack(text ? data : data.byteLength);
+  const mine = isOwn(text ? data : data.byteLength);
   bubble(text ? [clip(data, 5000)] : fileBody(data), mine);
 }
 
 function closed(ws, { code, reason, wasClean }) {
   logEvent('close', `code ${code}, reason ${quote(reason)}, wasClean ${wasClean}`);
-  if (ws !== socket) return; // an earlier one, left for another room
+  if (ws !== socket) return; // an earlier socket, closed for a change of rooms
   ending = `Closed with ${code}, ${wasClean ? 'clean' : 'not clean'}`;
   const disabling = $('closer').contains(document.activeElement);
   refresh();
-  if (disabling) $('connect').focus({ preventScroll: true }); // or the keyboard loses its place
+  if (disabling) $('connect').focus({ preventScroll: true }); // or the keyboard focus would be lost
 }
 
 function send(data) {
@@ -87,34 +87,34 @@ function send(data) {
   return true;
 }
 
-// Messages carry no names. One that equals what we sent (a file: in its size)
-// is taken for our own, come back; at worst a twin of it is marked instead.
-function cameBack(sent) {
-  const at = inFlight.indexOf(sent);
+// Messages carry no names. A message that equals one of ours (for a file: in
+// size) counts as ours; at worst, an identical message is marked instead.
+function isOwn(received) {
+  const at = inFlight.indexOf(received);
   if (at >= 0) inFlight.splice(at, 1);
   return at >= 0;
 }
 
-// --- what is shown
+// --- output
 
-// Reads everything from the socket itself, so the page cannot disagree with it.
+// Reads everything from the socket, so that the page cannot contradict it.
 function refresh() {
   const state = socket ? socket.readyState : -1;
   const name = STATES[state] || 'none';
   document.body.dataset.state = name.toLowerCase();
-  put('ready-state', socket ? `${state} ${name}` : 'no socket yet');
+  put('ready-state', socket ? `${state} ${name}` : 'no socket');
   put('buffered', String(socket ? socket.bufferedAmount : 0));
   put('status', ending || ['Connecting…', 'Connected', 'Closing…'][state] || 'Not connected');
   $('send').disabled = $('file').disabled = state !== WebSocket.OPEN;
   $('closer').disabled = !socket || state === WebSocket.CLOSED;
 }
 
-// Writes only what has changed, so that a screen reader is not told it again.
+// Writes only what has changed, so that screen readers do not repeat the rest.
 function put(id, text) {
   if ($(id).textContent !== text) $(id).textContent = text;
 }
 
-// Peers' data gets onto the page here, as text and never as HTML.
+// All data from peers goes through here, as text and never as HTML.
 function element(name, className, ...children) {
   const made = document.createElement(name);
   made.className = className;
@@ -125,13 +125,13 @@ function element(name, className, ...children) {
 function append(list, line) {
   const atEnd = list.scrollHeight - list.scrollTop - list.clientHeight < 100;
   list.append(line);
-  if (list.children.length > KEEP) forget(list.firstElementChild);
-  if (atEnd) list.scrollTop = list.scrollHeight; // else the reader is reading further up
+  if (list.children.length > MAX_LINES) removeLine(list.firstElementChild);
+  if (atEnd) list.scrollTop = list.scrollHeight; // unless the user has scrolled up
 }
 
-function forget(line) {
+function removeLine(line) {
   const link = line.querySelector('a');
-  if (link) URL.revokeObjectURL(link.href); // lets the file's memory go
+  if (link) URL.revokeObjectURL(link.href); // frees the file's memory
   line.remove();
 }
 
@@ -179,7 +179,7 @@ const clip = (text, most) => (text.length > most ? text.slice(0, most) + '…' :
 const quote = (text) => '"' + text + '"';
 const bytes = (count) => count.toLocaleString('en') + (count === 1 ? '\u00a0byte' : '\u00a0bytes');
 
-// --- what the reader does
+// --- input
 
 $('join').onsubmit = (event) => {
   event.preventDefault();
@@ -188,21 +188,21 @@ $('join').onsubmit = (event) => {
 
 $('room').oninput = () => put('url', `'${socketUrl($('room').value)}')`);
 
-$('say').onsubmit = (event) => {
+$('compose').onsubmit = (event) => {
   event.preventDefault();
   const text = $('text').value;
-  if (text && send(text)) $('text').value = ''; // else it waits for a connection
+  if (text && send(text)) $('text').value = ''; // otherwise the text stays until there is a connection
 };
 
 $('text').onkeydown = (event) => {
-  // Shift+Enter is a new line; an Enter that ends an input method's word is not ours.
+  // Shift+Enter starts a new line. An Enter during composition belongs to the input method.
   if (event.key !== 'Enter' || event.shiftKey || event.isComposing) return;
   event.preventDefault();
-  $('say').requestSubmit();
+  $('compose').requestSubmit();
 };
 
 $('file').onchange = () => {
-  for (const file of $('file').files) send(file); // a File is a Blob: it goes as one binary message
+  for (const file of $('file').files) send(file); // a File is a Blob, which is sent as one binary message
   $('file').value = ''; // so that the same file can be chosen again
 };
 
@@ -224,14 +224,14 @@ $('copy-link').onclick = async () => {
     $('copy-link').textContent = 'Copied';
     setTimeout(() => { $('copy-link').textContent = 'Copy link'; }, 2000);
   } catch {
-    prompt('The link to this room:', link); // the clipboard needs https or localhost
+    prompt('Link to this room:', link); // the clipboard needs https or localhost
   }
 };
 
-// --- the start
+// --- start
 
-const asked = new URLSearchParams(location.search).get('room');
-if (asked) $('room').value = asked;
+const requested = new URLSearchParams(location.search).get('room');
+if (requested) $('room').value = requested;
 $('room').oninput();
-setInterval(refresh, 100); // no event tells when bufferedAmount changes
-if (asked) $('join').requestSubmit(); // as if Connect was pressed: the same checks
+setInterval(refresh, 100); // no event reports changes of bufferedAmount
+if (requested) $('join').requestSubmit(); // like Connect, with the same checks

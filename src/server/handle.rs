@@ -219,7 +219,7 @@ impl Shared {
         if !self.woken.swap(true, Ordering::AcqRel)
             && let Err(error) = self.waker.wake()
         {
-            warn!("the event loop cannot be woken: {error}");
+            warn!("cannot wake the event loop: {error}");
         }
     }
 }

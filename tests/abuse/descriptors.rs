@@ -28,7 +28,7 @@ fn without_file_descriptors_those_who_come_are_told_so_and_it_does_not_spin() {
         assert!(head.starts_with("HTTP/1.1 503 ") && head.contains("\r\nRetry-After: "), "{head}");
         assert_eq!(peer.hear_end(), b"server full, try again later\n");
     }
-    siege.program.log_line("refused with 503: no file descriptor is left");
+    siege.program.log_line("refused with 503: out of file descriptors");
     assert_idle(&siege);
     siege.program.signal("HUP");
     let counts = siege.program.log_line("connections, ");
@@ -67,9 +67,9 @@ fn those_who_cannot_even_be_turned_away_wait_and_it_does_not_spin() {
     siege.program.limit_descriptors(5);
     let mut waiting: Vec<_> = (0..20).map(|_| siege.ask("/waiting")).collect();
     let begin = Instant::now();
-    siege.program.log_line("nothing is accepted for 100ms: Too many open files");
+    siege.program.log_line("accepting paused for 100ms: Too many open files");
     assert_idle(&siege);
-    let tries = siege.program.log_so_far().filter(|line| line.contains("nothing is accepted"));
+    let tries = siege.program.log_so_far().filter(|line| line.contains("accepting paused"));
     let (tries, seconds) = (tries.count() as f32, begin.elapsed().as_secs_f32());
     assert!(tries < 20.0 * (1.0 + seconds), "it tried {tries} times in {seconds} s");
     siege.program.limit_descriptors(1_000);

@@ -123,14 +123,14 @@ fn a_second_signal_ends_it_at_once() {
     let mut program = Program::start(&flags);
     let _peers = nuisances(&program);
     program.signal("TERM");
-    program.log_line("stopping, 60 connections open");
+    program.log_line("shutting down, 60 connections open");
     program.signal("INT");
     let begin = Instant::now();
     assert_eq!(program.wait(), Some(0));
     assert!(begin.elapsed() < Duration::from_secs(10), "{:?}", begin.elapsed());
 }
 
-/// Who asks while server shutting down is turned away, by the system or by a close frame.
+/// A client that connects during the shutdown is turned away, by the system or by a close frame.
 #[test]
 fn a_stop_in_a_storm_of_connections_comes_to_its_end() {
     let mut program = Program::start(&[]);

@@ -82,7 +82,7 @@ fn those_who_come_when_every_place_is_taken_are_told_so() {
     let mut crowd: Vec<_> = (0..300).map(|_| Peer::connect(&program.address)).collect();
     let (status, reason) = crowd.pop().unwrap().hear_refusal();
     assert_eq!((status, &*reason), (503, "server full, try again later"));
-    program.log_line("refused with 503: there are 257 connections");
+    program.log_line("refused with 503: 257 connections are open");
 }
 
 /// Two members who are alone in their room, and hear their own words once and no others.

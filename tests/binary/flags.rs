@@ -322,7 +322,7 @@ fn an_empty_list_is_refused_since_a_missing_variable_would_open_every_room() {
             let line = format!("error: invalid value '{empty}' for '--{flag} <");
             assert_eq!(output.status.code(), Some(2), "{stderr}");
             assert!(stderr.starts_with(&line), "{stderr}");
-            assert!(stderr.contains(": an empty list; leave the flag out to "), "{stderr}");
+            assert!(stderr.contains(": the list is empty; omit the flag to "), "{stderr}");
         }
     }
 }
@@ -352,13 +352,14 @@ fn the_log_says_whom_the_origin_null_would_let_in() {
 fn the_help_says_what_a_flag_does_that_nobody_would_guess() {
     let help = String::from_utf8(run(&["--help"]).stdout).unwrap();
     let help = help.split_whitespace().collect::<Vec<_>>().join(" ");
-    let bound = "does not apply to trusted proxies, which loopback addresses are by default, but to \
+    let exempt = "Trusted proxies (by default, loopback addresses) are exempt: the limit applies to \
         the addresses that they forward in X-Forwarded-For";
-    assert_eq!(help.matches(bound).count(), 3, "{help}");
+    assert_eq!(help.matches(exempt).count(), 3, "{help}");
     for sentence in [
-        "Files and sandboxed frames of any site have the origin null",
-        "Loopback addresses are then no longer trusted, unless 127.0.0.0/8 and ::1 are named too",
-        "It is cut to half of --shutdown-timeout if it is longer",
+        "The origin null allows files, and sandboxed frames of any site",
+        "to keep trusting loopback addresses, add 127.0.0.0/8 and ::1",
+        "at most half of --shutdown-timeout",
+        "the first one that the client offers is used",
     ] {
         assert!(help.contains(sentence), "{sentence}: {help}");
     }

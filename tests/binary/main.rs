@@ -249,10 +249,10 @@ fn the_limit_of_file_descriptors_is_raised_as_far_as_it_goes() {
         program.wait().1
     };
     let raised = log("ulimit -Sn 20; ulimit -Hn 100");
-    assert!(raised.contains("INFO  [townhall] up to 100 file descriptors"), "{raised}");
+    assert!(raised.contains("INFO  [townhall] file descriptor limit: 100"), "{raised}");
     let low = log("ulimit -Sn 20; ulimit -Hn 40");
     assert!(
-        low.contains("WARN  [townhall] 40 file descriptors are too few for 50 connections"),
+        low.contains("WARN  [townhall] file descriptor limit of 40 is too low for 50 connections"),
         "{low}"
     );
 }
@@ -434,7 +434,11 @@ fn what_cannot_be_done_is_one_clear_line_and_a_status() {
             2,
             "error: invalid value 'a b' for '--listen <ADDRESS>': \"a b\" is",
         ),
-        (&["--listen", "nowhere.invalid"], 1, "townhall: cannot find the host nowhere.invalid: "),
+        (
+            &["--listen", "nowhere.invalid"],
+            1,
+            "townhall: cannot resolve the host nowhere.invalid: ",
+        ),
         (
             &["--mode", "echo", "--no-reflect"],
             2,

@@ -1,5 +1,5 @@
-// permessage-deflate as a browser speaks it: pages in a room that is flooded
-// with JSON hear exactly what is said, in a context that all members share.
+// permessage-deflate with a browser: pages in a room that is flooded with JSON
+// receive exactly what was sent, in a context that all members share.
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { get } from 'node:http';
@@ -16,7 +16,7 @@ let browser;
 before(async () => { browser = await startBrowser(); });
 after(() => browser?.close());
 
-/** Passes connections on to the server, and counts what goes down to the browser, and up. */
+/** Forwards connections to the server, and counts the bytes to the browser (down) and from it (up). */
 async function startTap(t, server) {
   const lines = [];
   const tap = createServer((client) => {
@@ -38,7 +38,7 @@ async function startTap(t, server) {
   return { url: `http://127.0.0.1:${tap.address().port}/`, through };
 }
 
-/** A member without a library, which sends no compressed frames, and inflates nothing. */
+/** A member without a library. It sends no compressed frames, and inflates nothing. */
 async function joinPlainly(t, server, path, offer) {
   const headers = {
     Connection: 'Upgrade', Upgrade: 'websocket', 'Sec-WebSocket-Version': '13',
@@ -49,7 +49,7 @@ async function joinPlainly(t, server, path, offer) {
   t.after(() => socket.destroy());
   const member = { extensions: response.headers['sec-websocket-extensions'], bytes: head.length };
   socket.on('error', () => {}).on('data', (data) => { member.bytes += data.length; });
-  member.say = (messages) => socket.write(Buffer.concat(messages.flatMap(frame)));
+  member.send = (messages) => socket.write(Buffer.concat(messages.flatMap(frame)));
   return member;
 }
 
@@ -65,20 +65,20 @@ function frame(data) {
   return [header.subarray(0, size < 126 ? 6 : size < 65_536 ? 8 : 14), payload];
 }
 
-// Runs in the page: opens a socket as `ws`, which collects what it hears in
-// `heard`, bytes as a list of numbers. `until(n)` waits for the n-th, and
-// `last(text)` for this.
+// Runs in the page: opens a socket as `ws` and collects its messages in
+// `received`, bytes as a list of numbers. `until(n)` waits for the n-th message,
+// and `last(text)` for this text.
 async function open(path) {
-  const heard = [];
+  const received = [];
   let wake = () => {};
   const ws = new WebSocket(`ws://${location.host}${path}`);
   ws.binaryType = 'arraybuffer';
   ws.onmessage = ({ data }) => {
-    heard.push(typeof data === 'string' ? data : [...new Uint8Array(data)]);
+    received.push(typeof data === 'string' ? data : [...new Uint8Array(data)]);
     wake();
   };
   const ended = new Promise((_, reject) => {
-    ws.onclose = ({ code }) => reject(new Error(`closed with ${code} after ${heard.length} messages`));
+    ws.onclose = ({ code }) => reject(new Error(`closed with ${code} after ${received.length} messages`));
   });
   ended.catch(() => {});
   const when = async (condition) => {
@@ -86,16 +86,16 @@ async function open(path) {
   };
   Object.assign(window, {
     ws,
-    heard,
-    until: (count) => when(() => heard.length >= count),
-    last: (text) => when(() => heard.at(-1) === text),
+    received,
+    until: (count) => when(() => received.length >= count),
+    last: (text) => when(() => received.at(-1) === text),
   });
   await Promise.race([ended, new Promise((resolve) => { ws.onopen = resolve; })]);
   return ws.extensions;
 }
 
 /** Chat, and now and then something else. */
-function* speech() {
+function* messages() {
   const random = new Random(7);
   const talker = new Talker('flood', 7);
   for (let number = 0; number < LINES; number += 1) {
@@ -107,12 +107,12 @@ function* speech() {
 
 const asSent = (message) => (Array.isArray(message) ? Buffer.from(message) : message);
 
-test('two pages in a flood of JSON hear exactly what is said', async (t) => {
+test('two pages in a flood of JSON receive exactly what was sent', async (t) => {
   const server = await startServer(t);
   const [near, far] = [await startTap(t, server), await startTap(t, server)];
   const ann = await openPage(t, browser, near.url);
   const bob = await openPage(t, browser, far.url);
-  const speaker = await joinPlainly(t, server, '/flood');
+  const sender = await joinPlainly(t, server, '/flood');
   const alone = await joinPlainly(t, server, '/flood', 'permessage-deflate; server_no_context_takeover');
   assert.match(alone.extensions, /server_no_context_takeover/);
   const join = async (page) => {
@@ -120,39 +120,39 @@ test('two pages in a flood of JSON hear exactly what is said', async (t) => {
   };
   await join(ann);
 
-  const said = [];
-  const words = speech();
+  const sent = [];
+  const source = messages();
   const flood = async (count) => {
-    for (const end = said.length + count; said.length < end;) {
-      const messages = [...take(words, BURST)];
-      if (messages.length === 0) return;
-      said.push(...messages);
-      speaker.say(messages.map(asSent));
-      // Not to be too far ahead: it is the server that is tested.
-      await within(ann.evaluate((count) => until(count), said.length - AHEAD), 'the flood');
+    for (const end = sent.length + count; sent.length < end;) {
+      const batch = [...take(source, BURST)];
+      if (batch.length === 0) return;
+      sent.push(...batch);
+      sender.send(batch.map(asSent));
+      // The pages must keep up: this tests the server, not the browser.
+      await within(ann.evaluate((count) => until(count), sent.length - AHEAD), 'the flood');
     }
   };
   await flood(600);
   await Promise.all([join(bob), flood(500)]);
-  // Pages speak, too, and their browser compresses what they say.
+  // The pages send too, and their browser compresses that.
   const own = (name) => Array.from({ length: 50 }, (_, number) => `${name} says ${name.repeat(40)} ${number}`);
-  const speak = (page, name) => page.evaluate((lines) => lines.forEach((line) => ws.send(line)), own(name));
-  await Promise.all([flood(300), speak(ann, 'ann'), speak(bob, 'bob')]);
-  const first = await bob.evaluate(() => { ws.onclose = null; ws.close(); return heard; });
+  const sendOwn = (page, name) => page.evaluate((lines) => lines.forEach((line) => ws.send(line)), own(name));
+  await Promise.all([flood(300), sendOwn(ann, 'ann'), sendOwn(bob, 'bob')]);
+  const first = await bob.evaluate(() => { ws.onclose = null; ws.close(); return received; });
   await Promise.all([join(bob), flood(Infinity)]);
-  speaker.say(['the end']);
+  sender.send(['the end']);
   await Promise.all([ann, bob].map((page) => within(page.evaluate(() => last('the end')), 'the end')));
-  const all = await ann.evaluate(() => heard);
-  const second = await bob.evaluate(() => heard);
+  const all = await ann.evaluate(() => received);
+  const second = await bob.evaluate(() => received);
 
   const pages = new Set([...own('ann'), ...own('bob')]);
-  same(all.filter((message) => !pages.has(message)), [...said, 'the end'], 'the flood');
+  same(all.filter((message) => !pages.has(message)), [...sent, 'the end'], 'the flood');
   for (const name of ['ann', 'bob']) {
     same(all.filter((message) => own(name).includes(message)), own(name), name);
   }
   const anchor = first.findIndex((message) => message.length > 100);
   const start = all.indexOf(first[anchor]) - anchor;
-  assert.ok(start > 0 && first.length > 300, `bob came after ${start} messages, and heard ${first.length}`);
+  assert.ok(start > 0 && first.length > 300, `bob came after ${start} messages, and received ${first.length}`);
   same(first, all.slice(start, start + first.length), 'before it left, bob');
   assert.ok(second.length < all.length - start - first.length);
   same(second, all.slice(-second.length), 'after it came back, bob');
@@ -163,7 +163,7 @@ test('two pages in a flood of JSON hear exactly what is said', async (t) => {
   t.diagnostic(`${all.length} messages; of ${payload} bytes, there were on the wire: ` +
     `to the page ${(down / payload).toFixed(3)}, without context ${(alone.bytes / payload).toFixed(3)}`);
   assert.ok(down < 0.85 * alone.bytes && alone.bytes < 0.9 * payload);
-  assert.ok(up < 0.8 * size(own('ann')), 'the page compresses what it says');
+  assert.ok(up < 0.8 * size(own('ann')), 'the page compresses what it sends');
   assert.equal(far.through('/flood').length, 2);
 });
 
@@ -175,7 +175,7 @@ function* take(iterator, count) {
   }
 }
 
-/** Compares without showing all of it. */
+/** Compares two lists, but shows only the first difference. */
 function same(actual, expected, what) {
   const differs = (message, index) => JSON.stringify(message) !== JSON.stringify(expected[index]);
   assert.equal(actual.findIndex(differs), -1, `${what}: the index of the first difference`);

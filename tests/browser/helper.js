@@ -87,13 +87,13 @@ export async function join(t, browser, server, room, options) {
   return page;
 }
 
-export async function say(page, text) {
+export async function send(page, text) {
   await page.locator('#text').fill(text);
   await page.locator('#text').press('Enter');
 }
 
 /** Waits until the page shows `count` messages, and returns their texts in order. */
-export async function heard(page, count) {
+export async function received(page, count) {
   await page.locator('#chat .bubble').nth(count - 1).waitFor();
   return page.locator('#chat .bubble div').allTextContents();
 }

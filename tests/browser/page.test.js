@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { after, before, test } from 'node:test';
-import { heard, join, openPage, say, startBrowser, startServer, within } from './helper.js';
+import { join, openPage, received, send, startBrowser, startServer, within } from './helper.js';
 
 let browser;
 before(async () => { browser = await startBrowser(); });
@@ -21,7 +21,7 @@ async function pressClose(page, code, reason) {
   await page.locator('#close').click();
 }
 
-test('proposes the lobby, and connects only when asked to', async (t) => {
+test('proposes the lobby, and connects only on request', async (t) => {
   const server = await startServer(t);
   const page = await openPage(t, browser, server.url);
   assert.equal(await page.locator('#room').inputValue(), 'lobby');
@@ -41,34 +41,34 @@ test('two people chat, and both see everything in order', async (t) => {
   const server = await startServer(t);
   const ann = await join(t, browser, server, 'lobby');
   const bob = await join(t, browser, server, 'lobby');
-  await say(ann, 'Hello, Bob!');
-  assert.deepEqual(await heard(bob, 1), ['Hello, Bob!']);
-  await say(bob, 'Grüße, 你好, 👋 <b>not bold</b>\u0000.');
+  await send(ann, 'Hello, Bob!');
+  assert.deepEqual(await received(bob, 1), ['Hello, Bob!']);
+  await send(bob, 'Grüße, 你好, 👋 <b>not bold</b>\u0000.');
   const both = ['Hello, Bob!', 'Grüße, 你好, 👋 <b>not bold</b>\u0000.'];
-  assert.deepEqual(await heard(ann, 2), both);
-  assert.deepEqual(await heard(bob, 2), both);
+  assert.deepEqual(await received(ann, 2), both);
+  assert.deepEqual(await received(bob, 2), both);
   assert.equal(await ann.locator('#chat .mine').count(), 1);
   assert.equal(await ann.locator('#events .message').count(), 2);
 });
 
-test('each sender\'s order is kept when both talk at once', async (t) => {
+test('the order of each sender is kept when both send at once', async (t) => {
   const server = await startServer(t);
   const ann = await join(t, browser, server, 'lobby');
   const bob = await join(t, browser, server, 'lobby');
   const lines = (who) => Array.from({ length: 30 }, (_, i) => `${who} ${i}`);
   const talk = async (page, who) => {
-    for (const line of lines(who)) await say(page, line);
+    for (const line of lines(who)) await send(page, line);
   };
   await Promise.all([talk(ann, 'ann'), talk(bob, 'bob')]);
   for (const page of [ann, bob]) {
-    const all = await heard(page, 60);
+    const all = await received(page, 60);
     for (const who of ['ann', 'bob']) {
       assert.deepEqual(all.filter((line) => line.startsWith(who)), lines(who));
     }
   }
 });
 
-test('a file crosses as binary, byte for byte', async (t) => {
+test('a file arrives as a binary message, byte for byte', async (t) => {
   const server = await startServer(t);
   const ann = await join(t, browser, server, 'lobby');
   const bob = await join(t, browser, server, 'lobby');
@@ -85,18 +85,18 @@ test('a file crosses as binary, byte for byte', async (t) => {
   }
 });
 
-test('rooms keep apart', async (t) => {
+test('rooms are separate', async (t) => {
   const server = await startServer(t);
   const ann = await join(t, browser, server, 'a room');
   const bob = await join(t, browser, server, 'a room');
   const eve = await join(t, browser, server, 'a/room');
-  await say(ann, 'for the room');
-  await heard(bob, 1);
+  await send(ann, 'for the room');
+  await received(bob, 1);
   // Eve's own message is the first that she gets: nothing from the other room came before it.
-  await say(eve, 'anyone here?');
-  assert.deepEqual(await heard(eve, 1), ['anyone here?']);
-  await say(ann, 'bye');
-  assert.deepEqual(await heard(bob, 2), ['for the room', 'bye']);
+  await send(eve, 'anyone here?');
+  assert.deepEqual(await received(eve, 1), ['anyone here?']);
+  await send(ann, 'bye');
+  assert.deepEqual(await received(bob, 2), ['for the room', 'bye']);
   assert.equal(await eve.locator('#chat .bubble').count(), 1);
 });
 
@@ -108,8 +108,8 @@ test('changing rooms closes one connection and opens the other', async (t) => {
   await page.locator('#room').press('Enter');
   assert.equal(await closeEvent(page), 'code 1000, reason "changing rooms", wasClean true');
   await page.locator('#events .open').nth(1).waitFor();
-  await say(other, 'welcome');
-  assert.deepEqual(await heard(page, 1), ['welcome']);
+  await send(other, 'welcome');
+  assert.deepEqual(await received(page, 1), ['welcome']);
 });
 
 test('the close button: the code and reason come back, and the close is clean', async (t) => {
@@ -144,7 +144,7 @@ test('a killed server: 1006, not clean', async (t) => {
   assert.equal(await page.locator('#status').textContent(), 'Closed with 1006, not clean');
 });
 
-test('a server told to end says goodbye: 1001, clean', async (t) => {
+test('a server that shuts down: 1001, clean', async (t) => {
   const server = await startServer(t);
   const page = await join(t, browser, server, 'lobby');
   server.kill('SIGTERM');
@@ -157,7 +157,7 @@ test('a file over the server\'s limit: 1009, with the reason', async (t) => {
   const page = await join(t, browser, server, 'lobby');
   const file = (size) => ({ name: 'a.bin', mimeType: 'application/octet-stream', buffer: Buffer.alloc(size, 0xff) });
   await page.locator('#file').setInputFiles(file(1000));
-  await heard(page, 1);
+  await received(page, 1);
   await page.locator('#file').setInputFiles(file(1001));
   // Whether it is clean depends on whether all of the message had left the browser by then.
   assert.match(await closeEvent(page), /^code 1009, reason ".+", wasClean (true|false)$/);
@@ -174,17 +174,17 @@ test('no server: an error event, then a close event with 1006', async (t) => {
   assert.deepEqual(await page.locator('#events b').allTextContents(), ['error', 'close']);
 });
 
-test('echo mode: only the sender hears itself', async (t) => {
+test('echo mode: only the sender receives its message', async (t) => {
   const server = await startServer(t, '--mode', 'echo');
   const ann = await join(t, browser, server, 'lobby');
   const bob = await join(t, browser, server, 'lobby');
-  await say(ann, 'hello?');
-  assert.deepEqual(await heard(ann, 1), ['hello?']);
-  await say(bob, 'echo');
-  assert.deepEqual(await heard(bob, 1), ['echo']);
+  await send(ann, 'hello?');
+  assert.deepEqual(await received(ann, 1), ['hello?']);
+  await send(bob, 'echo');
+  assert.deepEqual(await received(bob, 1), ['echo']);
 });
 
-test('the copied link leads into the room', async (t) => {
+test('the copied link opens the room', async (t) => {
   const server = await startServer(t);
   const page = await openPage(t, browser, server.url, { permissions: ['clipboard-read', 'clipboard-write'] });
   await page.locator('#room').fill('R&D + friends');
@@ -204,14 +204,14 @@ test('Shift+Enter is a new line, and Enter sends both lines', async (t) => {
   await page.locator('#text').press('Shift+Enter');
   await page.locator('#text').pressSequentially('two');
   await page.locator('#text').press('Enter');
-  assert.deepEqual(await heard(page, 1), ['one\ntwo']);
+  assert.deepEqual(await received(page, 1), ['one\ntwo']);
   assert.equal(await page.locator('#text').inputValue(), '');
 });
 
 test('fits a phone: nothing is wider than 360 px', async (t) => {
   const server = await startServer(t);
   const page = await join(t, browser, server, 'x'.repeat(60), { viewport: { width: 360, height: 740 } });
-  await say(page, 'w'.repeat(300));
-  await heard(page, 1);
+  await send(page, 'w'.repeat(300));
+  await received(page, 1);
   assert.equal(await page.evaluate(() => document.documentElement.scrollWidth), 360);
 });

@@ -4,7 +4,7 @@ import { mkdir, stat } from 'node:fs/promises';
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { heard, join, say, startBrowser, startServer } from './helper.js';
+import { join, received, send, startBrowser, startServer } from './helper.js';
 
 const FOLDER = new URL('../../target/screenshots/', import.meta.url);
 const DESKTOP = { viewport: { width: 1200, height: 760 } };
@@ -36,9 +36,9 @@ async function chat(t, annsOptions, bobsOptions) {
     bob: await join(t, browser, server, 'release', bobsOptions),
   };
   for (const [index, [who, what]] of TALK.entries()) {
-    if (typeof what === 'string') await say(people[who], what);
+    if (typeof what === 'string') await send(people[who], what);
     else await people[who].locator('#file').setInputFiles({ name: 'a.png', mimeType: 'image/png', buffer: what });
-    await Promise.all([heard(people.ann, index + 1), heard(people.bob, index + 1)]);
+    await Promise.all([received(people.ann, index + 1), received(people.bob, index + 1)]);
   }
   return people;
 }

@@ -189,7 +189,7 @@ impl EventLoop {
                 let (clients, rooms) = (self.hub.client_count(), self.hub.room_count());
                 info!("{clients} connections, {rooms} rooms; {}", self.hub.counts);
             } else {
-                info!("signal {signal}");
+                info!("received signal {signal}");
                 self.commands.note_signal();
             }
         }
@@ -199,7 +199,11 @@ impl EventLoop {
     #[cold]
     fn shut_down(&mut self) {
         let shutdown = self.shutdown.get_or_insert_with(|| {
-            info!("stopping, {} connections open; {}", self.hub.client_count(), self.hub.counts);
+            info!(
+                "shutting down, {} connections open; {}",
+                self.hub.client_count(),
+                self.hub.counts
+            );
             Shutdown::begin(&mut self.hub)
         });
         shutdown.step(&mut self.hub);
@@ -216,11 +220,11 @@ impl EventLoop {
                 Arrival::Accepted(stream, address) => self.welcome(stream, address),
                 Arrival::TurnedAway(address) => {
                     self.count_turned_away();
-                    let reason = "no file descriptor is left";
+                    let reason = "out of file descriptors";
                     self.hub.warn(format_args!("{address} refused with 503: {reason}"));
                 }
                 Arrival::Failed(error) => {
-                    self.hub.warn(format_args!("nothing is accepted for {PAUSE:?}: {error}"));
+                    self.hub.warn(format_args!("accepting paused for {PAUSE:?}: {error}"));
                 }
             }
         }
@@ -231,7 +235,7 @@ impl EventLoop {
         if self.hub.clients.len() >= max {
             turn_away(stream);
             self.count_turned_away();
-            let reason = format_args!("there are {max} connections");
+            let reason = format_args!("{max} connections are open");
             return self.hub.log_refusal(format_args!("{address} refused with 503: {reason}"));
         }
         self.hub.counts.accepted += 1;
@@ -252,7 +256,7 @@ impl EventLoop {
         let enter = |place| self.hub.addresses.enter(place, now, config);
         let entrance = place.map_or(Admission::Admitted, enter);
         if entrance == Admission::Dropped {
-            return Err(io::Error::other("there are too many from its address"));
+            return Err(io::Error::other("too many connections from this address"));
         }
         let id = self.hub.next_id();
         debug!("{id} connected from {address}");
@@ -289,7 +293,7 @@ impl EventLoop {
                 self.hub.expect_within(id, GRAIN);
             } else if connection.is_untouched() {
                 // Browsers connect in advance, and may find nothing to ask for.
-                debug!("{id} asked nothing");
+                debug!("{id} sent no request");
                 self.hub.lose(id);
             } else if connection.is_handshaking() {
                 refuse(&mut self.hub, id, Refusal::Timeout, false);
