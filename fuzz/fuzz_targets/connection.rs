@@ -9,13 +9,11 @@
 
 mod pieces;
 
-use std::sync::Arc;
-
 use libfuzzer_sys::fuzz_target;
 use townhall::protocol::internals::frame_size;
 use townhall::protocol::{
     Buffers, CloseCode, Connection, Deflate, Failure, Incoming, Limits, Opcode, Received, Refusal,
-    Request, Response, Terms,
+    Request, Terms,
 };
 
 /// Small, so that inputs reach them.
@@ -52,7 +50,7 @@ fuzz_target!(|data: &[u8]| {
 fn check_first_impossible_byte(conversation: &[u8], sizes: &[u8; 4]) {
     let failed = |sizes| {
         let mut bytes = conversation.to_vec();
-        let mut connection = Connection::new(Arc::new(limits()));
+        let mut connection = Connection::new(limits());
         let (mut buffers, mut end) = (Buffers::default(), 0);
         for mut piece in split(&mut bytes, sizes) {
             let begin = end;
@@ -78,7 +76,7 @@ fn split<'a>(mut bytes: &'a mut [u8], sizes: &[u8; 4]) -> impl Iterator<Item = &
 
 /// Plays the server, to which the pieces arrive one by one.
 fn converse<'a>(pieces: impl Iterator<Item = &'a mut [u8]>, buffers: &mut Buffers) -> Outcome<'a> {
-    let mut connection = Connection::new(Arc::new(limits()));
+    let mut connection = Connection::new(limits());
     let mut outcome = Outcome::default();
     for mut piece in pieces {
         // Once it has failed, a connection passes over whatever comes but the peer's close frame.
@@ -103,7 +101,7 @@ fn answer(connection: &mut Connection, received: &Received<'_>, out: &mut Vec<u8
     match received {
         Received::Head(head) => match negotiate(head) {
             Ok(terms) => connection.accept(&terms, out),
-            Err(refusal) => connection.respond(&Response::refusal(refusal), false, out),
+            Err(refusal) => connection.fail(refusal, out),
         },
         Received::Frames(Incoming::Ping(payload)) => connection.pong(payload, out),
         Received::Frames(Incoming::Close(frame)) => connection.answer_close(frame.as_ref(), out),
@@ -116,6 +114,7 @@ fn answer(connection: &mut Connection, received: &Received<'_>, out: &mut Vec<u8
             Some(message) => message.encode(out),
             None => {}
         },
+        received => panic!("{received:?}"),
     }
 }
 
@@ -128,12 +127,7 @@ fn negotiate(head: &[u8]) -> Result<Terms, Refusal> {
 }
 
 fn answer_failure(connection: &mut Connection, failure: Failure, out: &mut Vec<u8>) {
-    match failure {
-        Failure::Handshake(refusal) => {
-            connection.respond(&Response::refusal(refusal), false, out);
-        }
-        Failure::Protocol(violation) => connection.fail(violation, out),
-    }
+    connection.fail(failure, out);
     assert!(!connection.is_open() && !connection.is_handshaking());
 }
 

@@ -4,6 +4,18 @@ use std::fmt;
 
 /// A status code that may be sent in a close frame: 1000 to 1003, 1007 to 1014, or 3000 to 4999
 /// (RFC 6455, section 7.4, and the IANA registry that it made).
+///
+/// ```
+/// use townhall::protocol::CloseCode;
+///
+/// /// The range from 4000 to 4999 is for private use.
+/// const LOGGED_OUT: CloseCode = CloseCode::new(4001).unwrap();
+///
+/// assert_eq!(LOGGED_OUT.get(), 4001);
+/// assert_eq!(CloseCode::NORMAL.to_string(), "1000");
+/// // A browser reports 1006 if no close frame came, so it is never sent.
+/// assert_eq!(CloseCode::new(1006), None);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct CloseCode(u16);
 
@@ -30,13 +42,22 @@ impl CloseCode {
     pub const TRY_AGAIN_LATER: Self = Self(1013);
 
     /// The code of this number, or `None` if it must not be sent.
-    pub fn new(code: u16) -> Option<Self> {
-        matches!(code, 1000..=1003 | 1007..=1014 | 3000..=4999).then_some(Self(code))
+    pub const fn new(code: u16) -> Option<Self> {
+        match code {
+            1000..=1003 | 1007..=1014 | 3000..=4999 => Some(Self(code)),
+            _ => None,
+        }
     }
 
     /// The number of this code.
-    pub fn get(self) -> u16 {
+    pub const fn get(self) -> u16 {
         self.0
+    }
+}
+
+impl From<CloseCode> for u16 {
+    fn from(code: CloseCode) -> Self {
+        code.get()
     }
 }
 

@@ -6,7 +6,9 @@ use std::{fmt, mem};
 
 use super::close_code::CloseCode;
 use super::deflate::Inflation;
-use super::frame::{CloseFrame, Closing, Opcode, encode_close, encode_frame, encode_header};
+use super::frame::{
+    CloseFrame, Closing, MAX_CONTROL_BYTES, Opcode, encode_close, encode_frame, encode_header,
+};
 use super::handshake::Terms;
 use super::http::{Head, Refusal, Response};
 use super::limits::Limits;
@@ -15,6 +17,7 @@ use super::violation::Violation;
 
 /// What a connection has received as a whole.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Received<'a> {
     /// A request's head, complete. Nothing more is received until [`Connection::accept`] or
     /// [`Connection::respond`] has answered it.
@@ -23,12 +26,13 @@ pub enum Received<'a> {
     Frames(Incoming<'a>),
 }
 
-/// What a peer did that ends the connection.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// What a peer did that ends the connection. [`Connection::fail`] answers it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Failure {
-    /// Before the upgrade: answer with [`Connection::respond`].
+    /// Before the upgrade: a request that is refused.
     Handshake(Refusal),
-    /// After the upgrade: answer with [`Connection::fail`].
+    /// After the upgrade: a breach of the rules for frames and messages.
     Protocol(Violation),
 }
 
@@ -70,7 +74,10 @@ enum State {
     /// The request's head has not arrived whole.
     Handshaking(Head),
     /// The head has been handed over, and its answer is awaited. What follows it is not touched.
-    Answering,
+    Answering {
+        /// Whether the method is HEAD, whose answer has no body (RFC 9110, section 9.3.2).
+        is_head: bool,
+    },
     /// Messages go both ways.
     Open(Receiver),
     /// Our close frame has been sent, and the peer's is awaited (RFC 6455, section 7.1.2).
@@ -83,17 +90,17 @@ enum State {
 }
 
 impl Connection {
-    /// A connection that has just been made.
-    pub fn new(limits: Arc<Limits>) -> Self {
-        Self { limits, state: State::Handshaking(Head::default()) }
+    /// A connection that has just been made. Connections can share their limits in an [`Arc`].
+    pub fn new(limits: impl Into<Arc<Limits>>) -> Self {
+        Self { limits: limits.into(), state: State::Handshaking(Head::default()) }
     }
 
     /// Takes bytes off the front of `input` until something is whole; `None` when they are used
     /// up. Payloads are unmasked in place. Any number of connections can share a `buffers`.
     ///
     /// # Errors
-    /// What the peer did wrong, which must be answered. Once a connection has failed after its upgrade,
-    /// only the peer's close frame is received.
+    /// What the peer did wrong, which [`fail`](Self::fail) must answer. Once a connection has failed
+    /// after its upgrade, only the peer's close frame is received.
     pub fn receive<'a>(
         &mut self,
         input: &mut &'a mut [u8],
@@ -121,12 +128,12 @@ impl Connection {
             State::Handshaking(head) => {
                 let max_bytes = self.limits.max_head_bytes;
                 let head = head.receive(input, max_bytes).map_err(Failure::Handshake)?;
-                if head.is_some() {
-                    self.state = State::Answering;
+                if let Some(head) = &head {
+                    self.state = State::Answering { is_head: head.starts_with(b"HEAD ") };
                 }
                 head.map(Received::Head)
             }
-            State::Answering => None,
+            State::Answering { .. } => None,
             State::Open(receiver) => receiver
                 .receive_any(input, buffers)
                 .map_err(Failure::Protocol)?
@@ -145,20 +152,22 @@ impl Connection {
     /// Answers a [`Received::Head`] with an upgrade (RFC 6455, section 4.2.2): the connection is open.
     /// Does nothing unless a head waits for its answer.
     pub fn accept(&mut self, terms: &Terms, out: &mut Vec<u8>) {
-        if matches!(self.state, State::Answering) {
+        if matches!(self.state, State::Answering { .. }) {
             terms.encode(out);
             let inflation = Inflation::of(terms.deflate);
             self.state = State::Open(Receiver::new(self.limits.clone(), inflation));
         }
     }
 
-    /// Answers without an upgrade, and ends the connection. Does nothing once the request has been
-    /// answered. `head_only` leaves out the body, as the answer to HEAD must.
-    pub fn respond(&mut self, response: &Response, head_only: bool, out: &mut Vec<u8>) {
-        if self.is_handshaking() {
-            response.encode(head_only, out);
-            self.state = State::Closed { clean: false };
+    /// Answers without an upgrade, and ends the connection. A request with the method HEAD gets no body
+    /// (RFC 9110, section 9.3.2). Does nothing once the request has been answered.
+    pub fn respond(&mut self, response: &Response, out: &mut Vec<u8>) {
+        match self.state {
+            State::Answering { is_head: true } => response.encode_head(out),
+            State::Handshaking(_) | State::Answering { is_head: false } => response.encode(out),
+            State::Open(_) | State::Closing(_) | State::Closed { .. } => return,
         }
+        self.state = State::Closed { clean: false };
     }
 
     /// Sends a message as one uncompressed frame (RFC 6455, section 5.6), if messages may still be sent.
@@ -168,21 +177,26 @@ impl Connection {
         }
     }
 
-    /// Answers a ping (RFC 6455, section 5.5.3), if messages may still be sent.
+    /// Answers a ping with the ping's payload (RFC 6455, section 5.5.3), if messages may still be sent.
     pub fn pong(&self, payload: &[u8], out: &mut Vec<u8>) {
-        if self.is_open() {
-            encode_frame(Opcode::Pong, payload, out);
-        }
+        self.send_control(Opcode::Pong, payload, out);
     }
 
-    /// Sends a ping (RFC 6455, section 5.5.2), if messages may be sent.
+    /// Sends a ping (RFC 6455, section 5.5.2), if messages may be sent. A payload of more than 125 bytes
+    /// is shortened, since no control frame may have more.
     pub fn ping(&self, payload: &[u8], out: &mut Vec<u8>) {
+        self.send_control(Opcode::Ping, payload, out);
+    }
+
+    fn send_control(&self, opcode: Opcode, payload: &[u8], out: &mut Vec<u8>) {
         if self.is_open() {
-            encode_frame(Opcode::Ping, payload, out);
+            let length = payload.len().min(MAX_CONTROL_BYTES);
+            encode_frame(opcode, &payload[..length], out);
         }
     }
 
-    /// Begins the close handshake; after it, nothing else is sent (RFC 6455, section 7.1.2).
+    /// Begins the close handshake, if messages may be sent; after it, nothing else is sent (RFC 6455,
+    /// section 7.1.2). A reason of more than 123 bytes is shortened.
     pub fn close(&mut self, code: CloseCode, reason: &str, out: &mut Vec<u8>) {
         self.state = match mem::replace(&mut self.state, State::Closed { clean: false }) {
             State::Open(receiver) => {
@@ -205,9 +219,17 @@ impl Connection {
         self.state = State::Closed { clean: true };
     }
 
-    /// Fails the connection (RFC 6455, section 7.1.7): a close frame says why, and the peer's is
-    /// awaited, unless a close frame is what broke the protocol.
-    pub fn fail(&mut self, violation: Violation, out: &mut Vec<u8>) {
+    /// Fails the connection. Before the upgrade, an HTTP answer says why, and the connection is closed.
+    /// After it, a close frame says why, and the peer's is awaited (RFC 6455, section 7.1.7), unless a
+    /// close frame is what broke the protocol.
+    pub fn fail(&mut self, failure: impl Into<Failure>, out: &mut Vec<u8>) {
+        match failure.into() {
+            Failure::Handshake(refusal) => self.respond(&Response::refusal(refusal), out),
+            Failure::Protocol(violation) => self.fail_open(violation, out),
+        }
+    }
+
+    fn fail_open(&mut self, violation: Violation, out: &mut Vec<u8>) {
         self.close(violation.close_code(), &violation.to_string(), out);
         if violation.is_of_close_frame() {
             self.state = State::Closed { clean: false };
@@ -225,7 +247,7 @@ impl Connection {
             State::Handshaking(head) => head.held_bytes(),
             State::Open(receiver) => receiver.held_bytes(),
             State::Closing(closing) => closing.held_bytes(),
-            State::Answering | State::Closed { .. } => 0,
+            State::Answering { .. } | State::Closed { .. } => 0,
         }
     }
 
@@ -240,7 +262,7 @@ impl Connection {
 
     /// Whether the request has not been answered yet.
     pub fn is_handshaking(&self) -> bool {
-        matches!(self.state, State::Handshaking(_) | State::Answering)
+        matches!(self.state, State::Handshaking(_) | State::Answering { .. })
     }
 
     /// Whether nothing has arrived, but for the empty lines that may come before a request.
@@ -280,7 +302,7 @@ mod tests {
 
     #[test]
     fn nothing_is_received_between_a_request_and_its_answer() {
-        let mut connection = Connection::new(Arc::default());
+        let mut connection = Connection::new(Limits::default());
         let mut bytes = format!("{UPGRADE}GET / HTTP/1.1\r\n").into_bytes();
         let (mut input, mut buffers) = (&mut bytes[..], Buffers::default());
         let head = connection.receive(&mut input, &mut buffers);
@@ -291,15 +313,43 @@ mod tests {
 
     #[test]
     fn a_request_is_answered_once_and_only_after_it_has_arrived() {
-        let (mut connection, mut out) = (Connection::new(Arc::default()), Vec::new());
+        let (mut connection, mut out) = (Connection::new(Limits::default()), Vec::new());
         connection.accept(&terms(), &mut out);
         assert!(out.is_empty() && !connection.is_open());
         let mut bytes = UPGRADE.as_bytes().to_vec();
         connection.receive(&mut &mut bytes[..], &mut Buffers::default()).unwrap();
-        connection.respond(&Response::new(204), false, &mut out);
+        connection.respond(&Response::new(204), &mut out);
         let answer = out.clone();
         connection.accept(&terms(), &mut out);
-        connection.respond(&Response::new(404), false, &mut out);
+        connection.respond(&Response::new(404), &mut out);
         assert!(out == answer && connection.is_closed());
+    }
+
+    #[test]
+    fn only_the_answer_to_head_has_no_body() {
+        for (method, body) in [("GET", "found\n"), ("HEAD", ""), ("HEADER", "found\n")] {
+            let (mut connection, mut out) = (Connection::new(Limits::default()), Vec::new());
+            let mut bytes = format!("\r\n{method} / HTTP/1.1\r\nHost: a\r\n\r\n").into_bytes();
+            connection.receive(&mut &mut bytes[..], &mut Buffers::default()).unwrap();
+            connection.respond(&Response::text(200, "found"), &mut out);
+            let answer = String::from_utf8(out).unwrap();
+            let (head, rest) = answer.split_once("\r\n\r\n").unwrap();
+            assert!(head.contains("\r\nContent-Length: 6"), "{method}: {head}");
+            assert_eq!(rest, body, "{method}");
+        }
+    }
+
+    #[test]
+    fn a_control_frame_has_125_bytes_at_most() {
+        let mut connection = Connection::new(Limits::default());
+        let (mut bytes, mut out) = (UPGRADE.as_bytes().to_vec(), Vec::new());
+        connection.receive(&mut &mut bytes[..], &mut Buffers::default()).unwrap();
+        connection.accept(&terms(), &mut out);
+        for (length, sent) in [(0, 0), (125, 125), (126, 125), (70_000, 125)] {
+            out.clear();
+            connection.ping(&vec![b'a'; length], &mut out);
+            assert_eq!(out[..2], [0x89, sent]);
+            assert_eq!(out.len(), 2 + usize::from(sent));
+        }
     }
 }

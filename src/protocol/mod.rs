@@ -8,23 +8,20 @@
 //!
 //! 1. Pass what the transport read to [`Connection::receive`], again and again, until it returns `None`.
 //!    It takes bytes off the front of the input, and unmasks payloads in place.
-//! 2. Answer what it returns. A [`Received::Head`] needs [`accept`](Connection::accept) or
-//!    [`respond`](Connection::respond); a ping needs [`pong`](Connection::pong); a close frame needs
-//!    [`answer_close`](Connection::answer_close); an error needs [`respond`](Connection::respond) before
-//!    the upgrade and [`fail`](Connection::fail) after it. [`Connection::send`] sends a message. Each
-//!    method appends bytes to a buffer, and does nothing where the protocol does not allow it.
+//! 2. Answer what it returns. A [`Received::Head`] needs [`accept`](Connection::accept),
+//!    [`respond`](Connection::respond) or [`fail`](Connection::fail); a ping needs
+//!    [`pong`](Connection::pong); a close frame needs [`answer_close`](Connection::answer_close); an error
+//!    needs [`fail`](Connection::fail). [`Connection::send`] sends a message. Each of these methods appends
+//!    bytes to a buffer, and does nothing where the protocol does not allow it.
 //! 3. Write the buffer to the transport.
 //! 4. Once [`Connection::is_closed`], write what is left, and close the transport. If the transport ends
 //!    first, call [`Connection::abandon`].
 //!
-//! Timeouts are the caller's: for a request that does not arrive
-//! ([`is_handshaking`](Connection::is_handshaking), [`Refusal::Timeout`]), for a peer that does not answer
-//! a [`ping`](Connection::ping), and for one that does not answer our close frame.
+//! Timeouts are the caller's, since it owns the clock; [`Connection`] shows them.
 //!
 //! ```
-//! use std::sync::Arc;
 //! use townhall::protocol::{
-//!     Buffers, Connection, Failure, Incoming, Limits, Received, Refusal, Request, Response, Terms,
+//!     Buffers, Connection, Incoming, Limits, Received, Refusal, Request, Terms,
 //! };
 //!
 //! /// Takes bytes from a client, and appends those for it to `out`: an echo.
@@ -39,31 +36,29 @@
 //!             Ok(None) => return,
 //!             Ok(Some(Received::Head(head))) => match negotiate(&head) {
 //!                 Ok(terms) => connection.accept(&terms, out),
-//!                 Err(refusal) => connection.respond(&Response::refusal(refusal), false, out),
+//!                 Err(refusal) => connection.fail(refusal, out),
 //!             },
 //!             Ok(Some(Received::Frames(incoming))) => {
 //!                 match &incoming {
-//!                     Incoming::Message(message) => connection.send(message.as_message(), out),
+//!                     Incoming::Message(message) => connection.send(message, out),
 //!                     Incoming::Ping(payload) => connection.pong(payload, out),
-//!                     Incoming::Pong(_) => {}
 //!                     Incoming::Close(frame) => connection.answer_close(frame.as_ref(), out),
+//!                     _ => {}
 //!                 }
 //!                 buffers.recycle(incoming);
 //!             }
-//!             Err(Failure::Handshake(refusal)) => {
-//!                 connection.respond(&Response::refusal(refusal), false, out);
-//!             }
-//!             Err(Failure::Protocol(violation)) => connection.fail(violation, out),
+//!             Ok(Some(_)) => {}
+//!             Err(failure) => connection.fail(failure, out),
 //!         }
 //!     }
 //! }
 //!
 //! fn negotiate(head: &[u8]) -> Result<Terms, Refusal> {
-//!     let request = Request::parse(head, 100)?;
+//!     let request = Request::parse(head, Limits::default().max_headers)?;
 //!     Terms::negotiate(&request, &[], None)
 //! }
 //!
-//! let mut connection = Connection::new(Arc::new(Limits::default()));
+//! let mut connection = Connection::new(Limits::default());
 //! let (mut buffers, mut out) = (Buffers::default(), Vec::new());
 //!
 //! let mut request = *b"GET / HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\n\
@@ -73,10 +68,13 @@
 //! assert!(out.starts_with(b"HTTP/1.1 101 Switching Protocols\r\n"));
 //! assert!(connection.is_open());
 //!
-//! // The message "Hello", masked (RFC 6455, section 5.7).
+//! // The message "Hello", masked (RFC 6455, section 5.7), in two pieces.
 //! out.clear();
 //! let mut hello = *b"\x81\x85\x37\xfa\x21\x3d\x7f\x9f\x4d\x51\x58";
-//! drive(&mut connection, &mut hello, &mut buffers, &mut out);
+//! let (first, second) = hello.split_at_mut(3);
+//! drive(&mut connection, first, &mut buffers, &mut out);
+//! assert!(out.is_empty());
+//! drive(&mut connection, second, &mut buffers, &mut out);
 //! assert_eq!(out, b"\x81\x05Hello");
 //!
 //! // A close frame with the code 1000 is echoed.
@@ -87,13 +85,15 @@
 //! assert!(connection.is_closed() && connection.was_clean());
 //! ```
 //!
+//! # Other requests
+//!
+//! [`Request`] also is what an answer to a plain request goes by, and [`Origins`] decides which pages may
+//! connect. A server behind a proxy reads [`Forwarded`] fields, if it trusts the proxy.
+//!
 //! # Compression
 //!
 //! [`Terms::negotiate`] agrees on permessage-deflate if it is given a [`Deflate`]. Compressed messages
-//! from the client are then inflated without further ado. To send a compressed one, keep a [`Deflater`] of
-//! [`DeflateTerms::server_window_bits`] and use [`Message::encode_compressed`];
-//! [`reset`](Deflater::reset) it after each message unless
-//! [`server_context_takeover`](DeflateTerms::server_context_takeover) allows it to refer to earlier ones.
+//! from the client are then inflated without further ado. [`DeflateTerms`] shows how to send them.
 
 mod close_code;
 mod connection;
@@ -109,12 +109,12 @@ pub use close_code::CloseCode;
 pub use connection::{Connection, Failure, Received};
 #[cfg(test)]
 pub(crate) use deflate::noise;
-pub use deflate::{Deflate, DeflateTerms, Deflater, MalformedExtensions};
+pub use deflate::{Deflate, DeflateTerms, Deflater, InvalidExtensions};
 pub use frame::{CloseFrame, Opcode};
 pub use handshake::{Terms, accept_key};
 pub use http::{
-    Authority, Forwarded, Host, InvalidHeader, InvalidHost, InvalidOrigin, Origin, Origins,
-    Refusal, Request, Response, Site,
+    Authority, Forwarded, Host, InvalidAuthority, InvalidHeader, InvalidHost, InvalidOrigin,
+    Origin, Origins, Refusal, Request, Response, Site,
 };
 #[cfg(feature = "server")]
 pub(crate) use http::{is_token_byte, normal_path};

@@ -1,11 +1,9 @@
 //! A client's side in bytes, and a server's side that notes what it receives.
 
-use std::sync::Arc;
-
 use townhall::protocol::internals::apply_mask;
 use townhall::protocol::{
     Buffers, CloseFrame, Connection, Deflate, Failure, Incoming, Limits, Message, Received,
-    Refusal, Request, Response, Terms, Violation,
+    Refusal, Request, Terms, Violation,
 };
 
 pub const REQUEST: &[u8] = b"GET /room HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\n\
@@ -71,7 +69,7 @@ pub struct Server {
 
 impl Server {
     pub fn new(limits: Limits) -> Self {
-        let connection = Connection::new(Arc::new(limits));
+        let connection = Connection::new(limits);
         Self {
             connection,
             buffers: Buffers::default(),
@@ -111,11 +109,7 @@ impl Server {
             match self.connection.receive(&mut input, &mut self.buffers) {
                 Ok(None) => return,
                 Ok(Some(received)) => self.note(received),
-                Err(Failure::Handshake(refusal)) => self.refuse(refusal),
-                Err(Failure::Protocol(violation)) => {
-                    self.seen.push(Seen::Failed(violation));
-                    self.connection.fail(violation, &mut self.out);
-                }
+                Err(failure) => self.fail(failure),
             }
         }
     }
@@ -139,6 +133,7 @@ impl Server {
                 self.connection.answer_close(frame.as_ref(), &mut self.out);
                 Seen::Close(frame)
             }
+            received => panic!("{received:?}"),
         };
         self.seen.push(seen);
     }
@@ -149,13 +144,17 @@ impl Server {
             request.and_then(|request| Terms::negotiate(&request, &[], self.deflate.as_ref()));
         match terms {
             Ok(terms) => self.connection.accept(&terms, &mut self.out),
-            Err(refusal) => self.refuse(refusal),
+            Err(refusal) => self.fail(refusal.into()),
         }
     }
 
-    fn refuse(&mut self, refusal: Refusal) {
-        self.seen.push(Seen::Refused(refusal));
-        self.connection.respond(&Response::refusal(refusal), false, &mut self.out);
+    fn fail(&mut self, failure: Failure) {
+        self.seen.push(match failure {
+            Failure::Handshake(refusal) => Seen::Refused(refusal),
+            Failure::Protocol(violation) => Seen::Failed(violation),
+            failure => panic!("{failure:?}"),
+        });
+        self.connection.fail(failure, &mut self.out);
     }
 }
 

@@ -1,9 +1,8 @@
 //! `Connection`, with a buffer that is read into as the server does.
 
 use std::io::Read;
-use std::sync::Arc;
 
-use townhall::protocol::{Connection, Limits, Received, Request, Buffers, Terms};
+use townhall::protocol::{Buffers, Connection, Limits, Received, Request, Terms};
 
 use crate::{Parser, READ, Source};
 
@@ -32,7 +31,7 @@ fn open_connection() -> Connection {
     let mut request = *b"GET / HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\n\
         Connection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
         Sec-WebSocket-Version: 13\r\n\r\n";
-    let mut connection = Connection::new(Arc::new(Limits::default()));
+    let mut connection = Connection::new(Limits::default());
     let received = connection.receive(&mut &mut request[..], &mut Buffers::default());
     let Ok(Some(Received::Head(head))) = received else { panic!("{received:?}") };
     let request = Request::parse(&head, 64).expect("a request");

@@ -24,9 +24,14 @@ impl Deflater {
         self.stream.reset();
     }
 
-    /// Appends the message, which must not be empty, compressed to `out` (RFC 7692, section
-    /// 7.2.1).
+    /// Appends the message, compressed, to `out` (RFC 7692, section 7.2.1).
     pub fn deflate(&mut self, mut message: &[u8], out: &mut Vec<u8>) {
+        if message.is_empty() {
+            // A second flush in a row writes nothing. RFC 7692, section 7.2.3.6, has the one octet that
+            // stands for an empty message.
+            out.push(0);
+            return;
+        }
         loop {
             out.reserve(message.len() + 64);
             let read = self.stream.total_in();
@@ -58,6 +63,7 @@ pub(crate) fn noise(length: usize) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::inflater::Inflater;
     use super::*;
 
     fn deflate(deflater: &mut Deflater, message: &[u8]) -> Vec<u8> {
@@ -74,6 +80,16 @@ mod tests {
         assert!(sizes[0] > 200 && sizes[1] < 20, "{sizes:?}");
         deflater.reset();
         assert_eq!(deflate(&mut deflater, &message).len(), sizes[0]);
+    }
+
+    #[test]
+    fn an_empty_message_is_one_octet_and_leaves_the_context_alone() {
+        let (mut deflater, message) = (Deflater::new(6, 15), noise(200));
+        assert_eq!(deflate(&mut deflater, b""), [0]);
+        deflate(&mut deflater, &message);
+        assert_eq!(deflate(&mut deflater, b""), [0]);
+        assert!(deflate(&mut deflater, &message).len() < 20);
+        assert_eq!(Inflater::default().inflate(&[0], 1), Ok(Vec::new()));
     }
 
     #[test]

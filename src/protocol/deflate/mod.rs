@@ -14,7 +14,7 @@ pub use config::Deflate;
 pub use deflater::Deflater;
 #[cfg(test)]
 pub(crate) use deflater::noise;
-pub use extensions::MalformedExtensions;
+pub use extensions::InvalidExtensions;
 pub use inflater::Inflater;
 pub(crate) use inflation::Inflation;
 #[cfg(fuzzing)]

@@ -1,7 +1,7 @@
 //! Negotiating permessage-deflate (RFC 6455, section 9.1; RFC 7692, sections 5 and 7.1).
 
 use super::config::{Deflate, MAX_WINDOW_BITS, MIN_WINDOW_BITS};
-use super::extensions::{Extension, MalformedExtensions, parse};
+use super::extensions::{Extension, InvalidExtensions, parse};
 
 const NAME: &str = "permessage-deflate";
 
@@ -11,7 +11,7 @@ const NAME: &str = "permessage-deflate";
 const NETTYS_NAME: &str = "deflate-frame";
 
 /// The terms of permessage-deflate that server and client agreed on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct DeflateTerms {
     /// Whether the server may refer to its earlier messages.
     pub server_context_takeover: bool,
@@ -33,10 +33,10 @@ impl DeflateTerms {
     pub fn negotiate<'v>(
         values: impl Iterator<Item = &'v [u8]>,
         deflate: &Deflate,
-    ) -> Result<Option<Self>, MalformedExtensions> {
+    ) -> Result<Option<Self>, InvalidExtensions> {
         let mut offers = Vec::new();
         for value in values {
-            offers.extend(parse(std::str::from_utf8(value).map_err(|_| MalformedExtensions)?)?);
+            offers.extend(parse(std::str::from_utf8(value).map_err(|_| InvalidExtensions)?)?);
         }
         let is_netty = offers.iter().any(|offer| offer.name == NETTYS_NAME);
         let window_bits = if is_netty { MAX_WINDOW_BITS } else { deflate.client_window_bits };
@@ -281,7 +281,7 @@ mod tests {
         ] {
             let values = [value.as_bytes()].into_iter();
             let terms = DeflateTerms::negotiate(values, &Deflate::default());
-            assert_eq!(terms, Err(MalformedExtensions), "{value}");
+            assert_eq!(terms, Err(InvalidExtensions), "{value}");
         }
     }
 

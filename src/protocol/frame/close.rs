@@ -6,7 +6,7 @@ use crate::protocol::close_code::CloseCode;
 use crate::protocol::violation::Violation;
 
 /// The contents of a peer's close frame, if it is not empty.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct CloseFrame {
     /// Why the peer closes.
     pub code: CloseCode,

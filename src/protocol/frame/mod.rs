@@ -15,4 +15,5 @@ pub use encode::{
 pub use header::{ClientHeader, MAX_CLIENT_HEADER_BYTES};
 pub(crate) use mask::{SHORT_BYTES, append_unmasked};
 pub use mask::{apply_mask, rotate_mask};
+pub(crate) use opcode::MAX_CONTROL_BYTES;
 pub use opcode::Opcode;

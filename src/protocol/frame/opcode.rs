@@ -10,7 +10,7 @@ pub(super) const RSV1: u8 = 0x40;
 pub(super) const CONTROL: u8 = 0x08;
 
 /// What a frame is (RFC 6455, section 5.2).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[repr(u8)]
 pub enum Opcode {
     /// The next fragment of a message.

@@ -1,7 +1,8 @@
 //! What proxies say about the clients for which they forward: the field Forwarded (RFC 7239).
 
 /// One proxy's element of a Forwarded field.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub struct Forwarded<'h> {
     /// The sender of the request, as the parameter `for` has it: an address, in brackets if it is an
     /// IPv6 address, perhaps with a port; `unknown`, or an invented name (section 6).

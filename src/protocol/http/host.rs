@@ -17,10 +17,10 @@ const MAX_NAME_BYTES: usize = 253;
 /// assert_eq!(host.to_string(), "chat.example");
 /// # Ok::<(), townhall::protocol::InvalidHost>(())
 /// ```
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Host(Kind);
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 enum Kind {
     Address(IpAddr),
     Name(Box<str>),
@@ -113,7 +113,17 @@ fn is_name(name: &str) -> bool {
 }
 
 /// A host, and the port if one is named: `uri-host [ ":" port ]` (RFC 9110, section 7.2).
-#[derive(Debug, Clone, PartialEq, Eq)]
+///
+/// ```
+/// use townhall::protocol::Authority;
+///
+/// let authority: Authority = "Chat.Example:8080".parse()?;
+/// assert_eq!(authority.host.to_string(), "chat.example");
+/// assert_eq!(authority.port, Some(8080));
+/// assert_eq!(authority.to_string(), "chat.example:8080");
+/// # Ok::<(), townhall::protocol::InvalidAuthority>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Authority {
     /// The host.
     pub host: Host,
@@ -122,8 +132,7 @@ pub struct Authority {
 }
 
 impl Authority {
-    /// Reads an authority without user information; `None` if the text is not one.
-    pub fn parse(text: &str) -> Option<Self> {
+    pub(super) fn parse(text: &str) -> Option<Self> {
         // The colons of an IPv6 address are inside its brackets.
         let bracket = text.find(']').unwrap_or_default();
         let (host, port) = match text[bracket..].find(':') {
@@ -140,6 +149,36 @@ impl Authority {
         Some(Self { host: Host::parse(host)?, port })
     }
 }
+
+impl FromStr for Authority {
+    type Err = InvalidAuthority;
+
+    /// Reads an authority without user information. An IPv6 address is in brackets.
+    fn from_str(text: &str) -> Result<Self, InvalidAuthority> {
+        Self::parse(text).ok_or(InvalidAuthority(()))
+    }
+}
+
+impl fmt::Display for Authority {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.port {
+            Some(port) => write!(f, "{}:{port}", self.host),
+            None => self.host.fmt(f),
+        }
+    }
+}
+
+/// A text that is not an [`Authority`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InvalidAuthority(());
+
+impl fmt::Display for InvalidAuthority {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an authority is a host, or a host and a port, such as chat.example:8080")
+    }
+}
+
+impl std::error::Error for InvalidAuthority {}
 
 #[cfg(test)]
 mod tests {
@@ -209,8 +248,8 @@ mod tests {
 
     #[test]
     fn an_authority_may_name_a_port() {
-        let read = |text| {
-            let Authority { host, port } = Authority::parse(text)?;
+        let read = |text: &str| {
+            let Authority { host, port } = text.parse().ok()?;
             Some((host.to_string(), port))
         };
         assert_eq!(read("a"), Some(("a".into(), None)));

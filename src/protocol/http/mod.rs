@@ -19,7 +19,7 @@ pub use field::InvalidHeader;
 pub(crate) use field::check_upgrade as check_upgrade_field;
 pub use forwarded::Forwarded;
 pub(crate) use head::Head;
-pub use host::{Authority, Host, InvalidHost};
+pub use host::{Authority, Host, InvalidAuthority, InvalidHost};
 pub use origin::{InvalidOrigin, Origin};
 pub use origins::Origins;
 pub use refusal::Refusal;

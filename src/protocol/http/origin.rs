@@ -16,10 +16,10 @@ use super::host::{Authority, Host};
 /// assert_eq!(origin.to_string(), "https://chat.example");
 /// # Ok::<(), townhall::protocol::InvalidOrigin>(())
 /// ```
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Origin(Kind);
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 enum Kind {
     /// The origin of a page that has none: a local file, a sandboxed frame.
     Null,
@@ -34,7 +34,7 @@ enum Kind {
 }
 
 /// The schemes of the web.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum Scheme {
     Http,
     Https,

@@ -8,7 +8,7 @@ use super::uri::{is_authority, normal_path};
 const MALFORMED_LINE: Refusal = Refusal::Malformed("the request line is malformed");
 
 /// A request, parsed; borrowed from the bytes of its head.
-#[derive(Debug)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Request<'h> {
     method: &'h str,
     target: &'h str,

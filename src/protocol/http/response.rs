@@ -15,7 +15,8 @@ use super::refusal::{ALLOWED_METHODS, Refusal};
 /// assert!(forged.is_err());
 /// # Ok::<(), townhall::protocol::InvalidHeader>(())
 /// ```
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[must_use]
 pub struct Response {
     status: u16,
     headers: Vec<(Cow<'static, str>, Cow<'static, str>)>,
@@ -23,8 +24,10 @@ pub struct Response {
 }
 
 impl Response {
-    /// An answer with no body.
+    /// An answer with no body. Its status is final, from 200 to 599 (RFC 9110, section 15); any other
+    /// becomes 500.
     pub fn new(status: u16) -> Self {
+        let status = if (200..600).contains(&status) { status } else { 500 };
         Self { status, headers: Vec::new(), body: Cow::Borrowed(b"") }
     }
 
@@ -74,7 +77,6 @@ impl Response {
     }
 
     /// Sets the body.
-    #[must_use]
     pub fn body(mut self, body: impl Into<Cow<'static, [u8]>>) -> Self {
         self.body = body.into();
         self
@@ -85,8 +87,17 @@ impl Response {
         self.status
     }
 
-    /// Appends the answer to `out`, without the body if the request's method is HEAD.
-    pub fn encode(&self, head_only: bool, out: &mut Vec<u8>) {
+    /// Appends the answer to `out`.
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        self.encode_head(out);
+        if self.has_content() {
+            out.extend_from_slice(&self.body);
+        }
+    }
+
+    /// Appends the answer to `out` without its body, for a request with the method HEAD (RFC 9110,
+    /// section 9.3.2). Content-Length is that of the body.
+    pub fn encode_head(&self, out: &mut Vec<u8>) {
         let line = format!("HTTP/1.1 {} {}", self.status, phrase(self.status));
         push_line(&line, out);
         for (name, value) in &self.headers {
@@ -95,16 +106,17 @@ impl Response {
         // RFC 9110, section 7.8: a sender of Upgrade must send the connection option too.
         let upgrade = self.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("upgrade"));
         push_line(if upgrade { "Connection: close, Upgrade" } else { "Connection: close" }, out);
-        // RFC 9110, section 8.6: "A server MUST NOT send a Content-Length header field in any
-        // response with a status code of 1xx (Informational) or 204 (No Content)."
-        let has_body = self.status >= 200 && self.status != 204;
-        if has_body {
+        if self.has_content() {
             push_line(&format!("Content-Length: {}", self.body.len()), out);
         }
         push_line("", out);
-        if has_body && !head_only {
-            out.extend_from_slice(&self.body);
-        }
+    }
+
+    /// RFC 9110, section 8.6: "A server MUST NOT send a Content-Length header field in any response with
+    /// a status code of 1xx (Informational) or 204 (No Content)." A 304 has no content either (section
+    /// 15.4.5).
+    fn has_content(&self) -> bool {
+        !matches!(self.status, 204 | 304)
     }
 }
 
@@ -113,27 +125,52 @@ fn push_line(line: &str, out: &mut Vec<u8>) {
     out.extend_from_slice(b"\r\n");
 }
 
-/// The reason phrase (RFC 9110, section 15; RFC 6585).
+/// The reason phrase (RFC 9110, section 15; RFC 6585; RFC 7725).
 fn phrase(status: u16) -> &'static str {
     match status {
         200 => "OK",
+        201 => "Created",
+        202 => "Accepted",
+        203 => "Non-Authoritative Information",
         204 => "No Content",
+        205 => "Reset Content",
+        206 => "Partial Content",
+        300 => "Multiple Choices",
         301 => "Moved Permanently",
         302 => "Found",
+        303 => "See Other",
+        304 => "Not Modified",
+        307 => "Temporary Redirect",
+        308 => "Permanent Redirect",
         400 => "Bad Request",
         401 => "Unauthorized",
+        402 => "Payment Required",
         403 => "Forbidden",
         404 => "Not Found",
         405 => "Method Not Allowed",
+        406 => "Not Acceptable",
         408 => "Request Timeout",
-        414 => "URI Too Long",
+        409 => "Conflict",
         410 => "Gone",
+        411 => "Length Required",
+        412 => "Precondition Failed",
+        413 => "Content Too Large",
+        414 => "URI Too Long",
+        415 => "Unsupported Media Type",
+        416 => "Range Not Satisfiable",
+        417 => "Expectation Failed",
         421 => "Misdirected Request",
+        422 => "Unprocessable Content",
         426 => "Upgrade Required",
+        428 => "Precondition Required",
         429 => "Too Many Requests",
         431 => "Request Header Fields Too Large",
+        451 => "Unavailable For Legal Reasons",
         500 => "Internal Server Error",
+        501 => "Not Implemented",
+        502 => "Bad Gateway",
         503 => "Service Unavailable",
+        504 => "Gateway Timeout",
         505 => "HTTP Version Not Supported",
         _ => "",
     }
@@ -143,15 +180,15 @@ fn phrase(status: u16) -> &'static str {
 mod tests {
     use super::*;
 
-    fn encoded(response: &Response, head_only: bool) -> String {
+    fn encoded(response: &Response) -> String {
         let mut out = Vec::new();
-        response.encode(head_only, &mut out);
+        response.encode(&mut out);
         String::from_utf8(out).unwrap()
     }
 
     #[test]
     fn a_refusal_says_why() {
-        let answer = encoded(&Response::refusal(Refusal::WebSocketVersion), false);
+        let answer = encoded(&Response::refusal(Refusal::WebSocketVersion));
         assert!(answer.starts_with("HTTP/1.1 426 Upgrade Required\r\n"), "{answer}");
         assert!(answer.contains("\r\nSec-WebSocket-Version: 13\r\n"), "{answer}");
         assert!(answer.ends_with("\r\n\r\nunsupported WebSocket version: use 13\n"), "{answer}");
@@ -159,23 +196,36 @@ mod tests {
 
     #[test]
     fn a_head_request_gets_the_length_but_not_the_body() {
-        let answer = encoded(&Response::text(200, "abc"), true);
-        assert!(answer.ends_with("Content-Length: 4\r\n\r\n"), "{answer}");
+        let mut out = Vec::new();
+        Response::text(200, "abc").encode_head(&mut out);
+        assert!(out.ends_with(b"Content-Length: 4\r\n\r\n"), "{}", out.escape_ascii());
     }
 
     #[test]
     fn no_content_has_no_length() {
         assert_eq!(
-            encoded(&Response::options(), false),
+            encoded(&Response::options()),
             "HTTP/1.1 204 No Content\r\nAllow: GET, HEAD, OPTIONS\r\nConnection: close\r\n\r\n"
         );
+        assert_eq!(
+            encoded(&Response::new(304).body(b"cached".as_slice())),
+            "HTTP/1.1 304 Not Modified\r\nConnection: close\r\n\r\n"
+        );
+    }
+
+    #[test]
+    fn a_status_is_final() {
+        for (status, sent) in [(0, 500), (101, 500), (199, 500), (200, 200), (599, 599), (600, 500)]
+        {
+            assert_eq!(Response::new(status).status(), sent);
+        }
     }
 
     #[test]
     fn a_field_cannot_forge_another_or_contradict_the_answer() {
         let header = |name: &'static str, value: &'static str| {
             let response = Response::new(302).header(name, value)?;
-            Ok(encoded(&response, false))
+            Ok(encoded(&response))
         };
         assert_eq!(header("Location", "/a\r\nX: y"), Err(InvalidHeader::Value));
         assert_eq!(header("Loca tion", "/a"), Err(InvalidHeader::Name));

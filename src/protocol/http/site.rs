@@ -4,7 +4,8 @@
 ///
 /// An application with a transport of its own knows what stands between it and its clients; with
 /// nothing between them, [`named`](Self::named) is all.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub struct Site<'h> {
     /// The host, and the port if there is one, as the client's user sees them (RFC 9110, section 7.2):
     /// [`Request::authority`](super::Request::authority), or what a trusted proxy has forwarded in its

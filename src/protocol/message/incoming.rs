@@ -7,6 +7,7 @@ use crate::protocol::frame::CloseFrame;
 
 /// A message or control frame that arrived whole.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Incoming<'a> {
     /// A text or binary message (RFC 6455, section 5.6).
     Message(IncomingMessage<'a>),
@@ -86,6 +87,13 @@ impl<'a> IncomingMessage<'a> {
             Payload::Binary(Cow::Owned(bytes)) => Some(bytes),
             _ => None,
         }
+    }
+}
+
+impl<'m> From<&'m IncomingMessage<'_>> for Message<'m> {
+    #[inline]
+    fn from(message: &'m IncomingMessage<'_>) -> Self {
+        message.as_message()
     }
 }
 

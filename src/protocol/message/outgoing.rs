@@ -63,7 +63,7 @@ impl<'a> Message<'a> {
     }
 
     /// Appends the message to `out` as one whole frame, compressed in the context of what
-    /// `deflater` compressed before (RFC 7692, section 7.2.1). The message must not be empty.
+    /// `deflater` compressed before (RFC 7692, section 7.2.1).
     pub fn encode_compressed(self, deflater: &mut Deflater, out: &mut Vec<u8>) {
         let mut compressed = Vec::new();
         deflater.deflate(self.payload(), &mut compressed);

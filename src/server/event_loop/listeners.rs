@@ -210,7 +210,7 @@ impl Reserve {
 /// waits.
 pub(crate) fn turn_away(mut stream: TcpStream) {
     let mut answer = Vec::new();
-    Response::refusal(Refusal::Full).encode(false, &mut answer);
+    Response::refusal(Refusal::Full).encode(&mut answer);
     // The buffer of a new socket holds the answer. If the peer has gone, the answer is not needed.
     let _ = stream.write(&answer);
     // Closing a socket with unread bytes resets the connection, and a reset can lose the answer.

@@ -267,7 +267,7 @@ impl EventLoop {
         match registered {
             Err(_) => self.hub.lose(id),
             Ok(()) if entrance == Admission::Refused => {
-                refuse(&mut self.hub, id, Refusal::TooManyFromAddress, false);
+                refuse(&mut self.hub, id, Refusal::TooManyFromAddress);
             }
             Ok(()) => {}
         }
@@ -296,7 +296,7 @@ impl EventLoop {
                 debug!("{id} sent no request");
                 self.hub.lose(id);
             } else if connection.is_handshaking() {
-                refuse(&mut self.hub, id, Refusal::Timeout, false);
+                refuse(&mut self.hub, id, Refusal::Timeout);
             } else if connection.is_open() {
                 self.hub.check_keepalive(id);
             } else {

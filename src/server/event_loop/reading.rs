@@ -257,7 +257,7 @@ fn receive(
                     control(hub, id, &incoming);
                 }
             }
-            Err(Failure::Handshake(refusal)) => refuse(hub, id, refusal, false),
+            Err(Failure::Handshake(refusal)) => refuse(hub, id, refusal),
             Err(Failure::Protocol(violation)) => fail(hub, id, violation),
         }
         if hub.grown > MAX_GROWTH_BYTES {

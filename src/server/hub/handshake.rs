@@ -24,20 +24,20 @@ use crate::server::time::date::http_date;
 pub(crate) fn handshake(hub: &mut Hub, id: ClientId, head: &[u8], app: &mut Application<'_>) {
     let request = match Request::parse(head, hub.config.limits.max_headers) {
         Ok(request) => request,
-        Err(refusal) => return refuse(hub, id, refusal, head.starts_with(b"HEAD ")),
+        Err(refusal) => return refuse(hub, id, refusal),
     };
     if let Err(refusal) = check_host(hub, id, &request) {
-        return refuse(hub, id, refusal, request.method() == "HEAD");
+        return refuse(hub, id, refusal);
     }
     match request.method() {
         // Load balancers use it to ask whether the server is up.
         "OPTIONS" if hub.is_stopping() => {
-            respond(hub, id, &Response::refusal(Refusal::Stopping), false);
+            respond(hub, id, &Response::refusal(Refusal::Stopping));
         }
-        "OPTIONS" => respond(hub, id, &Response::options(), false),
+        "OPTIONS" => respond(hub, id, &Response::options()),
         "GET" if request.asks_for_upgrade() => upgrade(hub, id, &request, app),
         "GET" | "HEAD" => answer(hub, id, &request, app),
-        _ => refuse(hub, id, Refusal::Method, false),
+        _ => refuse(hub, id, Refusal::Method),
     }
 }
 
@@ -45,18 +45,18 @@ fn upgrade(hub: &mut Hub, id: ClientId, request: &Request<'_>, app: &mut Applica
     let (mut room, mut refusal) = (request.normal_path(), None);
     let mut terms = match admit(hub, id, request, &room) {
         Ok(terms) => terms,
-        Err(refusal) => return refuse(hub, id, refusal, false),
+        Err(refusal) => return refuse(hub, id, refusal),
     };
     let address = client_address(hub, id, request);
     let upgrade =
         Upgrade { request, address, room: &mut room, terms: &mut terms, refusal: &mut refusal };
     app(hub, id, Event::Upgrade(upgrade));
     if let Some(response) = refusal {
-        return respond(hub, id, &response, false);
+        return respond(hub, id, &response);
     }
     // The application may have chosen another room.
     if let Err(refusal) = check_room(hub, id, &room) {
-        refuse(hub, id, refusal, false);
+        refuse(hub, id, refusal);
         if let Some(client) = hub.get_mut(id) {
             client.departed = true;
         }
@@ -152,28 +152,27 @@ fn answer(hub: &mut Hub, id: ClientId, request: &Request<'_>, app: &mut Applicat
     let mut answer = None;
     let address = client_address(hub, id, request);
     app(hub, id, Event::Request(Exchange { request, address, answer: &mut answer }));
-    let head_only = request.method() == "HEAD";
     match answer {
-        Some(answer) => respond(hub, id, &answer, head_only),
+        Some(answer) => respond(hub, id, &answer),
         None if hub.config.rooms.allow(&request.normal_path()) => {
-            refuse(hub, id, request.missing_upgrade(), head_only);
+            refuse(hub, id, request.missing_upgrade());
         }
-        None => refuse(hub, id, Refusal::NoSuchRoom, head_only),
+        None => refuse(hub, id, Refusal::NoSuchRoom),
     }
 }
 
-fn respond(hub: &mut Hub, id: ClientId, response: &Response, head_only: bool) {
+fn respond(hub: &mut Hub, id: ClientId, response: &Response) {
     debug!("{id} answered with {}", response.status());
     let response = match http_date(SystemTime::now()) {
         Some(date) => response.clone().header("Date", date).expect("a date is a valid value"),
         None => response.clone(),
     };
-    hub.finish_with_answer(id, |connection, out| connection.respond(&response, head_only, out));
+    hub.finish_with_answer(id, |connection, out| connection.respond(&response, out));
 }
 
 /// Answers a request that is not served, and says why.
-pub(crate) fn refuse(hub: &mut Hub, id: ClientId, refusal: Refusal, head_only: bool) {
+pub(crate) fn refuse(hub: &mut Hub, id: ClientId, refusal: Refusal) {
     hub.log_refusal(format_args!("{id} refused with {}: {refusal}", refusal.status()));
     *hub.counts.refused.entry(refusal.status()).or_default() += 1;
-    respond(hub, id, &Response::refusal(refusal), head_only);
+    respond(hub, id, &Response::refusal(refusal));
 }

@@ -25,7 +25,7 @@ impl Hub {
 
     fn end_incomplete(&mut self, id: ClientId, handshaking: bool) {
         if handshaking {
-            refuse(self, id, Refusal::Full, false);
+            refuse(self, id, Refusal::Full);
         } else {
             let reason = "too much unfinished data on the server";
             self.close_because(id, CloseCode::TRY_AGAIN_LATER, reason, Cause::Overload);

@@ -50,7 +50,7 @@ impl Hub {
 }
 
 fn host(authority: &str) -> Option<Host> {
-    Authority::parse(authority).map(|authority| authority.host)
+    authority.parse().ok().map(|Authority { host, .. }| host)
 }
 
 /// Checks that a request is for one of the server's own hosts.
