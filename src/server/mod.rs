@@ -14,6 +14,7 @@ mod room;
 mod shown;
 #[cfg(any(test, fuzzing))]
 pub mod simulation;
+mod spares;
 mod time;
 
 use std::fmt;

@@ -191,7 +191,7 @@ impl Simulation {
             let ended = self.hub.get(*id).is_some_and(Client::has_ended_writing);
             assert_eq!(ended, peer.leaving, "{id} waits for the end of TCP");
         }
-        assert_eq!(self.hub.pool.backlog(), 0, "bytes are kept for nobody");
+        assert_eq!(self.hub.memory.backlog(), 0, "bytes are kept for nobody");
         assert_eq!((self.hub.laggards, self.hub.overdue), (0, false), "somebody is not read");
         assert!(missed as u64 <= self.hub.counts.skipped, "{missed} are missed");
     }

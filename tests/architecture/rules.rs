@@ -68,6 +68,7 @@ pub const AREAS: &[Area] = &[
             "server/departure",
             "server/event",
             "server/shown",
+            "server/spares",
         ],
         &["protocol"],
     ),
@@ -122,10 +123,10 @@ pub const MAX_LINES: usize = 400;
 /// modules are, so that they may move.
 pub mod known {
     /// Uses that close a circle: the user, and what it uses.
-    pub const CIRCLES: &[(&str, &str)] = &[("segment_pool", "outbox")];
+    pub const CIRCLES: &[(&str, &str)] = &[];
 
     /// Uses of an area that the user's does not name: the user, and the area.
-    pub const UPWARD: &[(&str, &str)] = &[("segment_pool", "client")];
+    pub const UPWARD: &[(&str, &str)] = &[];
 
     /// Areas of which some files belong into others, so that all may use them.
     pub const UNSORTED: &[&str] = &[];

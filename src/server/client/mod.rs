@@ -1,5 +1,6 @@
 //! One client: its socket, its connection, its place in the room's log.
 
+pub(crate) mod memory;
 pub(crate) mod outbox;
 mod reading;
 pub(crate) mod transport;
@@ -8,6 +9,7 @@ mod writing;
 use std::mem;
 
 use crate::protocol::Connection;
+use crate::server::client::memory::Memory;
 use crate::server::client::outbox::Outbox;
 use crate::server::client::transport::Transport;
 use crate::server::client_id::ClientId;
@@ -17,7 +19,6 @@ use crate::server::limits::rate::Pace;
 use crate::server::limits::total::Share;
 use crate::server::room::compressor::Encoding;
 use crate::server::room::frame_log::{Cursor, FrameLog};
-use crate::server::room::segment_pool::SegmentPool;
 use crate::server::time::wheel::Timestamp;
 
 pub(crate) use reading::Retain;
@@ -177,26 +178,26 @@ impl Client {
     /// Queues an HTTP answer, which `speak` appends. Frames may follow it.
     pub(crate) fn answer(
         &mut self,
-        pool: &mut SegmentPool,
+        memory: &mut Memory,
         speak: impl FnOnce(&mut Connection, &mut Vec<u8>),
     ) {
-        self.edit_outbox(pool, |outbox, connection| {
+        self.edit_outbox(memory, |outbox, connection| {
             outbox.push_opaque(0, |out| speak(connection, out));
         });
-        self.recount_incomplete(pool);
+        self.recount_incomplete(memory);
     }
 
     /// Queues the frame that `speak` appends, to be sent when the log is written up to `at`, its end.
     pub(crate) fn speak(
         &mut self,
         at: u64,
-        pool: &mut SegmentPool,
+        memory: &mut Memory,
         speak: impl FnOnce(&mut Connection, &mut Vec<u8>),
     ) {
-        self.edit_outbox(pool, |outbox, connection| {
+        self.edit_outbox(memory, |outbox, connection| {
             outbox.push_frame(at, |out| speak(connection, out));
         });
-        self.recount_incomplete(pool);
+        self.recount_incomplete(memory);
     }
 
     /// Queues the message that `encode` appends, to be sent when the log is written up to `at`, its
@@ -204,16 +205,16 @@ impl Client {
     pub(crate) fn queue(
         &mut self,
         at: u64,
-        pool: &mut SegmentPool,
+        memory: &mut Memory,
         encode: impl FnOnce(&mut Vec<u8>),
     ) {
-        self.edit_outbox(pool, |outbox, _| outbox.push_frame(at, encode));
+        self.edit_outbox(memory, |outbox, _| outbox.push_frame(at, encode));
     }
 
     /// Ends the connection without a close frame: its transport is gone.
-    pub(crate) fn abandon(&mut self, pool: &mut SegmentPool) {
+    pub(crate) fn abandon(&mut self, memory: &mut Memory) {
         self.connection.abandon();
-        self.recount_incomplete(pool);
+        self.recount_incomplete(memory);
     }
 
     /// Whether everything up to `at`, the log's end, is written, and the socket takes more.
@@ -227,66 +228,66 @@ impl Client {
     #[inline]
     fn edit_outbox<T>(
         &mut self,
-        pool: &mut SegmentPool,
+        memory: &mut Memory,
         edit: impl FnOnce(&mut Outbox, &mut Connection) -> T,
     ) -> T {
-        let outbox = self.outbox.get_or_insert_with(|| pool.take_outbox());
+        let outbox = self.outbox.get_or_insert_with(|| memory.take_outbox());
         let edited = edit(outbox, &mut self.connection);
-        self.settle_outbox(pool);
+        self.settle_outbox(memory);
         edited
     }
 
     /// Counts the private bytes, and gives back the outbox if it is empty.
     #[inline]
-    fn settle_outbox(&mut self, pool: &mut SegmentPool) {
+    fn settle_outbox(&mut self, memory: &mut Memory) {
         let Some(outbox) = &self.outbox else { return };
-        pool.unsent.set(&mut self.unsent, outbox.memory());
+        memory.unsent.set(&mut self.unsent, outbox.memory());
         if outbox.is_empty()
             && let Some(outbox) = self.outbox.take()
         {
-            pool.unsent.set(&mut self.unsent, 0);
-            pool.put_outbox(outbox);
+            memory.unsent.set(&mut self.unsent, 0);
+            memory.put_outbox(outbox);
         }
     }
 
     /// Counts the memory taken by what has not arrived whole. Returns whether it has grown.
-    pub(crate) fn recount_incomplete(&mut self, pool: &mut SegmentPool) -> bool {
+    pub(crate) fn recount_incomplete(&mut self, memory: &mut Memory) -> bool {
         let (before, now) = (self.incomplete.get(), self.connection.held_bytes());
         if now != before {
-            pool.incomplete.set(&mut self.incomplete, now);
+            memory.incomplete.set(&mut self.incomplete, now);
         }
         now > before
     }
 
     /// Stops counting memory for this client.
-    pub(crate) fn release_shares(&mut self, pool: &mut SegmentPool) {
-        pool.unsent.set(&mut self.unsent, 0);
-        pool.incomplete.set(&mut self.incomplete, 0);
+    pub(crate) fn release_shares(&mut self, memory: &mut Memory) {
+        memory.unsent.set(&mut self.unsent, 0);
+        memory.incomplete.set(&mut self.incomplete, 0);
     }
 
     /// Queues the answer to a ping. A peer that does not read gets only the latest.
-    pub(crate) fn pong(&mut self, payload: &[u8], at: u64, pool: &mut SegmentPool) {
+    pub(crate) fn pong(&mut self, payload: &[u8], at: u64, memory: &mut Memory) {
         if !self.connection.is_open() {
             return;
         }
         // A waiting pong would be written last, so one for a later ping must take its place.
         let waits = self.outbox.as_ref().is_some_and(|outbox| outbox.pong.is_some());
         if waits || self.blocked.is_some() {
-            self.edit_outbox(pool, |outbox, _| outbox.pong = Some(payload.into()));
+            self.edit_outbox(memory, |outbox, _| outbox.pong = Some(payload.into()));
         } else {
-            self.speak(at, pool, |connection, out| connection.pong(payload, out));
+            self.speak(at, memory, |connection, out| connection.pong(payload, out));
         }
     }
 
     /// Skips what is in the log between `from` and `to`, its end.
-    pub(crate) fn skip(&mut self, from: u64, to: u64, log: &mut FrameLog, pool: &mut SegmentPool) {
+    pub(crate) fn skip(&mut self, from: u64, to: u64, log: &mut FrameLog, memory: &mut Memory) {
         if self.finishing {
             return;
         }
         if self.outbox.is_none() && self.cursor.offset() == from {
-            log.advance(&mut self.cursor, to, pool);
+            log.advance(&mut self.cursor, to, &mut memory.segments);
         } else {
-            self.edit_outbox(pool, |outbox, _| outbox.skip(from, to));
+            self.edit_outbox(memory, |outbox, _| outbox.skip(from, to));
         }
     }
 
@@ -294,17 +295,17 @@ impl Client {
     pub(crate) fn finish(
         &mut self,
         at: u64,
-        pool: &mut SegmentPool,
+        memory: &mut Memory,
         speak: impl FnOnce(&mut Connection, &mut Vec<u8>),
     ) {
         if self.finishing {
             speak(&mut self.connection, &mut Vec::new());
-            self.recount_incomplete(pool);
+            self.recount_incomplete(memory);
             return;
         }
-        self.speak(at, pool, speak);
+        self.speak(at, memory, speak);
         self.finishing = true;
-        self.edit_outbox(pool, |outbox, _| outbox.finish(at));
+        self.edit_outbox(memory, |outbox, _| outbox.finish(at));
     }
 
     /// How many bytes are kept because this client has not taken them, and may become more. What was

@@ -1,9 +1,9 @@
 //! A member as a reader of its room's log.
 
 use super::{Client, Membership, Outbox};
+use crate::server::client::memory::Memory;
 use crate::server::room::compressor::Encoding;
 use crate::server::room::frame_log::FrameLog;
-use crate::server::room::segment_pool::SegmentPool;
 
 /// Which part of the log a client still gets when it leaves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,21 +27,21 @@ impl Client {
     }
 
     /// Makes the client leave its log as a reader.
-    pub(crate) fn leave(&mut self, log: &mut FrameLog, pool: &mut SegmentPool, keep: Retain) {
+    pub(crate) fn leave(&mut self, log: &mut FrameLog, memory: &mut Memory, keep: Retain) {
         self.seat = None;
         let cursor = std::mem::take(&mut self.cursor);
-        self.edit_outbox(pool, |outbox, _| match keep {
+        self.edit_outbox(memory, |outbox, _| match keep {
             Retain::All => outbox.detach(log, cursor),
             Retain::UnfinishedFrame => outbox.cut(log, cursor),
             Retain::Nothing => *outbox = Outbox::default(),
         });
-        log.leave(cursor, pool);
+        log.leave(cursor, &mut memory.segments);
     }
 
     /// Skips everything except what is half written, which stays in the log.
-    pub(crate) fn skip_unbegun(&mut self, log: &FrameLog, pool: &mut SegmentPool) {
+    pub(crate) fn skip_unbegun(&mut self, log: &FrameLog, memory: &mut Memory) {
         let cursor = self.cursor;
-        self.edit_outbox(pool, |outbox, _| outbox.skip_unbegun(log, cursor));
+        self.edit_outbox(memory, |outbox, _| outbox.skip_unbegun(log, cursor));
     }
 
     /// Skips the oldest messages, so that at most `max_bytes` of messages are left, or the newest one.
@@ -49,13 +49,13 @@ impl Client {
     pub(crate) fn skip_oldest(
         &mut self,
         log: &mut FrameLog,
-        pool: &mut SegmentPool,
+        memory: &mut Memory,
         max_bytes: usize,
     ) -> u64 {
         let cursor = self.cursor;
         let (offset, missed) =
-            self.edit_outbox(pool, |outbox, _| outbox.skip_oldest(log, cursor, max_bytes));
-        log.advance(&mut self.cursor, offset, pool);
+            self.edit_outbox(memory, |outbox, _| outbox.skip_oldest(log, cursor, max_bytes));
+        log.advance(&mut self.cursor, offset, &mut memory.segments);
         missed
     }
 
@@ -65,14 +65,14 @@ impl Client {
         &mut self,
         shared: &mut FrameLog,
         plain: &mut FrameLog,
-        pool: &mut SegmentPool,
+        memory: &mut Memory,
     ) -> u64 {
         let cursor = self.cursor;
-        let offset = self.edit_outbox(pool, |outbox, _| {
+        let offset = self.edit_outbox(memory, |outbox, _| {
             outbox.translate(shared, cursor, |at| plain.last_frames(shared.frames_from(at)))
         });
         let missed = shared.frames_from(cursor.offset()) - plain.frames_from(offset);
-        shared.leave(cursor, pool);
+        shared.leave(cursor, &mut memory.segments);
         self.cursor = plain.enter_at(offset);
         if let Some(seat) = &mut self.seat {
             seat.encoding = Encoding::Plain;
@@ -97,10 +97,10 @@ impl Client {
     }
 
     /// Where there is no log, keeps only those private bytes that [`leave`](Self::leave) would.
-    pub(crate) fn cut_private(&mut self, nowhere: &FrameLog, pool: &mut SegmentPool, keep: Retain) {
+    pub(crate) fn cut_private(&mut self, nowhere: &FrameLog, memory: &mut Memory, keep: Retain) {
         let cursor = self.cursor;
         if self.outbox.is_some() {
-            self.edit_outbox(pool, |outbox, _| match keep {
+            self.edit_outbox(memory, |outbox, _| match keep {
                 Retain::All => {}
                 Retain::UnfinishedFrame => outbox.cut(nowhere, cursor),
                 Retain::Nothing => *outbox = Outbox::default(),

@@ -4,9 +4,9 @@ use std::io::{self, ErrorKind, IoSlice};
 
 use super::Client;
 use crate::protocol::{Message, frame};
+use crate::server::client::memory::Memory;
 use crate::server::client::outbox::NOWHERE;
 use crate::server::room::frame_log::FrameLog;
-use crate::server::room::segment_pool::SegmentPool;
 use crate::server::time::wheel::Timestamp;
 
 /// The most pieces of one write. There are seldom more: a piece is a segment of the log, or a run of
@@ -32,7 +32,7 @@ impl Client {
     pub(crate) fn flush(
         &mut self,
         log: &mut FrameLog,
-        pool: &mut SegmentPool,
+        memory: &mut Memory,
         now: Timestamp,
     ) -> io::Result<Progress> {
         if self.is_drained() {
@@ -40,12 +40,12 @@ impl Client {
         }
         while self.blocked.is_none() {
             if self.outbox.as_ref().is_some_and(|outbox| outbox.pong.is_some()) {
-                self.queue_pong(log.end(), pool);
+                self.queue_pong(log.end(), memory);
             }
             let (count, outcome) = self.write(log, now);
             match outcome {
                 Ok(written) => {
-                    if self.consume(written, log, pool) == NOWHERE {
+                    if self.consume(written, log, memory) == NOWHERE {
                         return Ok(Progress::Finished);
                     }
                 }
@@ -92,21 +92,21 @@ impl Client {
     }
 
     #[cold]
-    fn queue_pong(&mut self, at: u64, pool: &mut SegmentPool) {
+    fn queue_pong(&mut self, at: u64, memory: &mut Memory) {
         if let Some(pong) = self.outbox.as_mut().and_then(|outbox| outbox.pong.take()) {
-            self.speak(at, pool, |connection, out| connection.pong(&pong, out));
+            self.speak(at, memory, |connection, out| connection.pong(&pong, out));
         }
     }
 
     /// Takes `size` bytes as written, and returns the offset in the log that this leads to.
-    fn consume(&mut self, size: usize, log: &mut FrameLog, pool: &mut SegmentPool) -> u64 {
+    fn consume(&mut self, size: usize, log: &mut FrameLog, memory: &mut Memory) -> u64 {
         let offset = match &mut self.outbox {
             None => self.cursor.offset() + size as u64,
             Some(outbox) => outbox.consume(size, self.cursor),
         };
-        self.settle_outbox(pool);
+        self.settle_outbox(memory);
         if offset != NOWHERE {
-            log.advance(&mut self.cursor, offset, pool);
+            log.advance(&mut self.cursor, offset, &mut memory.segments);
         }
         offset
     }
@@ -117,7 +117,7 @@ impl Client {
         &mut self,
         message: Message<'_>,
         at: u64,
-        pool: &mut SegmentPool,
+        memory: &mut Memory,
         now: Timestamp,
     ) {
         let (mut header, payload) = (Vec::new(), message.payload());
@@ -134,9 +134,9 @@ impl Client {
         };
         if written > 0 {
             self.blocked = Some(now);
-            self.edit_outbox(pool, |outbox, _| outbox.push_opaque(at, rest));
+            self.edit_outbox(memory, |outbox, _| outbox.push_opaque(at, rest));
         } else {
-            self.edit_outbox(pool, |outbox, _| outbox.push_frame(at, rest));
+            self.edit_outbox(memory, |outbox, _| outbox.push_frame(at, rest));
         }
     }
 }

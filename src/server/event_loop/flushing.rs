@@ -5,12 +5,12 @@ use std::mem;
 
 use log::debug;
 
+use crate::server::client::memory::Memory;
 use crate::server::client::{Client, Progress, Retain};
 use crate::server::client_id::ClientId;
 use crate::server::hub::Hub;
 use crate::server::room::TurnEnd;
 use crate::server::room::frame_log::FrameLog;
-use crate::server::room::segment_pool::SegmentPool;
 use crate::server::time::wheel::Timestamp;
 
 /// The most that a flush of rooms, or of clients, may cost, in bytes, and what a write costs in
@@ -65,9 +65,9 @@ impl Hub {
     /// Writes to a client, and returns the cost of that.
     fn flush_client(&mut self, id: ClientId) -> u64 {
         let (now, max) = (self.timestamp, self.config.memory.max_backlog_bytes);
-        let Some((client, log, pool)) = self.with_log(id) else { return 0 };
+        let Some((client, log, memory)) = self.with_log(id) else { return 0 };
         client.dirty = false;
-        let (cost, progress) = flush_counted(client, log, pool, now);
+        let (cost, progress) = flush_counted(client, log, memory, now);
         let (seat, outcome) = (client.seat, outcome_of(progress, client, log, max));
         self.forget_newest(seat);
         if let Some(outcome) = outcome {
@@ -80,8 +80,8 @@ impl Hub {
     /// the rest is written.
     pub(crate) fn write_now(&mut self, id: ClientId) {
         let now = self.timestamp;
-        if let Some((client, log, pool)) = self.with_log(id) {
-            let _ = client.flush(log, pool, now);
+        if let Some((client, log, memory)) = self.with_log(id) {
+            let _ = client.flush(log, memory, now);
             let seat = client.seat;
             self.forget_newest(seat);
         }
@@ -120,7 +120,7 @@ impl Hub {
     /// Writes to the members of a room, from the one at which the last flush stopped, until nothing is
     /// `left` of what may be written. Returns the members that need more than a write.
     fn flush_room(&mut self, key: usize, end: TurnEnd, left: &mut u64) -> Vec<(ClientId, Outcome)> {
-        let Self { clients, rooms, pool, config, timestamp, .. } = self;
+        let Self { clients, rooms, memory, config, timestamp, .. } = self;
         let Some(room) = rooms.get_mut(key).filter(|room| room.dirty) else { return Vec::new() };
         if room.flushed == 0 {
             room.begin_flush();
@@ -134,7 +134,7 @@ impl Hub {
             let client = &mut clients[member];
             let Some(seat) = client.seat else { continue };
             let log = room.logs.get_mut(seat.encoding);
-            let (cost, progress) = flush_counted(client, log, pool, *timestamp);
+            let (cost, progress) = flush_counted(client, log, memory, *timestamp);
             *left = left.saturating_sub(cost);
             let max = config.memory.max_backlog_bytes;
             if let Some(outcome) = outcome_of(progress, client, log, max) {
@@ -183,11 +183,11 @@ impl Hub {
 fn flush_counted(
     client: &mut Client,
     log: &mut FrameLog,
-    pool: &mut SegmentPool,
+    memory: &mut Memory,
     now: Timestamp,
 ) -> (u64, io::Result<Progress>) {
     let before = (client.position(), client.private_bytes());
-    let progress = client.flush(log, pool, now);
+    let progress = client.flush(log, memory, now);
     let private = before.1.saturating_sub(client.private_bytes()) as u64;
     let written = private + (client.position() - before.0);
     (if written > 0 { WRITE_COST + written } else { 0 }, progress)

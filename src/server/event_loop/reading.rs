@@ -272,8 +272,8 @@ fn receive(
 fn control(hub: &mut Hub, id: ClientId, incoming: &Incoming<'_>) {
     match incoming {
         Incoming::Ping(payload) => {
-            if let Some((client, at, pool)) = hub.reach(id) {
-                client.pong(payload, at, pool);
+            if let Some((client, at, memory)) = hub.reach(id) {
+                client.pong(payload, at, memory);
             }
         }
         Incoming::Close(frame) => answer_close(hub, id, frame.as_ref()),

@@ -70,15 +70,15 @@ impl Hub {
 
     /// Moves a member from one log of its room to the end of another.
     fn change_encoding(&mut self, id: ClientId, encoding: Encoding) {
-        let Self { clients, rooms, pool, .. } = self;
+        let Self { clients, rooms, memory, .. } = self;
         let client = &mut clients[id.key()];
         let Some(mut seat) = client.seat else { return };
         let Some(room) = rooms.get_mut(seat.room) else { return };
         room.waiting -= usize::from(client.waits());
-        client.leave(room.logs.get_mut(seat.encoding), pool, Retain::All);
+        client.leave(room.logs.get_mut(seat.encoding), memory, Retain::All);
         seat.encoding = encoding;
         client.enter(seat, room.logs.get_mut(encoding));
-        room.logs.forget_newest(pool);
+        room.logs.forget_newest(&mut memory.segments);
         room.waiting += usize::from(client.waits());
     }
 

@@ -50,10 +50,10 @@ impl Hub {
 
     fn ping(&mut self, id: ClientId) {
         let now = self.timestamp;
-        if let Some((client, at, pool)) = self.reach(id) {
+        if let Some((client, at, memory)) = self.reach(id) {
             client.pinged = Some(now);
             client.arrived = 0;
-            client.speak(at, pool, |connection, out| connection.ping(b"", out));
+            client.speak(at, memory, |connection, out| connection.ping(b"", out));
         }
     }
 

@@ -57,8 +57,8 @@ impl Hub {
         let Some(client) = client else { return };
         let unchanged = windows.reserve(&mut client.window, &mut terms.deflate);
         counts.contextless += u64::from(!unchanged);
-        let Some((client, _, pool)) = self.reach(id) else { return };
-        client.answer(pool, |connection, out| connection.accept(terms, out));
+        let Some((client, _, memory)) = self.reach(id) else { return };
+        client.answer(memory, |connection, out| connection.accept(terms, out));
         client.encoding = Encoding::of(terms.deflate);
         client.opened = true;
         self.open += 1;
@@ -77,9 +77,9 @@ impl Hub {
         speak: impl FnOnce(&mut Connection, &mut Vec<u8>),
     ) {
         self.note_room(id);
-        if let Some((client, at, pool)) = self.reach(id) {
+        if let Some((client, at, memory)) = self.reach(id) {
             let first = !client.is_finishing();
-            client.finish(at, pool, speak);
+            client.finish(at, memory, speak);
             if first {
                 self.expect_within(id, self.config.timeouts.close);
             }
@@ -92,10 +92,10 @@ impl Hub {
         id: ClientId,
         speak: impl FnOnce(&mut Connection, &mut Vec<u8>),
     ) {
-        if let Some((client, _, pool)) =
+        if let Some((client, _, memory)) =
             self.reach(id).filter(|(client, ..)| !client.is_finishing())
         {
-            client.answer(pool, speak);
+            client.answer(memory, speak);
             self.finish(id, |_, _| {});
         }
     }
@@ -153,8 +153,8 @@ impl Hub {
     /// Drops a client whose connection is lost or whose time is over.
     pub(crate) fn lose(&mut self, id: ClientId) {
         if self.get(id).is_some() {
-            let Self { clients, pool, .. } = self;
-            clients[id.key()].abandon(pool);
+            let Self { clients, memory, .. } = self;
+            clients[id.key()].abandon(memory);
             self.depart(id, Departure::abnormal(Cause::Lost));
             self.gone.push(id);
         }
@@ -170,7 +170,7 @@ impl Hub {
             self.deadlines.forget(id.key());
             self.resumptions.forget(id.key());
             self.open -= usize::from(client.opened);
-            client.release_shares(&mut self.pool);
+            client.release_shares(&mut self.memory);
             self.windows.release(&mut client.window);
             if let Some(place) = client.place {
                 self.addresses.leave(place);
@@ -182,9 +182,9 @@ impl Hub {
     pub(crate) fn leave_room(&mut self, id: ClientId, keep: Retain) {
         self.resume_room(id);
         let Some(seat) = self.get(id).and_then(|client| client.seat) else {
-            let Self { clients, nowhere, pool, .. } = self;
+            let Self { clients, nowhere, memory, .. } = self;
             if let Some(client) = clients.get_mut(id.key()).filter(|client| client.id == id) {
-                client.cut_private(nowhere, pool, keep);
+                client.cut_private(nowhere, memory, keep);
             }
             return;
         };
@@ -192,12 +192,12 @@ impl Hub {
             // The client may be waiting for the room that it leaves.
             self.resumed.push(id);
         }
-        let Self { clients, rooms, pool, contexts, dirty_clients, .. } = self;
+        let Self { clients, rooms, memory, contexts, dirty_clients, .. } = self;
         let index = seat.index;
         if let Some(room) = rooms.get_mut(seat.room) {
             room.waiting -= usize::from(clients[id.key()].waits());
-            clients[id.key()].leave(room.logs.get_mut(seat.encoding), pool, keep);
-            room.logs.forget_unread(pool);
+            clients[id.key()].leave(room.logs.get_mut(seat.encoding), memory, keep);
+            room.logs.forget_unread(&mut memory.segments);
             room.members.swap_remove(seat.index);
             let passed = seat.index < room.flushed;
             let moved = room.members.get(seat.index).and_then(|&moved| clients.get_mut(moved));

@@ -24,6 +24,7 @@ use slab::Slab;
 
 use crate::config::Config;
 use crate::protocol::{CloseCode, Limits, Message, Refusal};
+use crate::server::client::memory::Memory;
 use crate::server::client::{Client, Membership, Retain};
 use crate::server::client_id::ClientId;
 use crate::server::counts::Counts;
@@ -37,7 +38,6 @@ use crate::server::limits::windows::Windows;
 use crate::server::room::Rooms;
 use crate::server::room::compressor::{Compressors, Encoding};
 use crate::server::room::frame_log::FrameLog;
-use crate::server::room::segment_pool::SegmentPool;
 use crate::server::time::timers::Timers;
 use crate::server::time::wheel::{Clock, TimerWheel, Timestamp};
 
@@ -78,7 +78,7 @@ pub struct Hub {
     pub(crate) rooms: Rooms,
     /// The log of the clients that are in no room: always empty.
     pub(crate) nowhere: FrameLog,
-    pub(crate) pool: SegmentPool,
+    pub(crate) memory: Memory,
     /// The compressors, if anything is compressed.
     pub(crate) compressors: Option<Compressors>,
     /// The memory that is reserved for clients that keep their compression context.
@@ -146,7 +146,7 @@ impl Hub {
             config,
             rooms: Rooms::default(),
             nowhere: FrameLog::default(),
-            pool: SegmentPool::default(),
+            memory: Memory::default(),
             deadlines: TimerWheel::new(),
             resumptions: TimerWheel::new(),
             clock: Clock::new(now),
@@ -191,9 +191,9 @@ impl Hub {
             compressors.as_mut().and_then(|compressors| compressors.compress(message, encoding));
         let mut sent = None;
         if let Some(frame) = frame
-            && let Some((client, at, pool)) = self.reach(id)
+            && let Some((client, at, memory)) = self.reach(id)
         {
-            client.queue(at, pool, |out| out.extend_from_slice(frame));
+            client.queue(at, memory, |out| out.extend_from_slice(frame));
             sent = Some((client.private_bytes(), frame.len()));
         }
         self.compressors = compressors;
@@ -206,11 +206,11 @@ impl Hub {
     fn send_plain(&mut self, id: ClientId, message: Message<'_>) {
         let (now, size) = (self.timestamp, message.frame_size());
         let long = size >= self.long_bytes;
-        let Some((client, at, pool)) = self.reach(id) else { return };
+        let Some((client, at, memory)) = self.reach(id) else { return };
         if long && client.is_up_to_date(at) {
-            client.send_at_once(message, at, pool, now);
+            client.send_at_once(message, at, memory, now);
         } else {
-            client.queue(at, pool, |out| message.encode(out));
+            client.queue(at, memory, |out| message.encode(out));
         }
         let unsent = client.private_bytes();
         self.limit_sent(id, unsent, size);
@@ -223,7 +223,7 @@ impl Hub {
         self.grown += if unsent > 0 { size } else { 0 };
         let max = self.config.memory.max_backlog_bytes;
         let max_all = self.config.memory.max_total_backlog_bytes;
-        if unsent > max || self.pool.backlog() > max_all {
+        if unsent > max || self.memory.backlog() > max_all {
             self.limit_unsent(id);
         }
     }
@@ -253,12 +253,12 @@ impl Hub {
         let from = self.log_of(client).end();
         self.append(room, message.into());
         let to = self.log_of(client).end();
-        let Self { clients, rooms, pool, .. } = self;
+        let Self { clients, rooms, memory, .. } = self;
         let sender = &mut clients[client.key()];
         if let Some(seat) = sender.seat
             && let Some(room) = rooms.get_mut(room)
         {
-            sender.skip(from, to, room.logs.get_mut(seat.encoding), pool);
+            sender.skip(from, to, room.logs.get_mut(seat.encoding), memory);
         }
     }
 
@@ -360,11 +360,11 @@ impl Hub {
         self.get(client).filter(|client| client.connection.is_open())?.seat
     }
 
-    /// A client that is about to be sent private bytes, the end of its log, and the pool for its
+    /// A client that is about to be sent private bytes, the end of its log, and the memory for its
     /// memory. The client will be flushed.
     #[inline]
-    pub(crate) fn reach(&mut self, id: ClientId) -> Option<(&mut Client, u64, &mut SegmentPool)> {
-        let Self { clients, rooms, pool, dirty_clients, .. } = self;
+    pub(crate) fn reach(&mut self, id: ClientId) -> Option<(&mut Client, u64, &mut Memory)> {
+        let Self { clients, rooms, memory, dirty_clients, .. } = self;
         let client = clients.get_mut(id.key()).filter(|client| client.id == id)?;
         let room = client.seat.and_then(|seat| Some((seat, rooms.get(seat.room)?)));
         let at = room.map_or(0, |(seat, room)| room.logs.end(seat.encoding));
@@ -372,20 +372,20 @@ impl Hub {
             client.dirty = true;
             dirty_clients.push(id);
         }
-        Some((client, at, pool))
+        Some((client, at, memory))
     }
 
-    /// A client, the log that it reads, and the pool for the memory of both.
+    /// A client, the log that it reads, and the memory for the memory of both.
     #[inline]
     pub(crate) fn with_log(
         &mut self,
         id: ClientId,
-    ) -> Option<(&mut Client, &mut FrameLog, &mut SegmentPool)> {
-        let Self { clients, rooms, pool, nowhere, .. } = self;
+    ) -> Option<(&mut Client, &mut FrameLog, &mut Memory)> {
+        let Self { clients, rooms, memory, nowhere, .. } = self;
         let client = clients.get_mut(id.key()).filter(|client| client.id == id)?;
         let room = client.seat.and_then(|seat| Some((seat, rooms.get_mut(seat.room)?)));
         let log = room.map_or(nowhere, |(seat, room)| room.logs.get_mut(seat.encoding));
-        Some((client, log, pool))
+        Some((client, log, memory))
     }
 
     /// The log that a client reads.
@@ -405,7 +405,7 @@ impl Hub {
 
     fn append(&mut self, key: usize, message: Message<'_>) {
         let Some(room) = self.rooms.get_mut(key) else { return };
-        room.logs.append(message, &mut self.compressors, &mut self.pool, self.now);
+        room.logs.append(message, &mut self.compressors, &mut self.memory.segments, self.now);
         self.grown += message.frame_size();
         if room.dirty {
             room.grew_meanwhile |= room.flushed > 0;

@@ -12,7 +12,7 @@ impl Hub {
     /// it.
     #[cold]
     pub(crate) fn limit_incomplete(&mut self) {
-        if self.pool.incomplete.get() <= self.config.memory.max_incomplete_bytes {
+        if self.memory.incomplete.get() <= self.config.memory.max_incomplete_bytes {
             return;
         }
         let largest = self.clients.iter().max_by_key(|(_, client)| client.incomplete.get());
@@ -36,7 +36,7 @@ impl Hub {
     /// quarter is free, so that this is not done all the time.
     #[inline]
     pub(crate) fn evict_until_within_limit(&mut self) {
-        if self.pool.backlog() > self.config.memory.max_total_backlog_bytes {
+        if self.memory.backlog() > self.config.memory.max_total_backlog_bytes {
             self.close_furthest_behind();
         }
     }
@@ -45,7 +45,7 @@ impl Hub {
     fn close_furthest_behind(&mut self) {
         let max = self.config.memory.max_total_backlog_bytes;
         for id in self.furthest_behind() {
-            if self.pool.backlog() <= max / 4 * 3 {
+            if self.memory.backlog() <= max / 4 * 3 {
                 return;
             }
             self.evict(id);

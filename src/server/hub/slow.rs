@@ -67,8 +67,8 @@ impl Hub {
             self.leave_room(id, Retain::UnfinishedFrame);
             return;
         }
-        if let Some((client, log, pool)) = self.with_log(id) {
-            client.skip_unbegun(log, pool);
+        if let Some((client, log, memory)) = self.with_log(id) {
+            client.skip_unbegun(log, memory);
         }
     }
 
@@ -81,8 +81,8 @@ impl Hub {
         }
         let max_bytes = self.config.memory.max_backlog_bytes / 2;
         let mut skipped = self.go_plain(id);
-        if let Some((client, log, pool)) = self.with_log(id) {
-            skipped += client.skip_oldest(log, pool, max_bytes);
+        if let Some((client, log, memory)) = self.with_log(id) {
+            skipped += client.skip_oldest(log, memory, max_bytes);
         }
         self.counts.skipped += skipped;
         debug!("{id} is too far behind and misses {skipped} messages");
@@ -94,7 +94,8 @@ impl Hub {
         if self.config.slow == Slow::Drop
             && let Some(room) = self.rooms.get_mut(key)
         {
-            room.logs.keep_newest(self.config.memory.max_backlog_bytes / 2, &mut self.pool);
+            room.logs
+                .keep_newest(self.config.memory.max_backlog_bytes / 2, &mut self.memory.segments);
         }
     }
 
@@ -104,20 +105,20 @@ impl Hub {
         if self.config.slow == Slow::Drop
             && let Some(room) = seat.and_then(|seat| self.rooms.get_mut(seat.room))
         {
-            room.logs.forget_newest(&mut self.pool);
+            room.logs.forget_newest(&mut self.memory.segments);
         }
     }
 
     /// Takes a member that reads the shared log to the plain one, to the oldest message that it has not
     /// received and that is kept there. Returns how many it misses.
     fn go_plain(&mut self, id: ClientId) -> u64 {
-        let Self { clients, rooms, pool, .. } = self;
+        let Self { clients, rooms, memory, .. } = self;
         let client = clients.get_mut(id.key()).filter(|client| client.id == id);
         let Some(client) = client.filter(|client| client.reads(Encoding::Shared)) else { return 0 };
         let Some(room) = client.seat.and_then(|seat| rooms.get_mut(seat.room)) else { return 0 };
         let Some((shared, plain)) = room.logs.shared_and_plain() else { return 0 };
-        let missed = client.go_plain(shared, plain, pool);
-        room.logs.forget_newest(pool);
+        let missed = client.go_plain(shared, plain, memory);
+        room.logs.forget_newest(&mut memory.segments);
         room.waiting += usize::from(client.waits());
         missed
     }
@@ -171,7 +172,7 @@ impl Hub {
         let Some(client) = self.get(id) else { return false };
         let unread = usize::try_from(self.unread_bytes(id)).unwrap_or(usize::MAX);
         let own = unread.saturating_add(client.private_bytes());
-        let all = unread.saturating_add(self.pool.backlog());
+        let all = unread.saturating_add(self.memory.backlog());
         let max = self.config.memory.max_backlog_bytes;
         let max_all = self.config.memory.max_total_backlog_bytes;
         unread == 0 || own <= max && all <= max_all
@@ -181,7 +182,7 @@ impl Hub {
     /// one while there is memory for it.
     pub(crate) fn may_copy_rest(&self, id: ClientId) -> bool {
         let rest = self.get(id).map_or(0, |client| client.unfinished_size(self.log_of(id)));
-        let free = self.config.memory.max_total_backlog_bytes.saturating_sub(self.pool.backlog());
+        let free = self.config.memory.max_total_backlog_bytes.saturating_sub(self.memory.backlog());
         rest <= SHORT_REST_BYTES || rest <= MAX_REST_BYTES.min(free as u64)
     }
 
@@ -238,7 +239,7 @@ mod tests {
     fn a_context_stays_where_taking_it_would_copy_a_backlog() {
         let (mut hub, _members) = room(Config::default(), 3);
         flood(&mut hub, 20 * MIB);
-        let before = hub.pool.backlog();
+        let before = hub.memory.backlog();
         hub.now += Duration::from_secs(20);
         for number in 0..64 {
             let name = format!("/{number}");
@@ -248,7 +249,7 @@ mod tests {
             hub.broadcast(&name, "hello");
             flush(&mut hub);
         }
-        assert!(hub.pool.backlog() < before + MIB, "{} of {before}", hub.pool.backlog());
+        assert!(hub.memory.backlog() < before + MIB, "{} of {before}", hub.memory.backlog());
     }
 
     #[test]
@@ -259,7 +260,7 @@ mod tests {
         flood(&mut hub, 20 * MIB);
         for (id, _) in &members {
             hub.publish_to_others(*id, "hello");
-            assert!(hub.pool.backlog() <= 66 * MIB, "{}", hub.pool.backlog());
+            assert!(hub.memory.backlog() <= 66 * MIB, "{}", hub.memory.backlog());
         }
         assert!(members.iter().any(|(id, _)| hub.is_open(*id)), "some copies are covered");
         assert!(members.iter().any(|(id, _)| !hub.is_open(*id)), "all of them are not");
@@ -277,10 +278,10 @@ mod tests {
         assert!(hub.get(light).unwrap().unsent.get() > 18 * MIB);
         flood(&mut hub, 12 * MIB);
         hub.broadcast("/room", &noise(MIB)[..]);
-        let before = hub.pool.backlog();
+        let before = hub.memory.backlog();
         hub.join(heavy, "/other");
         assert_eq!((hub.room_of(heavy), hub.is_open(heavy)), (None, false));
-        assert!(hub.pool.backlog() < before);
+        assert!(hub.memory.backlog() < before);
     }
 
     #[test]
@@ -291,7 +292,7 @@ mod tests {
             hub.send(id, &noise(MIB)[..]);
         }
         assert!(!hub.is_open(id));
-        assert!(hub.pool.backlog() <= 34 * MIB, "{}", hub.pool.backlog());
+        assert!(hub.memory.backlog() <= 34 * MIB, "{}", hub.memory.backlog());
     }
 
     #[test]
@@ -353,9 +354,9 @@ mod tests {
             let [(laggard, slow), (_, fast)] = &members[..] else { panic!() };
             fast.allow(10 * MIB);
             flood(&mut hub, 4 * MIB);
-            assert!(hub.pool.backlog() > 4 * MIB);
+            assert!(hub.memory.backlog() > 4 * MIB);
             end(&mut hub, *laggard, slow);
-            assert_eq!(hub.pool.backlog(), 0);
+            assert_eq!(hub.memory.backlog(), 0);
         }
     }
 
@@ -368,20 +369,20 @@ mod tests {
         for (id, _) in &members {
             hub.send(*id, "private");
             hub.leave(*id);
-            assert_eq!(hub.pool.unsent.get(), unsent(&hub));
+            assert_eq!(hub.memory.unsent.get(), unsent(&hub));
         }
-        assert!(hub.pool.unsent.get() > 8 * MIB);
+        assert!(hub.memory.unsent.get() > 8 * MIB);
         let [(closed, _), (lost, _), ..] = members[..] else { panic!() };
         hub.close(closed, CloseCode::NORMAL, "");
         hub.lose(lost);
         hub.remove(lost);
-        assert_eq!(hub.pool.unsent.get(), unsent(&hub));
+        assert_eq!(hub.memory.unsent.get(), unsent(&hub));
         for (id, pipe) in &members[2..] {
             pipe.allow(100 * MIB);
             hub.unblock(*id);
         }
         flush(&mut hub);
         hub.remove(closed);
-        assert_eq!(hub.pool.backlog(), 0);
+        assert_eq!(hub.memory.backlog(), 0);
     }
 }

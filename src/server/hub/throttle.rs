@@ -14,7 +14,7 @@ impl Hub {
     /// Counts what was read of a client, `size` bytes, and returns whether the rest is to be read later
     /// because that is too much.
     pub(crate) fn count_read(&mut self, id: ClientId, stats: &ReadStats, size: usize) -> bool {
-        let Self { clients, allowance, timestamp, pool, .. } = self;
+        let Self { clients, allowance, timestamp, memory, .. } = self;
         let Some(client) = clients.get_mut(id.key()).filter(|client| client.id == id) else {
             return false;
         };
@@ -28,7 +28,7 @@ impl Hub {
         let stats = if client.connection.is_open() { stats } else { &passed_over };
         client.throttled.take_if(|_| client.pace.is_rested(*timestamp, allowance));
         let pause = client.pace.count(stats, size, *timestamp, allowance);
-        if client.recount_incomplete(pool) {
+        if client.recount_incomplete(memory) {
             self.limit_incomplete();
         }
         pause.is_some_and(|pause| self.throttle(id, pause))

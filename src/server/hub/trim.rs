@@ -11,7 +11,7 @@ const IDLE_CONTEXT: Duration = Duration::from_secs(60);
 impl Hub {
     /// Gives back what has not been needed since the last call. It is called once a second.
     pub(crate) fn trim(&mut self) {
-        self.pool.trim();
+        self.memory.trim();
         self.rooms.trim();
         self.addresses.trim(self.clients.len(), self.timestamp);
         if let Some(compressors) = &mut self.compressors {
@@ -24,7 +24,7 @@ impl Hub {
 
     /// Whether there is memory that [`trim`](Self::trim) will give back.
     pub(crate) fn holds_spare(&self) -> bool {
-        self.pool.holds_spare()
+        self.memory.holds_spare()
             || self.compressors.as_ref().is_some_and(|compressors| compressors.holds_spare())
             || self.rooms.are_loose()
             || self.addresses.are_loose(self.clients.len())

@@ -40,7 +40,7 @@ fn the_slowest_reader_keeps_the_log() {
     assert_eq!(log.segments.len(), 1);
     let end = log.end();
     log.advance(&mut slow, end, &mut pool);
-    assert_eq!((log.segments.len(), pool.backlog()), (0, 0));
+    assert_eq!((log.segments.len(), pool.held()), (0, 0));
 }
 
 #[test]
@@ -98,10 +98,10 @@ fn the_memory_of_short_frames_is_counted_and_given_back() {
         append(&mut log, &mut pool, 0);
     }
     let (bytes, end) = (log.end() as usize, log.end());
-    assert!(pool.backlog() >= 2 * bytes, "two bytes each say where the frames begin");
-    assert!(pool.backlog() <= 2 * bytes + (128 << 10), "{}", pool.backlog());
+    assert!(pool.held() >= 2 * bytes, "two bytes each say where the frames begin");
+    assert!(pool.held() <= 2 * bytes + (128 << 10), "{}", pool.held());
     log.advance(&mut cursor, end, &mut pool);
-    assert_eq!(pool.backlog(), 0);
+    assert_eq!(pool.held(), 0);
 }
 
 /// The offsets at which the frames of a log begin, as a client that parses it sees them, and its
