@@ -338,7 +338,7 @@ impl Commands {
     /// to be written.
     pub(crate) fn run(&mut self, hub: &mut Hub, max_growth: usize) {
         for _ in 0..MAX_COMMANDS_PER_TURN {
-            if self.stop() == Stop::Now || hub.grown > max_growth {
+            if self.stop() == Stop::Now || hub.pending.grown > max_growth {
                 return;
             }
             let Ok(command) = self.receiver.try_recv() else {

@@ -156,7 +156,7 @@ impl Simulation {
             Step::Flush => self.flush_once(),
             Step::FlushEarly => self.hub.flush(TurnEnd::Later),
             Step::Rest => {
-                self.hub.now += Duration::from_secs(20);
+                self.hub.time.now += Duration::from_secs(20);
                 self.hub.trim();
             }
             Step::Broadcast { room, length } => self.broadcast(room % 3, length),
@@ -188,11 +188,15 @@ impl Simulation {
             assert!(peer.closed || self.is_open(*id), "{id} waits for a close frame");
             let left = peer.expected.len();
             assert!(peer.closed || left == 0, "{id} waits for {left} messages");
-            let ended = self.hub.get(*id).is_some_and(Client::has_ended_writing);
+            let ended = self.hub.clients.get(*id).is_some_and(Client::has_ended_writing);
             assert_eq!(ended, peer.leaving, "{id} waits for the end of TCP");
         }
         assert_eq!(self.hub.memory.backlog(), 0, "bytes are kept for nobody");
-        assert_eq!((self.hub.laggards, self.hub.overdue), (0, false), "somebody is not read");
+        assert_eq!(
+            (self.hub.clients.laggards, self.hub.rooms.overdue),
+            (0, false),
+            "somebody is not read"
+        );
         assert!(missed as u64 <= self.hub.counts.skipped, "{missed} are missed");
     }
 
@@ -250,7 +254,7 @@ impl Simulation {
     }
 
     fn leave(&mut self, id: ClientId) {
-        if self.hub.get(id).is_some_and(|client| !client.connection.is_closed()) {
+        if self.hub.clients.get(id).is_some_and(|client| !client.connection.is_closed()) {
             answer_close(&mut self.hub, id, None);
             if let Some(peer) = self.peers.get_mut(&id) {
                 peer.leaving = true;
@@ -313,7 +317,7 @@ impl Simulation {
         for peer in self.peers.values_mut() {
             peer.receive(drops);
         }
-        for id in std::mem::take(&mut self.hub.gone) {
+        for id in std::mem::take(&mut self.hub.pending.gone) {
             self.hub.remove(id);
             self.peers.remove(&id);
         }
@@ -330,9 +334,9 @@ pub(crate) fn connect(hub: &mut Hub, offer: &str) -> (ClientId, Pipe, Terms) {
     let request = Request::parse(head.as_bytes(), 10).expect("a correct head");
     let deflate = hub.config.deflate.as_ref();
     let mut terms = Terms::negotiate(&request, &[], deflate).expect("a correct request");
-    let (id, pipe) = (hub.next_id(), Pipe::default());
+    let (id, pipe) = (hub.clients.next_id(), Pipe::default());
     hub.insert(id, Transport::Pipe(pipe.clone()), None);
-    let client = hub.get_mut(id).expect("it was inserted");
+    let client = hub.clients.get_mut(id).expect("it was inserted");
     let mut input = head.into_bytes();
     let received = client.connection.receive(&mut &mut input[..], &mut Buffers::default());
     assert!(matches!(received, Ok(Some(Received::Head(_)))));

@@ -17,23 +17,13 @@ use crate::server::departure::Cause;
 use crate::server::limits::address::AddressKey;
 use crate::server::limits::rate::Pace;
 use crate::server::limits::total::Share;
+use crate::server::room::Membership;
 use crate::server::room::compressor::Encoding;
 use crate::server::room::frame_log::{Cursor, FrameLog};
 use crate::server::time::wheel::Timestamp;
 
 pub(crate) use reading::Retain;
 pub(crate) use writing::Progress;
-
-/// A member's place in its room.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Membership {
-    /// The room's key.
-    pub(crate) room: usize,
-    /// The member's index in the room's list.
-    pub(crate) index: usize,
-    /// The log that it reads.
-    pub(crate) encoding: Encoding,
-}
 
 /// A client, from when it is accepted to the end of its TCP connection.
 #[derive(Debug)]

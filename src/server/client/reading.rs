@@ -1,7 +1,8 @@
 //! A member as a reader of its room's log.
 
-use super::{Client, Membership, Outbox};
+use super::{Client, Outbox};
 use crate::server::client::memory::Memory;
+use crate::server::room::Membership;
 use crate::server::room::compressor::Encoding;
 use crate::server::room::frame_log::FrameLog;
 

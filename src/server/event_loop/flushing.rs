@@ -23,32 +23,31 @@ const WRITE_COST: u64 = 2 << 10;
 impl Hub {
     /// Whether something is queued that no socket event will cause to be written.
     pub(crate) fn is_dirty(&self) -> bool {
-        !self.dirty_rooms.is_empty() || !self.dirty_clients.is_empty()
+        !self.rooms.dirty.is_empty() || !self.pending.dirty_clients.is_empty()
     }
 
     /// Notes that a client has private bytes to be written.
     pub(crate) fn mark_dirty(&mut self, id: ClientId) {
-        if let Some(client) = self.get_mut(id).filter(|client| !client.dirty) {
-            client.dirty = true;
-            self.dirty_clients.push(id);
+        if let Some(client) = self.clients.get_mut(id) {
+            self.pending.mark_dirty(client);
         }
     }
 
     /// Writes as much of what is queued as one turn may write. Clients come first, so that a loud room
     /// does not hold up an answer.
     pub(crate) fn flush(&mut self, end: TurnEnd) {
-        self.grown = 0;
-        if !self.dirty_clients.is_empty() {
+        self.pending.grown = 0;
+        if !self.pending.dirty_clients.is_empty() {
             self.flush_clients();
         }
-        if !self.dirty_rooms.is_empty() {
+        if !self.rooms.dirty.is_empty() {
             self.flush_rooms(end);
         }
         self.evict_until_within_limit();
     }
 
     fn flush_clients(&mut self) {
-        let mut clients = mem::take(&mut self.dirty_clients);
+        let mut clients = mem::take(&mut self.pending.dirty_clients);
         let (mut left, mut count) = (MAX_FLUSH_COST, 0);
         while let Some(&id) = clients.get(count).filter(|_| left > 0) {
             left = left.saturating_sub(self.flush_client(id));
@@ -59,12 +58,12 @@ impl Hub {
         } else {
             clients.drain(..count);
         }
-        use_again(&mut self.dirty_clients, clients);
+        use_again(&mut self.pending.dirty_clients, clients);
     }
 
     /// Writes to a client, and returns the cost of that.
     fn flush_client(&mut self, id: ClientId) -> u64 {
-        let (now, max) = (self.timestamp, self.config.memory.max_backlog_bytes);
+        let (now, max) = (self.time.timestamp, self.config.memory.max_backlog_bytes);
         let Some((client, log, memory)) = self.with_log(id) else { return 0 };
         client.dirty = false;
         let (cost, progress) = flush_counted(client, log, memory, now);
@@ -79,7 +78,7 @@ impl Hub {
     /// Writes to a client what is queued for it, in the middle of a turn. An error shows again when
     /// the rest is written.
     pub(crate) fn write_now(&mut self, id: ClientId) {
-        let now = self.timestamp;
+        let now = self.time.timestamp;
         if let Some((client, log, memory)) = self.with_log(id) {
             let _ = client.flush(log, memory, now);
             let seat = client.seat;
@@ -89,11 +88,11 @@ impl Hub {
 
     /// Flushes the rooms that grew, in turn. Those that do not fit into this turn are overdue.
     fn flush_rooms(&mut self, end: TurnEnd) {
-        let (mut left, mut unreached) = (MAX_FLUSH_COST, self.dirty_rooms.len());
-        self.overdue = false;
+        let (mut left, mut unreached) = (MAX_FLUSH_COST, self.rooms.dirty.len());
+        self.rooms.overdue = false;
         while left > 0
             && unreached > 0
-            && let Some(key) = self.dirty_rooms.pop_front()
+            && let Some(key) = self.rooms.dirty.pop_front()
         {
             unreached -= 1;
             let unusual = self.flush_room(key, end, &mut left);
@@ -105,22 +104,17 @@ impl Hub {
                 // A flush that is complete lets the members be read, even if the room has grown
                 // meanwhile: others may send in it all the time.
                 room.overdue = room.flushed > 0;
-                self.overdue |= room.overdue;
-                self.dirty_rooms.push_back(key);
+                self.rooms.overdue |= room.overdue;
+                self.rooms.dirty.push_back(key);
             }
         }
-        for &key in self.dirty_rooms.range(..unreached) {
-            if let Some(room) = self.rooms.get_mut(key) {
-                room.overdue = true;
-            }
-        }
-        self.overdue |= unreached > 0;
+        self.rooms.mark_overdue(unreached);
     }
 
     /// Writes to the members of a room, from the one at which the last flush stopped, until nothing is
     /// `left` of what may be written. Returns the members that need more than a write.
     fn flush_room(&mut self, key: usize, end: TurnEnd, left: &mut u64) -> Vec<(ClientId, Outcome)> {
-        let Self { clients, rooms, memory, config, timestamp, .. } = self;
+        let Self { clients, rooms, memory, config, time, .. } = self;
         let Some(room) = rooms.get_mut(key).filter(|room| room.dirty) else { return Vec::new() };
         if room.flushed == 0 {
             room.begin_flush();
@@ -134,7 +128,7 @@ impl Hub {
             let client = &mut clients[member];
             let Some(seat) = client.seat else { continue };
             let log = room.logs.get_mut(seat.encoding);
-            let (cost, progress) = flush_counted(client, log, memory, *timestamp);
+            let (cost, progress) = flush_counted(client, log, memory, time.timestamp);
             *left = left.saturating_sub(cost);
             let max = config.memory.max_backlog_bytes;
             if let Some(outcome) = outcome_of(progress, client, log, max) {
@@ -159,22 +153,22 @@ impl Hub {
     }
 
     fn end_writing(&mut self, id: ClientId) {
-        if self.get(id).is_none_or(Client::has_ended_writing) {
+        if self.clients.get(id).is_none_or(Client::has_ended_writing) {
             return;
         }
         self.leave_room(id, Retain::Nothing);
-        if self.get_mut(id).is_some_and(Client::end_writing) {
+        if self.clients.get_mut(id).is_some_and(Client::end_writing) {
             // The peer's time to answer begins when everything is written, and its time to end its
             // side when ours has ended; nothing else begins it anew.
             self.expect_within(id, self.config.timeouts.close);
         }
-        if let Some(client) = self.get_mut(id) {
+        if let Some(client) = self.clients.get_mut(id) {
             // Only the end of the TCP connection is left, which needs no seat.
             let left = client.connection.was_clean() && mem::take(&mut client.opened);
             if client.is_over() {
-                self.gone.push(id);
+                self.pending.gone.push(id);
             }
-            self.open -= usize::from(left);
+            self.clients.open -= usize::from(left);
         }
     }
 }

@@ -11,7 +11,7 @@ mod shutdown;
 use std::io;
 use std::mem;
 use std::net::SocketAddr;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use log::{debug, info};
 use mio::event::Event as Readiness;
@@ -88,13 +88,13 @@ impl EventLoop {
 
     /// Waits for events once and acts on them.
     fn turn(&mut self, events: &mut Events, app: &mut Application<'_>) -> io::Result<()> {
-        let asked = (self.hub.timestamp, self.hub.now);
+        let asked = (self.hub.time.timestamp, self.hub.time.now);
         self.wait(events)?;
-        if self.listeners.are_ready(self.hub.now) {
+        if self.listeners.are_ready(self.hub.time.now) {
             self.accept();
         }
         self.reader.read(&mut self.hub, asked, app);
-        if self.hub.timers.next_due().is_some() {
+        if self.hub.time.timers.next_due().is_some() {
             fire_timers(&mut self.hub, app);
         }
         if self.commands.are_waiting() {
@@ -104,10 +104,10 @@ impl EventLoop {
             self.shut_down();
         }
         self.hub.flush(TurnEnd::Now);
-        if self.hub.timestamp != self.expired {
+        if self.hub.time.timestamp != self.expired {
             self.expire();
         }
-        if !self.hub.departures.is_empty() || !self.hub.gone.is_empty() {
+        if self.hub.pending.has_departures() {
             self.announce(app);
         }
         Ok(())
@@ -124,7 +124,7 @@ impl EventLoop {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 outcome => {
                     outcome?;
-                    self.note_time();
+                    self.hub.time.advance();
                     self.note(events);
                     let full = events.iter().count() >= MAX_EVENTS;
                     lists = if full { lists - 1 } else { 0 };
@@ -135,28 +135,23 @@ impl EventLoop {
         Ok(())
     }
 
-    fn note_time(&mut self) {
-        self.hub.now = Instant::now();
-        self.hub.timestamp = self.hub.clock.timestamp(self.hub.now);
-    }
-
     fn timeout(&self) -> Option<Duration> {
-        let due = self.hub.timers.next_due();
-        let timer = due.map(|due| due.saturating_duration_since(self.hub.now));
+        let due = self.hub.time.timers.next_due();
+        let timer = due.map(|due| due.saturating_duration_since(self.hub.time.now));
         timer.into_iter().chain(self.timeout_without_timers()).min()
     }
 
     fn timeout_without_timers(&self) -> Option<Duration> {
         let waiting = self.reader.is_waiting() || self.commands.are_waiting();
-        if waiting || self.hub.is_dirty() || self.hub.is_unsettled() {
+        if waiting || self.hub.is_dirty() || self.hub.pending.is_unsettled() {
             return Some(Duration::ZERO);
         }
-        let now = self.hub.now;
+        let now = self.hub.time.now;
         if let Some(shutdown) = &self.shutdown {
             return Some(shutdown.timeout(now).min(GRAIN));
         }
-        let waiting = self.hub.deadlines.is_waiting() || self.hub.resumptions.is_waiting();
-        let waiting = waiting || self.reader.holds_memory() || self.hub.holds_spare();
+        let waiting =
+            self.hub.time.is_waiting() || self.reader.holds_memory() || self.hub.holds_spare();
         self.listeners.timeout(now).or(waiting.then_some(GRAIN))
     }
 
@@ -172,7 +167,7 @@ impl EventLoop {
     }
 
     fn note_client(&mut self, id: ClientId, event: &Readiness) {
-        let Some(client) = self.hub.get_mut(id) else { return };
+        let Some(client) = self.hub.clients.get_mut(id) else { return };
         let announced = event.is_read_closed() || event.is_error() || event.is_priority();
         if event.is_readable() || announced {
             self.reader.wake(client, announced);
@@ -215,7 +210,7 @@ impl EventLoop {
     #[cold]
     fn accept(&mut self) {
         self.listeners.begin_turn();
-        while let Some(arrival) = self.listeners.accept(self.hub.now) {
+        while let Some(arrival) = self.listeners.accept(self.hub.time.now) {
             match arrival {
                 Arrival::Accepted(stream, address) => self.welcome(stream, address),
                 Arrival::TurnedAway(address) => {
@@ -251,14 +246,14 @@ impl EventLoop {
     }
 
     fn admit(&mut self, mut stream: TcpStream, address: SocketAddr) -> io::Result<()> {
-        let (now, config) = (self.hub.timestamp, &self.hub.config);
+        let (now, config) = (self.hub.time.timestamp, &self.hub.config);
         let place = AddressKey::of_peer(address.ip(), config);
-        let enter = |place| self.hub.addresses.enter(place, now, config);
+        let enter = |place| self.hub.usage.addresses.enter(place, now, config);
         let entrance = place.map_or(Admission::Admitted, enter);
         if entrance == Admission::Dropped {
             return Err(io::Error::other("too many connections from this address"));
         }
-        let id = self.hub.next_id();
+        let id = self.hub.clients.next_id();
         debug!("{id} connected from {address}");
         // This fails if the peer has gone, which reading will show.
         let _ = stream.set_nodelay(true);
@@ -278,14 +273,14 @@ impl EventLoop {
     /// read.
     #[cold]
     fn expire(&mut self) {
-        let now = self.hub.timestamp;
+        let now = self.hub.time.timestamp;
         self.expired = now;
         if self.reader.trim(now) {
             self.hub.trim();
         }
         self.hub.log_rate.settle(now);
         self.hub.resume_due();
-        for key in self.hub.deadlines.due(self.hub.horizon) {
+        for key in self.hub.time.deadlines.due(self.hub.time.horizon) {
             let client = &self.hub.clients[key];
             let (id, connection) = (client.id, &client.connection);
             if client.queued && !client.paused {
@@ -308,13 +303,13 @@ impl EventLoop {
     /// Tells the application which clients left, and frees their connections.
     #[cold]
     fn announce(&mut self, app: &mut Application<'_>) {
-        for (id, departure) in mem::take(&mut self.hub.departures) {
+        for (id, departure) in mem::take(&mut self.hub.pending.departures) {
             debug!("{id} left: {departure}");
-            self.hub.timers.cancel_all(id);
+            self.hub.time.timers.cancel_all(id);
             app(&mut self.hub, id, Event::Close(&departure));
             self.hub.data.remove(id);
         }
-        for id in mem::take(&mut self.hub.gone) {
+        for id in mem::take(&mut self.hub.pending.gone) {
             self.hub.remove(id);
         }
     }
@@ -326,7 +321,7 @@ impl EventLoop {
     /// Drops the clients that did not leave in time.
     #[cold]
     fn abandon(&mut self, app: &mut Application<'_>) {
-        for id in self.hub.ids() {
+        for id in self.hub.clients.ids() {
             self.hub.lose(id);
         }
         self.announce(app);

@@ -108,7 +108,7 @@ impl Reader {
         asked: (Timestamp, Instant),
         app: &mut Application<'_>,
     ) {
-        if !hub.resumed.is_empty() {
+        if !hub.pending.resumed.is_empty() {
             self.queue.extend(hub.take_resumed());
         }
         let mut queue = mem::take(&mut self.queue);
@@ -123,7 +123,7 @@ impl Reader {
         queue.drain(..count);
         self.ahead = self.ahead.saturating_sub(count);
         if self.ahead == 0 {
-            (hub.horizon, hub.read_until) = self.asked;
+            (hub.time.horizon, hub.time.read_until) = self.asked;
         }
         use_again(&mut self.queue, queue);
     }
@@ -143,7 +143,7 @@ impl Reader {
             total += size;
         }
         if left != ReadMore::Nothing
-            && let Some(client) = hub.get_mut(id)
+            && let Some(client) = hub.clients.get_mut(id)
         {
             client.queued = true;
             self.queue.extend((left != ReadMore::ForLater).then_some(id));
@@ -158,7 +158,7 @@ impl Reader {
         id: ClientId,
         app: &mut Application<'_>,
     ) -> (usize, ReadMore) {
-        let Some(client) = hub.get_mut(id) else { return (0, ReadMore::Nothing) };
+        let Some(client) = hub.clients.get_mut(id) else { return (0, ReadMore::Nothing) };
         client.queued = false;
         let expected = usize::try_from(client.connection.expected_bytes()).unwrap_or(usize::MAX);
         let buffer = &mut self.buffer[..expected.clamp(READ_BYTES, LONG_READ_BYTES)];
@@ -193,12 +193,12 @@ impl Reader {
 /// sent has been read.
 #[cold]
 pub(crate) fn fire_timers(hub: &mut Hub, app: &mut Application<'_>) {
-    let (end, mark) = (hub.read_until, hub.timers.mark());
+    let (end, mark) = (hub.time.read_until, hub.time.timers.mark());
     for _ in 0..MAX_TIMERS_PER_TURN {
-        if hub.grown > MAX_GROWTH_BYTES {
+        if hub.pending.grown > MAX_GROWTH_BYTES {
             return;
         }
-        let Some((client, token)) = hub.timers.take_due(end, mark) else { return };
+        let Some((client, token)) = hub.time.timers.take_due(end, mark) else { return };
         app(hub, client, Event::Timer { token });
     }
 }
@@ -218,7 +218,7 @@ enum ReadMore {
 /// answer is awaited.
 #[cold]
 fn end(hub: &mut Hub, id: ClientId) {
-    let Some(client) = hub.get_mut(id) else { return };
+    let Some(client) = hub.clients.get_mut(id) else { return };
     client.read_closed = true;
     if client.is_over() || !client.is_finishing() {
         return hub.lose(id);
@@ -240,7 +240,7 @@ fn receive(
 ) -> ReadStats {
     let mut stats = ReadStats::default();
     while !input.is_empty()
-        && let Some(client) = hub.get_mut(id)
+        && let Some(client) = hub.clients.get_mut(id)
     {
         match client.connection.receive(&mut input, buffers) {
             Ok(None) => break,
@@ -260,7 +260,7 @@ fn receive(
             Err(Failure::Handshake(refusal)) => refuse(hub, id, refusal),
             Err(Failure::Protocol(violation)) => fail(hub, id, violation),
         }
-        if hub.grown > MAX_GROWTH_BYTES {
+        if hub.pending.grown > MAX_GROWTH_BYTES {
             hub.flush(TurnEnd::Later);
         }
     }
@@ -296,12 +296,12 @@ pub(crate) fn answer_close(hub: &mut Hub, id: ClientId, frame: Option<&CloseFram
 fn fail(hub: &mut Hub, id: ClientId, violation: Violation) {
     hub.log_refusal(format_args!("{id} closed with {}: {violation}", violation.close_code()));
     let cause = Cause::Violation(violation);
-    if let Some(client) = hub.get_mut(id) {
+    if let Some(client) = hub.clients.get_mut(id) {
         client.pending_departure.get_or_insert_default().cause = Some(cause);
     }
     hub.make_way(id);
     hub.finish(id, |connection, out| connection.fail(violation, out));
-    if hub.get(id).is_some_and(|client| client.connection.is_closed()) {
+    if hub.clients.get(id).is_some_and(|client| client.connection.is_closed()) {
         hub.depart(id, Departure::abnormal(cause));
     }
 }

@@ -28,21 +28,21 @@ impl Shutdown {
     /// Begins the shutdown. Requests are answered until it ends, but it does not wait for any.
     pub(crate) fn begin(hub: &mut Hub) -> Self {
         hub.stopping = true;
-        let mut clients = hub.ids();
-        clients.retain(|&id| hub.get(id).is_some_and(|client| client.opened));
-        let deadline = after(hub.now, hub.config.shutdown.timeout);
-        Self { begin: hub.now, deadline, clients, closed: 0 }
+        let mut clients = hub.clients.ids();
+        clients.retain(|&id| hub.clients.get(id).is_some_and(|client| client.opened));
+        let deadline = after(hub.time.now, hub.config.shutdown.timeout);
+        Self { begin: hub.time.now, deadline, clients, closed: 0 }
     }
 
     /// Makes the shutdown end now.
     pub(crate) fn hurry(&mut self, hub: &Hub) {
-        self.deadline = hub.now;
+        self.deadline = hub.time.now;
     }
 
     /// Closes the clients whose time has come.
     pub(crate) fn step(&mut self, hub: &mut Hub) {
         let spread = hub.config.shutdown.spread.min(hub.config.shutdown.timeout / 2);
-        let due = self.due(hub.now, spread);
+        let due = self.due(hub.time.now, spread);
         for &id in &self.clients[self.closed.min(due)..due] {
             let code = hub.config.shutdown.code;
             hub.close_because(id, code, "server shutting down", Cause::Shutdown);
@@ -69,7 +69,7 @@ impl Shutdown {
 
     /// Whether everybody has left, or the time is over.
     pub(crate) fn is_over(&self, hub: &Hub) -> bool {
-        hub.client_count() == 0 || hub.now >= self.deadline
+        hub.client_count() == 0 || hub.time.now >= self.deadline
     }
 }
 

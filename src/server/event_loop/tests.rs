@@ -93,7 +93,7 @@ impl Turns {
 
     /// Whether any of the server's sockets has something to read.
     fn has_input(&self) -> bool {
-        self.event_loop.hub.clients.iter().any(|(_, client)| match &client.transport {
+        self.event_loop.hub.clients.iter().any(|client| match &client.transport {
             Transport::Tcp(stream) => stream.peek(&mut [0]).is_ok(),
             Transport::Pipe(_) => false,
         })

@@ -24,20 +24,21 @@ impl Hub {
     /// It is called before the first message of a turn, when every member that keeps up is at the
     /// end of its log.
     pub(crate) fn begin_epoch(&mut self, key: usize) {
-        let Self { rooms, compressors: Some(compressors), clients, .. } = self else { return };
-        let Some(room) = rooms.get(key) else { return };
-        if room.waiting == 0 || !room.logs.may_reset_context(compressors.deflate()) {
+        let Some(deflate) = self.config.deflate.as_ref() else { return };
+        let Some(room) = self.rooms.get(key) else { return };
+        if room.waiting == 0 || !room.logs.may_reset_context(deflate) {
             return;
         }
-        let members = room.members.iter().map(|&member| &clients[member]);
+        let members = room.members.iter().map(|&member| &self.clients[member]);
         let ready = members.filter(|client| client.waits_at_end(&room.logs.plain));
         let ready: Vec<_> = ready.map(|client| client.id).collect();
         if ready.is_empty() || !self.may_have_context(key) {
             return;
         }
-        let Self { rooms, compressors: Some(compressors), now, .. } = self else { return };
-        if let Some(room) = rooms.get_mut(key) {
-            room.logs.reset_context(compressors.deflate(), *now);
+        if let Some(deflate) = &self.config.deflate
+            && let Some(room) = self.rooms.get_mut(key)
+        {
+            room.logs.reset_context(deflate, self.time.now);
         }
         for id in ready {
             self.change_encoding(id, Encoding::Shared);
@@ -64,21 +65,19 @@ impl Hub {
 
     /// Whether a client is open, and reads the shared log of its room.
     pub(crate) fn shares_context(&self, id: ClientId) -> bool {
-        let open = self.get(id).filter(|client| client.connection.is_open());
-        open.is_some_and(|client| client.reads(Encoding::Shared))
+        self.clients.get_open(id).is_some_and(|client| client.reads(Encoding::Shared))
     }
 
     /// Moves a member from one log of its room to the end of another.
     fn change_encoding(&mut self, id: ClientId, encoding: Encoding) {
-        let Self { clients, rooms, memory, .. } = self;
-        let client = &mut clients[id.key()];
+        let Some(client) = self.clients.get_mut(id) else { return };
         let Some(mut seat) = client.seat else { return };
-        let Some(room) = rooms.get_mut(seat.room) else { return };
+        let Some(room) = self.rooms.get_mut(seat.room) else { return };
         room.waiting -= usize::from(client.waits());
-        client.leave(room.logs.get_mut(seat.encoding), memory, Retain::All);
+        client.leave(room.logs.get_mut(seat.encoding), &mut self.memory, Retain::All);
         seat.encoding = encoding;
         client.enter(seat, room.logs.get_mut(encoding));
-        room.logs.forget_newest(&mut memory.segments);
+        room.logs.forget_newest(&mut self.memory.segments);
         room.waiting += usize::from(client.waits());
     }
 
@@ -87,19 +86,19 @@ impl Hub {
         if self.rooms.get(key).is_some_and(|room| room.logs.shared.is_some()) {
             return true;
         }
-        if self.contexts.len() >= MAX_CONTEXTS {
+        if self.rooms.contexts.len() >= MAX_CONTEXTS {
             self.retire_contexts(IDLE);
         }
-        let place = self.contexts.len() < MAX_CONTEXTS;
+        let place = self.rooms.contexts.len() < MAX_CONTEXTS;
         if place {
-            self.contexts.push(key);
+            self.rooms.contexts.push(key);
         }
         place
     }
 
     /// Takes the contexts from rooms that have not used them for this long.
     pub(crate) fn retire_contexts(&mut self, idle: Duration) {
-        for key in mem::take(&mut self.contexts) {
+        for key in mem::take(&mut self.rooms.contexts) {
             self.retire_if_idle(key, idle);
         }
     }
@@ -109,8 +108,8 @@ impl Hub {
     fn retire_if_idle(&mut self, key: usize, idle: Duration) {
         let Some(room) = self.rooms.get(key) else { return };
         let Some(shared) = &room.logs.shared else { return };
-        if self.now.saturating_duration_since(shared.used) < idle || !shared.log.is_read() {
-            return self.contexts.push(key);
+        if self.time.now.saturating_duration_since(shared.used) < idle || !shared.log.is_read() {
+            return self.rooms.contexts.push(key);
         }
         let members: Vec<_> = room.members.iter().map(|&member| self.clients[member].id).collect();
         for id in members {
@@ -119,7 +118,7 @@ impl Hub {
         let Some(room) = self.rooms.get_mut(key) else { return };
         // A member that is closing still reads its last frames.
         if room.logs.shared.as_ref().is_some_and(|shared| shared.log.has_readers()) {
-            self.contexts.push(key);
+            self.rooms.contexts.push(key);
         } else {
             room.logs.shared = None;
         }

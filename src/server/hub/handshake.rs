@@ -57,10 +57,10 @@ fn upgrade(hub: &mut Hub, id: ClientId, request: &Request<'_>, app: &mut Applica
     // The application may have chosen another room.
     if let Err(refusal) = check_room(hub, id, &room) {
         refuse(hub, id, refusal);
-        if let Some(client) = hub.get_mut(id) {
+        if let Some(client) = hub.clients.get_mut(id) {
             client.departed = true;
         }
-        hub.departures.push((id, Departure::abnormal(Cause::Refused(refusal))));
+        hub.pending.departures.push((id, Departure::abnormal(Cause::Refused(refusal))));
         return;
     }
     note_subprotocol(hub, id, request, &terms);
@@ -120,16 +120,13 @@ fn note_subprotocol(hub: &mut Hub, id: ClientId, request: &Request<'_>, terms: &
 /// # Errors
 /// The address has one connection too many.
 fn enter_forwarded(hub: &mut Hub, id: ClientId, request: &Request<'_>) -> Result<(), Refusal> {
-    let Hub { clients, addresses, timestamp, config, .. } = hub;
-    let Some(client) = clients.get_mut(id.key()).filter(|client| client.place.is_none()) else {
-        return Ok(());
-    };
-    let Some(place) = forwarded::address(request, config).map(AddressKey::of) else {
-        return Ok(());
-    };
-    let entrance = addresses.enter(place, *timestamp, config);
+    let client = hub.clients.get_mut(id).filter(|client| client.place.is_none());
+    let Some(client) = client else { return Ok(()) };
+    let address = forwarded::address(request, &hub.config);
+    let Some(place) = address.map(AddressKey::of) else { return Ok(()) };
+    let entrance = hub.usage.addresses.enter(place, hub.time.timestamp, &hub.config);
     if entrance == Admission::Refused {
-        addresses.leave(place);
+        hub.usage.addresses.leave(place);
     }
     if entrance != Admission::Admitted {
         return Err(Refusal::TooManyFromAddress);

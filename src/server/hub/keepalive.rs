@@ -8,9 +8,9 @@ impl Hub {
     /// Pings a silent client, drops one that does not answer or that reads nothing, and sets the time
     /// of the next check.
     pub(crate) fn check_keepalive(&mut self, id: ClientId) {
-        let Self { clients, config, timestamp: now, horizon, .. } = self;
-        let client = clients.get_mut(id.key()).filter(|client| client.id == id);
-        let (Some(client), now, horizon) = (client, *now, *horizon) else { return };
+        let Self { config, time, .. } = self;
+        let (now, horizon) = (time.timestamp, time.horizon);
+        let Some(client) = self.clients.get_mut(id) else { return };
         if client.paused {
             // It may have sent something that has not been read.
             client.note_activity(now);
@@ -40,8 +40,8 @@ impl Hub {
 
     /// Drops a client that should be gone by now, unless it is still taking its last bytes.
     pub(crate) fn check_end(&mut self, id: ClientId) {
-        let (horizon, timeout) = (self.horizon, self.config.timeouts.close);
-        let blocked = self.get(id).and_then(|client| client.blocked);
+        let (horizon, timeout) = (self.time.horizon, self.config.timeouts.close);
+        let blocked = self.clients.get(id).and_then(|client| client.blocked);
         match blocked.map(|since| since.after(timeout)) {
             Some(deadline) if deadline > horizon => self.expect_by(id, deadline),
             _ => self.lose(id),
@@ -49,7 +49,7 @@ impl Hub {
     }
 
     fn ping(&mut self, id: ClientId) {
-        let now = self.timestamp;
+        let now = self.time.timestamp;
         if let Some((client, at, memory)) = self.reach(id) {
             client.pinged = Some(now);
             client.arrived = 0;
@@ -58,7 +58,7 @@ impl Hub {
     }
 
     fn give_up(&mut self, id: ClientId, cause: Cause) {
-        if let Some(client) = self.get_mut(id) {
+        if let Some(client) = self.clients.get_mut(id) {
             client.pending_departure.get_or_insert_default().cause = Some(cause);
             self.lose(id);
         }

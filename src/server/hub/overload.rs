@@ -15,9 +15,9 @@ impl Hub {
         if self.memory.incomplete.get() <= self.config.memory.max_incomplete_bytes {
             return;
         }
-        let largest = self.clients.iter().max_by_key(|(_, client)| client.incomplete.get());
+        let largest = self.clients.iter().max_by_key(|client| client.incomplete.get());
         if let Some((id, handshaking)) =
-            largest.map(|(_, client)| (client.id, client.connection.is_handshaking()))
+            largest.map(|client| (client.id, client.connection.is_handshaking()))
         {
             self.end_incomplete(id, handshaking);
         }
@@ -56,7 +56,7 @@ impl Hub {
     /// dropped.
     fn evict(&mut self, id: ClientId) {
         if !self.is_open(id) || !self.may_copy_rest(id) {
-            if let Some(client) = self.get_mut(id) {
+            if let Some(client) = self.clients.get_mut(id) {
                 client
                     .pending_departure
                     .get_or_insert_default()
@@ -74,10 +74,10 @@ impl Hub {
     }
 
     fn furthest_behind(&self) -> Vec<ClientId> {
-        let blocked = self.clients.iter().filter(|(_, client)| client.blocked.is_some());
+        let blocked = self.clients.iter().filter(|client| client.blocked.is_some());
         let mut behind: Vec<_> = blocked
-            .map(|(_, client)| {
-                let in_log = client.held_bytes(self.log_of(client.id));
+            .map(|client| {
+                let in_log = client.held_bytes(self.rooms.log_of(client.seat));
                 (in_log + client.unsent.get() as u64, client.id)
             })
             .collect();

@@ -12,7 +12,7 @@ use crate::server::time::timers;
 impl Hub {
     /// Whether messages can be sent to a client: it has opened, and neither side is closing it.
     pub fn is_open(&self, client: ClientId) -> bool {
-        self.get(client).is_some_and(|client| client.connection.is_open())
+        self.clients.get_open(client).is_some()
     }
 
     /// The address of a client's TCP connection: the client's own, or that of the last proxy before the
@@ -20,7 +20,7 @@ impl Hub {
     /// time, and answers `None` once the peer has ended the connection: an address that is needed at
     /// [`Event::Close`](crate::Event::Close) can be kept with [`set_data`](Self::set_data).
     pub fn peer_address(&self, client: ClientId) -> Option<SocketAddr> {
-        let address = self.get(client)?.transport.peer_address()?;
+        let address = self.clients.get(client)?.transport.peer_address()?;
         Some(SocketAddr::new(address.ip().to_canonical(), address.port()))
     }
 
@@ -61,7 +61,7 @@ impl Hub {
 
     /// The number of WebSocket connections, including those that are closing.
     pub fn client_count(&self) -> usize {
-        self.open
+        self.clients.open
     }
 
     /// Whether the message that is being handled arrived compressed (RFC 7692, section 6). Outside of
@@ -192,18 +192,18 @@ impl Hub {
     pub fn set_timer(&mut self, client: ClientId, token: u64, after: Duration) -> bool {
         let there = client == ClientId::SERVER || self.is_there(client);
         if there {
-            self.timers.set(client, token, timers::after(self.now, after));
+            self.time.timers.set(client, token, timers::after(self.time.now, after));
         }
         there
     }
 
     /// Takes a timer away before it fires. Returns whether it was set.
     pub fn cancel_timer(&mut self, client: ClientId, token: u64) -> bool {
-        self.timers.cancel(client, token)
+        self.time.timers.cancel(client, token)
     }
 
     /// Whether a client has come and its departure has not.
     fn is_there(&self, client: ClientId) -> bool {
-        self.get(client).is_some_and(|client| !client.departed)
+        self.clients.get(client).is_some_and(|client| !client.departed)
     }
 }

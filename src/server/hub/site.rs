@@ -16,7 +16,7 @@ impl Hub {
     /// forwarded, which must come later, a client without a place is a trusted proxy.
     fn site<'h>(&self, id: ClientId, request: &Request<'h>) -> Site<'h> {
         let local = self.local_address(id);
-        let is_proxy = self.get(id).is_some_and(|client| client.place.is_none());
+        let is_proxy = self.clients.get(id).is_some_and(|client| client.place.is_none());
         let is_forwarded = is_proxy && forwarded::is_forwarded(request);
         let own = request.authority().unwrap_or_default();
         let forwarded = is_forwarded.then(|| forwarded::authority(request)).flatten();
@@ -34,7 +34,7 @@ impl Hub {
 
     /// The address that the client connected to.
     fn local_address(&self, id: ClientId) -> Option<SocketAddr> {
-        self.get(id)?.transport.local_address()
+        self.clients.get(id)?.transport.local_address()
     }
 
     /// Whether only this machine can connect to an address. Where the whole network can, connections

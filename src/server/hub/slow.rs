@@ -5,10 +5,11 @@ use log::debug;
 
 use crate::config::Slow;
 use crate::protocol::CloseCode;
-use crate::server::client::{Membership, Retain};
+use crate::server::client::Retain;
 use crate::server::client_id::ClientId;
 use crate::server::departure::Cause;
 use crate::server::hub::Hub;
+use crate::server::room::Membership;
 use crate::server::room::compressor::Encoding;
 
 /// The longest rest of a frame in bytes that is copied for a member that leaves its room's log, in any
@@ -34,7 +35,7 @@ impl Hub {
     pub(crate) fn limit_unsent(&mut self, id: ClientId) {
         self.write_now(id);
         let max = self.config.memory.max_backlog_bytes;
-        if self.get(id).is_some_and(|client| client.private_bytes() > max) {
+        if self.clients.get(id).is_some_and(|client| client.private_bytes() > max) {
             self.fall_behind(id);
         }
         self.evict_until_within_limit();
@@ -54,7 +55,7 @@ impl Hub {
     /// all but the frame that has begun.
     pub(crate) fn make_way(&mut self, id: ClientId) {
         self.write_now(id);
-        if self.get(id).is_some_and(|client| client.blocked.is_some()) {
+        if self.clients.get(id).is_some_and(|client| client.blocked.is_some()) {
             self.skip_unbegun(id);
         }
     }
@@ -103,7 +104,7 @@ impl Hub {
     /// was the last one to be behind.
     pub(crate) fn forget_newest(&mut self, seat: Option<Membership>) {
         if self.config.slow == Slow::Drop
-            && let Some(room) = seat.and_then(|seat| self.rooms.get_mut(seat.room))
+            && let Some(room) = self.rooms.of_mut(seat)
         {
             room.logs.forget_newest(&mut self.memory.segments);
         }
@@ -112,13 +113,12 @@ impl Hub {
     /// Takes a member that reads the shared log to the plain one, to the oldest message that it has not
     /// received and that is kept there. Returns how many it misses.
     fn go_plain(&mut self, id: ClientId) -> u64 {
-        let Self { clients, rooms, memory, .. } = self;
-        let client = clients.get_mut(id.key()).filter(|client| client.id == id);
-        let Some(client) = client.filter(|client| client.reads(Encoding::Shared)) else { return 0 };
-        let Some(room) = client.seat.and_then(|seat| rooms.get_mut(seat.room)) else { return 0 };
+        let client = self.clients.get_mut(id).filter(|client| client.reads(Encoding::Shared));
+        let Some(client) = client else { return 0 };
+        let Some(room) = self.rooms.of_mut(client.seat) else { return 0 };
         let Some((shared, plain)) = room.logs.shared_and_plain() else { return 0 };
-        let missed = client.go_plain(shared, plain, memory);
-        room.logs.forget_newest(&mut memory.segments);
+        let missed = client.go_plain(shared, plain, &mut self.memory);
+        room.logs.forget_newest(&mut self.memory.segments);
         room.waiting += usize::from(client.waits());
         missed
     }
@@ -169,7 +169,7 @@ impl Hub {
         if self.unread_bytes(id) > SHORT_REST_BYTES {
             self.write_now(id);
         }
-        let Some(client) = self.get(id) else { return false };
+        let Some(client) = self.clients.get(id) else { return false };
         let unread = usize::try_from(self.unread_bytes(id)).unwrap_or(usize::MAX);
         let own = unread.saturating_add(client.private_bytes());
         let all = unread.saturating_add(self.memory.backlog());
@@ -181,14 +181,14 @@ impl Hub {
     /// Whether a client may have a copy of what is half written to it: a short one always, a longer
     /// one while there is memory for it.
     pub(crate) fn may_copy_rest(&self, id: ClientId) -> bool {
-        let rest = self.get(id).map_or(0, |client| client.unfinished_size(self.log_of(id)));
+        let rest = self.clients.get(id).map_or(0, |client| client.unfinished_size(self.log_of(id)));
         let free = self.config.memory.max_total_backlog_bytes.saturating_sub(self.memory.backlog());
         rest <= SHORT_REST_BYTES || rest <= MAX_REST_BYTES.min(free as u64)
     }
 
     /// How many bytes of its log a client has not received.
     fn unread_bytes(&self, id: ClientId) -> u64 {
-        self.get(id).map_or(0, |client| client.unread_bytes(self.log_of(id)))
+        self.clients.get(id).map_or(0, |client| client.unread_bytes(self.log_of(id)))
     }
 }
 
@@ -217,7 +217,9 @@ mod tests {
         let members: Vec<_> = (0..members).map(&mut connect).collect();
         hub.broadcast("/room", "hello");
         flush(&mut hub);
-        assert!(members.iter().all(|(id, _)| hub.get(*id).unwrap().reads(Encoding::Shared)));
+        assert!(
+            members.iter().all(|(id, _)| hub.clients.get(*id).unwrap().reads(Encoding::Shared))
+        );
         (hub, members)
     }
 
@@ -240,7 +242,7 @@ mod tests {
         let (mut hub, _members) = room(Config::default(), 3);
         flood(&mut hub, 20 * MIB);
         let before = hub.memory.backlog();
-        hub.now += Duration::from_secs(20);
+        hub.time.now += Duration::from_secs(20);
         for number in 0..64 {
             let name = format!("/{number}");
             let (id, pipe, _) = connect(&mut hub, "permessage-deflate");
@@ -275,7 +277,7 @@ mod tests {
         let [(light, _), (heavy, _)] = members[..] else { panic!() };
         hub.join(light, "/other");
         assert_eq!(hub.room_of(light), Some("/other"));
-        assert!(hub.get(light).unwrap().unsent.get() > 18 * MIB);
+        assert!(hub.clients.get(light).unwrap().unsent.get() > 18 * MIB);
         flood(&mut hub, 12 * MIB);
         hub.broadcast("/room", &noise(MIB)[..]);
         let before = hub.memory.backlog();
@@ -315,7 +317,7 @@ mod tests {
             let (rest, close) = (pipe.take(), b"\x88\x08\x03\xe8enough");
             let ends = rest.len() == message + 10 - begun + close.len() && rest.ends_with(close);
             assert!(ends, "{} bytes behind {begun}", rest.len());
-            assert!(hub.get(*id).unwrap().has_ended_writing());
+            assert!(hub.clients.get(*id).unwrap().has_ended_writing());
         }
     }
 
@@ -328,7 +330,7 @@ mod tests {
         hub.broadcast("/room", &noise(4 * MIB)[..]);
         flush(&mut hub);
         hub.leave(*id);
-        assert!(hub.gone.is_empty(), "it is not lost");
+        assert!(hub.pending.gone.is_empty(), "it is not lost");
         pipe.allow(10 * MIB);
         hub.unblock(*id);
         flush(&mut hub);
@@ -365,7 +367,7 @@ mod tests {
         let (mut hub, members) = room(Config::default(), 4);
         flood(&mut hub, 3 * MIB);
         let unsent =
-            |hub: &Hub| hub.clients.iter().map(|(_, client)| client.unsent.get()).sum::<usize>();
+            |hub: &Hub| hub.clients.iter().map(|client| client.unsent.get()).sum::<usize>();
         for (id, _) in &members {
             hub.send(*id, "private");
             hub.leave(*id);

@@ -14,21 +14,22 @@ impl Hub {
     /// Counts what was read of a client, `size` bytes, and returns whether the rest is to be read later
     /// because that is too much.
     pub(crate) fn count_read(&mut self, id: ClientId, stats: &ReadStats, size: usize) -> bool {
-        let Self { clients, allowance, timestamp, memory, .. } = self;
-        let Some(client) = clients.get_mut(id.key()).filter(|client| client.id == id) else {
-            return false;
-        };
+        let now = self.time.timestamp;
+        let allowance = &self.usage.allowance;
+        let Some(client) = self.clients.get_mut(id) else { return false };
         if stats.messages > 0 {
-            client.note_activity(*timestamp);
+            client.note_activity(now);
         } else {
             client.note_arrival(size);
         }
         // What is sent before the upgrade or after the end makes no message, and counts at once.
         let passed_over = ReadStats { messages: 1, bytes: size };
         let stats = if client.connection.is_open() { stats } else { &passed_over };
-        client.throttled.take_if(|_| client.pace.is_rested(*timestamp, allowance));
-        let pause = client.pace.count(stats, size, *timestamp, allowance);
-        if client.recount_incomplete(memory) {
+        if client.pace.is_rested(now, allowance) {
+            client.throttled = None;
+        }
+        let pause = client.pace.count(stats, size, now, allowance);
+        if client.recount_incomplete(&mut self.memory) {
             self.limit_incomplete();
         }
         pause.is_some_and(|pause| self.throttle(id, pause))
@@ -36,8 +37,8 @@ impl Hub {
 
     #[cold]
     fn throttle(&mut self, id: ClientId, pause: Duration) -> bool {
-        let (now, timeout) = (self.timestamp, self.config.rates.throttle_timeout);
-        let Some(client) = self.get_mut(id) else { return false };
+        let (now, timeout) = (self.time.timestamp, self.config.rates.throttle_timeout);
+        let Some(client) = self.clients.get_mut(id) else { return false };
         let first = client.throttled.is_none();
         let since = *client.throttled.get_or_insert(now);
         let open = client.connection.is_open();
@@ -48,65 +49,60 @@ impl Hub {
         }
         client.paused = true;
         self.counts.throttled += u64::from(first);
-        self.resumptions.remind(id.key(), now.after(pause));
+        self.time.resumptions.remind(id.key(), now.after(pause));
         true
     }
 
     /// Checks the clients that sent too much and have been paused.
     pub(crate) fn resume_due(&mut self) {
-        let due = self.resumptions.due(self.timestamp);
-        self.resumed.extend(due.into_iter().map(|key| self.clients[key].id));
+        let due = self.time.resumptions.due(self.time.timestamp);
+        self.pending.resumed.extend(due.into_iter().map(|key| self.clients[key].id));
     }
 
     /// Makes a client's room, or the client itself if it is in none, wait until the client has caught
     /// up.
     pub(crate) fn pause_room(&mut self, id: ClientId) {
-        let Some(client) = self.get_mut(id).filter(|client| !client.lagging) else { return };
+        let Some(client) = self.clients.get_mut(id).filter(|client| !client.lagging) else {
+            return;
+        };
         client.lagging = true;
-        let seat = client.seat;
-        self.laggards += 1;
-        self.counts.paused += 1;
-        if let Some(room) = seat.and_then(|seat| self.rooms.get_mut(seat.room)) {
+        if let Some(room) = self.rooms.of_mut(client.seat) {
             room.laggards += 1;
         }
+        self.clients.laggards += 1;
+        self.counts.paused += 1;
     }
 
     /// Ends the wait for a client.
     pub(crate) fn resume_room(&mut self, id: ClientId) {
-        let Some(client) = self.get_mut(id).filter(|client| client.lagging) else { return };
+        let Some(client) = self.clients.get_mut(id).filter(|client| client.lagging) else { return };
         client.lagging = false;
-        let seat = client.seat;
-        self.laggards -= 1;
-        self.resumed.push(id);
-        if let Some(room) = seat.and_then(|seat| self.rooms.get_mut(seat.room)) {
+        self.pending.resumed.push(id);
+        if let Some(room) = self.rooms.of_mut(client.seat) {
             room.laggards -= 1;
             if room.laggards == 0 {
-                self.resumed.append(&mut room.paused);
+                self.pending.resumed.append(&mut room.paused);
             }
         }
+        self.clients.laggards -= 1;
     }
 
     /// Whether a client's room is not yet flushed. What its members send is not read until then, so
     /// that a flush gives all members the same.
     pub(crate) fn is_overdue(&self, id: ClientId) -> bool {
-        let seat = || self.get(id)?.seat;
-        self.overdue
-            && seat().and_then(|seat| self.rooms.get(seat.room)).is_some_and(|room| room.overdue)
+        let room = || self.rooms.of(self.clients.get(id)?.seat);
+        self.rooms.overdue && room().is_some_and(|room| room.overdue)
     }
 
     /// Whether some room waits for a member.
     pub(crate) fn some_room_waits(&self) -> bool {
-        self.laggards > 0
+        self.clients.laggards > 0
     }
 
     /// Whether a client is to be read later because its room waits.
     pub(crate) fn pause_while_room_waits(&mut self, id: ClientId) -> bool {
-        let Self { clients, rooms, .. } = self;
-        let client = clients.get_mut(id.key()).filter(|client| client.id == id);
-        let Some(client) = client.filter(|client| client.connection.is_open()) else {
-            return false;
-        };
-        match client.seat.and_then(|seat| rooms.get_mut(seat.room)) {
+        let Some(client) = self.clients.get_open_mut(id) else { return false };
+        match self.rooms.of_mut(client.seat) {
             Some(room) if room.laggards > 0 => {
                 room.paused.push(id);
                 client.paused = true;
@@ -120,9 +116,9 @@ impl Hub {
     /// The clients that may be read again.
     #[cold]
     pub(crate) fn take_resumed(&mut self) -> Vec<ClientId> {
-        let mut resumed = mem::take(&mut self.resumed);
+        let mut resumed = mem::take(&mut self.pending.resumed);
         resumed.retain(|&id| {
-            self.get_mut(id).is_some_and(|client| mem::replace(&mut client.paused, false))
+            self.clients.get_mut(id).is_some_and(|client| mem::replace(&mut client.paused, false))
         });
         resumed
     }

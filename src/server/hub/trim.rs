@@ -2,8 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Hub, reserved_clients};
-use crate::server::capacity::{MIN_CAPACITY, is_loose, trim_queue};
+use crate::server::hub::Hub;
 
 /// How long a room may not have used its compression context before the context is given up.
 const IDLE_CONTEXT: Duration = Duration::from_secs(60);
@@ -13,44 +12,21 @@ impl Hub {
     pub(crate) fn trim(&mut self) {
         self.memory.trim();
         self.rooms.trim();
-        self.addresses.trim(self.clients.len(), self.timestamp);
-        if let Some(compressors) = &mut self.compressors {
-            compressors.trim();
-        }
+        self.usage.addresses.trim(self.clients.len(), self.time.timestamp);
         self.retire_contexts(IDLE_CONTEXT);
-        self.trim_clients();
-        self.trim_queues();
+        self.pending.trim();
+        if self.clients.are_loose() {
+            self.clients.trim();
+            self.time.trim();
+        }
     }
 
     /// Whether there is memory that [`trim`](Self::trim) will give back.
     pub(crate) fn holds_spare(&self) -> bool {
         self.memory.holds_spare()
-            || self.compressors.as_ref().is_some_and(|compressors| compressors.holds_spare())
-            || self.rooms.are_loose()
-            || self.addresses.are_loose(self.clients.len())
-            || is_loose(self.peak, self.clients.len())
-    }
-
-    /// Gives back the memory of clients that are gone, as far as it lies after that of the last client.
-    /// The places themselves stay: the system gives them memory when they are taken again.
-    fn trim_clients(&mut self) {
-        let count = self.clients.len();
-        if is_loose(self.peak, count) {
-            self.clients.shrink_to_fit();
-            self.clients.reserve_exact(reserved_clients(&self.config).saturating_sub(count));
-            self.deadlines.trim();
-            self.resumptions.trim();
-            self.peak = count;
-        }
-    }
-
-    fn trim_queues(&mut self) {
-        if is_loose(self.dirty_rooms.capacity(), self.dirty_rooms.len()) {
-            self.dirty_rooms.shrink_to(MIN_CAPACITY);
-        }
-        for queue in [&mut self.dirty_clients, &mut self.resumed] {
-            trim_queue(queue);
-        }
+            || self.rooms.holds_spare()
+            || self.usage.addresses.are_loose(self.clients.len())
+            || self.clients.are_loose()
     }
 }
 
@@ -58,6 +34,7 @@ impl Hub {
 mod tests {
     use super::*;
     use crate::config::Config;
+    use crate::server::capacity::MIN_CAPACITY;
     use crate::server::room::TurnEnd;
     use crate::server::room::compressor::Encoding;
     use crate::server::simulation::connect;
@@ -88,8 +65,10 @@ mod tests {
         (0..20).for_each(|_| hub.trim());
         assert!(!hub.holds_spare());
         assert!(hub.clients.capacity() >= 10_000, "the places are there");
-        assert!(hub.dirty_clients.capacity().max(hub.dirty_rooms.capacity()) <= MIN_CAPACITY);
-        assert!(hub.deadlines.is_waiting(), "one has stayed");
+        assert!(
+            hub.pending.dirty_clients.capacity().max(hub.rooms.dirty.capacity()) <= MIN_CAPACITY
+        );
+        assert!(hub.time.deadlines.is_waiting(), "one has stayed");
         assert_eq!(hub.room_of(crowd[0].0), Some("0"));
     }
 
@@ -112,13 +91,19 @@ mod tests {
         for _ in 0..2 {
             hub.publish(id, "hello");
             flush(&mut hub);
-            hub.now += IDLE_CONTEXT / 2;
+            hub.time.now += IDLE_CONTEXT / 2;
             hub.trim();
-            assert!(hub.get(id).unwrap().reads(Encoding::Shared) && hub.contexts.len() == 1);
-            hub.now += IDLE_CONTEXT;
+            assert!(
+                hub.clients.get(id).unwrap().reads(Encoding::Shared)
+                    && hub.rooms.contexts.len() == 1
+            );
+            hub.time.now += IDLE_CONTEXT;
             hub.trim();
             flush(&mut hub);
-            assert!(hub.get(id).unwrap().reads(Encoding::Plain) && hub.contexts.is_empty());
+            assert!(
+                hub.clients.get(id).unwrap().reads(Encoding::Plain)
+                    && hub.rooms.contexts.is_empty()
+            );
         }
     }
 }

@@ -88,10 +88,6 @@ impl Compressors {
         Self { deflate, probe: None, independent: Vec::new(), frame: Vec::new() }
     }
 
-    pub(crate) fn deflate(&self) -> &Deflate {
-        &self.deflate
-    }
-
     /// Gives up the compressors that have not been needed for a while.
     pub(crate) fn trim(&mut self) {
         self.probe.take_if(|probe| probe.rests());

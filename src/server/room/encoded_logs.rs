@@ -61,11 +61,6 @@ impl EncodedLogs {
         }
     }
 
-    /// The offset after the last byte of an encoding's log.
-    pub(crate) fn end(&self, encoding: Encoding) -> u64 {
-        self.get(encoding).map_or(0, FrameLog::end)
-    }
-
     /// The shared log, if there is one, and the plain one.
     pub(crate) fn shared_and_plain(&mut self) -> Option<(&mut FrameLog, &mut FrameLog)> {
         let shared = self.shared.as_mut()?;

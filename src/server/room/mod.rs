@@ -6,17 +6,21 @@ pub(crate) mod frame_log;
 pub(crate) mod segment;
 pub(crate) mod segment_pool;
 
-use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::collections::{HashMap, VecDeque};
+use std::time::Instant;
 
 use slab::Slab;
 
 use crate::config::Config;
-use crate::protocol::Refusal;
-use crate::server::capacity::{capacity_to_keep, is_loose};
+use crate::protocol::{Deflate, Message, Refusal};
+use crate::server::capacity::{MIN_CAPACITY, capacity_to_keep, is_loose};
 use crate::server::client_id::ClientId;
 use crate::server::limits::address::AddressKey;
+use crate::server::room::compressor::{Compressors, Encoding};
 use crate::server::room::encoded_logs::EncodedLogs;
+use crate::server::room::frame_log::FrameLog;
+use crate::server::room::segment_pool::SegmentPool;
 
 /// A room that has members.
 #[derive(Debug)]
@@ -71,7 +75,18 @@ pub(crate) enum TurnEnd {
     Later,
 }
 
-/// All rooms, by key and by name.
+/// A member's place in its room.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Membership {
+    /// The room's key.
+    pub(crate) room: usize,
+    /// The member's index in the room's list.
+    pub(crate) index: usize,
+    /// The log that it reads.
+    pub(crate) encoding: Encoding,
+}
+
+/// All rooms, by key and by name, and what they share.
 #[derive(Debug, Default)]
 pub(crate) struct Rooms {
     rooms: Slab<Room>,
@@ -80,9 +95,72 @@ pub(crate) struct Rooms {
     made: HashMap<AddressKey, usize>,
     /// The most rooms that there were at once since [`trim`](Self::trim) last gave something back.
     peak: usize,
+    /// The log of the clients that are in no room: always empty.
+    no_log: FrameLog,
+    /// The compressors, if anything is compressed.
+    pub(crate) compressors: Option<Compressors>,
+    /// The rooms that have a shared context, in no order.
+    pub(crate) contexts: Vec<usize>,
+    /// Rooms that grew and are to be flushed, in their order.
+    pub(crate) dirty: VecDeque<usize>,
+    /// Whether some room's flush did not fit into the last turn.
+    pub(crate) overdue: bool,
 }
 
 impl Rooms {
+    /// No rooms yet. Messages are compressed if `deflate` says how.
+    pub(crate) fn new(deflate: Option<Deflate>) -> Self {
+        Self { compressors: deflate.map(Compressors::new), ..Self::default() }
+    }
+
+    /// The room that a client is in.
+    #[inline]
+    pub(crate) fn of(&self, membership: Option<Membership>) -> Option<&Room> {
+        self.get(membership?.room)
+    }
+
+    /// The room that a client is in.
+    #[inline]
+    pub(crate) fn of_mut(&mut self, membership: Option<Membership>) -> Option<&mut Room> {
+        self.get_mut(membership?.room)
+    }
+
+    /// The log that a client reads, which is empty for one in no room.
+    #[inline]
+    pub(crate) fn log_of(&self, membership: Option<Membership>) -> &FrameLog {
+        let log = membership.and_then(|member| self.get(member.room)?.logs.get(member.encoding));
+        log.unwrap_or(&self.no_log)
+    }
+
+    /// The log that a client reads, which is empty for one in no room.
+    #[inline]
+    pub(crate) fn log_of_mut(&mut self, membership: Option<Membership>) -> &mut FrameLog {
+        match membership {
+            Some(member) if let Some(room) = self.rooms.get_mut(member.room) => {
+                room.logs.get_mut(member.encoding)
+            }
+            _ => &mut self.no_log,
+        }
+    }
+
+    /// Appends a message to a room's logs, and notes that the room is to be flushed.
+    pub(crate) fn append(
+        &mut self,
+        key: usize,
+        message: Message<'_>,
+        segments: &mut SegmentPool,
+        now: Instant,
+    ) {
+        let Some(room) = self.rooms.get_mut(key) else { return };
+        room.logs.append(message, &mut self.compressors, segments, now);
+        if room.dirty {
+            room.grew_meanwhile |= room.flushed > 0;
+        } else {
+            room.dirty = true;
+            self.dirty.push_back(key);
+        }
+    }
+
     pub(crate) fn find(&self, name: &str) -> Option<usize> {
         self.names.get(name).copied()
     }
@@ -126,10 +204,21 @@ impl Rooms {
         self.rooms.get_mut(key)
     }
 
+    /// Notes that the flush of the first `count` dirty rooms did not fit into this turn.
+    pub(crate) fn mark_overdue(&mut self, count: usize) {
+        for &key in self.dirty.range(..count) {
+            if let Some(room) = self.rooms.get_mut(key) {
+                room.overdue = true;
+            }
+        }
+        self.overdue |= count > 0;
+    }
+
     /// Forgets a room that nobody is in.
     pub(crate) fn remove_if_empty(&mut self, key: usize) {
         if self.rooms.get(key).is_some_and(|room| room.members.is_empty()) {
             let room = self.rooms.remove(key);
+            self.contexts.retain(|&context| context != key);
             self.names.remove(&room.name);
             if let Some(maker) = room.maker {
                 self.unmake(maker);
@@ -183,10 +272,21 @@ impl Rooms {
             self.made.shrink_to(capacity_to_keep(self.made.len()));
             self.peak = left;
         }
+        if is_loose(self.dirty.capacity(), self.dirty.len()) {
+            self.dirty.shrink_to(MIN_CAPACITY);
+        }
+        if let Some(compressors) = &mut self.compressors {
+            compressors.trim();
+        }
+    }
+
+    /// Whether there is memory that [`trim`](Self::trim) will give back.
+    pub(crate) fn holds_spare(&self) -> bool {
+        self.are_loose() || self.compressors.as_ref().is_some_and(Compressors::holds_spare)
     }
 
     /// Whether there were many more rooms than there are now.
-    pub(crate) fn are_loose(&self) -> bool {
+    fn are_loose(&self) -> bool {
         is_loose(self.peak, self.len())
     }
 }

@@ -1,0 +1,50 @@
+//! What is left to do in this turn or in one that follows.
+
+use std::mem;
+
+use crate::server::capacity::trim_queue;
+use crate::server::client::Client;
+use crate::server::client_id::ClientId;
+use crate::server::departure::Departure;
+
+/// What happened to clients and has to be acted on.
+#[derive(Debug, Default)]
+pub(crate) struct Pending {
+    /// Clients that have private bytes to be written.
+    pub(crate) dirty_clients: Vec<ClientId>,
+    /// How many bytes were queued since the last flush.
+    pub(crate) grown: usize,
+    /// Clients that may be read again.
+    pub(crate) resumed: Vec<ClientId>,
+    /// Departures that have not been announced to the application.
+    pub(crate) departures: Vec<(ClientId, Departure)>,
+    /// Clients whose connection is over, to be removed at the end of the turn.
+    pub(crate) gone: Vec<ClientId>,
+}
+
+impl Pending {
+    /// Notes that a client has private bytes to be written.
+    #[inline]
+    pub(crate) fn mark_dirty(&mut self, client: &mut Client) {
+        if !mem::replace(&mut client.dirty, true) {
+            self.dirty_clients.push(client.id);
+        }
+    }
+
+    /// Whether there is something for the event loop to do that no event announces.
+    pub(crate) fn is_unsettled(&self) -> bool {
+        !(self.resumed.is_empty() && self.departures.is_empty() && self.gone.is_empty())
+    }
+
+    /// Whether clients are to be announced as gone, or removed.
+    pub(crate) fn has_departures(&self) -> bool {
+        !(self.departures.is_empty() && self.gone.is_empty())
+    }
+
+    /// Gives back the memory of long queues.
+    pub(crate) fn trim(&mut self) {
+        for queue in [&mut self.dirty_clients, &mut self.resumed] {
+            trim_queue(queue);
+        }
+    }
+}

@@ -1,0 +1,139 @@
+//! Sending messages: to one client, to a room, and to the others in a room.
+
+use crate::protocol::Message;
+use crate::server::client_id::ClientId;
+use crate::server::hub::Hub;
+use crate::server::room::compressor::Encoding;
+
+impl Hub {
+    /// Sends a message to one client.
+    pub fn send<'m>(&mut self, id: ClientId, message: impl Into<Message<'m>>) {
+        let message = message.into();
+        let Some(receiver) = self.clients.get_open(id) else { return };
+        let encoding = receiver.private_encoding();
+        if encoding == Encoding::Plain || !self.send_compressed(id, message, encoding) {
+            self.send_plain(id, message);
+        }
+    }
+
+    /// Queues a message for one client in a compressed frame that refers to nothing before it. Returns
+    /// whether that is shorter; if it is not, nothing is queued.
+    fn send_compressed(&mut self, id: ClientId, message: Message<'_>, encoding: Encoding) -> bool {
+        let mut compressors = self.rooms.compressors.take();
+        let frame =
+            compressors.as_mut().and_then(|compressors| compressors.compress(message, encoding));
+        let mut sent = None;
+        if let Some(frame) = frame
+            && let Some((client, at, memory)) = self.reach(id)
+        {
+            client.queue(at, memory, |out| out.extend_from_slice(frame));
+            sent = Some((client.private_bytes(), frame.len()));
+        }
+        self.rooms.compressors = compressors;
+        if let Some((unsent, size)) = sent {
+            self.limit_sent(id, unsent, size);
+        }
+        sent.is_some()
+    }
+
+    fn send_plain(&mut self, id: ClientId, message: Message<'_>) {
+        let (now, size) = (self.time.timestamp, message.frame_size());
+        let long = size >= self.long_bytes;
+        let Some((client, at, memory)) = self.reach(id) else { return };
+        if long && client.is_up_to_date(at) {
+            client.send_at_once(message, at, memory, now);
+        } else {
+            client.queue(at, memory, |out| message.encode(out));
+        }
+        let unsent = client.private_bytes();
+        self.limit_sent(id, unsent, size);
+    }
+
+    /// Counts a frame of `size` bytes that was sent to a client, for which `unsent` bytes are now
+    /// queued, and acts if that is too much.
+    #[inline]
+    fn limit_sent(&mut self, id: ClientId, unsent: usize, size: usize) {
+        self.pending.grown += if unsent > 0 { size } else { 0 };
+        let max = self.config.memory.max_backlog_bytes;
+        let max_all = self.config.memory.max_total_backlog_bytes;
+        if unsent > max || self.memory.backlog() > max_all {
+            self.limit_unsent(id);
+        }
+    }
+
+    /// Sends a message to every member of a room, in the same order for all.
+    pub fn broadcast<'m>(&mut self, room: &str, message: impl Into<Message<'m>>) {
+        if let Some(room) = self.rooms.find(room) {
+            self.prepare(room);
+            self.append(room, message.into());
+        }
+    }
+
+    /// Sends a message to every member of the client's room, including the client itself.
+    pub fn publish<'m>(&mut self, client: ClientId, message: impl Into<Message<'m>>) {
+        if let Some(seat) = self.seat_of(client) {
+            self.prepare(seat.room);
+            self.append(seat.room, message.into());
+        }
+    }
+
+    /// Sends a message to every other member of the client's room.
+    pub fn publish_to_others<'m>(&mut self, client: ClientId, message: impl Into<Message<'m>>) {
+        if let Some(seat) = self.seat_of(client) {
+            self.append_except(seat.room, client, message.into());
+        }
+    }
+
+    /// Sends a message to every member of a room except one client, wherever that is.
+    ///
+    /// ```
+    /// use townhall::{ClientId, Hub};
+    ///
+    /// /// Makes everybody else in the lobby know that a player has come.
+    /// fn announce(hub: &mut Hub, player: ClientId, name: &str) {
+    ///     hub.broadcast_except("/lobby", player, name);
+    /// }
+    /// # let _ = announce;
+    /// ```
+    pub fn broadcast_except<'m>(
+        &mut self,
+        room: &str,
+        client: ClientId,
+        message: impl Into<Message<'m>>,
+    ) {
+        let Some(room) = self.rooms.find(room) else { return };
+        if self.seat_of(client).is_some_and(|seat| seat.room == room) {
+            self.append_except(room, client, message.into());
+        } else {
+            self.prepare(room);
+            self.append(room, message.into());
+        }
+    }
+
+    /// Sends a message to the members of a room except for an open one.
+    fn append_except(&mut self, room: usize, member: ClientId, message: Message<'_>) {
+        self.prepare(room);
+        // A member that shares a context must see every frame of it.
+        self.leave_shared_log(member);
+        let from = self.log_of(member).end();
+        self.append(room, message);
+        if let Some((client, log, memory)) = self.with_log(member)
+            && client.seat.is_some()
+        {
+            let to = log.end();
+            client.skip(from, to, log, memory);
+        }
+    }
+
+    /// Readies a room for a message.
+    fn prepare(&mut self, key: usize) {
+        if self.rooms.get(key).is_some_and(|room| !room.dirty) {
+            self.begin_epoch(key);
+        }
+    }
+
+    fn append(&mut self, key: usize, message: Message<'_>) {
+        self.rooms.append(key, message, &mut self.memory.segments, self.time.now);
+        self.pending.grown += message.frame_size();
+    }
+}
