@@ -36,14 +36,14 @@ fn step(what: u8, whom: usize, amount: usize) -> Step {
         5 => Action::Close,
         6 => Action::Break,
         7 => Action::Send(length),
-        8 | 9 => Action::SayToOthers(length),
+        8 | 9 => Action::PublishToOthers(length),
         10 => Action::Read(1_000_000),
         11 => Action::Read(length),
         16 => return Step::Broadcast { room: whom, length },
         17 => return Step::FlushEarly,
         18 => return Step::Rest,
         19 => Action::PeerClose,
-        _ => Action::Say(length),
+        _ => Action::Publish(length),
     };
     Step::Peer(whom, action)
 }

@@ -111,6 +111,27 @@ fn others_hear_what_the_sender_does_not() {
 }
 
 #[test]
+fn a_broadcast_may_leave_out_any_one_client() {
+    let server = Running::start(config(), |hub, client, event| match event {
+        Event::Open { room, .. } => _ = hub.join(client, room),
+        Event::Message(message) => {
+            hub.broadcast_except("/", client, message);
+            hub.send(client, "sent");
+        }
+        _ => {}
+    });
+    let [mut one, mut two, mut outside] = ["/", "/", "/other"].map(|room| server.connect(room));
+    (0..3).for_each(|_| _ = server.opened());
+    outside.say("from outside");
+    assert_eq!([one.hear(), two.hear()], ["from outside"; 2]);
+    one.say("from one");
+    assert_eq!(two.hear(), "from one");
+    two.say("from two");
+    assert_eq!([one.hear(), one.hear()], ["sent", "from two"]);
+    assert_eq!([two.hear(), outside.hear()], ["sent"; 2]);
+}
+
+#[test]
 fn direct_messages_keep_their_place_among_those_of_the_room() {
     let server = Running::start(config(), |hub, client, event| match event {
         Event::Open { room, .. } => _ = hub.join(client, room),

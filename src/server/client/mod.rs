@@ -1,4 +1,4 @@
-//! One client: its socket, its connection, its place in the room's log.
+//! One client: its socket, its connection, its position in the room's log.
 
 pub(crate) mod memory;
 pub(crate) mod outbox;
@@ -15,7 +15,7 @@ use crate::server::client::transport::Transport;
 use crate::server::client_id::ClientId;
 use crate::server::departure::Cause;
 use crate::server::limits::address::AddressKey;
-use crate::server::limits::rate::Pace;
+use crate::server::limits::rate::SendRate;
 use crate::server::limits::total::Share;
 use crate::server::room::Membership;
 use crate::server::room::compressor::Encoding;
@@ -32,8 +32,8 @@ pub(crate) struct Client {
     pub(crate) transport: Transport,
     pub(crate) connection: Connection,
     /// Where the client comes from, if the limits of a single address apply to it.
-    pub(crate) place: Option<AddressKey>,
-    pub(crate) seat: Option<Membership>,
+    pub(crate) address_key: Option<AddressKey>,
+    pub(crate) membership: Option<Membership>,
     /// The encoding that the client gets in its rooms.
     pub(crate) encoding: Encoding,
     cursor: Cursor,
@@ -44,13 +44,13 @@ pub(crate) struct Client {
     /// writable.
     pub(crate) blocked: Option<Timestamp>,
     /// When the client was last active.
-    pub(crate) heard: Timestamp,
+    pub(crate) last_active: Timestamp,
     /// How many bytes of unfinished messages have come since the last activity, or since the ping.
     pub(crate) arrived: u32,
     /// When a ping was sent, if nothing has come since.
     pub(crate) pinged: Option<Timestamp>,
     /// How fast the client sends.
-    pub(crate) pace: Pace,
+    pub(crate) rate: SendRate,
     /// Since when the client has sent too much without a break.
     pub(crate) throttled: Option<Timestamp>,
     /// The memory taken by a message or a head that has not arrived whole.
@@ -72,7 +72,7 @@ pub(crate) struct Client {
     drained: bool,
     /// Whether the application knows that the client is there, and its connection has not closed.
     pub(crate) opened: bool,
-    /// Whether the application knows, or is about to be told, that the client is gone.
+    /// Whether the application knows, or is about to learn, that the client is gone.
     pub(crate) departed: bool,
     /// Whether the client waits to be read.
     pub(crate) queued: bool,
@@ -89,23 +89,23 @@ impl Client {
         id: ClientId,
         transport: Transport,
         connection: Connection,
-        place: Option<AddressKey>,
+        address_key: Option<AddressKey>,
     ) -> Self {
         Self {
             id,
             transport,
             connection,
-            place,
-            seat: None,
+            address_key,
+            membership: None,
             encoding: Encoding::Plain,
             cursor: Cursor::default(),
             outbox: None,
             pending_departure: None,
             blocked: None,
-            heard: Timestamp::default(),
+            last_active: Timestamp::default(),
             arrived: 0,
             pinged: None,
-            pace: Pace::default(),
+            rate: SendRate::default(),
             throttled: None,
             incomplete: Share::default(),
             unsent: Share::default(),
@@ -126,7 +126,7 @@ impl Client {
 
     /// Notes activity, such as a whole frame.
     pub(crate) fn note_activity(&mut self, now: Timestamp) {
-        self.heard = now;
+        self.last_active = now;
         self.pinged = None;
         self.arrived = 0;
     }
@@ -139,13 +139,13 @@ impl Client {
     /// Whether the bytes since the last activity, or since the ping, came at a rate of at least
     /// `min_rate` bytes a second; 0 is no rate.
     pub(crate) fn arrives_at(&self, min_rate: u32, now: Timestamp) -> bool {
-        let since = self.pinged.unwrap_or(self.heard);
+        let since = self.pinged.unwrap_or(self.last_active);
         min_rate > 0 && self.arrived as f32 >= min_rate as f32 * now.seconds_since(since)
     }
 
     /// Whether the client reads the log of this encoding.
     pub(crate) fn reads(&self, encoding: Encoding) -> bool {
-        self.seat.is_some_and(|seat| seat.encoding == encoding)
+        self.membership.is_some_and(|membership| membership.encoding == encoding)
     }
 
     /// The encoding of messages for this client alone. While it reads the log of a shared context,
@@ -165,27 +165,27 @@ impl Client {
         self.waits() && self.cursor.offset() == plain.end() && self.outbox.is_none()
     }
 
-    /// Queues an HTTP answer, which `speak` appends. Frames may follow it.
-    pub(crate) fn answer(
+    /// Queues an HTTP response, which `encode` appends. Frames may follow it.
+    pub(crate) fn queue_response(
         &mut self,
         memory: &mut Memory,
-        speak: impl FnOnce(&mut Connection, &mut Vec<u8>),
+        encode: impl FnOnce(&mut Connection, &mut Vec<u8>),
     ) {
         self.edit_outbox(memory, |outbox, connection| {
-            outbox.push_opaque(0, |out| speak(connection, out));
+            outbox.push_opaque(0, |out| encode(connection, out));
         });
         self.recount_incomplete(memory);
     }
 
-    /// Queues the frame that `speak` appends, to be sent when the log is written up to `at`, its end.
-    pub(crate) fn speak(
+    /// Queues the control frame that `encode` appends, to be sent when the log is written up to `at`, its end.
+    pub(crate) fn queue_control(
         &mut self,
         at: u64,
         memory: &mut Memory,
-        speak: impl FnOnce(&mut Connection, &mut Vec<u8>),
+        encode: impl FnOnce(&mut Connection, &mut Vec<u8>),
     ) {
         self.edit_outbox(memory, |outbox, connection| {
-            outbox.push_frame(at, |out| speak(connection, out));
+            outbox.push_frame(at, |out| encode(connection, out));
         });
         self.recount_incomplete(memory);
     }
@@ -209,7 +209,7 @@ impl Client {
 
     /// Whether everything up to `at`, the log's end, is written, and the socket takes more.
     pub(crate) fn is_up_to_date(&self, at: u64) -> bool {
-        let written = self.seat.is_none() || self.cursor.offset() == at;
+        let written = self.membership.is_none() || self.cursor.offset() == at;
         written && self.outbox.is_none() && self.blocked.is_none()
     }
 
@@ -265,7 +265,7 @@ impl Client {
         if waits || self.blocked.is_some() {
             self.edit_outbox(memory, |outbox, _| outbox.pong = Some(payload.into()));
         } else {
-            self.speak(at, memory, |connection, out| connection.pong(payload, out));
+            self.queue_control(at, memory, |connection, out| connection.pong(payload, out));
         }
     }
 
@@ -281,19 +281,19 @@ impl Client {
         }
     }
 
-    /// Queues what `speak` appends at `at`, the log's end, and nothing after it.
+    /// Queues what `encode` appends at `at`, the log's end, and nothing after it.
     pub(crate) fn finish(
         &mut self,
         at: u64,
         memory: &mut Memory,
-        speak: impl FnOnce(&mut Connection, &mut Vec<u8>),
+        encode: impl FnOnce(&mut Connection, &mut Vec<u8>),
     ) {
         if self.finishing {
-            speak(&mut self.connection, &mut Vec::new());
+            encode(&mut self.connection, &mut Vec::new());
             self.recount_incomplete(memory);
             return;
         }
-        self.speak(at, memory, speak);
+        self.queue_control(at, memory, encode);
         self.finishing = true;
         self.edit_outbox(memory, |outbox, _| outbox.finish(at));
     }

@@ -19,8 +19,8 @@ pub(crate) enum Retain {
 
 impl Client {
     /// Makes the client a reader of the room's log.
-    pub(crate) fn enter(&mut self, seat: Membership, log: &mut FrameLog) {
-        self.seat = Some(seat);
+    pub(crate) fn enter(&mut self, membership: Membership, log: &mut FrameLog) {
+        self.membership = Some(membership);
         self.cursor = log.enter();
         if let Some(outbox) = &mut self.outbox {
             outbox.attach(self.cursor.offset());
@@ -29,7 +29,7 @@ impl Client {
 
     /// Makes the client leave its log as a reader.
     pub(crate) fn leave(&mut self, log: &mut FrameLog, memory: &mut Memory, keep: Retain) {
-        self.seat = None;
+        self.membership = None;
         let cursor = std::mem::take(&mut self.cursor);
         self.edit_outbox(memory, |outbox, _| match keep {
             Retain::All => outbox.detach(log, cursor),
@@ -75,8 +75,8 @@ impl Client {
         let missed = shared.frames_from(cursor.offset()) - plain.frames_from(offset);
         shared.leave(cursor, &mut memory.segments);
         self.cursor = plain.enter_at(offset);
-        if let Some(seat) = &mut self.seat {
-            seat.encoding = Encoding::Plain;
+        if let Some(membership) = &mut self.membership {
+            membership.encoding = Encoding::Plain;
         }
         missed
     }

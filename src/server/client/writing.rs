@@ -94,7 +94,7 @@ impl Client {
     #[cold]
     fn queue_pong(&mut self, at: u64, memory: &mut Memory) {
         if let Some(pong) = self.outbox.as_mut().and_then(|outbox| outbox.pong.take()) {
-            self.speak(at, memory, |connection, out| connection.pong(&pong, out));
+            self.queue_control(at, memory, |connection, out| connection.pong(&pong, out));
         }
     }
 

@@ -67,8 +67,8 @@ impl Hub {
         let Some((client, log, memory)) = self.with_log(id) else { return 0 };
         client.dirty = false;
         let (cost, progress) = flush_counted(client, log, memory, now);
-        let (seat, outcome) = (client.seat, outcome_of(progress, client, log, max));
-        self.forget_newest(seat);
+        let (membership, outcome) = (client.membership, outcome_of(progress, client, log, max));
+        self.forget_newest(membership);
         if let Some(outcome) = outcome {
             self.apply(id, outcome);
         }
@@ -81,8 +81,8 @@ impl Hub {
         let now = self.time.timestamp;
         if let Some((client, log, memory)) = self.with_log(id) {
             let _ = client.flush(log, memory, now);
-            let seat = client.seat;
-            self.forget_newest(seat);
+            let membership = client.membership;
+            self.forget_newest(membership);
         }
     }
 
@@ -126,8 +126,8 @@ impl Hub {
             }
             room.flushed += 1;
             let client = &mut clients[member];
-            let Some(seat) = client.seat else { continue };
-            let log = room.logs.get_mut(seat.encoding);
+            let Some(membership) = client.membership else { continue };
+            let log = room.logs.get_mut(membership.encoding);
             let (cost, progress) = flush_counted(client, log, memory, time.timestamp);
             *left = left.saturating_sub(cost);
             let max = config.memory.max_backlog_bytes;
@@ -163,7 +163,7 @@ impl Hub {
             self.expect_within(id, self.config.timeouts.close);
         }
         if let Some(client) = self.clients.get_mut(id) {
-            // Only the end of the TCP connection is left, which needs no seat.
+            // Only the end of the TCP connection is left, which needs no membership.
             let left = client.connection.was_clean() && mem::take(&mut client.opened);
             if client.is_over() {
                 self.pending.gone.push(id);
@@ -280,7 +280,7 @@ mod tests {
     fn what_members_alone_are_sent_counts_towards_what_their_room_may_write() {
         let (mut hub, members) = crowd();
         for (id, _) in &members {
-            hub.send(*id, &noise(10_000)[..]);
+            (0..10).for_each(|_| hub.send(*id, &noise(1_000)[..]));
         }
         hub.broadcast("/room", "news");
         hub.flush(TurnEnd::Now);

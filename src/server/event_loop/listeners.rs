@@ -206,7 +206,7 @@ impl Reserve {
     }
 }
 
-/// Answers a connection that has no place with 503, and ends it. It costs one write, and never
+/// Answers a connection for which there is no capacity with 503, and ends it. It costs one write, and never
 /// waits.
 pub(crate) fn turn_away(mut stream: TcpStream) {
     let mut answer = Vec::new();

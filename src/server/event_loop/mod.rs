@@ -67,12 +67,12 @@ pub(crate) struct EventLoop {
     pub(crate) commands: Commands,
     /// The turn whose deadlines were checked last.
     pub(crate) expired: Timestamp,
-    /// The shutdown, once the server has been told to stop.
+    /// The shutdown, once the server has been asked to stop.
     pub(crate) shutdown: Option<Shutdown>,
 }
 
 impl EventLoop {
-    /// Runs until the server has been told to stop and everybody has left.
+    /// Runs until the server has been asked to stop and everybody has left.
     ///
     /// # Errors
     /// The system's, if waiting for events fails.
@@ -190,7 +190,7 @@ impl EventLoop {
         }
     }
 
-    /// Closes all clients, once the server has been told to stop.
+    /// Closes all clients, once the server has been asked to stop.
     #[cold]
     fn shut_down(&mut self) {
         let shutdown = self.shutdown.get_or_insert_with(|| {
@@ -247,10 +247,10 @@ impl EventLoop {
 
     fn admit(&mut self, mut stream: TcpStream, address: SocketAddr) -> io::Result<()> {
         let (now, config) = (self.hub.time.timestamp, &self.hub.config);
-        let place = AddressKey::of_peer(address.ip(), config);
-        let enter = |place| self.hub.usage.addresses.enter(place, now, config);
-        let entrance = place.map_or(Admission::Admitted, enter);
-        if entrance == Admission::Dropped {
+        let key = AddressKey::of_peer(address.ip(), config);
+        let enter = |key| self.hub.usage.addresses.enter(key, now, config);
+        let admission = key.map_or(Admission::Admitted, enter);
+        if admission == Admission::Dropped {
             return Err(io::Error::other("too many connections from this address"));
         }
         let id = self.hub.clients.next_id();
@@ -258,10 +258,10 @@ impl EventLoop {
         // This fails if the peer has gone, which reading will show.
         let _ = stream.set_nodelay(true);
         let registered = self.poll.registry().register(&mut stream, id.token(), INTERESTS);
-        self.hub.insert(id, Transport::Tcp(stream), place);
+        self.hub.insert(id, Transport::Tcp(stream), key);
         match registered {
             Err(_) => self.hub.lose(id),
-            Ok(()) if entrance == Admission::Refused => {
+            Ok(()) if admission == Admission::Refused => {
                 refuse(&mut self.hub, id, Refusal::TooManyFromAddress);
             }
             Ok(()) => {}

@@ -71,12 +71,12 @@ impl Hub {
     /// Moves a member from one log of its room to the end of another.
     fn change_encoding(&mut self, id: ClientId, encoding: Encoding) {
         let Some(client) = self.clients.get_mut(id) else { return };
-        let Some(mut seat) = client.seat else { return };
-        let Some(room) = self.rooms.get_mut(seat.room) else { return };
+        let Some(mut membership) = client.membership else { return };
+        let Some(room) = self.rooms.get_mut(membership.room) else { return };
         room.waiting -= usize::from(client.waits());
-        client.leave(room.logs.get_mut(seat.encoding), &mut self.memory, Retain::All);
-        seat.encoding = encoding;
-        client.enter(seat, room.logs.get_mut(encoding));
+        client.leave(room.logs.get_mut(membership.encoding), &mut self.memory, Retain::All);
+        membership.encoding = encoding;
+        client.enter(membership, room.logs.get_mut(encoding));
         room.logs.forget_newest(&mut self.memory.segments);
         room.waiting += usize::from(client.waits());
     }
@@ -89,11 +89,11 @@ impl Hub {
         if self.rooms.contexts.len() >= MAX_CONTEXTS {
             self.retire_contexts(IDLE);
         }
-        let place = self.rooms.contexts.len() < MAX_CONTEXTS;
-        if place {
+        let free = self.rooms.contexts.len() < MAX_CONTEXTS;
+        if free {
             self.rooms.contexts.push(key);
         }
-        place
+        free
     }
 
     /// Takes the contexts from rooms that have not used them for this long.

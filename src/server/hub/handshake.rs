@@ -120,18 +120,18 @@ fn note_subprotocol(hub: &mut Hub, id: ClientId, request: &Request<'_>, terms: &
 /// # Errors
 /// The address has one connection too many.
 fn enter_forwarded(hub: &mut Hub, id: ClientId, request: &Request<'_>) -> Result<(), Refusal> {
-    let client = hub.clients.get_mut(id).filter(|client| client.place.is_none());
+    let client = hub.clients.get_mut(id).filter(|client| client.address_key.is_none());
     let Some(client) = client else { return Ok(()) };
     let address = forwarded::address(request, &hub.config);
-    let Some(place) = address.map(AddressKey::of) else { return Ok(()) };
-    let entrance = hub.usage.addresses.enter(place, hub.time.timestamp, &hub.config);
-    if entrance == Admission::Refused {
-        hub.usage.addresses.leave(place);
+    let Some(key) = address.map(AddressKey::of) else { return Ok(()) };
+    let admission = hub.usage.addresses.enter(key, hub.time.timestamp, &hub.config);
+    if admission == Admission::Refused {
+        hub.usage.addresses.leave(key);
     }
-    if entrance != Admission::Admitted {
+    if admission != Admission::Admitted {
         return Err(Refusal::TooManyFromAddress);
     }
-    client.place = Some(place);
+    client.address_key = Some(key);
     Ok(())
 }
 
@@ -164,7 +164,7 @@ fn respond(hub: &mut Hub, id: ClientId, response: &Response) {
         Some(date) => response.clone().header("Date", date).expect("a date is a valid value"),
         None => response.clone(),
     };
-    hub.finish_with_answer(id, |connection, out| connection.respond(&response, out));
+    hub.finish_with_response(id, |connection, out| connection.respond(&response, out));
 }
 
 /// Answers a request that is not served, and says why.

@@ -17,8 +17,10 @@ impl Hub {
         }
         let stall = client.blocked.unwrap_or(now).after_or_never(config.timeouts.write);
         let answer = client.pinged.zip(config.timeouts.pong).map(|(at, timeout)| at.after(timeout));
-        let silence =
-            client.pinged.unwrap_or(client.heard).after_or_never(config.timeouts.ping_interval);
+        let silence = client
+            .pinged
+            .unwrap_or(client.last_active)
+            .after_or_never(config.timeouts.ping_interval);
         let deadline = answer.unwrap_or(silence);
         if stall <= horizon {
             self.give_up(id, Cause::Stalled);
@@ -53,7 +55,7 @@ impl Hub {
         if let Some((client, at, memory)) = self.reach(id) {
             client.pinged = Some(now);
             client.arrived = 0;
-            client.speak(at, memory, |connection, out| connection.ping(b"", out));
+            client.queue_control(at, memory, |connection, out| connection.ping(b"", out));
         }
     }
 

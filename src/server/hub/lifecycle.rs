@@ -14,9 +14,14 @@ use crate::server::time::wheel::Timestamp;
 
 impl Hub {
     /// Inserts a new connection, with a deadline for its handshake.
-    pub(crate) fn insert(&mut self, id: ClientId, transport: Transport, place: Option<AddressKey>) {
+    pub(crate) fn insert(
+        &mut self,
+        id: ClientId,
+        transport: Transport,
+        address_key: Option<AddressKey>,
+    ) {
         let connection = Connection::new(self.limits.clone());
-        self.clients.insert(Client::new(id, transport, connection, place));
+        self.clients.insert(Client::new(id, transport, connection, address_key));
         self.expect_within(id, self.config.timeouts.handshake);
     }
 
@@ -40,7 +45,7 @@ impl Hub {
     pub(crate) fn open(&mut self, id: ClientId, terms: &mut Terms) {
         let Some(client) = self.clients.get_mut(id) else { return };
         let unchanged = self.usage.windows.reserve(&mut client.window, &mut terms.deflate);
-        client.answer(&mut self.memory, |connection, out| connection.accept(terms, out));
+        client.queue_response(&mut self.memory, |connection, out| connection.accept(terms, out));
         client.encoding = Encoding::of(terms.deflate);
         client.opened = true;
         client.note_activity(self.time.timestamp);
@@ -51,32 +56,32 @@ impl Hub {
         self.check_keepalive(id);
     }
 
-    /// Lets `speak` queue what ends the client's output.
+    /// Lets `encode` queue what ends the client's output.
     pub(crate) fn finish(
         &mut self,
         id: ClientId,
-        speak: impl FnOnce(&mut Connection, &mut Vec<u8>),
+        encode: impl FnOnce(&mut Connection, &mut Vec<u8>),
     ) {
         self.note_room(id);
         if let Some((client, at, memory)) = self.reach(id) {
             let first = !client.is_finishing();
-            client.finish(at, memory, speak);
+            client.finish(at, memory, encode);
             if first {
                 self.expect_within(id, self.config.timeouts.close);
             }
         }
     }
 
-    /// Queues an HTTP answer that ends the client's output.
-    pub(crate) fn finish_with_answer(
+    /// Queues an HTTP response that ends the client's output.
+    pub(crate) fn finish_with_response(
         &mut self,
         id: ClientId,
-        speak: impl FnOnce(&mut Connection, &mut Vec<u8>),
+        encode: impl FnOnce(&mut Connection, &mut Vec<u8>),
     ) {
         if let Some((client, _, memory)) =
             self.reach(id).filter(|(client, ..)| !client.is_finishing())
         {
-            client.answer(memory, speak);
+            client.queue_response(memory, encode);
             self.finish(id, |_, _| {});
         }
     }
@@ -148,8 +153,8 @@ impl Hub {
             self.time.resumptions.forget(id.key());
             client.release_shares(&mut self.memory);
             self.usage.windows.release(&mut client.window);
-            if let Some(place) = client.place {
-                self.usage.addresses.leave(place);
+            if let Some(key) = client.address_key {
+                self.usage.addresses.leave(key);
             }
         }
     }

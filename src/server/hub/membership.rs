@@ -42,15 +42,15 @@ impl Hub {
     /// Makes an open client that is in no room a member of one.
     fn enter(&mut self, id: ClientId, room: &str) {
         let Some(member) = self.clients.get_mut(id) else { return };
-        let key = self.rooms.find_or_make(room, member.place);
+        let key = self.rooms.find_or_make(room, member.address_key);
         let Some(room) = self.rooms.get_mut(key) else { return };
         let encoding = match member.encoding {
             Encoding::Shared => Encoding::Plain,
             encoding => encoding,
         };
-        let seat = Membership { room: key, index: room.members.len(), encoding };
+        let membership = Membership { room: key, index: room.members.len(), encoding };
         room.members.push(id.key());
-        member.enter(seat, room.logs.get_mut(encoding));
+        member.enter(membership, room.logs.get_mut(encoding));
         room.waiting += usize::from(member.waits());
     }
 
@@ -61,7 +61,7 @@ impl Hub {
     /// Returns whether the client was in a room and has left it. A client that is closing leaves its
     /// room by itself.
     pub fn leave(&mut self, client: ClientId) -> bool {
-        let leaves = self.seat_of(client).is_some() && self.may_leave_log(client);
+        let leaves = self.membership_of(client).is_some() && self.may_leave_log(client);
         if leaves {
             self.leave_room(client, Retain::All);
             self.mark_dirty(client);
@@ -71,21 +71,21 @@ impl Hub {
 
     /// Checks that the room exists, or that the client may make it.
     pub(crate) fn admit_to(&self, room: &str, client: ClientId) -> Result<(), Refusal> {
-        let maker = self.clients.get(client).and_then(|client| client.place);
+        let maker = self.clients.get(client).and_then(|client| client.address_key);
         self.rooms.admit(room, maker, &self.config)
     }
 
     /// The name of the room that the client sits in, open or not.
     pub(crate) fn room_name(&self, client: ClientId) -> Option<Box<str>> {
-        let seat = self.clients.get(client)?.seat?;
-        self.rooms.get(seat.room).map(|room| room.name.clone())
+        let membership = self.clients.get(client)?.membership?;
+        self.rooms.get(membership.room).map(|room| room.name.clone())
     }
 
     /// Takes the client out of its room, if it is in one.
     pub(crate) fn leave_room(&mut self, id: ClientId, keep: Retain) {
         self.resume_room(id);
         let Some((client, log, memory)) = self.with_log(id) else { return };
-        let Some(seat) = client.seat else {
+        let Some(membership) = client.membership else {
             client.cut_private(log, memory, keep);
             return;
         };
@@ -95,24 +95,24 @@ impl Hub {
             // The client may be waiting for the room that it leaves.
             self.pending.resumed.push(id);
         }
-        if let Some(room) = self.rooms.get_mut(seat.room) {
+        if let Some(room) = self.rooms.get_mut(membership.room) {
             room.waiting -= usize::from(waited);
             room.logs.forget_unread(&mut self.memory.segments);
         }
-        self.take_off_list(seat);
-        self.rooms.remove_if_empty(seat.room);
+        self.take_off_list(membership);
+        self.rooms.remove_if_empty(membership.room);
     }
 
     /// Takes a member off the list of its room, the last member of which takes its place.
-    fn take_off_list(&mut self, seat: Membership) {
-        let Some(room) = self.rooms.get_mut(seat.room) else { return };
-        room.members.swap_remove(seat.index);
-        let moved = room.members.get(seat.index).map(|&key| &mut self.clients[key]);
+    fn take_off_list(&mut self, membership: Membership) {
+        let Some(room) = self.rooms.get_mut(membership.room) else { return };
+        room.members.swap_remove(membership.index);
+        let moved = room.members.get(membership.index).map(|&key| &mut self.clients[key]);
         if let Some(moved) = moved
-            && let Some(moved_seat) = &mut moved.seat
+            && let Some(moved_membership) = &mut moved.membership
         {
-            moved_seat.index = seat.index;
-            if seat.index < room.flushed {
+            moved_membership.index = membership.index;
+            if membership.index < room.flushed {
                 // The flush that is under way will not reach it.
                 self.pending.mark_dirty(moved);
             }

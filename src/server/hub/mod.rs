@@ -40,10 +40,6 @@ use crate::server::room::frame_log::FrameLog;
 use crate::server::room::{Membership, Rooms};
 use crate::server::time::Time;
 
-/// The smallest size in bytes of a message to one client that is written from where it lies, if nothing
-/// is queued before it: for smaller ones, a system call each costs more than a copy.
-const LONG_BYTES: usize = 64 << 10;
-
 /// The application.
 pub(crate) type Application<'a> = dyn FnMut(&mut Hub, ClientId, Event<'_>) + 'a;
 
@@ -70,9 +66,7 @@ pub struct Hub {
     pub(crate) data: ClientData,
     /// Whether the message that the application handles arrived compressed.
     pub(crate) was_compressed: bool,
-    /// The smallest size in bytes of a message to one client that is written at once.
-    pub(crate) long_bytes: usize,
-    /// Whether the server has been told to stop.
+    /// Whether the server has been asked to stop.
     pub(crate) stopping: bool,
 }
 
@@ -91,7 +85,6 @@ impl Hub {
             log_rate: LogRate::default(),
             data: ClientData::default(),
             was_compressed: false,
-            long_bytes: LONG_BYTES,
             stopping: false,
             config,
         }
@@ -120,7 +113,7 @@ impl Hub {
     pub(crate) fn reach(&mut self, id: ClientId) -> Option<(&mut Client, u64, &mut Memory)> {
         let client = self.clients.get_mut(id)?;
         self.pending.mark_dirty(client);
-        let end = self.rooms.log_of(client.seat).end();
+        let end = self.rooms.log_of(client.membership).end();
         Some((client, end, &mut self.memory))
     }
 
@@ -131,17 +124,17 @@ impl Hub {
         id: ClientId,
     ) -> Option<(&mut Client, &mut FrameLog, &mut Memory)> {
         let client = self.clients.get_mut(id)?;
-        let log = self.rooms.log_of_mut(client.seat);
+        let log = self.rooms.log_of_mut(client.membership);
         Some((client, log, &mut self.memory))
     }
 
     /// The log that a client reads.
     pub(crate) fn log_of(&self, id: ClientId) -> &FrameLog {
-        self.rooms.log_of(self.clients.get(id).and_then(|client| client.seat))
+        self.rooms.log_of(self.clients.get(id).and_then(|client| client.membership))
     }
 
     /// Where an open client sits.
-    pub(crate) fn seat_of(&self, id: ClientId) -> Option<Membership> {
-        self.clients.get_open(id)?.seat
+    pub(crate) fn membership_of(&self, id: ClientId) -> Option<Membership> {
+        self.clients.get_open(id)?.membership
     }
 }

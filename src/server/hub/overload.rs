@@ -77,7 +77,7 @@ impl Hub {
         let blocked = self.clients.iter().filter(|client| client.blocked.is_some());
         let mut behind: Vec<_> = blocked
             .map(|client| {
-                let in_log = client.held_bytes(self.rooms.log_of(client.seat));
+                let in_log = client.held_bytes(self.rooms.log_of(client.membership));
                 (in_log + client.unsent.get() as u64, client.id)
             })
             .collect();

@@ -26,8 +26,8 @@ impl Hub {
 
     /// The room that the client is in, if messages can be sent to the client.
     pub fn room_of(&self, client: ClientId) -> Option<&str> {
-        let seat = self.seat_of(client)?;
-        self.rooms.get(seat.room).map(|room| &*room.name)
+        let membership = self.membership_of(client)?;
+        self.rooms.get(membership.room).map(|room| &*room.name)
     }
 
     /// The names of all rooms, in no order, each with its number of members. A member that is closing
@@ -82,7 +82,7 @@ impl Hub {
         self.was_compressed
     }
 
-    /// Whether the server has been told to stop: it still answers requests, but opens no connections.
+    /// Whether the server has been asked to stop: it still answers requests, but opens no connections.
     pub fn is_stopping(&self) -> bool {
         self.stopping
     }

@@ -5,6 +5,11 @@ use crate::server::client_id::ClientId;
 use crate::server::hub::Hub;
 use crate::server::room::compressor::Encoding;
 
+/// The smallest size in bytes of a message to one client that is written from where it lies, if nothing
+/// is queued before it: for smaller ones, a system call each costs more than a copy. In tests, messages
+/// are shorter.
+const LONG_BYTES: usize = if cfg!(any(test, fuzzing)) { 2_000 } else { 64 << 10 };
+
 impl Hub {
     /// Sends a message to one client.
     pub fn send<'m>(&mut self, id: ClientId, message: impl Into<Message<'m>>) {
@@ -38,7 +43,7 @@ impl Hub {
 
     fn send_plain(&mut self, id: ClientId, message: Message<'_>) {
         let (now, size) = (self.time.timestamp, message.frame_size());
-        let long = size >= self.long_bytes;
+        let long = size >= LONG_BYTES;
         let Some((client, at, memory)) = self.reach(id) else { return };
         if long && client.is_up_to_date(at) {
             client.send_at_once(message, at, memory, now);
@@ -71,16 +76,16 @@ impl Hub {
 
     /// Sends a message to every member of the client's room, including the client itself.
     pub fn publish<'m>(&mut self, client: ClientId, message: impl Into<Message<'m>>) {
-        if let Some(seat) = self.seat_of(client) {
-            self.prepare(seat.room);
-            self.append(seat.room, message.into());
+        if let Some(membership) = self.membership_of(client) {
+            self.prepare(membership.room);
+            self.append(membership.room, message.into());
         }
     }
 
     /// Sends a message to every other member of the client's room.
     pub fn publish_to_others<'m>(&mut self, client: ClientId, message: impl Into<Message<'m>>) {
-        if let Some(seat) = self.seat_of(client) {
-            self.append_except(seat.room, client, message.into());
+        if let Some(membership) = self.membership_of(client) {
+            self.append_except(membership.room, client, message.into());
         }
     }
 
@@ -102,7 +107,7 @@ impl Hub {
         message: impl Into<Message<'m>>,
     ) {
         let Some(room) = self.rooms.find(room) else { return };
-        if self.seat_of(client).is_some_and(|seat| seat.room == room) {
+        if self.membership_of(client).is_some_and(|membership| membership.room == room) {
             self.append_except(room, client, message.into());
         } else {
             self.prepare(room);
@@ -118,7 +123,7 @@ impl Hub {
         let from = self.log_of(member).end();
         self.append(room, message);
         if let Some((client, log, memory)) = self.with_log(member)
-            && client.seat.is_some()
+            && client.membership.is_some()
         {
             let to = log.end();
             client.skip(from, to, log, memory);

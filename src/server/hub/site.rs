@@ -13,10 +13,10 @@ const IMPLIED_PORTS: [u16; 2] = [80, 443];
 
 impl Hub {
     /// How a request names the server. Until the client is counted under the address that a proxy has
-    /// forwarded, which must come later, a client without a place is a trusted proxy.
+    /// forwarded, which must come later, a client without an address key is a trusted proxy.
     fn site<'h>(&self, id: ClientId, request: &Request<'h>) -> Site<'h> {
         let local = self.local_address(id);
-        let is_proxy = self.clients.get(id).is_some_and(|client| client.place.is_none());
+        let is_proxy = self.clients.get(id).is_some_and(|client| client.address_key.is_none());
         let is_forwarded = is_proxy && forwarded::is_forwarded(request);
         let own = request.authority().unwrap_or_default();
         let forwarded = is_forwarded.then(|| forwarded::authority(request)).flatten();

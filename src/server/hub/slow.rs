@@ -102,9 +102,9 @@ impl Hub {
 
     /// Gives up the newest messages that a room keeps when the member that has just been written to
     /// was the last one to be behind.
-    pub(crate) fn forget_newest(&mut self, seat: Option<Membership>) {
+    pub(crate) fn forget_newest(&mut self, membership: Option<Membership>) {
         if self.config.slow == Slow::Drop
-            && let Some(room) = self.rooms.of_mut(seat)
+            && let Some(room) = self.rooms.of_mut(membership)
         {
             room.logs.forget_newest(&mut self.memory.segments);
         }
@@ -115,7 +115,7 @@ impl Hub {
     fn go_plain(&mut self, id: ClientId) -> u64 {
         let client = self.clients.get_mut(id).filter(|client| client.reads(Encoding::Shared));
         let Some(client) = client else { return 0 };
-        let Some(room) = self.rooms.of_mut(client.seat) else { return 0 };
+        let Some(room) = self.rooms.of_mut(client.membership) else { return 0 };
         let Some((shared, plain)) = room.logs.shared_and_plain() else { return 0 };
         let missed = client.go_plain(shared, plain, &mut self.memory);
         room.logs.forget_newest(&mut self.memory.segments);

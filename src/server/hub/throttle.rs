@@ -25,10 +25,10 @@ impl Hub {
         // What is sent before the upgrade or after the end makes no message, and counts at once.
         let passed_over = ReadStats { messages: 1, bytes: size };
         let stats = if client.connection.is_open() { stats } else { &passed_over };
-        if client.pace.is_rested(now, allowance) {
+        if client.rate.is_rested(now, allowance) {
             client.throttled = None;
         }
-        let pause = client.pace.count(stats, size, now, allowance);
+        let pause = client.rate.count(stats, size, now, allowance);
         if client.recount_incomplete(&mut self.memory) {
             self.limit_incomplete();
         }
@@ -66,7 +66,7 @@ impl Hub {
             return;
         };
         client.lagging = true;
-        if let Some(room) = self.rooms.of_mut(client.seat) {
+        if let Some(room) = self.rooms.of_mut(client.membership) {
             room.laggards += 1;
         }
         self.clients.laggards += 1;
@@ -78,7 +78,7 @@ impl Hub {
         let Some(client) = self.clients.get_mut(id).filter(|client| client.lagging) else { return };
         client.lagging = false;
         self.pending.resumed.push(id);
-        if let Some(room) = self.rooms.of_mut(client.seat) {
+        if let Some(room) = self.rooms.of_mut(client.membership) {
             room.laggards -= 1;
             if room.laggards == 0 {
                 self.pending.resumed.append(&mut room.paused);
@@ -90,7 +90,7 @@ impl Hub {
     /// Whether a client's room is not yet flushed. What its members send is not read until then, so
     /// that a flush gives all members the same.
     pub(crate) fn is_overdue(&self, id: ClientId) -> bool {
-        let room = || self.rooms.of(self.clients.get(id)?.seat);
+        let room = || self.rooms.of(self.clients.get(id)?.membership);
         self.rooms.overdue && room().is_some_and(|room| room.overdue)
     }
 
@@ -102,7 +102,7 @@ impl Hub {
     /// Whether a client is to be read later because its room waits.
     pub(crate) fn pause_while_room_waits(&mut self, id: ClientId) -> bool {
         let Some(client) = self.clients.get_open_mut(id) else { return false };
-        match self.rooms.of_mut(client.seat) {
+        match self.rooms.of_mut(client.membership) {
             Some(room) if room.laggards > 0 => {
                 room.paused.push(id);
                 client.paused = true;

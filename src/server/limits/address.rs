@@ -1,4 +1,4 @@
-//! Where clients come from, and how many come from one place.
+//! Where clients come from, and how many come from one address.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -13,7 +13,7 @@ use crate::server::time::wheel::Timestamp;
 /// refusing them does not use up what the limit protects.
 const ANSWERED_BEYOND: u32 = 16;
 
-/// How many places are remembered before unused ones are looked for.
+/// How many clients are remembered before unused ones are looked for.
 const MIN_SWEEP: usize = 1024;
 
 /// Where a client comes from: an IPv4 address, or an IPv6 network of 64 bits, which is what one
@@ -31,7 +31,7 @@ impl AddressKey {
         Self(NonZeroU64::new(bits).unwrap_or(NonZeroU64::MIN))
     }
 
-    /// The place of a peer, if the limits of a single address apply to it.
+    /// The key of a peer's address, if the limits of a single address apply to it.
     pub(crate) fn of_peer(address: IpAddr, config: &Config) -> Option<Self> {
         (!is_trusted_proxy(address, config)).then(|| Self::of(address))
     }
@@ -56,8 +56,8 @@ pub(crate) fn is_trusted_proxy(address: IpAddr, config: &Config) -> bool {
 /// All clients that are there or were there recently, by where they come from.
 #[derive(Debug, Default)]
 pub(crate) struct Addresses {
-    places: HashMap<AddressKey, Connections>,
-    /// How many places there were after the last sweep.
+    clients: HashMap<AddressKey, Connections>,
+    /// How many clients there were after the last sweep.
     swept: usize,
 }
 
@@ -70,14 +70,9 @@ struct Connections {
 impl Addresses {
     /// Counts one more connection, and returns whether it is one too many. A refused one counts until
     /// it [leaves](Self::leave), too.
-    pub(crate) fn enter(
-        &mut self,
-        place: AddressKey,
-        now: Timestamp,
-        config: &Config,
-    ) -> Admission {
+    pub(crate) fn enter(&mut self, key: AddressKey, now: Timestamp, config: &Config) -> Admission {
         self.sweep(now);
-        let from_address = self.places.entry(place).or_default();
+        let from_address = self.clients.entry(key).or_default();
         let max = config.connections.max_per_address;
         if from_address.connections >= max.saturating_add(ANSWERED_BEYOND) {
             return Admission::Dropped;
@@ -93,38 +88,38 @@ impl Addresses {
     }
 
     /// Stops counting a connection.
-    pub(crate) fn leave(&mut self, place: AddressKey) {
-        if let Some(from_address) = self.places.get_mut(&place) {
+    pub(crate) fn leave(&mut self, key: AddressKey) {
+        if let Some(from_address) = self.clients.get_mut(&key) {
             from_address.connections -= 1;
         }
     }
 
-    /// Forgets the places that nobody comes from, when there are twice as many as last time.
+    /// Forgets the clients that nobody comes from, when there are twice as many as last time.
     fn sweep(&mut self, now: Timestamp) {
-        if self.places.len() >= MIN_SWEEP.max(2 * self.swept) {
+        if self.clients.len() >= MIN_SWEEP.max(2 * self.swept) {
             self.forget_left(now);
         }
     }
 
     fn forget_left(&mut self, now: Timestamp) {
-        self.places.retain(|_, from_address| {
+        self.clients.retain(|_, from_address| {
             from_address.connections > 0 || !from_address.arrivals.are_over(now)
         });
-        self.swept = self.places.len();
+        self.swept = self.clients.len();
     }
 
-    /// Forgets the places that nobody comes from, if there are many of them compared with the `clients`
+    /// Forgets the clients that nobody comes from, if there are many of them compared with the `clients`
     /// that there are, and gives back their memory.
     pub(crate) fn trim(&mut self, clients: usize, now: Timestamp) {
         if self.are_loose(clients) {
             self.forget_left(now);
-            self.places.shrink_to(capacity_to_keep(self.places.len()));
+            self.clients.shrink_to(capacity_to_keep(self.clients.len()));
         }
     }
 
-    /// Whether it remembers many more places than there are clients.
+    /// Whether it remembers many more clients than there are clients.
     pub(crate) fn are_loose(&self, clients: usize) -> bool {
-        is_loose(self.places.capacity(), clients)
+        is_loose(self.clients.capacity(), clients)
     }
 }
 
@@ -134,16 +129,16 @@ mod tests {
 
     use super::*;
 
-    fn place(address: &str) -> AddressKey {
+    fn key(address: &str) -> AddressKey {
         AddressKey::of(address.parse().unwrap())
     }
 
     #[test]
     fn one_subscriber_is_one_place() {
-        assert_eq!(place("192.0.2.1"), place("::ffff:192.0.2.1"));
-        assert_ne!(place("192.0.2.1"), place("192.0.2.2"));
-        assert_eq!(place("2001:db8::1"), place("2001:db8::ffff:1"));
-        assert_ne!(place("2001:db8::1"), place("2001:db8:0:1::1"));
+        assert_eq!(key("192.0.2.1"), key("::ffff:192.0.2.1"));
+        assert_ne!(key("192.0.2.1"), key("192.0.2.2"));
+        assert_eq!(key("2001:db8::1"), key("2001:db8::ffff:1"));
+        assert_ne!(key("2001:db8::1"), key("2001:db8:0:1::1"));
     }
 
     #[test]
@@ -151,7 +146,7 @@ mod tests {
         let mut config = Config::default();
         config.connections.max_per_address = 2;
         let (now, mut addresses) = (Timestamp::default(), Addresses::default());
-        let (here, there) = (place("192.0.2.1"), place("192.0.2.2"));
+        let (here, there) = (key("192.0.2.1"), key("192.0.2.2"));
         let mut enter = |count| (0..count).map(|_| addresses.enter(here, now, &config)).last();
         assert_eq!(enter(2), Some(Admission::Admitted));
         assert_eq!(enter(ANSWERED_BEYOND), Some(Admission::Refused));
@@ -164,28 +159,28 @@ mod tests {
     #[test]
     fn places_are_forgotten_when_nobody_comes_any_more() {
         let (config, mut addresses) = (Config::default(), Addresses::default());
-        let stays = place("192.0.2.1");
+        let stays = key("192.0.2.1");
         addresses.enter(stays, Timestamp::default(), &config);
         for number in 1..MIN_SWEEP as u32 {
-            let place = AddressKey::of(IpAddr::from(number.to_be_bytes()));
-            addresses.enter(place, Timestamp::default(), &config);
-            addresses.leave(place);
+            let key = AddressKey::of(IpAddr::from(number.to_be_bytes()));
+            addresses.enter(key, Timestamp::default(), &config);
+            addresses.leave(key);
         }
         addresses.enter(stays, Timestamp::default().after(Duration::from_secs(2)), &config);
-        assert_eq!(addresses.places.len(), 1);
+        assert_eq!(addresses.clients.len(), 1);
     }
 
     #[test]
     fn the_memory_of_places_is_given_back_when_nobody_comes_any_more() {
         let (config, mut addresses) = (Config::default(), Addresses::default());
         for number in 0..1_000_u32 {
-            let place = AddressKey::of(IpAddr::from(number.to_be_bytes()));
-            addresses.enter(place, Timestamp::default(), &config);
-            addresses.leave(place);
+            let key = AddressKey::of(IpAddr::from(number.to_be_bytes()));
+            addresses.enter(key, Timestamp::default(), &config);
+            addresses.leave(key);
         }
         addresses.trim(0, Timestamp::default());
-        assert_eq!(addresses.places.len(), 1_000, "their rates still count");
+        assert_eq!(addresses.clients.len(), 1_000, "their rates still count");
         addresses.trim(0, Timestamp::default().after(Duration::from_secs(2)));
-        assert!(addresses.places.is_empty() && !addresses.are_loose(0));
+        assert!(addresses.clients.is_empty() && !addresses.are_loose(0));
     }
 }

@@ -87,7 +87,7 @@ pub(crate) struct ReadStats {
 
 /// How fast one connection sends.
 #[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Pace {
+pub(crate) struct SendRate {
     messages: Bucket,
     bytes: Bucket,
     /// How many bytes have been read that belong to no whole message yet.
@@ -95,7 +95,7 @@ pub(crate) struct Pace {
     at: Timestamp,
 }
 
-impl Pace {
+impl SendRate {
     /// Counts what was sent in `size` bytes that were read, and returns for how long nothing should be
     /// read because that was too much. A message counts when it is whole, as it was read or as it is
     /// inflated, whichever is longer.
@@ -157,38 +157,38 @@ mod tests {
     }
 
     #[test]
-    fn a_connection_pauses_as_long_as_it_said_too_much() {
+    fn a_connection_pauses_as_long_as_it_takes_to_be_within_its_rate() {
         let mut config = Config::default();
         config.rates.max_messages_per_second = 10;
-        let (mut pace, allowance) = (Pace::default(), Allowance::new(&config));
-        let mut say =
-            |messages, now| pace.count(&ReadStats { messages, bytes: 0 }, 0, now, &allowance);
-        assert_eq!(say(10, Timestamp::default()), None);
-        assert_eq!(say(5, Timestamp::default()).unwrap().as_secs_f32(), 0.5);
-        assert_eq!(say(0, after(1)), None);
-        assert_eq!(say(1_000_000, after(1)), Some(MAX_PAUSE));
+        let (mut rate, allowance) = (SendRate::default(), Allowance::new(&config));
+        let mut count =
+            |messages, now| rate.count(&ReadStats { messages, bytes: 0 }, 0, now, &allowance);
+        assert_eq!(count(10, Timestamp::default()), None);
+        assert_eq!(count(5, Timestamp::default()).unwrap().as_secs_f32(), 0.5);
+        assert_eq!(count(0, after(1)), None);
+        assert_eq!(count(1_000_000, after(1)), Some(MAX_PAUSE));
     }
 
     #[test]
-    fn a_connection_that_speaks_at_its_limit_has_no_break() {
+    fn a_connection_that_sends_at_its_limit_has_no_break() {
         let mut config = Config::default();
         config.rates.max_messages_per_second = 10;
-        let (mut pace, allowance) = (Pace::default(), Allowance::new(&config));
+        let (mut rate, allowance) = (SendRate::default(), Allowance::new(&config));
         let stats = ReadStats { messages: 10, bytes: 0 };
         for second in 0..60 {
-            pace.count(&stats, 0, after(second), &allowance);
-            assert!(!pace.is_rested(after(second), &allowance));
+            rate.count(&stats, 0, after(second), &allowance);
+            assert!(!rate.is_rested(after(second), &allowance));
         }
-        assert!(pace.is_rested(after(61), &allowance));
+        assert!(rate.is_rested(after(61), &allowance));
     }
 
     #[test]
     fn one_message_may_be_as_long_as_it_may_be() {
         let mut config = Config::default();
         config.rates.max_bytes_per_second = 1_000;
-        let (mut pace, allowance) = (Pace::default(), Allowance::new(&config));
+        let (mut rate, allowance) = (SendRate::default(), Allowance::new(&config));
         let mut read = |messages, size| {
-            pace.count(&ReadStats { messages, bytes: 0 }, size, Timestamp::default(), &allowance)
+            rate.count(&ReadStats { messages, bytes: 0 }, size, Timestamp::default(), &allowance)
         };
         // The message counts once, when it is whole.
         assert_eq!((read(0, 8 << 20), read(1, 8 << 20)), (None, None));

@@ -75,7 +75,7 @@ pub(crate) enum TurnEnd {
     Later,
 }
 
-/// A member's place in its room.
+/// Which room a member is in, and which log of it the member reads.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Membership {
     /// The room's key.
@@ -91,7 +91,7 @@ pub(crate) struct Membership {
 pub(crate) struct Rooms {
     rooms: Slab<Room>,
     names: HashMap<Box<str>, usize>,
-    /// The number of rooms by their makers' places.
+    /// The number of rooms by their makers' addresses.
     made: HashMap<AddressKey, usize>,
     /// The most rooms that there were at once since [`trim`](Self::trim) last gave something back.
     peak: usize,
@@ -165,7 +165,7 @@ impl Rooms {
         self.names.get(name).copied()
     }
 
-    /// The room of this name, which is made for a client from this place if there is none.
+    /// The room of this name, which is made for a client from this address if there is none.
     pub(crate) fn find_or_make(&mut self, name: &str, maker: Option<AddressKey>) -> usize {
         if let Some(key) = self.find(name) {
             return key;
@@ -235,7 +235,7 @@ impl Rooms {
         }
     }
 
-    /// Checks that the room exists, or that a client from this place may make it.
+    /// Checks that the room exists, or that a client from this address may make it.
     ///
     /// # Errors
     /// [`Refusal::TooManyRooms`] or [`Refusal::TooManyRoomsFromAddress`].
@@ -307,13 +307,13 @@ mod tests {
         Ok(())
     }
 
-    fn place(address: &str) -> Option<AddressKey> {
+    fn key(address: &str) -> Option<AddressKey> {
         Some(AddressKey::of(address.parse().unwrap()))
     }
 
     #[test]
-    fn a_place_makes_only_its_share_of_rooms_and_enters_any() {
-        let (mut rooms, here, there) = (Rooms::default(), place("192.0.2.1"), place("192.0.2.2"));
+    fn an_address_makes_only_its_share_of_rooms_and_enters_any() {
+        let (mut rooms, here, there) = (Rooms::default(), key("192.0.2.1"), key("192.0.2.2"));
         assert_eq!(make(&mut rooms, "a b c", here), Ok(()));
         assert_eq!(make(&mut rooms, "d", here), Err(Refusal::TooManyRoomsFromAddress));
         assert_eq!(make(&mut rooms, "a b c d e f", there), Ok(()));
@@ -342,13 +342,13 @@ mod tests {
         rooms.trim();
         assert!(rooms.rooms.capacity() < 1_000 && rooms.names.capacity() < 1_000);
         assert_eq!((rooms.find("0"), rooms.are_loose()), (Some(keys[0]), false));
-        assert_eq!(rooms.find_or_make("new", None), 1, "its place is free again");
+        assert_eq!(rooms.find_or_make("new", None), 1, "its key is free again");
     }
 
     #[test]
     fn nothing_is_kept_of_rooms_that_are_gone() {
         let mut rooms = Rooms::default();
-        for maker in [None, place("192.0.2.1")] {
+        for maker in [None, key("192.0.2.1")] {
             let key = rooms.find_or_make("a", maker);
             rooms.remove_if_empty(key);
         }

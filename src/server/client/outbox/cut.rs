@@ -170,11 +170,11 @@ impl Outbox {
         &mut self,
         log: &FrameLog,
         cursor: Cursor,
-        place: impl Fn(u64) -> u64,
+        translate: impl Fn(u64) -> u64,
     ) -> u64 {
-        let offset = place(cursor.offset());
+        let offset = translate(cursor.offset());
         for insert in &mut self.inserts {
-            (insert.at, insert.resume) = (place(insert.at), place(insert.resume));
+            (insert.at, insert.resume) = (translate(insert.at), translate(insert.resume));
         }
         let unfinished = unfinished_of_log(log, cursor);
         self.keep_from(Cut { offset, insert: 0, begin: self.written }, unfinished);

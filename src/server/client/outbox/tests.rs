@@ -9,7 +9,7 @@ fn begin() -> (FrameLog, SegmentPool, Cursor, Outbox) {
     (log, SegmentPool::default(), cursor, Outbox::default())
 }
 
-fn say(log: &mut FrameLog, pool: &mut SegmentPool, text: &str) {
+fn append(log: &mut FrameLog, pool: &mut SegmentPool, text: &str) {
     let message = Message::Text(text);
     log.append(message.frame_size(), |out| message.encode(out), pool);
 }
@@ -22,10 +22,10 @@ fn unwritten(outbox: &Outbox, log: &FrameLog, cursor: Cursor) -> String {
 #[test]
 fn private_bytes_stand_where_they_were_queued() {
     let (mut log, mut pool, cursor, mut outbox) = begin();
-    say(&mut log, &mut pool, "a");
+    append(&mut log, &mut pool, "a");
     outbox.push_frame(log.end(), |out| out.extend_from_slice(b"P"));
     outbox.push_frame(log.end(), |out| out.extend_from_slice(b"Q"));
-    say(&mut log, &mut pool, "b");
+    append(&mut log, &mut pool, "b");
     outbox.push_frame(log.end(), |out| out.extend_from_slice(b"R"));
     assert_eq!(unwritten(&outbox, &log, cursor), "aPQbR");
     assert_eq!(outbox.size(), 3 + 2 * size_of::<Insert>());
@@ -34,14 +34,14 @@ fn private_bytes_stand_where_they_were_queued() {
 #[test]
 fn what_is_skipped_is_not_written_and_nothing_follows_the_end() {
     let (mut log, mut pool, cursor, mut outbox) = begin();
-    say(&mut log, &mut pool, "a");
+    append(&mut log, &mut pool, "a");
     let from = log.end();
-    say(&mut log, &mut pool, "b");
+    append(&mut log, &mut pool, "b");
     outbox.skip(from, log.end());
     outbox.push_frame(log.end(), |out| out.extend_from_slice(b"P"));
-    say(&mut log, &mut pool, "c");
+    append(&mut log, &mut pool, "c");
     outbox.finish(log.end());
-    say(&mut log, &mut pool, "d");
+    append(&mut log, &mut pool, "d");
     assert_eq!(unwritten(&outbox, &log, cursor), "aPc");
 }
 
@@ -49,12 +49,12 @@ fn what_is_skipped_is_not_written_and_nothing_follows_the_end() {
 fn written_in_any_steps_the_bytes_are_the_same() {
     for step in 1..12 {
         let (mut log, mut pool, mut cursor, mut outbox) = begin();
-        say(&mut log, &mut pool, "ab");
+        append(&mut log, &mut pool, "ab");
         outbox.push_frame(log.end(), |out| out.extend_from_slice(b"PQR"));
         let from = log.end();
-        say(&mut log, &mut pool, "skipped");
+        append(&mut log, &mut pool, "skipped");
         outbox.skip(from, log.end());
-        say(&mut log, &mut pool, "cd");
+        append(&mut log, &mut pool, "cd");
         let all = outbox.pieces(&log, cursor).collect::<Vec<_>>().concat();
         let mut written = Vec::new();
         while written.len() < all.len() {
@@ -73,13 +73,13 @@ fn written_in_any_steps_the_bytes_are_the_same() {
 #[test]
 fn half_a_frame_is_completed_wherever_its_rest_went() {
     let (mut log, mut pool, mut cursor, mut outbox) = begin();
-    say(&mut log, &mut pool, "abc");
+    append(&mut log, &mut pool, "abc");
     log.advance(&mut cursor, 3, &mut pool);
     outbox.detach(&log, cursor);
     let (mut other, cursor) = (FrameLog::default(), Cursor::default());
     other.enter();
     outbox.attach(0);
-    say(&mut other, &mut pool, "def");
+    append(&mut other, &mut pool, "def");
     outbox.cut(&other, cursor);
     assert_eq!(unwritten(&outbox, &FrameLog::default(), Cursor::default()), "bc");
 }
@@ -89,11 +89,11 @@ fn what_changes_nothing_hides_nothing_behind_it() {
     let (mut log, mut pool, mut cursor, mut outbox) = begin();
     outbox.push_frame(log.end(), |out| out.extend_from_slice(b"P"));
     let from = log.end();
-    say(&mut log, &mut pool, "skipped");
+    append(&mut log, &mut pool, "skipped");
     outbox.skip(from, log.end());
-    say(&mut log, &mut pool, "a");
+    append(&mut log, &mut pool, "a");
     outbox.push_frame(log.end(), |_| {});
-    say(&mut log, &mut pool, "b");
+    append(&mut log, &mut pool, "b");
     outbox.push_frame(log.end(), |out| out.extend_from_slice(b"Q"));
     assert_eq!(unwritten(&outbox, &log, cursor), "PabQ");
     let size = outbox.pieces(&log, cursor).map(<[u8]>::len).sum();
@@ -137,10 +137,10 @@ fn the_memory_of_what_is_written_is_given_back_and_counts_until_then() {
 #[test]
 fn what_is_half_written_can_stay_where_it_is() {
     let (mut log, mut pool, mut cursor, mut outbox) = begin();
-    say(&mut log, &mut pool, "abc");
+    append(&mut log, &mut pool, "abc");
     log.advance(&mut cursor, 3, &mut pool);
     outbox.push_frame(log.end(), |out| out.extend_from_slice(b"P"));
-    say(&mut log, &mut pool, "def");
+    append(&mut log, &mut pool, "def");
     assert_eq!(outbox.unfinished_size(&log, cursor), 2);
     outbox.skip_unbegun(&log, cursor);
     outbox.push_frame(log.end(), |out| out.extend_from_slice(b"C"));
@@ -153,7 +153,7 @@ fn a_private_frame_that_is_half_written_stays_too() {
     outbox.push_frame(0, |out| Message::Text("abc").encode(out));
     outbox.push_frame(0, |out| Message::Text("def").encode(out));
     assert_eq!(outbox.consume(3, cursor), 0);
-    say(&mut log, &mut pool, "ghi");
+    append(&mut log, &mut pool, "ghi");
     assert_eq!(outbox.unfinished_size(&log, cursor), 2);
     outbox.skip_unbegun(&log, cursor);
     assert_eq!(outbox.size(), 2 + size_of::<Insert>());
@@ -169,13 +169,13 @@ fn control_frames_and_what_is_half_written_outlive_messages() {
     let cursor_after = outbox.consume(7, cursor);
     log.advance(&mut cursor, cursor_after, &mut pool);
     outbox.push_frame(0, |out| frame::encode_frame(frame::Opcode::Ping, b"ping", out));
-    say(&mut log, &mut pool, "logged");
+    append(&mut log, &mut pool, "logged");
     outbox.push_frame(log.end(), |out| Message::Text("private").encode(out));
     outbox.push_frame(log.end(), |out| frame::encode_frame(frame::Opcode::Pong, b"pong", out));
     let (offset, missed) = outbox.skip_oldest(&log, cursor, 0);
     log.advance(&mut cursor, offset, &mut pool);
     assert_eq!((unwritten(&outbox, &log, cursor).as_str(), missed), ("alfpingprivatepong", 1));
-    say(&mut log, &mut pool, "again");
+    append(&mut log, &mut pool, "again");
     let (offset, missed) = outbox.skip_oldest(&log, cursor, 0);
     log.advance(&mut cursor, offset, &mut pool);
     assert_eq!((unwritten(&outbox, &log, cursor).as_str(), missed), ("alfpingpongagain", 1));
@@ -186,7 +186,7 @@ fn nobody_misses_what_was_not_for_it() {
     let (mut log, mut pool, mut cursor, mut outbox) = begin();
     for text in ["a", "own", "b", "own", "c", "d"] {
         let from = log.end();
-        say(&mut log, &mut pool, text);
+        append(&mut log, &mut pool, text);
         if text == "own" {
             outbox.skip(from, log.end());
         }
@@ -199,8 +199,8 @@ fn nobody_misses_what_was_not_for_it() {
 #[test]
 fn a_member_that_is_cut_off_gets_the_rest_of_its_frame() {
     let (mut log, mut pool, mut cursor, mut outbox) = begin();
-    say(&mut log, &mut pool, "abc");
-    say(&mut log, &mut pool, "def");
+    append(&mut log, &mut pool, "abc");
+    append(&mut log, &mut pool, "def");
     log.advance(&mut cursor, 3, &mut pool);
     outbox.push_frame(log.end(), |out| out.extend_from_slice(b"P"));
     outbox.cut(&log, cursor);
@@ -211,7 +211,7 @@ fn a_member_that_is_cut_off_gets_the_rest_of_its_frame() {
 fn an_end_without_a_close_frame_repeats_no_message() {
     let (mut log, mut pool, cursor, mut outbox) = begin();
     outbox.push_frame(0, |out| Message::Text("private").encode(out));
-    say(&mut log, &mut pool, "logged");
+    append(&mut log, &mut pool, "logged");
     outbox.finish(log.end());
     outbox.skip_unbegun(&log, cursor);
     assert_eq!(unwritten(&outbox, &log, cursor), "");

@@ -1,0 +1,79 @@
+//! Connections in memory.
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::io::{self, ErrorKind, IoSlice};
+use std::rc::Rc;
+
+use crate::protocol::{Buffers, Received, Request, Terms};
+use crate::server::client::transport::Transport;
+use crate::server::client_id::ClientId;
+use crate::server::hub::Hub;
+
+/// One end of a connection in memory: what was written, and how much more it takes.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Pipe(Rc<RefCell<(VecDeque<u8>, usize)>>);
+
+impl Pipe {
+    pub(crate) fn write(&self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
+        let (bytes, room) = &mut *self.0.borrow_mut();
+        let before = *room;
+        for piece in pieces {
+            let size = piece.len().min(*room);
+            bytes.extend(&piece[..size]);
+            *room -= size;
+        }
+        if before == 0 { Err(ErrorKind::WouldBlock.into()) } else { Ok(before - *room) }
+    }
+
+    /// Takes out what was written.
+    #[cfg(test)]
+    pub(crate) fn take(&self) -> Vec<u8> {
+        std::mem::take(&mut self.0.borrow_mut().0).into()
+    }
+
+    /// A copy of what was written and not taken out.
+    pub(super) fn peek(&self) -> Vec<u8> {
+        self.0.borrow_mut().0.make_contiguous().to_vec()
+    }
+
+    /// Takes out the first `size` bytes that were written.
+    pub(super) fn forget(&self, size: usize) {
+        self.0.borrow_mut().0.drain(..size);
+    }
+
+    /// Empties the pipe, which takes nothing more.
+    fn reset(&self) {
+        *self.0.borrow_mut() = (VecDeque::new(), 0);
+    }
+
+    /// Lets `size` more bytes be written.
+    pub(crate) fn allow(&self, size: usize) {
+        let room = &mut self.0.borrow_mut().1;
+        *room = room.saturating_add(size);
+    }
+}
+
+/// A client that has just opened, with these extensions, and takes nothing.
+pub(crate) fn connect(hub: &mut Hub, offer: &str) -> (ClientId, Pipe, Terms) {
+    let head = format!(
+        "GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+         Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\
+         Sec-WebSocket-Extensions: {offer}\r\n\r\n"
+    );
+    let request = Request::parse(head.as_bytes(), 10).expect("a correct head");
+    let deflate = hub.config.deflate.as_ref();
+    let mut terms = Terms::negotiate(&request, &[], deflate).expect("a correct request");
+    let (id, pipe) = (hub.clients.next_id(), Pipe::default());
+    hub.insert(id, Transport::Pipe(pipe.clone()), None);
+    let client = hub.clients.get_mut(id).expect("it was inserted");
+    let mut input = head.into_bytes();
+    let received = client.connection.receive(&mut &mut input[..], &mut Buffers::default());
+    assert!(matches!(received, Ok(Some(Received::Head(_)))));
+    hub.open(id, &mut terms);
+    // The answer to the handshake is not looked at.
+    pipe.allow(usize::MAX);
+    hub.write_now(id);
+    pipe.reset();
+    (id, pipe, terms)
+}

@@ -1,0 +1,51 @@
+//! What can happen to a hub and its peers.
+
+/// A thing that happens. Peers and rooms are numbers, taken modulo how many there are.
+#[derive(Debug, Clone, Copy)]
+pub enum Step {
+    /// A peer comes, with one of the offers, and joins a room.
+    Connect {
+        /// What the peer offers.
+        offer: usize,
+        /// The room that the peer joins.
+        room: usize,
+    },
+    /// The turn ends.
+    Flush,
+    /// What was queued is written in the middle of a turn.
+    FlushEarly,
+    /// Time passes and nothing happens.
+    Rest,
+    /// The application sends a message to a room.
+    Broadcast {
+        /// The room that the message is sent to.
+        room: usize,
+        /// The length of the message in bytes.
+        length: usize,
+    },
+    /// A peer that is there does something, or something is done to it.
+    Peer(usize, Action),
+}
+
+/// What a peer does, or what is done to it. Lengths are in bytes.
+#[derive(Debug, Clone, Copy)]
+pub enum Action {
+    /// The peer joins a room.
+    Join(usize),
+    /// The peer leaves its room.
+    Leave,
+    /// The peer sends a message to its room.
+    Publish(usize),
+    /// The peer sends a message to the others in its room.
+    PublishToOthers(usize),
+    /// A message is sent to the peer alone.
+    Send(usize),
+    /// The server closes the peer's connection.
+    Close,
+    /// The peer closes its connection.
+    PeerClose,
+    /// The peer's connection breaks.
+    Break,
+    /// The peer takes this many more bytes.
+    Read(usize),
+}
