@@ -3,14 +3,14 @@
 pub(crate) mod memory;
 pub(crate) mod outbox;
 mod reading;
+mod states;
 pub(crate) mod transport;
 mod writing;
-
-use std::mem;
 
 use crate::protocol::Connection;
 use crate::server::client::memory::Memory;
 use crate::server::client::outbox::Outbox;
+use crate::server::client::states::Output;
 use crate::server::client::transport::Transport;
 use crate::server::client_id::ClientId;
 use crate::server::departure::Cause;
@@ -23,6 +23,7 @@ use crate::server::room::frame_log::{Cursor, FrameLog};
 use crate::server::time::wheel::Timestamp;
 
 pub(crate) use reading::Retain;
+pub(crate) use states::{Presence, Reading};
 pub(crate) use writing::Progress;
 
 /// A client, from when it is accepted to the end of its TCP connection.
@@ -63,25 +64,14 @@ pub(crate) struct Client {
     /// be the last one.
     pub(crate) announced: bool,
     /// Whether everything that the peer sent has been read.
-    pub(crate) read_closed: bool,
-    /// Whether our side of the TCP connection has ended.
-    write_closed: bool,
-    /// Whether the last bytes are queued; nothing that follows is for this client.
-    finishing: bool,
-    /// Whether the last bytes are written, and the time for the peer's answer has begun.
-    drained: bool,
-    /// Whether the application knows that the client is there, and its connection has not closed.
-    pub(crate) opened: bool,
-    /// Whether the application knows, or is about to learn, that the client is gone.
-    pub(crate) departed: bool,
-    /// Whether the client waits to be read.
-    pub(crate) queued: bool,
-    /// Whether the client may not be read for now.
-    pub(crate) paused: bool,
+    pub(crate) peer_ended: bool,
+    pub(crate) presence: Presence,
+    pub(crate) reading: Reading,
+    output: Output,
     /// Whether the client's room waits for it.
     pub(crate) lagging: bool,
     /// Whether the client waits to be flushed.
-    pub(crate) dirty: bool,
+    pub(crate) flush_queued: bool,
 }
 
 impl Client {
@@ -111,16 +101,12 @@ impl Client {
             unsent: Share::default(),
             window: Share::default(),
             announced: false,
-            read_closed: false,
-            write_closed: false,
-            finishing: false,
-            drained: false,
-            opened: false,
-            departed: false,
-            queued: false,
-            paused: false,
+            peer_ended: false,
+            presence: Presence::default(),
+            reading: Reading::default(),
+            output: Output::default(),
             lagging: false,
-            dirty: false,
+            flush_queued: false,
         }
     }
 
@@ -271,7 +257,7 @@ impl Client {
 
     /// Skips what is in the log between `from` and `to`, its end.
     pub(crate) fn skip(&mut self, from: u64, to: u64, log: &mut FrameLog, memory: &mut Memory) {
-        if self.finishing {
+        if self.is_finishing() {
             return;
         }
         if self.outbox.is_none() && self.cursor.offset() == from {
@@ -288,20 +274,20 @@ impl Client {
         memory: &mut Memory,
         encode: impl FnOnce(&mut Connection, &mut Vec<u8>),
     ) {
-        if self.finishing {
+        if self.is_finishing() {
             encode(&mut self.connection, &mut Vec::new());
             self.recount_incomplete(memory);
             return;
         }
         self.queue_control(at, memory, encode);
-        self.finishing = true;
+        self.output = Output::Finishing;
         self.edit_outbox(memory, |outbox, _| outbox.finish(at));
     }
 
     /// How many bytes are kept because this client has not taken them, and may become more. What was
     /// appended to the log in this turn does not count: nobody has had the time to take it.
     pub(crate) fn backlog(&self, log: &FrameLog) -> u64 {
-        let private = if self.finishing { 0 } else { self.private_bytes() };
+        let private = if self.is_finishing() { 0 } else { self.private_bytes() };
         log.offered().saturating_sub(self.cursor.offset()) + private as u64
     }
 
@@ -317,36 +303,36 @@ impl Client {
 
     /// Whether the client's last bytes are queued.
     pub(crate) fn is_finishing(&self) -> bool {
-        self.finishing
+        self.output > Output::Open
     }
 
     /// Whether all that was to be sent is written.
     fn is_drained(&self) -> bool {
-        self.finishing && self.outbox.is_none()
+        self.is_finishing() && self.outbox.is_none()
     }
 
     /// Whether our side of the TCP connection has ended.
     pub(crate) fn has_ended_writing(&self) -> bool {
-        self.write_closed
+        self.output == Output::Ended
     }
 
     /// Notes that everything is written, and ends our side of the TCP connection when nothing more is
     /// to be sent or received. Returns whether the client got this far for the first time.
     pub(crate) fn end_writing(&mut self) -> bool {
-        let first = !mem::replace(&mut self.drained, true);
-        let ends = self.connection.is_closed() && self.is_drained() && !self.write_closed;
-        if ends {
-            self.write_closed = true;
+        let before = self.output;
+        self.output = before.max(Output::Written);
+        if self.connection.is_closed() && self.is_drained() && before != Output::Ended {
+            self.output = Output::Ended;
             // This fails if the peer has reset the connection, which reading will show.
             let _ = self.transport.shutdown();
         }
-        first || ends
+        self.output > before
     }
 
-    /// Whether both sides have ended. The peer's side is drained until its end, so that a reset does
+    /// Whether both sides have ended. The peer's side is read until its end, so that a reset does
     /// not lose what we sent last (RFC 6455, section 7.1.1).
     pub(crate) fn is_over(&self) -> bool {
-        self.write_closed && self.read_closed
+        self.has_ended_writing() && self.peer_ended
     }
 }
 

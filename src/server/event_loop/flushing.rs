@@ -65,7 +65,7 @@ impl Hub {
     fn flush_client(&mut self, id: ClientId) -> u64 {
         let (now, max) = (self.time.timestamp, self.config.memory.max_backlog_bytes);
         let Some((client, log, memory)) = self.with_log(id) else { return 0 };
-        client.dirty = false;
+        client.flush_queued = false;
         let (cost, progress) = flush_counted(client, log, memory, now);
         let (membership, outcome) = (client.membership, outcome_of(progress, client, log, max));
         self.forget_newest(membership);
@@ -163,12 +163,12 @@ impl Hub {
             self.expect_within(id, self.config.timeouts.close);
         }
         if let Some(client) = self.clients.get_mut(id) {
-            // Only the end of the TCP connection is left, which needs no membership.
-            let left = client.connection.was_clean() && mem::take(&mut client.opened);
             if client.is_over() {
                 self.pending.gone.push(id);
             }
-            self.clients.open -= usize::from(left);
+            if client.connection.was_clean() {
+                self.clients.note_clean_end(id);
+            }
         }
     }
 }

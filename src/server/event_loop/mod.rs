@@ -21,6 +21,7 @@ use signal_hook::consts::SIGHUP;
 use signal_hook_mio::v1_0::Signals;
 
 use crate::protocol::Refusal;
+use crate::server::client::Reading;
 use crate::server::client::transport::Transport;
 use crate::server::client_id::ClientId;
 use crate::server::event::Event;
@@ -283,7 +284,7 @@ impl EventLoop {
         for key in self.hub.time.deadlines.due(self.hub.time.horizon) {
             let client = &self.hub.clients[key];
             let (id, connection) = (client.id, &client.connection);
-            if client.queued && !client.paused {
+            if client.reading == Reading::Queued {
                 // What it sent has not been read: its room is not flushed yet.
                 self.hub.expect_within(id, GRAIN);
             } else if connection.is_untouched() {

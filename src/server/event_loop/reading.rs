@@ -8,7 +8,7 @@ use log::debug;
 
 use crate::protocol::{Buffers, CloseFrame, Failure, Incoming, Received, Violation};
 use crate::server::capacity::trim_queue;
-use crate::server::client::Client;
+use crate::server::client::{Client, Reading};
 use crate::server::client_id::ClientId;
 use crate::server::departure::{Cause, Departure};
 use crate::server::event::Event;
@@ -93,8 +93,8 @@ impl Reader {
     /// which a read may stop.
     pub(crate) fn wake(&mut self, client: &mut Client, announced: bool) {
         client.announced |= announced;
-        if !client.queued {
-            client.queued = true;
+        if client.reading == Reading::Idle {
+            client.reading = Reading::Queued;
             self.queue.push(client.id);
         }
     }
@@ -145,8 +145,12 @@ impl Reader {
         if left != ReadMore::Nothing
             && let Some(client) = hub.clients.get_mut(id)
         {
-            client.queued = true;
-            self.queue.extend((left != ReadMore::ForLater).then_some(id));
+            if left == ReadMore::ForLater {
+                client.reading = Reading::Paused;
+            } else {
+                client.reading = Reading::Queued;
+                self.queue.push(id);
+            }
         }
         total
     }
@@ -159,7 +163,7 @@ impl Reader {
         app: &mut Application<'_>,
     ) -> (usize, ReadMore) {
         let Some(client) = hub.clients.get_mut(id) else { return (0, ReadMore::Nothing) };
-        client.queued = false;
+        client.reading = Reading::Idle;
         let expected = usize::try_from(client.connection.expected_bytes()).unwrap_or(usize::MAX);
         let buffer = &mut self.buffer[..expected.clamp(READ_BYTES, LONG_READ_BYTES)];
         match client.transport.read(buffer) {
@@ -219,7 +223,7 @@ enum ReadMore {
 #[cold]
 fn end(hub: &mut Hub, id: ClientId) {
     let Some(client) = hub.clients.get_mut(id) else { return };
-    client.read_closed = true;
+    client.peer_ended = true;
     if client.is_over() || !client.is_finishing() {
         return hub.lose(id);
     }

@@ -29,7 +29,9 @@ impl Shutdown {
     pub(crate) fn begin(hub: &mut Hub) -> Self {
         hub.stopping = true;
         let mut clients = hub.clients.ids();
-        clients.retain(|&id| hub.clients.get(id).is_some_and(|client| client.opened));
+        clients.retain(|&id| {
+            hub.clients.get(id).is_some_and(|client| client.presence.counts_as_open())
+        });
         let deadline = after(hub.time.now, hub.config.shutdown.timeout);
         Self { begin: hub.time.now, deadline, clients, closed: 0 }
     }

@@ -5,7 +5,7 @@ use std::ops::{Index, IndexMut};
 use slab::Slab;
 
 use crate::server::capacity::is_loose;
-use crate::server::client::Client;
+use crate::server::client::{Client, Presence};
 use crate::server::client_id::ClientId;
 
 /// The most clients for which there is space from the start. The system provides the memory only when
@@ -23,7 +23,7 @@ pub(crate) struct Clients {
     /// The most clients that there were at once since [`trim`](Self::trim) last gave something back.
     peak: usize,
     /// How many connections have opened and have not closed.
-    pub(crate) open: usize,
+    open: usize,
     /// How many clients are too far behind and are waited for.
     pub(crate) laggards: usize,
 }
@@ -87,8 +87,29 @@ impl Clients {
     pub(crate) fn remove(&mut self, id: ClientId) -> Option<Client> {
         self.get(id)?;
         let client = self.slab.remove(id.key());
-        self.open -= usize::from(client.opened);
+        self.open -= usize::from(client.presence.counts_as_open());
         Some(client)
+    }
+
+    /// Counts a connection that has opened.
+    pub(crate) fn note_open(&mut self, id: ClientId) {
+        if let Some(client) = self.get_mut(id) {
+            client.presence = Presence::Open;
+            self.open += 1;
+        }
+    }
+
+    /// Stops counting a connection of which only the end of TCP is left.
+    pub(crate) fn note_clean_end(&mut self, id: ClientId) {
+        if let Some(client) = self.get_mut(id).filter(|client| client.presence.counts_as_open()) {
+            client.presence = Presence::Gone;
+            self.open -= 1;
+        }
+    }
+
+    /// The number of connections that have opened and have not closed.
+    pub(crate) fn open_count(&self) -> usize {
+        self.open
     }
 
     /// Whether there were many more clients than there are now.

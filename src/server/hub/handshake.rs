@@ -7,6 +7,7 @@ use log::debug;
 
 use crate::config::Config;
 use crate::protocol::{Refusal, Request, Response, Terms};
+use crate::server::client::Presence;
 use crate::server::client_id::ClientId;
 use crate::server::departure::{Cause, Departure};
 use crate::server::event::{Event, Exchange, Upgrade};
@@ -58,7 +59,7 @@ fn upgrade(hub: &mut Hub, id: ClientId, request: &Request<'_>, app: &mut Applica
     if let Err(refusal) = check_room(hub, id, &room) {
         refuse(hub, id, refusal);
         if let Some(client) = hub.clients.get_mut(id) {
-            client.departed = true;
+            client.presence = Presence::Gone;
         }
         hub.pending.departures.push((id, Departure::abnormal(Cause::Refused(refusal))));
         return;

@@ -1,5 +1,6 @@
 //! Whether a client is still there.
 
+use crate::server::client::Reading;
 use crate::server::client_id::ClientId;
 use crate::server::departure::Cause;
 use crate::server::hub::Hub;
@@ -11,7 +12,7 @@ impl Hub {
         let Self { config, time, .. } = self;
         let (now, horizon) = (time.timestamp, time.horizon);
         let Some(client) = self.clients.get_mut(id) else { return };
-        if client.paused {
+        if client.reading == Reading::Paused {
             // It may have sent something that has not been read.
             client.note_activity(now);
         }

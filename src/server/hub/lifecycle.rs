@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::protocol::{CloseCode, Connection, Terms};
 use crate::server::client::transport::Transport;
-use crate::server::client::{Client, Retain};
+use crate::server::client::{Client, Presence, Retain};
 use crate::server::client_id::ClientId;
 use crate::server::departure::{Cause, Departure};
 use crate::server::hub::Hub;
@@ -37,7 +37,7 @@ impl Hub {
 
     /// Whether no further WebSocket connection may open.
     pub(crate) fn is_full(&self) -> bool {
-        self.clients.open >= self.config.connections.max
+        self.clients.open_count() >= self.config.connections.max
     }
 
     /// Upgrades a client's connection. It keeps its compression context only if there is memory for
@@ -47,10 +47,9 @@ impl Hub {
         let unchanged = self.usage.windows.reserve(&mut client.window, &mut terms.deflate);
         client.queue_response(&mut self.memory, |connection, out| connection.accept(terms, out));
         client.encoding = Encoding::of(terms.deflate);
-        client.opened = true;
         client.note_activity(self.time.timestamp);
         self.pending.mark_dirty(client);
-        self.clients.open += 1;
+        self.clients.note_open(id);
         self.counts.opened += 1;
         self.counts.contextless += u64::from(!unchanged);
         self.check_keepalive(id);
@@ -123,9 +122,9 @@ impl Hub {
     pub(crate) fn depart(&mut self, id: ClientId, departure: Departure) {
         let room = self.room_name(id);
         if let Some(client) =
-            self.clients.get_mut(id).filter(|client| client.opened && !client.departed)
+            self.clients.get_mut(id).filter(|client| client.presence == Presence::Open)
         {
-            client.departed = true;
+            client.presence = Presence::Departed;
             let pending_departure = client.pending_departure.take().unwrap_or_default();
             let cause = pending_departure.cause.unwrap_or(departure.cause);
             let room = pending_departure.room.or(room);

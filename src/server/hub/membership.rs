@@ -2,7 +2,7 @@
 
 use crate::protocol::{CloseCode, Refusal};
 use crate::server::capacity::{capacity_to_keep, is_loose};
-use crate::server::client::Retain;
+use crate::server::client::{Reading, Retain};
 use crate::server::client_id::ClientId;
 use crate::server::departure::Cause;
 use crate::server::hub::Hub;
@@ -91,7 +91,7 @@ impl Hub {
         };
         let waited = client.waits();
         client.leave(log, memory, keep);
-        if client.paused {
+        if client.reading == Reading::Paused {
             // The client may be waiting for the room that it leaves.
             self.pending.resumed.push(id);
         }

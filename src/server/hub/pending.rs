@@ -26,7 +26,7 @@ impl Pending {
     /// Notes that a client has private bytes to be written.
     #[inline]
     pub(crate) fn mark_dirty(&mut self, client: &mut Client) {
-        if !mem::replace(&mut client.dirty, true) {
+        if !mem::replace(&mut client.flush_queued, true) {
             self.dirty_clients.push(client.id);
         }
     }

@@ -61,7 +61,7 @@ impl Hub {
 
     /// The number of WebSocket connections, including those that are closing.
     pub fn client_count(&self) -> usize {
-        self.clients.open
+        self.clients.open_count()
     }
 
     /// Whether the message that is being handled arrived compressed (RFC 7692, section 6). Outside of
@@ -204,6 +204,6 @@ impl Hub {
 
     /// Whether a client has come and its departure has not.
     fn is_there(&self, client: ClientId) -> bool {
-        self.clients.get(client).is_some_and(|client| !client.departed)
+        self.clients.get(client).is_some_and(|client| client.presence.is_there())
     }
 }

@@ -5,6 +5,7 @@ use std::mem;
 use std::time::Duration;
 
 use crate::protocol::CloseCode;
+use crate::server::client::Reading;
 use crate::server::client_id::ClientId;
 use crate::server::departure::Cause;
 use crate::server::hub::Hub;
@@ -47,7 +48,6 @@ impl Hub {
             self.close_because(id, CloseCode::POLICY_VIOLATION, reason, Cause::TooFast);
             return false;
         }
-        client.paused = true;
         self.counts.throttled += u64::from(first);
         self.time.resumptions.remind(id.key(), now.after(pause));
         true
@@ -105,12 +105,11 @@ impl Hub {
         match self.rooms.of_mut(client.membership) {
             Some(room) if room.laggards > 0 => {
                 room.paused.push(id);
-                client.paused = true;
+                true
             }
-            Some(_) => {}
-            None => client.paused = client.lagging,
+            Some(_) => false,
+            None => client.lagging,
         }
-        client.paused
     }
 
     /// The clients that may be read again.
@@ -118,7 +117,9 @@ impl Hub {
     pub(crate) fn take_resumed(&mut self) -> Vec<ClientId> {
         let mut resumed = mem::take(&mut self.pending.resumed);
         resumed.retain(|&id| {
-            self.clients.get_mut(id).is_some_and(|client| mem::replace(&mut client.paused, false))
+            let paused =
+                self.clients.get_mut(id).filter(|client| client.reading == Reading::Paused);
+            paused.map(|client| client.reading = Reading::Queued).is_some()
         });
         resumed
     }
