@@ -15,7 +15,7 @@ impl Hub {
     /// or the client's address has made its share of them, the client is closed with 1013.
     ///
     /// Returns whether the client is a member now. A client that is not open is not: in
-    /// [`Event::Upgrade`] it is too early, and
+    /// [`Event::Upgrade`](crate::Event::Upgrade) it is too early, and
     /// [`Upgrade::set_room`](crate::Upgrade::set_room) chooses the room.
     pub fn join(&mut self, client: ClientId, room: &str) -> bool {
         if !self.is_open(client) {
