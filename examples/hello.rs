@@ -11,7 +11,7 @@ fn main() -> std::io::Result<()> {
         if let Event::Message(Message::Text(text)) = event
             && let Some(name) = text.strip_prefix("My name is ")
         {
-            hub.send(client, format!("Hello from server, {name}!").as_str());
+            hub.send(client, &format!("Hello from server, {name}!"));
             hub.close(client, CloseCode::NORMAL, "Bye!");
         }
     })

@@ -5,16 +5,17 @@
 
 use townhall::{Config, Event, Exchange, Hub, Response, Server, Upgrade};
 
-const PAGE: &str = "<!doctype html><title>townhall</title><p>See <a href=/rooms>the rooms</a>.";
+const PAGE: &[u8] = b"<!doctype html><title>townhall</title><p>See <a href=/rooms>the rooms</a>.";
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let address = std::env::args().nth(1).unwrap_or("127.0.0.1:8080".into());
     let mut config = Config::default();
     config.listen = vec![address.parse()?];
+    let page = Response::new(200).header("Content-Type", "text/html; charset=utf-8")?.body(PAGE);
     let server = Server::bind(config)?;
     println!("townhall is listening on http://{}/", server.addresses()[0]);
     server.run(|hub, client, event| match event {
-        Event::Request(exchange) => answer(hub, exchange),
+        Event::Request(exchange) => answer(hub, exchange, &page),
         Event::Upgrade(upgrade) => admit(upgrade),
         Event::Open { room, .. } => _ = hub.join(client, room),
         Event::Message(message) => hub.publish(client, message),
@@ -24,13 +25,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 }
 
 /// Answers a plain request. Any other path gets 426 from the server, because it is a room.
-fn answer(hub: &Hub, exchange: Exchange<'_>) {
+fn answer(hub: &Hub, exchange: Exchange<'_>, page: &Response) {
     match exchange.request().normal_path().as_str() {
-        "/" => {
-            let page = Response::new(200).body(PAGE.as_bytes());
-            let page = page.header("Content-Type", "text/html; charset=utf-8");
-            exchange.respond(page.expect("a valid header field"));
-        }
+        "/" => exchange.respond(page.clone()),
         "/rooms" => {
             let rooms = hub.rooms().map(|(name, members)| format!("{members} in {name}"));
             exchange.respond(Response::text(200, rooms.collect::<Vec<_>>().join("\n")));

@@ -30,7 +30,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// Stands in for a source of events, such as a database, a queue or a sensor.
 fn publish(handle: &Handle) {
     for seconds in 0_u64.. {
-        match handle.broadcast("/clock", seconds.to_string().as_str()) {
+        match handle.broadcast("/clock", &seconds.to_string()) {
             // If the queue is full, this message is dropped: the next one replaces it.
             Ok(()) | Err(HandleError::Full) => thread::sleep(Duration::from_secs(1)),
             Err(_) => return,

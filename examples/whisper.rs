@@ -13,12 +13,13 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     config.listen = vec![address.parse()?];
     let server = Server::bind(config)?;
     println!("townhall is listening on http://{}/", server.addresses()[0]);
-    let (mut numbers, mut last) = (HashMap::new(), 0);
+    let mut numbers = HashMap::new();
+    let mut last = 0;
     server.run(|hub, client, event| match event {
         Event::Open { room, .. } => {
             last += 1;
             numbers.insert(last, client);
-            hub.send(client, format!("you are number {last}").as_str());
+            hub.send(client, &format!("you are number {last}"));
             hub.join(client, room);
         }
         Event::Message(Message::Text(text)) => match whisper(text) {

@@ -42,6 +42,6 @@ pub use protocol::{
 pub use server::simulation;
 #[cfg(feature = "server")]
 pub use server::{
-    Cause, ClientId, Counts, Departure, Event, Exchange, Handle, HandleError, Hub, Server,
-    SubprotocolNotOffered, Upgrade,
+    Cause, CauseKind, ClientId, Counts, Departure, Event, Exchange, Handle, HandleError, Hub,
+    Server, SubprotocolNotOffered, Upgrade,
 };

@@ -62,7 +62,40 @@ impl From<Violation> for Failure {
 /// The server's side of a connection.
 ///
 /// Bytes that arrived go into [`receive`](Self::receive); what is to be sent is appended by the
-/// other methods to the buffer that they are given. The caller owns the transport and the time.
+/// other methods to the buffer that they are given. The caller owns the transport and the time. The
+/// [module](super) shows how the bytes are moved; this is what can be done when time passes:
+///
+/// ```
+/// use townhall::protocol::{CloseCode, Connection, Limits, Refusal};
+///
+/// /// Called when nothing has arrived for 20 seconds.
+/// fn handle_silence(connection: &mut Connection, out: &mut Vec<u8>) {
+///     if connection.is_untouched() {
+///         // Browsers open connections in advance, and expect no answer to nothing.
+///         connection.abandon();
+///     } else if connection.is_handshaking() {
+///         connection.fail(Refusal::Timeout, out);
+///     } else if connection.is_open() && connection.expected_bytes() == 0 {
+///         connection.ping(b"", out);
+///     } else {
+///         // It is in the middle of a frame, or does not answer our close frame.
+///         connection.abandon();
+///     }
+/// }
+///
+/// /// Called when memory is short.
+/// fn handle_overload(connection: &mut Connection, out: &mut Vec<u8>) {
+///     if connection.held_bytes() > 1 << 20 {
+///         connection.close(CloseCode::TRY_AGAIN_LATER, "server busy", out);
+///     }
+/// }
+///
+/// let mut connection = Connection::new(Limits::default());
+/// let mut out = Vec::new();
+/// handle_overload(&mut connection, &mut out);
+/// handle_silence(&mut connection, &mut out);
+/// assert!(out.is_empty() && connection.is_closed() && !connection.was_clean());
+/// ```
 #[derive(Debug)]
 pub struct Connection {
     limits: Arc<Limits>,
@@ -161,6 +194,21 @@ impl Connection {
 
     /// Answers without an upgrade, and ends the connection. A request with the method HEAD gets no body
     /// (RFC 9110, section 9.3.2). Does nothing once the request has been answered.
+    ///
+    /// ```
+    /// use townhall::protocol::{Buffers, Connection, Limits, Received, Response};
+    ///
+    /// let mut connection = Connection::new(Limits::default());
+    /// let mut request = *b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    /// let received = connection.receive(&mut &mut request[..], &mut Buffers::default())?;
+    /// assert!(matches!(received, Some(Received::Head(_))));
+    ///
+    /// let mut out = Vec::new();
+    /// connection.respond(&Response::text(200, "ok"), &mut out);
+    /// assert!(out.ends_with(b"\r\n\r\nok\n"));
+    /// assert!(connection.is_closed());
+    /// # Ok::<(), townhall::protocol::Failure>(())
+    /// ```
     pub fn respond(&mut self, response: &Response, out: &mut Vec<u8>) {
         match self.state {
             State::Answering { is_head: true } => response.encode_head(out),

@@ -18,6 +18,25 @@ const KEY_DECODER: GeneralPurpose = GeneralPurpose::new(
 );
 
 /// What server and client agreed on.
+///
+/// ```
+/// use townhall::protocol::{Deflate, Request, Terms};
+///
+/// let head = b"GET / HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\n\
+///     Connection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
+///     Sec-WebSocket-Protocol: chat, superchat\r\nSec-WebSocket-Version: 13\r\n\r\n";
+/// let request = Request::parse(head, 100)?;
+/// let mut terms = Terms::negotiate(&request, &["superchat".to_owned()], Some(&Deflate::default()))?;
+/// assert_eq!(terms.subprotocol.as_deref(), Some("superchat"));
+/// assert_eq!(terms.deflate, None, "it was not offered");
+///
+/// terms.add_header("Set-Cookie", "seen=yes")?;
+/// // `Connection::accept` writes the answer.
+/// let mut answer = Vec::new();
+/// terms.encode(&mut answer);
+/// assert!(answer.starts_with(b"HTTP/1.1 101 ") && answer.ends_with(b"seen=yes\r\n\r\n"));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Terms {
     accept_key: String,
@@ -126,6 +145,11 @@ fn key<'h>(request: &Request<'h>) -> Result<&'h str, Refusal> {
 }
 
 /// The value of Sec-WebSocket-Accept for a key (RFC 6455, section 4.2.2, step 5.4).
+///
+/// ```
+/// let accept = townhall::protocol::accept_key("dGhlIHNhbXBsZSBub25jZQ==");
+/// assert_eq!(accept, "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
+/// ```
 pub fn accept_key(key: &str) -> String {
     STANDARD.encode(Sha1::new_with_prefix(key).chain_update(GUID).finalize())
 }

@@ -2,6 +2,16 @@
 
 /// The limits that the protocol enforces. None of them is reached by a length that a peer merely
 /// declares: memory grows with the bytes that arrive, up to these limits.
+///
+/// ```
+/// use townhall::protocol::{Connection, Limits};
+///
+/// let mut limits = Limits::default();
+/// limits.max_message_bytes = 64 << 10;
+/// limits.max_fragments = 100;
+/// let connection = Connection::new(limits);
+/// # assert!(connection.is_handshaking());
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Limits {

@@ -6,6 +6,31 @@ use mio::Token;
 
 /// Identifies a client of a server, from the beginning of its TCP connection to its end. Ids are not
 /// reused: one that is kept too long refers to no client.
+///
+/// ```
+/// use std::collections::HashSet;
+/// use townhall::{ClientId, Event, Hub};
+///
+/// /// The members of a topic of the application's own, beside the rooms.
+/// struct Topic(HashSet<ClientId>);
+///
+/// impl Topic {
+///     fn note(&mut self, client: ClientId, event: &Event<'_>) {
+///         match event {
+///             Event::Open { .. } => _ = self.0.insert(client),
+///             Event::Close(_) => _ = self.0.remove(&client),
+///             _ => {}
+///         }
+///     }
+///
+///     fn publish(&self, hub: &mut Hub, text: &str) {
+///         for &client in &self.0 {
+///             hub.send(client, text);
+///         }
+///     }
+/// }
+/// # let _ = (Topic::note, Topic::publish);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ClientId(
     /// The generation in the upper half, the key in the lower one: a token, and compared at once.

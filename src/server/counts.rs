@@ -3,7 +3,28 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-/// How often things have happened since the server's start.
+use crate::protocol::Refusal;
+use crate::server::departure::CauseKind;
+
+/// How often things have happened since the server's start. It can be shown in a log line.
+///
+/// ```
+/// use townhall::{CauseKind, Counts, Refusal};
+///
+/// /// Whether strangers seem to attack.
+/// fn is_under_siege(before: &Counts, now: &Counts) -> bool {
+///     let refused = |counts: &Counts| -> u64 {
+///         let reasons = [Refusal::TooManyFromAddress, Refusal::Full];
+///         reasons.iter().filter_map(|reason| counts.refused.get(reason)).sum()
+///     };
+///     let violations = |counts: &Counts| {
+///         counts.departed.get(&CauseKind::Violation).copied().unwrap_or_default()
+///     };
+///     refused(now) - refused(before) + violations(now) - violations(before) > 100
+/// }
+/// # let counts = Counts::default();
+/// # assert!(!is_under_siege(&counts, &counts));
+/// ```
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Counts {
@@ -13,10 +34,10 @@ pub struct Counts {
     pub dropped: u64,
     /// Upgrades to WebSocket.
     pub opened: u64,
-    /// Requests that the server refused, by the status of the answer.
-    pub refused: BTreeMap<u16, u64>,
-    /// Departures, by the name of their cause ([`Cause::name`](crate::Cause::name)).
-    pub departed: BTreeMap<&'static str, u64>,
+    /// Requests that the server refused, by the reason.
+    pub refused: BTreeMap<Refusal, u64>,
+    /// Departures, by the kind of their cause ([`Cause::kind`](crate::Cause::kind)).
+    pub departed: BTreeMap<CauseKind, u64>,
     /// How often a connection was not read for a while because it sent too much.
     pub throttled: u64,
     /// How often a room began to wait for a member that was too far behind.
@@ -28,10 +49,20 @@ pub struct Counts {
     pub contextless: u64,
 }
 
+impl Counts {
+    fn refused_by_status(&self) -> BTreeMap<u16, u64> {
+        let mut statuses = BTreeMap::new();
+        for (refusal, count) in &self.refused {
+            *statuses.entry(refusal.status()).or_default() += count;
+        }
+        statuses
+    }
+}
+
 impl fmt::Display for Counts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} accepted, {} dropped, {} opened", self.accepted, self.dropped, self.opened)?;
-        for (status, count) in &self.refused {
+        for (status, count) in self.refused_by_status() {
             write!(f, ", {count} refused with {status}")?;
         }
         for (cause, count) in &self.departed {
@@ -52,9 +83,10 @@ mod tests {
     #[test]
     fn they_fit_into_a_line_of_the_log() {
         let mut counts = Counts { accepted: 3, opened: 2, ..Counts::default() };
-        counts.refused.insert(429, 1);
-        counts.departed.insert("peer", 2);
-        let line = "3 accepted, 0 dropped, 2 opened, 1 refused with 429, 2 left (peer), 0 throttled, \
+        counts.refused.insert(Refusal::TooManyFromAddress, 1);
+        counts.refused.insert(Refusal::TooManyRoomsFromAddress, 2);
+        counts.departed.insert(CauseKind::Peer, 2);
+        let line = "3 accepted, 0 dropped, 2 opened, 3 refused with 429, 2 left (peer), 0 throttled, \
             0 paused, 0 messages skipped, 0 without compression context";
         assert_eq!(counts.to_string(), line);
     }

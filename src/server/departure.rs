@@ -5,6 +5,25 @@ use std::fmt;
 use crate::protocol::{Refusal, Violation};
 
 /// How a connection ended, with the fields of a browser's `CloseEvent`, and why.
+///
+/// ```
+/// use townhall::{Cause, CauseKind, Departure, Event, Hub};
+///
+/// /// Says goodbye to the room, and notes what only the server knows.
+/// fn note(hub: &mut Hub, departure: &Departure) {
+///     if let Some(room) = &departure.room {
+///         hub.broadcast(room, "somebody left");
+///     }
+///     match departure.cause {
+///         Cause::Violation(violation) => println!("a client broke the protocol: {violation}"),
+///         cause if cause.kind() == CauseKind::TooSlow => println!("a client fell behind"),
+///         _ if departure.was_clean => {}
+///         // Such as `1006 (not clean): the connection was lost`.
+///         _ => println!("{departure}"),
+///     }
+/// }
+/// # let _ = note;
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Departure {
@@ -36,7 +55,7 @@ impl fmt::Display for Departure {
 }
 
 /// What began a departure.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Cause {
     /// The peer sent a close frame.
@@ -65,20 +84,20 @@ pub enum Cause {
 }
 
 impl Cause {
-    /// A short name for the cause, the key in [`Counts`](crate::Counts).
-    pub fn name(self) -> &'static str {
+    /// The kind of the cause, by which [`Counts`](crate::Counts) counts departures.
+    pub fn kind(self) -> CauseKind {
         match self {
-            Self::Peer => "peer",
-            Self::Lost => "lost",
-            Self::Application => "application",
-            Self::Violation(_) => "violation",
-            Self::TooSlow => "too slow",
-            Self::TooFast => "too fast",
-            Self::Overload => "overload",
-            Self::Silent => "silent",
-            Self::Stalled => "stalled",
-            Self::Shutdown => "shutdown",
-            Self::Refused(_) => "refused",
+            Self::Peer => CauseKind::Peer,
+            Self::Lost => CauseKind::Lost,
+            Self::Application => CauseKind::Application,
+            Self::Violation(_) => CauseKind::Violation,
+            Self::TooSlow => CauseKind::TooSlow,
+            Self::TooFast => CauseKind::TooFast,
+            Self::Overload => CauseKind::Overload,
+            Self::Silent => CauseKind::Silent,
+            Self::Stalled => CauseKind::Stalled,
+            Self::Shutdown => CauseKind::Shutdown,
+            Self::Refused(_) => CauseKind::Refused,
         }
     }
 }
@@ -98,5 +117,58 @@ impl fmt::Display for Cause {
             Self::Shutdown => f.write_str("server shutting down"),
             Self::Refused(refusal) => refusal.fmt(f),
         }
+    }
+}
+
+/// What a [`Cause`] is, without its details: for counts and metrics.
+///
+/// ```
+/// use townhall::{Cause, CauseKind};
+///
+/// assert_eq!(Cause::TooSlow.kind(), CauseKind::TooSlow);
+/// assert_eq!(CauseKind::TooSlow.to_string(), "too slow");
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[non_exhaustive]
+pub enum CauseKind {
+    /// [`Cause::Peer`].
+    Peer,
+    /// [`Cause::Lost`].
+    Lost,
+    /// [`Cause::Application`].
+    Application,
+    /// [`Cause::Violation`].
+    Violation,
+    /// [`Cause::TooSlow`].
+    TooSlow,
+    /// [`Cause::TooFast`].
+    TooFast,
+    /// [`Cause::Overload`].
+    Overload,
+    /// [`Cause::Silent`].
+    Silent,
+    /// [`Cause::Stalled`].
+    Stalled,
+    /// [`Cause::Shutdown`].
+    Shutdown,
+    /// [`Cause::Refused`].
+    Refused,
+}
+
+impl fmt::Display for CauseKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Peer => "peer",
+            Self::Lost => "lost",
+            Self::Application => "application",
+            Self::Violation => "violation",
+            Self::TooSlow => "too slow",
+            Self::TooFast => "too fast",
+            Self::Overload => "overload",
+            Self::Silent => "silent",
+            Self::Stalled => "stalled",
+            Self::Shutdown => "shutdown",
+            Self::Refused => "refused",
+        })
     }
 }

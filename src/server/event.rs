@@ -28,8 +28,9 @@ use crate::server::departure::Departure;
 /// fn app(hub: &mut Hub, client: ClientId, event: Event<'_>) {
 ///     match event {
 ///         Event::Request(exchange) if exchange.request().path() == "/status" => {
-///             let (clients, rooms) = (hub.client_count(), hub.room_count());
 ///             let status = if hub.is_stopping() { 503 } else { 200 };
+///             let clients = hub.client_count();
+///             let rooms = hub.room_count();
 ///             let body = format!("{clients} clients, {rooms} rooms; {}", hub.counts());
 ///             exchange.respond(Response::text(status, body));
 ///         }
@@ -64,7 +65,7 @@ use crate::server::departure::Departure;
 ///         Event::Timer { token: TOO_QUIET, .. } => {
 ///             hub.leave(client);
 ///         }
-///         Event::Close(departure) => println!("{client} left: {}", departure.cause.name()),
+///         Event::Close(departure) => println!("{client} left: {}", departure.cause),
 ///         _ => {}
 ///     }
 /// }
@@ -114,7 +115,21 @@ pub enum Event<'a> {
     Close(&'a Departure),
 }
 
-/// A plain HTTP request that awaits its answer.
+/// A plain HTTP request that awaits its answer. `examples/http.rs` serves a page
+/// and a list of rooms.
+///
+/// ```
+/// use townhall::{Event, Exchange, Response};
+///
+/// /// Answers requests of this machine alone; others get 426.
+/// fn answer(exchange: Exchange<'_>) {
+///     let is_local = exchange.address().is_some_and(|address| address.is_loopback());
+///     if is_local && exchange.request().normal_path() == "/hello" {
+///         exchange.respond(Response::text(200, "hello"));
+///     }
+/// }
+/// # let _ = answer;
+/// ```
 #[derive(Debug)]
 pub struct Exchange<'a> {
     pub(crate) request: &'a Request<'a>,
@@ -140,7 +155,26 @@ impl<'a> Exchange<'a> {
     }
 }
 
-/// A request for an upgrade that awaits its answer.
+/// A request for an upgrade that awaits its answer: 101, unless the application refuses it.
+///
+/// ```
+/// use townhall::{Response, Upgrade};
+///
+/// fn admit(mut upgrade: Upgrade<'_>) {
+///     if upgrade.request().header("Authorization") != Some("Bearer secret") {
+///         println!("{:?} has no token", upgrade.address());
+///         return upgrade.refuse(Response::text(401, "a token is needed"));
+///     }
+///     if upgrade.set_subprotocol("chat.v2").is_err() && upgrade.subprotocol().is_none() {
+///         return upgrade.refuse(Response::text(400, "no subprotocol in common"));
+///     }
+///     if upgrade.room() == "/" {
+///         upgrade.set_room("/lobby");
+///     }
+///     upgrade.add_header("Set-Cookie", "seen=yes").expect("a valid header field");
+/// }
+/// # let _ = admit;
+/// ```
 #[derive(Debug)]
 pub struct Upgrade<'a> {
     pub(crate) request: &'a Request<'a>,
@@ -206,8 +240,9 @@ impl<'a> Upgrade<'a> {
     }
 }
 
-/// A subprotocol was chosen that the client did not offer.
+/// A subprotocol was chosen that the client did not offer: the error of [`Upgrade::set_subprotocol`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct SubprotocolNotOffered;
 
 impl fmt::Display for SubprotocolNotOffered {

@@ -73,6 +73,24 @@ impl Handle {
 
     /// Sends a message to one client, as [`Hub::send`] does.
     ///
+    /// ```
+    /// use std::sync::mpsc::Receiver;
+    /// use townhall::{ClientId, CloseCode, Handle, HandleError};
+    ///
+    /// /// Does what takes long, on a thread of its own.
+    /// fn work(jobs: Receiver<(ClientId, String)>, handle: Handle) -> Result<(), HandleError> {
+    ///     for (client, job) in jobs {
+    ///         if job.is_empty() {
+    ///             handle.close(client, CloseCode::POLICY_VIOLATION, "nothing to do")?;
+    ///         } else {
+    ///             handle.send(client, &job.to_uppercase())?;
+    ///         }
+    ///     }
+    ///     Ok(())
+    /// }
+    /// # let _ = work;
+    /// ```
+    ///
     /// # Errors
     /// The queue is full, or the server has ended.
     pub fn send<'m>(
@@ -146,6 +164,20 @@ impl Handle {
 
     /// Ends the server at once: commands that wait are dropped, and so are the connections, after one
     /// attempt to write what is queued for them.
+    ///
+    /// ```
+    /// use std::thread;
+    /// use std::time::Duration;
+    /// use townhall::Handle;
+    ///
+    /// /// Asks clients to leave, and waits for them no longer than a second.
+    /// fn shut_down(handle: &Handle) {
+    ///     handle.stop();
+    ///     thread::sleep(Duration::from_secs(1));
+    ///     handle.stop_now();
+    /// }
+    /// # let _ = shut_down;
+    /// ```
     pub fn stop_now(&self) {
         self.shared.stopping_now.store(true, Ordering::Relaxed);
         self.shared.wake();
@@ -163,7 +195,8 @@ impl Handle {
     }
 }
 
-/// Why a [`Handle`] could not queue a command.
+/// Why a [`Handle`] could not queue a command. The thread in `examples/publish.rs` goes on when the
+/// queue is full, and ends with the server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum HandleError {

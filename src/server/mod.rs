@@ -27,7 +27,7 @@ use signal_hook_mio::v1_0::Signals;
 
 pub use client_id::ClientId;
 pub use counts::Counts;
-pub use departure::{Cause, Departure};
+pub use departure::{Cause, CauseKind, Departure};
 pub use event::{Event, Exchange, SubprotocolNotOffered, Upgrade};
 pub use handle::{Handle, HandleError};
 pub use hub::Hub;
@@ -61,6 +61,7 @@ use time::wheel::Timestamp;
 /// })?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
+#[must_use = "nobody is served until it runs"]
 pub struct Server {
     event_loop: EventLoop,
     addresses: Vec<SocketAddr>,
@@ -147,6 +148,16 @@ impl Server {
     /// Lets SIGINT and SIGTERM stop the server, and SIGHUP log what happened so far: it does not end
     /// the server, as it would by default when the terminal goes away. A second signal to stop ends the
     /// server at once.
+    ///
+    /// ```no_run
+    /// use townhall::{Config, Server};
+    ///
+    /// let mut server = Server::bind(Config::default())?;
+    /// server.listen_to_signals()?;
+    /// server.run(|_, _, _| {})?;
+    /// println!("stopped");
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
     ///
     /// # Errors
     /// The system's.

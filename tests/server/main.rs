@@ -1,5 +1,6 @@
 //! The server over real sockets, with tungstenite and with plain bytes as its clients.
 
+mod auto_traits;
 mod callbacks;
 mod deflate;
 mod departures;

@@ -11,6 +11,17 @@ pub const MIN_WINDOW_BITS: u8 = 9;
 pub const MAX_WINDOW_BITS: u8 = 15;
 
 /// How the server compresses, and what it lets clients do.
+///
+/// ```
+/// use townhall::protocol::Deflate;
+///
+/// // Little memory, and little work.
+/// let mut deflate = Deflate::default();
+/// deflate.level = 1;
+/// deflate.window_bits = 10;
+/// deflate.threshold_bytes = 512;
+/// deflate.client_context_takeover = false;
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Deflate {

@@ -5,6 +5,29 @@ use flate2::{Compress, Compression, FlushCompress};
 use super::config::{MAX_WINDOW_BITS, MIN_WINDOW_BITS, TAIL};
 
 /// Compresses messages, each with those before it as its context until [`reset`](Self::reset).
+///
+/// ```
+/// use townhall::protocol::{Deflater, Message};
+///
+/// let mut deflater = Deflater::new(6, 15);
+/// let message = Message::Text("a text that is repeated");
+/// let (mut first, mut second) = (Vec::new(), Vec::new());
+/// message.encode_compressed(&mut deflater, &mut first);
+/// message.encode_compressed(&mut deflater, &mut second);
+/// assert!(second.len() < first.len());
+///
+/// // A client that joins now does not know the first message.
+/// deflater.reset();
+/// let mut third = Vec::new();
+/// message.encode_compressed(&mut deflater, &mut third);
+/// assert_eq!(third, first);
+///
+/// // Without the header of a frame:
+/// let mut payload = Vec::new();
+/// deflater.reset();
+/// deflater.deflate(message.payload(), &mut payload);
+/// assert_eq!(payload, third[2..]);
+/// ```
 #[derive(Debug)]
 pub struct Deflater {
     stream: Compress,

@@ -11,6 +11,37 @@ const NAME: &str = "permessage-deflate";
 const NETTYS_NAME: &str = "deflate-frame";
 
 /// The terms of permessage-deflate that server and client agreed on.
+///
+/// A server that sends compressed messages keeps a [`Deflater`](super::Deflater) for each connection, or
+/// for all that hear the same messages with the same window:
+///
+/// ```
+/// use townhall::protocol::{Deflate, DeflateTerms, Deflater, Message};
+///
+/// /// Appends a message to `out`, compressed as the client can read it.
+/// fn send(message: Message<'_>, terms: DeflateTerms, deflater: &mut Deflater, out: &mut Vec<u8>) {
+///     if !terms.server_context_takeover {
+///         deflater.reset();
+///     }
+///     message.encode_compressed(deflater, out);
+/// }
+///
+/// let deflate = Deflate::default();
+/// let offer: &[u8] = b"permessage-deflate; server_max_window_bits=10; client_max_window_bits";
+/// let terms = DeflateTerms::negotiate([offer], &deflate)?.expect("an offer");
+/// assert_eq!((terms.server_window_bits(), terms.client_window_bits()), (10, 12));
+///
+/// let mut deflater = Deflater::new(deflate.level, terms.server_window_bits());
+/// let mut out = Vec::new();
+/// send("hello".into(), terms, &mut deflater, &mut out);
+/// assert_eq!(out[0], 0xc1, "a whole text, compressed");
+///
+/// // A server that is short of memory can demand that the client keeps no context.
+/// let terms = terms.without_client_context();
+/// assert!(!terms.client_context_takeover);
+/// assert!(terms.answer().contains("client_no_context_takeover"));
+/// # Ok::<(), townhall::protocol::InvalidExtensions>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct DeflateTerms {
     /// Whether the server may refer to its earlier messages.
@@ -31,7 +62,7 @@ impl DeflateTerms {
     /// # Errors
     /// A value that does not conform to the grammar.
     pub fn negotiate<'v>(
-        values: impl Iterator<Item = &'v [u8]>,
+        values: impl IntoIterator<Item = &'v [u8]>,
         deflate: &Deflate,
     ) -> Result<Option<Self>, InvalidExtensions> {
         let mut offers = Vec::new();

@@ -6,6 +6,15 @@ use crate::protocol::close_code::CloseCode;
 use crate::protocol::violation::Violation;
 
 /// The contents of a peer's close frame, if it is not empty.
+///
+/// ```
+/// use townhall::protocol::{CloseCode, CloseFrame};
+///
+/// let frame = CloseFrame::parse(b"\x03\xe8goodbye")?.expect("a code");
+/// assert_eq!(frame.code, CloseCode::NORMAL);
+/// assert_eq!(frame.reason, "goodbye");
+/// # Ok::<(), townhall::protocol::Violation>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct CloseFrame {
     /// Why the peer closes.

@@ -10,6 +10,14 @@ pub(super) const RSV1: u8 = 0x40;
 pub(super) const CONTROL: u8 = 0x08;
 
 /// What a frame is (RFC 6455, section 5.2).
+///
+/// ```
+/// use townhall::protocol::{Message, Opcode};
+///
+/// assert_eq!(Message::Text("hello").opcode(), Opcode::Text);
+/// assert!(Opcode::Ping.is_control() && !Opcode::Continuation.is_control());
+/// assert_eq!(Opcode::Pong as u8, 0xa);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[repr(u8)]
 pub enum Opcode {

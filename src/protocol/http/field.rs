@@ -13,6 +13,16 @@ const OF_THE_CONNECTION: [&str; 4] =
 const HANDSHAKE_PREFIX: &[u8] = b"sec-websocket-";
 
 /// Why a header field cannot be added to an answer.
+///
+/// ```
+/// use townhall::protocol::{InvalidHeader, Response};
+///
+/// let header = |name, value| Response::new(200).header(name, value).map(|_| ());
+/// assert_eq!(header("Content-Language", "de"), Ok(()));
+/// assert_eq!(header("Content Language", "de"), Err(InvalidHeader::Name));
+/// assert_eq!(header("Content-Language", "de\r\n"), Err(InvalidHeader::Value));
+/// assert_eq!(header("Content-Length", "2"), Err(InvalidHeader::Reserved));
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum InvalidHeader {

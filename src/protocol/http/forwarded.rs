@@ -1,6 +1,16 @@
 //! What proxies say about the clients for which they forward: the field Forwarded (RFC 7239).
 
 /// One proxy's element of a Forwarded field.
+///
+/// ```
+/// use townhall::protocol::Forwarded;
+///
+/// // Anybody can have written what is before the nearest proxy's element.
+/// let value = b"for=198.51.100.17, for=192.0.2.43;host=chat.example";
+/// let nearest = Forwarded::elements(value).next().flatten().expect("an element");
+/// assert_eq!(nearest.node, Some("192.0.2.43"));
+/// assert_eq!(nearest.host, Some("chat.example"));
+/// ```
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct Forwarded<'h> {

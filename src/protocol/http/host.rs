@@ -15,7 +15,11 @@ const MAX_NAME_BYTES: usize = 253;
 ///
 /// let host: Host = "Chat.Example.".parse()?;
 /// assert_eq!(host.to_string(), "chat.example");
-/// # Ok::<(), townhall::protocol::InvalidHost>(())
+///
+/// let host: Host = "::1".parse()?;
+/// assert!(host.is_loopback() && host.is_address("::1".parse()?));
+/// assert!("chat.example:80".parse::<Host>().is_err());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Host(Kind);
@@ -86,7 +90,7 @@ impl fmt::Display for Host {
     }
 }
 
-/// A text that is not a [`Host`].
+/// A text that is not a [`Host`]. Its own text says what a host is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InvalidHost(());
 
@@ -168,7 +172,7 @@ impl fmt::Display for Authority {
     }
 }
 
-/// A text that is not an [`Authority`].
+/// A text that is not an [`Authority`]. Its own text says what an authority is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InvalidAuthority(());
 

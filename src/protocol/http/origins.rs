@@ -19,6 +19,26 @@ use super::site::Site;
 /// assert!(Origins::of(["app.example"]).is_err());
 /// # Ok::<(), townhall::protocol::InvalidOrigin>(())
 /// ```
+///
+/// Without the server of this crate:
+///
+/// ```
+/// use townhall::protocol::{Origins, Refusal, Request, Site};
+///
+/// fn check(request: &Request<'_>, origins: &Origins) -> Result<(), Refusal> {
+///     let site = Site::named(request.authority().unwrap_or_default());
+///     origins.check(request, &site)
+/// }
+///
+/// let head = b"GET / HTTP/1.1\r\nHost: chat.example\r\nOrigin: https://evil.example\r\n\r\n";
+/// let request = Request::parse(head, 100)?;
+/// assert_eq!(check(&request, &Origins::default()), Err(Refusal::Origin));
+/// assert_eq!(check(&request, &Origins::any()), Ok(()));
+///
+/// let own = Origins::default();
+/// assert!(own.allow("https://chat.example", &Site::named("chat.example")));
+/// # Ok::<(), Refusal>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Origins(Allowed);
 

@@ -14,8 +14,9 @@ pub(crate) const ALLOWED_METHODS: &str = "GET, HEAD, OPTIONS";
 ///
 /// assert_eq!(Refusal::Origin.status(), 403);
 /// assert_eq!(Refusal::Origin.to_string(), "origin not allowed");
+/// assert_eq!(Refusal::Full.headers(), [("Retry-After", "5")]);
 /// ```
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum Refusal {
     /// The head is not HTTP, or breaks one of its rules.

@@ -8,6 +8,30 @@ use super::uri::{is_authority, normal_path};
 const MALFORMED_LINE: Refusal = Refusal::Malformed("the request line is malformed");
 
 /// A request, parsed; borrowed from the bytes of its head.
+///
+/// ```
+/// use townhall::protocol::{Refusal, Request};
+///
+/// let head = b"GET /caf%c3%a9?table=4 HTTP/1.1\r\nHost: chat.example:8080\r\n\
+///     Cookie: seen=yes\r\nCookie: name=Ada\r\nUser-Agent: example\r\n\r\n";
+/// let request = Request::parse(head, 100)?;
+///
+/// assert_eq!(request.method(), "GET");
+/// assert_eq!(request.target(), "/caf%c3%a9?table=4");
+/// assert_eq!((request.path(), request.query()), ("/caf%c3%a9", Some("table=4")));
+/// assert_eq!(request.normal_path(), "/caf%C3%A9");
+/// assert_eq!(request.authority(), Some("chat.example:8080"));
+///
+/// assert_eq!(request.header("user-agent"), Some("example"));
+/// assert_eq!(request.header("cookie"), None, "there are two");
+/// assert!(request.header_values("cookie").eq([&b"seen=yes"[..], b"name=Ada"]));
+/// assert_eq!(request.header_names().count(), 4);
+///
+/// assert!(!request.asks_for_upgrade());
+/// assert_eq!(request.missing_upgrade(), Refusal::NoUpgrade);
+/// assert_eq!(request.subprotocols().next(), None);
+/// # Ok::<(), Refusal>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Request<'h> {
     method: &'h str,

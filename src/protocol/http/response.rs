@@ -8,9 +8,17 @@ use super::refusal::{ALLOWED_METHODS, Refusal};
 /// A whole HTTP/1.1 answer, after which the connection closes.
 ///
 /// ```
-/// use townhall::protocol::Response;
+/// use townhall::protocol::{Refusal, Response};
 ///
-/// let response = Response::new(302).header("Location", "/lobby")?;
+/// let page = Response::new(200).header("Content-Type", "text/html")?.body(b"<!doctype html>...");
+/// let text = Response::text(401, "a token is needed");
+/// let refusal = Response::refusal(Refusal::Full);
+/// assert_eq!((text.status(), refusal.status()), (401, 503));
+///
+/// let mut out = Vec::new();
+/// Response::options().encode(&mut out);
+/// assert!(out.starts_with(b"HTTP/1.1 204 No Content\r\nAllow: GET, HEAD, OPTIONS\r\n"));
+///
 /// let forged = Response::new(302).header("Location", "/lobby\r\nSet-Cookie: a=b");
 /// assert!(forged.is_err());
 /// # Ok::<(), townhall::protocol::InvalidHeader>(())
@@ -97,6 +105,14 @@ impl Response {
 
     /// Appends the answer to `out` without its body, for a request with the method HEAD (RFC 9110,
     /// section 9.3.2). Content-Length is that of the body.
+    ///
+    /// ```
+    /// use townhall::protocol::Response;
+    ///
+    /// let mut out = Vec::new();
+    /// Response::text(200, "hello").encode_head(&mut out);
+    /// assert!(out.ends_with(b"Content-Length: 6\r\n\r\n"));
+    /// ```
     pub fn encode_head(&self, out: &mut Vec<u8>) {
         let line = format!("HTTP/1.1 {} {}", self.status, phrase(self.status));
         push_line(&line, out);
@@ -208,7 +224,7 @@ mod tests {
             "HTTP/1.1 204 No Content\r\nAllow: GET, HEAD, OPTIONS\r\nConnection: close\r\n\r\n"
         );
         assert_eq!(
-            encoded(&Response::new(304).body(b"cached".as_slice())),
+            encoded(&Response::new(304).body(b"cached")),
             "HTTP/1.1 304 Not Modified\r\nConnection: close\r\n\r\n"
         );
     }

@@ -4,6 +4,20 @@
 ///
 /// An application with a transport of its own knows what stands between it and its clients; with
 /// nothing between them, [`named`](Self::named) is all.
+///
+/// ```
+/// use townhall::protocol::{Origins, Site};
+///
+/// // On a loopback address, with no proxy before it.
+/// let mut site = Site::named("evil.example");
+/// site.loopback_only = true;
+/// assert!(!Origins::default().allow("http://evil.example", &site));
+///
+/// // Behind an nginx that forwards `$host`.
+/// let mut site = Site::named("chat.example");
+/// site.port_may_be_missing = true;
+/// assert!(Origins::default().allow("https://chat.example:8443", &site));
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct Site<'h> {

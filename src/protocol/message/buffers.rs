@@ -20,6 +20,26 @@ const MAX_KEPT_BYTES: usize = 64 << 20;
 /// costs as much as everything else. So a caller gives the messages that it has handled back with
 /// [`recycle`](Self::recycle), and releases what was not needed for a while with [`trim`](Self::trim).
 /// Neither is required.
+///
+/// ```
+/// use townhall::protocol::{Buffers, Connection, Received};
+///
+/// /// Counts the messages in `input`.
+/// fn count(connection: &mut Connection, mut input: &mut [u8], buffers: &mut Buffers) -> usize {
+///     let mut count = 0;
+///     while let Ok(Some(Received::Frames(incoming))) = connection.receive(&mut input, buffers) {
+///         count += usize::from(incoming.message().is_some());
+///         buffers.recycle(incoming);
+///     }
+///     count
+/// }
+///
+/// let mut buffers = Buffers::default();
+/// // And every few seconds:
+/// buffers.trim();
+/// assert_eq!(buffers.held_bytes(), 0);
+/// # let _ = count;
+/// ```
 #[derive(Debug, Default)]
 pub struct Buffers {
     pub(super) inflater: Inflater,

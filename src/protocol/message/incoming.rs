@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use super::outgoing::Message;
 use crate::protocol::frame::CloseFrame;
 
-/// A message or control frame that arrived whole.
+/// A message or control frame that arrived whole. The [module](crate::protocol) shows how each is answered.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Incoming<'a> {
@@ -32,6 +32,20 @@ impl Incoming<'_> {
 
 /// A message that arrived whole. One whose payload lay in one piece in the input is borrowed from there;
 /// one that had to be put together or inflated is owned.
+///
+/// ```
+/// use townhall::protocol::{Incoming, Message};
+///
+/// fn describe(incoming: &Incoming<'_>) -> String {
+///     let Incoming::Message(message) = incoming else { return "a control frame".to_owned() };
+///     let how = if message.was_compressed() { "compressed" } else { "plain" };
+///     match message.as_message() {
+///         Message::Text(text) => format!("{how} text: {text}"),
+///         Message::Binary(bytes) => format!("{} {how} bytes", bytes.len()),
+///     }
+/// }
+/// # let _ = describe;
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct IncomingMessage<'a> {
     payload: Payload<'a>,

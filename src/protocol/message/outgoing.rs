@@ -17,6 +17,13 @@ const MAX_CLUSTER_BYTES: usize = 1024;
 /// let name = "Ada";
 /// assert_eq!(Message::from(&format!("hello, {name}")), Message::Text("hello, Ada"));
 /// assert_eq!(Message::from(b"\x00\xff"), Message::Binary(&[0x00, 0xff]));
+///
+/// let message = Message::Text("hello");
+/// assert_eq!(message.payload(), b"hello");
+/// let mut frame = Vec::new();
+/// message.encode(&mut frame);
+/// assert_eq!(frame, b"\x81\x05hello");
+/// assert_eq!(message.frame_size(), frame.len());
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Message<'a> {
@@ -48,6 +55,13 @@ impl<'a> Message<'a> {
     /// A character is what a reader perceives as one: an extended grapheme cluster (Unicode Standard
     /// Annex #29). It is kept or left out whole. A text of more than `length` bytes ends before a
     /// cluster of more than 1 KiB.
+    ///
+    /// ```
+    /// use townhall::protocol::Message;
+    ///
+    /// assert_eq!(Message::Text("👨‍👩‍👧, hello").truncate(2), Message::Text("👨‍👩‍👧,"));
+    /// assert_eq!(Message::Binary(b"hello").truncate(2), Message::Binary(b"he"));
+    /// ```
     #[must_use]
     pub fn truncate(self, length: usize) -> Self {
         match self {

@@ -243,7 +243,7 @@ impl EventLoop {
 
     fn count_turned_away(&mut self) {
         self.hub.counts.accepted += 1;
-        *self.hub.counts.refused.entry(Refusal::Full.status()).or_default() += 1;
+        *self.hub.counts.refused.entry(Refusal::Full).or_default() += 1;
     }
 
     fn admit(&mut self, mut stream: TcpStream, address: SocketAddr) -> io::Result<()> {

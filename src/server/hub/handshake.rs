@@ -171,6 +171,6 @@ fn respond(hub: &mut Hub, id: ClientId, response: &Response) {
 /// Answers a request that is not served, and says why.
 pub(crate) fn refuse(hub: &mut Hub, id: ClientId, refusal: Refusal) {
     hub.log_refusal(format_args!("{id} refused with {}: {refusal}", refusal.status()));
-    *hub.counts.refused.entry(refusal.status()).or_default() += 1;
+    *hub.counts.refused.entry(refusal).or_default() += 1;
     respond(hub, id, &Response::refusal(refusal));
 }

@@ -128,7 +128,7 @@ impl Hub {
             let pending_departure = client.pending_departure.take().unwrap_or_default();
             let cause = pending_departure.cause.unwrap_or(departure.cause);
             let room = pending_departure.room.or(room);
-            *self.counts.departed.entry(cause.name()).or_default() += 1;
+            *self.counts.departed.entry(cause.kind()).or_default() += 1;
             self.pending.departures.push((id, Departure { cause, room, ..departure }));
         }
     }

@@ -47,7 +47,31 @@ pub(crate) type Application<'a> = dyn FnMut(&mut Hub, ClientId, Event<'_>) + 'a;
 ///
 /// Messages are queued, and written at the end of the event loop's turn; a long message to one client
 /// may be written at once. A message to a client that is not open, or no longer there, is dropped.
-/// [`Event`] shows an application that uses it.
+///
+/// An application in which members choose their rooms, and do not hear themselves:
+///
+/// ```
+/// use townhall::{ClientId, CloseCode, Event, Hub, Message};
+///
+/// fn app(hub: &mut Hub, client: ClientId, event: Event<'_>) {
+///     match event {
+///         Event::Message(Message::Text("/quit")) => hub.close(client, CloseCode::NORMAL, "goodbye"),
+///         Event::Message(Message::Text("/leave")) => {
+///             if !hub.leave(client) {
+///                 hub.send(client, "you are in no room");
+///             }
+///         }
+///         Event::Message(Message::Text(text)) if let Some(room) = text.strip_prefix("/join ") => {
+///             if hub.join(client, room) {
+///                 hub.broadcast(room, &format!("{client} is here"));
+///             }
+///         }
+///         Event::Message(message) => hub.publish_to_others(client, message),
+///         _ => {}
+///     }
+/// }
+/// # let _ = app;
+/// ```
 #[derive(Debug)]
 pub struct Hub {
     pub(crate) config: Config,
@@ -90,9 +114,9 @@ impl Hub {
         }
     }
 
-    /// Closes the connection to a client (RFC 6455, section 7.1.2). Everything that was sent to it
-    /// earlier is written first; [`Event::Close`] follows when the peer has
-    /// answered or its time is over. A reason of more than 123 bytes is shortened.
+    /// Closes the connection to a client (RFC 6455, section 7.1.2), if it is open. Everything that was
+    /// sent to it earlier is written first; [`Event::Close`] follows when the peer has answered or its
+    /// time is over. A reason of more than 123 bytes is shortened.
     pub fn close(&mut self, client: ClientId, code: CloseCode, reason: &str) {
         self.close_because(client, code, reason, Cause::Application);
     }

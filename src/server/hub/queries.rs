@@ -11,6 +11,22 @@ use crate::server::time::timers;
 
 impl Hub {
     /// Whether messages can be sent to a client: it has opened, and neither side is closing it.
+    ///
+    /// ```
+    /// use townhall::{ClientId, Handle, HandleError};
+    ///
+    /// /// Brings a result back from another thread.
+    /// fn finish(handle: &Handle, client: ClientId, result: String) -> Result<(), HandleError> {
+    ///     handle.run(move |hub| {
+    ///         if hub.is_open(client) {
+    ///             hub.send(client, &result);
+    ///         } else {
+    ///             println!("{client} did not wait for its result");
+    ///         }
+    ///     })
+    /// }
+    /// # let _ = finish;
+    /// ```
     pub fn is_open(&self, client: ClientId) -> bool {
         self.clients.get_open(client).is_some()
     }
@@ -19,6 +35,26 @@ impl Hub {
     /// server. An IPv4 address is one even if it came through a socket for IPv6. The system is asked each
     /// time, and answers `None` once the peer has ended the connection: an address that is needed at
     /// [`Event::Close`](crate::Event::Close) can be kept with [`set_data`](Self::set_data).
+    ///
+    /// ```
+    /// use std::net::SocketAddr;
+    /// use townhall::{ClientId, Event, Hub};
+    ///
+    /// fn app(hub: &mut Hub, client: ClientId, event: Event<'_>) {
+    ///     match event {
+    ///         Event::Open { .. } => {
+    ///             if let Some(address) = hub.peer_address(client) {
+    ///                 hub.set_data(client, address);
+    ///             }
+    ///         }
+    ///         Event::Close(departure) => {
+    ///             println!("{:?}: {departure}", hub.data::<SocketAddr>(client));
+    ///         }
+    ///         _ => {}
+    ///     }
+    /// }
+    /// # let _ = app;
+    /// ```
     pub fn peer_address(&self, client: ClientId) -> Option<SocketAddr> {
         let address = self.clients.get(client)?.transport.peer_address()?;
         Some(SocketAddr::new(address.ip().to_canonical(), address.port()))
@@ -180,7 +216,7 @@ impl Hub {
     /// server.run(|hub, client, event| {
     ///     if let Event::Timer { token: TICK, .. } = event {
     ///         turns += 1;
-    ///         hub.broadcast("/clock", turns.to_string().as_str());
+    ///         hub.broadcast("/clock", &turns.to_string());
     ///         hub.set_timer(client, TICK, Duration::from_millis(1));
     ///     }
     ///     if turns == 3 {
@@ -198,6 +234,32 @@ impl Hub {
     }
 
     /// Takes a timer away before it fires. Returns whether it was set.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use townhall::{ClientId, CloseCode, Event, Hub, Message};
+    ///
+    /// const LOG_IN: u64 = 1;
+    ///
+    /// /// Closes clients that do not log in.
+    /// fn app(hub: &mut Hub, client: ClientId, event: Event<'_>) {
+    ///     match event {
+    ///         Event::Open { .. } => {
+    ///             hub.set_timer(client, LOG_IN, Duration::from_secs(10));
+    ///         }
+    ///         Event::Message(Message::Text("secret")) => {
+    ///             if hub.cancel_timer(client, LOG_IN) {
+    ///                 hub.send(client, "welcome");
+    ///             }
+    ///         }
+    ///         Event::Timer { token: LOG_IN, .. } => {
+    ///             hub.close(client, CloseCode::POLICY_VIOLATION, "no login");
+    ///         }
+    ///         _ => {}
+    ///     }
+    /// }
+    /// # let _ = app;
+    /// ```
     pub fn cancel_timer(&mut self, client: ClientId, token: u64) -> bool {
         self.time.timers.cancel(client, token)
     }

@@ -11,13 +11,13 @@ use crate::server::room::compressor::Encoding;
 const LONG_BYTES: usize = if cfg!(any(test, fuzzing)) { 2_000 } else { 64 << 10 };
 
 impl Hub {
-    /// Sends a message to one client.
-    pub fn send<'m>(&mut self, id: ClientId, message: impl Into<Message<'m>>) {
+    /// Sends a message to one client. It is dropped unless the client [is open](Self::is_open).
+    pub fn send<'m>(&mut self, client: ClientId, message: impl Into<Message<'m>>) {
         let message = message.into();
-        let Some(receiver) = self.clients.get_open(id) else { return };
+        let Some(receiver) = self.clients.get_open(client) else { return };
         let encoding = receiver.private_encoding();
-        if encoding == Encoding::Plain || !self.send_compressed(id, message, encoding) {
-            self.send_plain(id, message);
+        if encoding == Encoding::Plain || !self.send_compressed(client, message, encoding) {
+            self.send_plain(client, message);
         }
     }
 
@@ -66,7 +66,8 @@ impl Hub {
         }
     }
 
-    /// Sends a message to every member of a room, in the same order for all.
+    /// Sends a message to every member of a room, in the same order for all. It is dropped if the room
+    /// has no members.
     pub fn broadcast<'m>(&mut self, room: &str, message: impl Into<Message<'m>>) {
         if let Some(room) = self.rooms.find(room) {
             self.prepare(room);
@@ -74,7 +75,8 @@ impl Hub {
         }
     }
 
-    /// Sends a message to every member of the client's room, including the client itself.
+    /// Sends a message to every member of the client's room, including the client itself. It is dropped
+    /// if the client is in no room.
     pub fn publish<'m>(&mut self, client: ClientId, message: impl Into<Message<'m>>) {
         if let Some(membership) = self.membership_of(client) {
             self.prepare(membership.room);
@@ -82,7 +84,8 @@ impl Hub {
         }
     }
 
-    /// Sends a message to every other member of the client's room.
+    /// Sends a message to every other member of the client's room. It is dropped if the client is in no
+    /// room.
     pub fn publish_to_others<'m>(&mut self, client: ClientId, message: impl Into<Message<'m>>) {
         if let Some(membership) = self.membership_of(client) {
             self.append_except(membership.room, client, message.into());
