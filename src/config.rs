@@ -40,6 +40,39 @@ pub use timeouts::Timeouts;
 /// # assert_eq!(config.check(), Ok(()));
 /// # Ok::<(), std::net::AddrParseError>(())
 /// ```
+///
+/// Two rooms for many readers, behind a proxy on another machine:
+///
+/// ```
+/// use std::time::Duration;
+/// use townhall::{CloseCode, Config, Slow};
+///
+/// let mut config = Config::with_max_message_bytes(64 << 10);
+/// config.trusted_proxies = vec!["192.0.2.10/32".parse()?];
+/// config.hosts = vec!["chat.example".parse()?];
+/// config.rooms.patterns = vec!["/news".parse()?, "/talk".parse()?];
+///
+/// config.connections.max = 100_000;
+/// config.connections.max_per_address = 100;
+/// config.connections.max_new_per_address_per_second = 10;
+/// config.rates.max_messages_per_second = 20;
+/// config.rates.max_bytes_per_second = 64 << 10;
+/// config.rates.throttle_timeout = Some(Duration::from_secs(10));
+///
+/// // A reader that does not keep up misses messages, instead of being closed.
+/// config.slow = Slow::Drop;
+/// config.memory.max_backlog_bytes = 1 << 20;
+/// config.memory.max_total_backlog_bytes = 256 << 20;
+/// // The proxy pings its clients itself.
+/// config.timeouts.ping_interval = None;
+/// config.timeouts.write = Some(Duration::from_secs(20));
+///
+/// config.shutdown.timeout = Duration::from_secs(30);
+/// config.shutdown.spread = Duration::from_secs(15);
+/// config.shutdown.code = CloseCode::SERVICE_RESTART;
+/// config.check()?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Config {

@@ -5,6 +5,26 @@ use std::fmt;
 
 /// Why a [`Config`](super::Config) is refused. It names fields by their paths, such as
 /// `memory.max_backlog_bytes`.
+///
+/// ```
+/// use std::time::Duration;
+/// use townhall::{Config, ConfigError, Server};
+///
+/// let mut config = Config::default();
+/// config.timeouts.close = Duration::ZERO;
+/// let error = config.check().unwrap_err();
+/// assert_eq!(error, ConfigError::NoTime { field: "timeouts.close" });
+/// assert_eq!(error.to_string(), "timeouts.close must be longer than zero");
+///
+/// // A program whose users know the field as a flag.
+/// let flag = |field| if field == "timeouts.close" { "--close-timeout" } else { field }.to_owned();
+/// assert_eq!(error.describe(flag), "--close-timeout must be longer than zero");
+///
+/// // `Server::bind` returns it within an `io::Error`.
+/// let within = Server::bind(config).unwrap_err();
+/// let found = within.get_ref().and_then(|reason| reason.downcast_ref::<ConfigError>());
+/// assert_eq!(found.map(ConfigError::field), Some("timeouts.close"));
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ConfigError {

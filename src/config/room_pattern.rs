@@ -16,7 +16,7 @@ use crate::protocol::normal_path;
 /// assert!(team.matches("/team/a") && !team.matches("/team"));
 /// # Ok::<(), townhall::InvalidRoomPattern>(())
 /// ```
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct RoomPattern {
     /// In normal form.
     path: String,

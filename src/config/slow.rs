@@ -1,7 +1,8 @@
 //! What happens to slow members.
 
 /// What happens to a member that is too far behind its room.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Slow {
     /// The member is closed with 1013, and may come back.
     #[default]

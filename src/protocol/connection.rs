@@ -1,16 +1,17 @@
 //! One connection, from the first byte of the handshake to the last of the close
 //! (RFC 6455, sections 4.2 and 7), without a socket and without a clock.
 
+use std::mem;
 use std::sync::Arc;
-use std::{fmt, mem};
 
 use super::close_code::CloseCode;
 use super::deflate::Inflation;
+use super::failure::Failure;
 use super::frame::{
     CloseFrame, Closing, MAX_CONTROL_BYTES, Opcode, encode_close, encode_frame, encode_header,
 };
 use super::handshake::Terms;
-use super::http::{Head, Refusal, Response};
+use super::http::{Head, Response};
 use super::limits::Limits;
 use super::message::{Buffers, Incoming, Message, Receiver};
 use super::violation::Violation;
@@ -24,39 +25,6 @@ pub enum Received<'a> {
     Head(Vec<u8>),
     /// A message or a control frame.
     Frames(Incoming<'a>),
-}
-
-/// What a peer did that ends the connection. [`Connection::fail`] answers it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Failure {
-    /// Before the upgrade: a request that is refused.
-    Handshake(Refusal),
-    /// After the upgrade: a breach of the rules for frames and messages.
-    Protocol(Violation),
-}
-
-impl fmt::Display for Failure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Handshake(refusal) => refusal.fmt(f),
-            Self::Protocol(violation) => violation.fmt(f),
-        }
-    }
-}
-
-impl std::error::Error for Failure {}
-
-impl From<Refusal> for Failure {
-    fn from(refusal: Refusal) -> Self {
-        Self::Handshake(refusal)
-    }
-}
-
-impl From<Violation> for Failure {
-    fn from(violation: Violation) -> Self {
-        Self::Protocol(violation)
-    }
 }
 
 /// The server's side of a connection.

@@ -98,6 +98,7 @@
 mod close_code;
 mod connection;
 mod deflate;
+mod failure;
 pub(crate) mod frame;
 mod handshake;
 mod http;
@@ -106,10 +107,11 @@ mod message;
 mod violation;
 
 pub use close_code::CloseCode;
-pub use connection::{Connection, Failure, Received};
+pub use connection::{Connection, Received};
 #[cfg(test)]
 pub(crate) use deflate::noise;
 pub use deflate::{Deflate, DeflateTerms, Deflater, InvalidExtensions};
+pub use failure::Failure;
 pub use frame::{CloseFrame, Opcode};
 pub use handshake::{Terms, accept_key};
 pub use http::{
