@@ -15,15 +15,15 @@ fn join(siege: &Siege) -> Peer {
     let mut peer = siege.connect();
     let offer = "Sec-WebSocket-Extensions: permessage-deflate\r\n";
     peer.send(request_with("/", offer).as_bytes());
-    let head = peer.hear_head();
+    let head = peer.receive_head();
     assert!(head.contains("Sec-WebSocket-Extensions: permessage-deflate"), "{head}");
     peer
 }
 
-/// The payload of a message of so many mebibytes of zeros (RFC 7692, section 7.2.1).
-fn deflated(size: usize) -> Vec<u8> {
+/// The compressed payload of a message of `mebibytes` MiB of zeros (RFC 7692, section 7.2.1).
+fn deflated(mebibytes: usize) -> Vec<u8> {
     let mut encoder = DeflateEncoder::new(Vec::new(), Compression::best());
-    (0..size).for_each(|_| encoder.write_all(&vec![0; MIB]).unwrap());
+    (0..mebibytes).for_each(|_| encoder.write_all(&vec![0; MIB]).unwrap());
     encoder.flush().unwrap();
     let bytes = encoder.get_ref();
     bytes.strip_suffix(&[0, 0, 0xff, 0xff]).unwrap().to_vec()
@@ -37,14 +37,14 @@ fn a_message_that_inflates_beyond_the_limit_is_refused() {
     for _ in 0..20 {
         let mut peer = join(&siege);
         peer.send(&frame(COMPRESSED, &bomb));
-        assert_eq!(peer.hear_close(), (1009, "message too big".into()));
+        assert_eq!(peer.receive_close(), (1009, "message too big".into()));
     }
     siege.end(Bounds { memory: 80 * MIB, cpu: 20, time: 60 });
 }
 
-/// In a frame for each byte it is no larger.
+/// One frame per byte does not make it larger.
 #[test]
-fn an_unfinished_compressed_message_costs_what_was_sent() {
+fn an_incomplete_compressed_message_costs_what_was_sent() {
     let siege = Siege::begin(&[]);
     let bomb = deflated(16);
     let mut peers: Vec<_> = (0..20).map(|_| join(&siege)).collect();
@@ -52,16 +52,15 @@ fn an_unfinished_compressed_message_costs_what_was_sent() {
         peer.send(&frame(COMPRESSED & 0x7f, &bomb[..1_000]));
         peer.send(&bomb[1_000..].iter().flat_map(|byte| frame(0, &[*byte])).collect::<Vec<_>>());
         peer.send(&frame(0x89, b"read?"));
-        assert_eq!(peer.hear(), (0x8a, b"read?".to_vec()));
+        assert_eq!(peer.receive(), (0x8a, b"read?".to_vec()));
     }
     siege.end(Bounds { memory: 16 * MIB, cpu: 20, time: 60 });
 }
 
-/// Sixteen kilobytes that everybody has to hear as sixteen megabytes, again and again, from one
-/// who does not listen.
+/// 16 KB that inflate to 16 MB for every member, again and again, from a member that does not read.
 #[test]
 fn bombs_for_everybody_cost_no_more_than_the_backlog() {
-    // It is not slowed down, and what it says is not compressed again.
+    // It is not throttled, and its messages are not compressed again.
     let rate = ["--max-bytes-per-second", "1000000000"];
     let plain = ["--deflate-threshold", "1000000000", "--close-timeout", "1s"];
     let siege = Siege::begin(&[&rate[..], &plain].concat());
@@ -74,9 +73,9 @@ fn bombs_for_everybody_cost_no_more_than_the_backlog() {
     siege.end(Bounds { memory: 160 * MIB, cpu: 20, time: 60 });
 }
 
-/// The same in a room that is compressed: each is inflated once and deflated once.
+/// In a compressed room, each message is inflated once and deflated once.
 #[test]
-fn bombs_that_are_thrown_on_cost_little_memory() {
+fn bombs_that_are_forwarded_cost_little_memory() {
     let siege = Siege::begin(&["--max-bytes-per-second", "1000000000"]);
     let bomb = frame(COMPRESSED, &deflated(16));
     let mut thrower = join(&siege);
@@ -84,7 +83,7 @@ fn bombs_that_are_thrown_on_cost_little_memory() {
         thrower.send(&bomb);
     }
     for _ in 0..16 {
-        let (first, payload) = thrower.hear();
+        let (first, payload) = thrower.receive();
         assert!(first == COMPRESSED && payload.len() < 64 << 10, "{} bytes", payload.len());
     }
     siege.end(Bounds { memory: 64 * MIB, cpu: 20, time: 60 });

@@ -1,4 +1,4 @@
-//! Ends of connections that do not come, or come in the middle of something.
+//! Connections that do not end, or end in the middle of something.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -10,14 +10,14 @@ use crate::support::{Bounds, MIB, Siege};
 const UNMASKED: &[u8] = b"\x81\x01a";
 
 #[test]
-fn a_peer_that_neither_answers_a_close_frame_nor_ends_its_side_is_gone_in_time() {
+fn a_peer_that_neither_answers_a_close_frame_nor_ends_its_side_is_dropped_in_time() {
     let siege = Siege::begin(&["--close-timeout", "2s"]);
     let before = siege.program.sockets();
     let mut peers: Vec<_> = (0..100).map(|_| siege.join("/")).collect();
     let begin = Instant::now();
     for peer in &mut peers {
         peer.send(UNMASKED);
-        assert_eq!(peer.hear_close(), (1002, "frame not masked".into()));
+        assert_eq!(peer.receive_close(), (1002, "frame not masked".into()));
     }
     assert!(siege.program.sockets() > before, "their answers are awaited");
     siege.program.wait_for_sockets(before);
@@ -25,7 +25,7 @@ fn a_peer_that_neither_answers_a_close_frame_nor_ends_its_side_is_gone_in_time()
     siege.end(Bounds { memory: 4 * MIB, cpu: 2, time: 30 });
 }
 
-/// A browser then calls the end clean. Only the peer ends its side late.
+/// Browsers then report a clean close.
 #[test]
 fn a_peer_that_broke_the_protocol_may_answer_before_the_connection_ends() {
     let siege = Siege::begin(&["--close-timeout", "30s", "--max-message-size", "1000"]);
@@ -34,11 +34,11 @@ fn a_peer_that_broke_the_protocol_may_answer_before_the_connection_ends() {
     for (violation, code) in [(UNMASKED, 1002), (&too_big, 1009), (&frame(0x81, b"\xff"), 1007)] {
         let mut peer = siege.join("/");
         peer.send(violation);
-        assert_eq!(peer.hear_close().0, code);
-        // It goes on for a while before it hears of it.
+        assert_eq!(peer.receive_close().0, code);
+        // It sends more before it notices.
         peer.send(&frame(0x81, b"unheard").repeat(100));
         peer.send(&frame(0x88, &u16::to_be_bytes(code)));
-        assert_eq!(peer.hear_end(), b"");
+        assert_eq!(peer.receive_end(), b"");
         let line = siege.program.log_line(" left: ");
         assert!(line.contains(&format!("left: {code} (clean): ")), "{line}");
     }
@@ -46,7 +46,7 @@ fn a_peer_that_broke_the_protocol_may_answer_before_the_connection_ends() {
     siege.end(Bounds { memory: 4 * MIB, cpu: 2, time: 30 });
 }
 
-/// It will not answer any more.
+/// It cannot answer any more.
 #[test]
 fn a_peer_that_ends_its_side_after_a_violation_is_not_waited_for() {
     let siege = Siege::begin(&["--close-timeout", "30s"]);
@@ -54,21 +54,21 @@ fn a_peer_that_ends_its_side_after_a_violation_is_not_waited_for() {
     let mut peer = siege.join("/");
     peer.send(UNMASKED);
     peer.end_writing();
-    assert_eq!(peer.hear_close(), (1002, "frame not masked".into()));
-    assert_eq!(peer.hear_end(), b"");
+    assert_eq!(peer.receive_close(), (1002, "frame not masked".into()));
+    assert_eq!(peer.receive_end(), b"");
     siege.program.log_line("left: 1006 (not clean): frame not masked");
     siege.program.wait_for_sockets(before);
     siege.end(Bounds { memory: 4 * MIB, cpu: 2, time: 30 });
 }
 
-/// What comes after the end is thrown away, and gives no more time.
+/// Data after the end is discarded, and does not extend the deadline.
 #[test]
-fn a_peer_that_goes_on_after_the_end_is_gone_in_time() {
+fn a_peer_that_sends_after_the_end_is_dropped_in_time() {
     let siege = Siege::begin(&["--close-timeout", "1s"]);
     let before = siege.program.sockets();
     let mut peer = siege.join("/");
     peer.send(UNMASKED);
-    assert_eq!(peer.hear_close(), (1002, "frame not masked".into()));
+    assert_eq!(peer.receive_close(), (1002, "frame not masked".into()));
     let noise = frame(0x81, &[b'x'; 60_000]);
     let begin = Instant::now();
     while peer.try_send(&noise).is_ok() {
@@ -78,25 +78,25 @@ fn a_peer_that_goes_on_after_the_end_is_gone_in_time() {
     siege.end(Bounds { memory: 4 * MIB, cpu: 10, time: 30 });
 }
 
-/// Its close frame is awaited, but what it says meanwhile is taken no faster than before.
+/// The server waits for its close frame, but reads no faster than before.
 #[test]
 fn a_peer_that_was_closed_for_its_rate_is_read_at_that_rate() {
     let flags = ["--max-bytes-per-second", "1048576", "--max-message-size", "65536"];
     let times = ["--throttle-timeout", "1s", "--close-timeout", "3s"];
     let siege = Siege::begin(&[&flags[..], &times].concat());
     let mut peer = siege.join("/");
-    // Pongs that nobody asked for, and nobody answers.
+    // Unsolicited pongs, which need no answer.
     let noise = frame(0x8a, &[b'x'; 125]).repeat(500);
     let sent = (0..).take_while(|_| peer.try_send(&noise).is_ok()).count() * noise.len();
-    assert_eq!(peer.hear_close(), (1008, "message rate exceeded".into()));
-    // Some of it has come no further than the system's buffers.
+    assert_eq!(peer.receive_close(), (1008, "message rate exceeded".into()));
+    // A part of it is still in the system's buffers.
     assert!(sent < 40 * MIB, "{} MiB were taken", sent / MIB);
     siege.end(Bounds { memory: 4 * MIB, cpu: 2, time: 30 });
 }
 
-/// A server has nothing to say to somebody who will say nothing.
+/// The server drops a peer that has ended its side, but delivers its last message.
 #[test]
-fn a_peer_that_is_half_closed_is_gone_and_was_heard() {
+fn the_messages_of_a_peer_that_ends_its_side_are_delivered() {
     let siege = Siege::begin(&[]);
     let before = siege.program.sockets();
     let mut listener = siege.join("/");
@@ -104,25 +104,25 @@ fn a_peer_that_is_half_closed_is_gone_and_was_heard() {
         let mut peer = siege.join("/");
         peer.send(&frame(0x81, format!("last words {number}").as_bytes()));
         peer.end_writing();
-        assert_eq!(listener.hear_text(), format!("last words {number}"));
-        peer.hear_end();
+        assert_eq!(listener.receive_text(), format!("last words {number}"));
+        peer.receive_end();
     }
     siege.program.wait_for_sockets(before + 1);
     siege.end(Bounds { memory: 4 * MIB, cpu: 2, time: 30 });
 }
 
-/// A request is answered also where nothing else can follow it.
+/// A request gets an answer even if the client can send nothing more.
 #[test]
 fn a_half_closed_request_is_answered() {
     let siege = Siege::begin(&[]);
     let mut peer = siege.connect();
     peer.send(b"GET /room HTTP/1.1\r\nHost: localhost\r\n\r\n");
     peer.end_writing();
-    assert_eq!(peer.hear_refusal().0, 426);
+    assert_eq!(peer.receive_refusal().0, 426);
     siege.end(Bounds { memory: 4 * MIB, cpu: 2, time: 30 });
 }
 
-/// Has something unread, so that its end is a reset.
+/// A member with unread data, so that dropping it resets the connection.
 fn unread(siege: &Siege) -> Peer {
     let peer = siege.join("/");
     peer.send(&frame(0x89, b"unread"));
@@ -130,7 +130,7 @@ fn unread(siege: &Siege) -> Peer {
 }
 
 #[test]
-fn a_reset_in_the_middle_of_a_frame_leaves_nothing() {
+fn a_reset_in_the_middle_of_a_frame_leaves_nothing_behind() {
     let siege = Siege::begin(&[]);
     let before = siege.program.sockets();
     let message = frame(0x82, &vec![1; 4 * MIB]);
@@ -146,41 +146,41 @@ fn a_reset_in_the_middle_of_a_frame_leaves_nothing() {
 }
 
 #[test]
-fn what_is_before_a_close_frame_is_said_and_what_is_behind_it_is_not() {
+fn messages_before_a_close_frame_are_delivered_and_later_ones_are_not() {
     let siege = Siege::begin(&[]);
     let mut listener = siege.join("/");
     for number in 0..50 {
         let mut peer = siege.join("/");
         let words = |text: &str| frame(0x81, format!("{text} {number}").as_bytes());
         let close = frame(0x88, b"\x03\xe8bye");
-        peer.send(&[words("before").repeat(3), close.clone(), words("behind"), close].concat());
+        peer.send(&[words("before").repeat(3), close.clone(), words("after"), close].concat());
         for _ in 0..3 {
-            assert_eq!(peer.hear_text(), format!("before {number}"));
-            assert_eq!(listener.hear_text(), format!("before {number}"));
+            assert_eq!(peer.receive_text(), format!("before {number}"));
+            assert_eq!(listener.receive_text(), format!("before {number}"));
         }
-        assert_eq!(peer.hear_close(), (1000, "bye".into()));
-        assert_eq!(peer.hear_end(), b"");
+        assert_eq!(peer.receive_close(), (1000, "bye".into()));
+        assert_eq!(peer.receive_end(), b"");
     }
     siege.end(Bounds { memory: 4 * MIB, cpu: 2, time: 30 });
 }
 
-/// The others hear all that was said before it. Of that, the answer waits only for the frame that has
-/// begun.
+/// The other members receive everything that was sent before it. The answer waits only for the frame that is
+/// being written.
 #[test]
-fn a_close_frame_behind_much_data_is_answered_ahead_of_it() {
+fn a_close_frame_after_much_data_is_answered_ahead_of_the_backlog() {
     const MESSAGES: usize = 64;
     let siege = Siege::begin(&[]);
     let (mut peer, mut listener) = (siege.join("/"), siege.join("/"));
     thread::scope(|scope| {
-        let hearing = scope.spawn(|| {
-            (0..MESSAGES).for_each(|_| assert_eq!(listener.hear().1.len(), 100_000));
+        let reading = scope.spawn(|| {
+            (0..MESSAGES).for_each(|_| assert_eq!(listener.receive().1.len(), 100_000));
         });
         (0..MESSAGES).for_each(|_| peer.send(&frame(0x82, &[1; 100_000])));
         peer.send(&frame(0x88, b"\x03\xe8bye"));
-        hearing.join().unwrap();
+        reading.join().unwrap();
     });
     let close = loop {
-        match peer.hear() {
+        match peer.receive() {
             (0x82, payload) => assert_eq!(payload.len(), 100_000),
             other => break other,
         }

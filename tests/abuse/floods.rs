@@ -1,11 +1,11 @@
-//! Rooms with so many messages that others could wait for their turn. That a turn of the event loop
-//! ends before all members of such a room were written to is tested beside the event loop.
+//! Rooms with so many messages that they could block others. The tests of the event loop check that a turn
+//! ends before it has written to all members of such a room.
 
 use crate::peer::frame;
 use crate::support::{Bounds, KIB, MIB, Siege};
 
 #[test]
-fn a_room_in_which_many_send_much_at_once_costs_little_and_holds_up_nobody() {
+fn a_room_with_many_busy_senders_costs_little_and_blocks_nobody() {
     const FLOODERS: usize = 40;
     let message = frame(0x82, &[1; 40 * KIB]);
     let siege = Siege::begin(&[]);
@@ -16,10 +16,10 @@ fn a_room_in_which_many_send_much_at_once_costs_little_and_holds_up_nobody() {
         flooders.iter().for_each(|flooder| flooder.send(&message));
         quiet.send(&frame(0x81, b"hello"));
     });
-    assert_eq!(quiet.hear_text(), "hello");
+    assert_eq!(quiet.receive_text(), "hello");
     for member in &mut members {
         for _ in 0..FLOODERS {
-            assert_eq!(member.hear(), (0x82, vec![1; 40 * KIB]));
+            assert_eq!(member.receive(), (0x82, vec![1; 40 * KIB]));
         }
     }
     siege.end(Bounds { memory: 16 * MIB, cpu: 20, time: 60 });

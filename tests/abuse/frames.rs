@@ -1,4 +1,4 @@
-//! Frames that declare, split and delay more than they carry.
+//! Frames that declare too much, carry too little, or arrive too slowly.
 
 use std::thread;
 use std::time::Duration;
@@ -14,7 +14,7 @@ const BEGIN: u8 = 0x02;
 const CONTINUE: u8 = 0x00;
 
 fn assert_closed(peer: &mut Peer, (code, reason): (u16, &str)) {
-    assert_eq!(peer.hear_close(), (code, reason.to_owned()));
+    assert_eq!(peer.receive_close(), (code, reason.to_owned()));
 }
 
 /// RFC 6455, section 5.2: "the most significant bit MUST be 0".
@@ -44,25 +44,25 @@ fn a_header_that_declares_too_much_is_refused_at_once() {
     siege.end(Bounds { memory: 4 * MIB, cpu: 2, time: 30 });
 }
 
-/// Three gigabytes are declared, and three megabytes sent. A control frame can be answered inside
-/// a message, which shows that all of it was read.
+/// Three gigabytes are declared, and three megabytes sent. The answer to a control frame inside the message
+/// shows that everything was read.
 #[test]
-fn what_is_declared_but_not_sent_takes_no_memory() {
+fn a_declared_length_takes_no_memory() {
     let siege = Siege::begin(&[]);
     let mut peers: Vec<_> = (0..200).map(|_| siege.join("/")).collect();
     for peer in &mut peers {
         peer.send(&frame(BEGIN, &[0; 16_000]));
         peer.send(&frame(0x89, b"read?"));
-        assert_eq!(peer.hear(), (0x8a, b"read?".to_vec()));
+        assert_eq!(peer.receive(), (0x8a, b"read?".to_vec()));
         peer.send(&long_header(CONTINUE, (16 << 20) - 16_000));
         peer.send(b"begun");
     }
     siege.end(Bounds { memory: 16 * MIB, cpu: 2, time: 30 });
 }
 
-/// CVE-2020-27813. A sum of lengths that is negative, or zero, passes a comparison.
+/// CVE-2020-27813. A sum of lengths that overflows could pass a comparison.
 #[test]
-fn lengths_that_overflow_in_their_sum_are_too_big() {
+fn lengths_whose_sum_overflows_are_too_big() {
     let siege = Siege::begin(&["--max-message-size", "100000"]);
     let sums = [
         (60_000, 60_000),
@@ -83,21 +83,21 @@ fn lengths_that_overflow_in_their_sum_are_too_big() {
     siege.end(Bounds { memory: 4 * MIB, cpu: 2, time: 30 });
 }
 
-/// CVE-2026-48779. What each fragment takes beside its bytes must not add up.
+/// CVE-2026-48779. The overhead of fragments must not add up.
 #[test]
-fn a_message_in_single_bytes_is_refused_for_their_number() {
+fn a_message_in_one_byte_fragments_is_refused_for_their_number() {
     let siege = Siege::begin(&[]);
     for first in [0x01, BEGIN] {
         let mut peer = siege.join("/");
         peer.send(&frame(first, b"a"));
-        // The last of them meet a connection that is over.
+        // The last ones arrive after the connection has ended.
         let _ = peer.try_send(&frame(CONTINUE, b"a").repeat(131_000));
         assert_closed(&mut peer, TOO_MANY);
     }
     siege.end(Bounds { memory: 8 * MIB, cpu: 8, time: 30 });
 }
 
-/// They carry nothing, so that no limit in bytes ends them.
+/// They are empty, so no limit in bytes applies.
 #[test]
 fn a_million_empty_fragments_are_refused_for_their_number() {
     let siege = Siege::begin(&[]);
@@ -110,7 +110,7 @@ fn a_million_empty_fragments_are_refused_for_their_number() {
     siege.end(Bounds { memory: 4 * MIB, cpu: 8, time: 30 });
 }
 
-/// The same number of fragments is no fault of a peer that sends many messages.
+/// A peer that sends many messages may send as many fragments.
 #[test]
 fn fragments_are_counted_for_each_message() {
     let siege = Siege::begin(&[]);
@@ -118,22 +118,22 @@ fn fragments_are_counted_for_each_message() {
     let message = [frame(0x01, b"a"), frame(CONTINUE, b"b").repeat(60_000), frame(0x80, b"c")];
     for _ in 0..3 {
         peer.send(&message.concat());
-        assert_eq!(peer.hear_text().len(), 60_002);
+        assert_eq!(peer.receive_text().len(), 60_002);
     }
     siege.end(Bounds { memory: 8 * MIB, cpu: 8, time: 30 });
 }
 
-/// Only whole frames are life: the peer is asked, and given up when it does not answer.
+/// Only complete frames count as activity: the peer is pinged, and dropped when it does not answer.
 #[test]
-fn bytes_of_a_frame_one_at_a_time_are_no_life() {
+fn single_bytes_of_a_frame_are_no_activity() {
     let siege = Siege::begin(&["--ping-interval", "1s", "--pong-timeout", "1s"]);
     let begun = [frame(0x82, &[0; 60_000]), frame(BEGIN, &[0; 60_000])];
     thread::scope(|scope| {
         for bytes in begun.iter().cycle().take(20) {
             let mut peer = siege.join("/slow");
             scope.spawn(move || {
-                let heard = peer.trickle(bytes.iter().copied(), Duration::from_millis(20));
-                assert_eq!(heard, b"\x89\x00", "a ping, and the end");
+                let received = peer.trickle(bytes.iter().copied(), Duration::from_millis(20));
+                assert_eq!(received, b"\x89\x00", "a ping, and the end");
             });
         }
     });
@@ -141,19 +141,18 @@ fn bytes_of_a_frame_one_at_a_time_are_no_life() {
     siege.end(Bounds { memory: 4 * MIB, cpu: 3, time: 30 });
 }
 
-/// A read stops at the urgent byte, and the system does not name the socket once more for what lies
-/// behind it.
+/// A read stops at the urgent byte, and the system does not report the socket again for the data after it.
 #[test]
-fn what_is_behind_an_urgent_byte_is_heard_at_once() {
+fn data_after_an_urgent_byte_is_read_at_once() {
     let siege = Siege::begin(&[]);
     let mut peer = siege.join("/");
     siege.program.at_once(|| {
         peer.send(&frame(0x81, b"before"));
         peer.send_urgent(b"!");
-        peer.send(&[frame(0x81, b"behind"), frame(0x81, b"and more")].concat());
+        peer.send(&[frame(0x81, b"after"), frame(0x81, b"and more")].concat());
     });
-    for text in ["before", "behind", "and more"] {
-        assert_eq!(peer.hear_text(), text);
+    for text in ["before", "after", "and more"] {
+        assert_eq!(peer.receive_text(), text);
     }
     siege.end(Bounds { memory: 4 * MIB, cpu: 2, time: 30 });
 }

@@ -1,4 +1,4 @@
-//! Heads of requests that cost more than they are worth.
+//! Request heads that try to be expensive.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -7,7 +7,7 @@ use crate::peer::{Peer, frame, request, request_with};
 use crate::process::own_cpu;
 use crate::support::{Bounds, MIB, Siege};
 
-/// A request's head of nearly 16 KiB, the default limit, with most of the fields that it may have.
+/// A request head of nearly 16 KiB, the default limit, with nearly the maximum number of fields.
 fn long_head() -> String {
     let head = request_with("/", &"X-Some-Field: some value\r\n".repeat(90));
     let padding = "x".repeat(16_300 - head.len());
@@ -15,12 +15,12 @@ fn long_head() -> String {
 }
 
 /// Waits until the server has read everything that was sent before.
-fn hear_echo(member: &mut Peer) {
+fn receive_echo(member: &mut Peer) {
     member.send(&frame(0x81, b"?"));
-    assert_eq!(member.hear_text(), "?");
+    assert_eq!(member.receive_text(), "?");
 }
 
-/// What it takes to parse a head again with every byte that comes.
+/// The CPU time for parsing a head again with every byte that arrives.
 fn quadratic_cost(head: &[u8]) -> Duration {
     let before = own_cpu();
     for end in 0..head.len() {
@@ -30,8 +30,8 @@ fn quadratic_cost(head: &[u8]) -> Duration {
     own_cpu() - before
 }
 
-/// CVE-2023-43669. What the second half of a head costs more than the first is what grows with
-/// the bytes before it.
+/// CVE-2023-43669. If the second half of a head costs more than the first, the cost grows with the bytes
+/// before it.
 #[test]
 fn a_head_sent_one_byte_at_a_time_costs_linear_time() {
     const HEADS: u32 = 8;
@@ -43,13 +43,13 @@ fn a_head_sent_one_byte_at_a_time_costs_linear_time() {
         let before = siege.program.cpu();
         for byte in bytes {
             peers.iter().for_each(|peer| peer.send(&[*byte]));
-            hear_echo(&mut clock);
+            receive_echo(&mut clock);
         }
         siege.program.cpu() - before
     };
     let (first, second) = head.as_bytes().split_at(head.len() / 2);
     let (first, second) = (send(first), send(second));
-    peers.iter_mut().for_each(Peer::hear_upgrade);
+    peers.iter_mut().for_each(Peer::receive_upgrade);
     // A quadratic parser spends three quarters of this on the second half and one on the first.
     let quadratic = HEADS * quadratic_cost(head.as_bytes());
     let more = second.saturating_sub(first);
@@ -65,7 +65,7 @@ fn two_thousand_headers_are_refused() {
         let head = format!("GET / HTTP/1.1\r\nHost: a\r\n{}\r\n", "a:\r\n".repeat(count));
         let mut peer = siege.connect();
         peer.send(head.as_bytes());
-        peer.hear_refusal()
+        peer.receive_refusal()
     };
     let refusal = "too many header fields";
     for _ in 0..200 {
@@ -77,14 +77,14 @@ fn two_thousand_headers_are_refused() {
 }
 
 #[test]
-fn a_head_without_end_is_refused_at_its_limit() {
+fn an_endless_head_is_refused_at_its_limit() {
     let siege = Siege::begin(&[]);
     let endless = |beginning: &str, rest: &str| {
         let mut peer = siege.connect();
         peer.send(beginning.as_bytes());
-        // The end of it meets a connection that is over.
+        // Its end arrives after the connection has ended.
         let _ = peer.try_send(rest.repeat(100_000).as_bytes());
-        peer.hear_refusal()
+        peer.receive_refusal()
     };
     for _ in 0..20 {
         let long = (431, "request head too long".into());
@@ -95,14 +95,14 @@ fn a_head_without_end_is_refused_at_its_limit() {
     siege.end(Bounds { memory: 4 * MIB, cpu: 5, time: 30 });
 }
 
-/// CVE-2021-32640, and its like: lists at which a careless parser backtracks.
+/// CVE-2021-32640 and similar: lists on which a careless parser backtracks.
 #[test]
 fn lists_of_subprotocols_and_extensions_cost_linear_time() {
     let siege = Siege::begin(&["--subprotocol", "chat", "--subprotocol", "other"]);
     let answer = |name: &str, value: &str| {
         let mut peer = siege.connect();
         peer.send(request_with("/", &format!("{name}: {value}\r\n")).as_bytes());
-        peer.hear_head()[9..12].to_owned()
+        peer.receive_head()[9..12].to_owned()
     };
     let spaces = " ".repeat(15_500);
     for _ in 0..50 {
@@ -122,7 +122,7 @@ fn lists_of_subprotocols_and_extensions_cost_linear_time() {
     siege.end(Bounds { memory: 8 * MIB, cpu: 15, time: 60 });
 }
 
-/// Header fields that come do not give a client more time.
+/// Arriving header fields do not give a client more time.
 #[test]
 fn a_head_that_trickles_is_answered_with_408_in_time() {
     let siege = Siege::begin(&["--handshake-timeout", "1s"]);
@@ -143,9 +143,9 @@ fn a_head_that_trickles_is_answered_with_408_in_time() {
     siege.end(Bounds { memory: 4 * MIB, cpu: 2, time: 30 });
 }
 
-/// A browser's spare connection is one of these. There is nobody to answer, and nothing to log.
+/// Browsers open such connections in advance. There is nothing to answer or to log.
 #[test]
-fn connections_that_ask_nothing_are_ended_in_time_without_a_word() {
+fn connections_without_a_request_are_closed_in_time_without_an_answer() {
     let siege = Siege::begin(&["--handshake-timeout", "1s"]);
     let before = siege.program.sockets();
     let mut peers: Vec<_> = (0..200).map(|_| siege.connect()).collect();
@@ -153,14 +153,14 @@ fn connections_that_ask_nothing_are_ended_in_time_without_a_word() {
         peer.send(lines.as_bytes());
     }
     for peer in &mut peers {
-        assert_eq!(peer.hear_end(), b"");
+        assert_eq!(peer.receive_end(), b"");
     }
     drop(peers);
     siege.program.wait_for_sockets(before);
     let program = siege.end(Bounds { memory: 4 * MIB, cpu: 2, time: 30 });
     let mut hello = Peer::connect(&program.address);
     hello.send(TLS_HELLO);
-    hello.hear_refusal();
+    hello.receive_refusal();
     let (mut asked_nothing, mut lines) = (0, 0);
     loop {
         let line = program.log_line(" ");
@@ -173,14 +173,13 @@ fn connections_that_ask_nothing_are_ended_in_time_without_a_word() {
     assert_eq!((asked_nothing, lines), (200, 1), "but for the line of the hello");
 }
 
-/// The beginning of what a TLS client says first: a record with a ClientHello (RFC 8446, sections 5.1
-/// and 4.1.2).
+/// The first bytes of a TLS client: a record with a ClientHello (RFC 8446, sections 5.1 and 4.1.2).
 const TLS_HELLO: &[u8] = b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03 and random bytes";
 
-/// RFC 9112, section 2.2. The handshake has more time than the test has patience, so that an answer is
-/// one to these bytes.
+/// RFC 9112, section 2.2. The handshake timeout is longer than the test's, so an answer is a reaction to
+/// these bytes.
 #[test]
-fn what_cannot_begin_a_request_is_refused_at_its_first_impossible_byte() {
+fn invalid_requests_are_refused_at_their_first_invalid_byte() {
     let siege = Siege::begin(&["--handshake-timeout", "3600s"]);
     for bytes in [
         TLS_HELLO,
@@ -196,7 +195,7 @@ fn what_cannot_begin_a_request_is_refused_at_its_first_impossible_byte() {
     ] {
         let mut whole = siege.connect();
         whole.send(bytes);
-        let (status, reason) = whole.hear_refusal();
+        let (status, reason) = whole.receive_refusal();
         assert_eq!(status, 400, "{}: {reason}", bytes.escape_ascii());
         let mut pieces = siege.connect();
         let answer = pieces.trickle(bytes.iter().copied(), Duration::from_millis(2));
@@ -209,20 +208,19 @@ fn what_cannot_begin_a_request_is_refused_at_its_first_impossible_byte() {
     assert!(line.contains("refused with 400: TLS on a port for plain HTTP"), "{line}");
 }
 
-/// A few may come before a request (RFC 9112, section 2.2), but not for as long as a handshake may
-/// take.
+/// A few empty lines may precede a request (RFC 9112, section 2.2), but not until the handshake times out.
 #[test]
-fn empty_lines_without_end_are_refused() {
+fn endless_empty_lines_are_refused() {
     let siege = Siege::begin(&["--handshake-timeout", "3600s"]);
     for _ in 0..20 {
         let mut peer = siege.connect();
-        // The end of it meets a connection that is over.
+        // Its end arrives after the connection has ended.
         let _ = peer.try_send("\r\n".repeat(100_000).as_bytes());
         let many = "too many empty lines come before the request";
-        assert_eq!(peer.hear_refusal(), (400, many.into()));
+        assert_eq!(peer.receive_refusal(), (400, many.into()));
         let mut few = siege.connect();
         few.send(["\r\n\r\n", &request("/")].concat().as_bytes());
-        few.hear_upgrade();
+        few.receive_upgrade();
     }
     siege.end(Bounds { memory: 4 * MIB, cpu: 5, time: 30 });
 }

@@ -1,5 +1,5 @@
-//! Attacks on the program, each with its answer, what it may cost, and neighbours who must not
-//! notice.
+//! Attacks on the program. Each test checks the answer, a limit on the cost, and that other members are not
+//! affected.
 
 mod bombs;
 mod closing;

@@ -1,4 +1,4 @@
-//! Two members who talk with each other, and must not notice what others do.
+//! Two members that exchange messages, and must not be affected by what other clients do.
 
 use std::net::TcpStream;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
@@ -10,20 +10,20 @@ use tungstenite::protocol::Message;
 
 use crate::support::PATIENCE;
 
-/// Between two rounds. Their talk must not be what the server spends its time on.
+/// The pause between two rounds, so that the two members cost little CPU time.
 const PAUSE: Duration = Duration::from_millis(5);
 
 /// The longest that an answer may take, on a machine that is busy with other tests.
 const MAX_WAIT: Duration = Duration::from_secs(10);
 
-/// Two members who count in turns, aloud, and both hear every number once and in order.
+/// Two members that send numbers in turns. Both must receive every number once, in order.
 pub struct Neighbours {
     stop: Sender<()>,
     thread: JoinHandle<(u32, Duration)>,
 }
 
 impl Neighbours {
-    /// They are in their room, and have heard each other, when this returns.
+    /// Starts two members. They have exchanged a first message when this returns.
     pub fn move_in(address: &str) -> Self {
         let mut pair = [(); 2].map(|()| member(address));
         count(&mut pair, 0);
@@ -31,7 +31,7 @@ impl Neighbours {
         Self { stop, thread: thread::spawn(move || talk(&mut pair, &stopped)) }
     }
 
-    /// They count to the end, and must have missed nothing. Tells what the slowest answer took.
+    /// Stops the members, which must have missed nothing. Returns the longest time until an answer.
     pub fn move_out(self) -> Duration {
         drop(self.stop);
         let (rounds, slowest) = self.thread.join().expect("the neighbours missed nothing");
@@ -48,7 +48,7 @@ fn member(address: &str) -> WebSocket<TcpStream> {
     tungstenite::client(format!("ws://{address}/neighbours"), stream).unwrap().0
 }
 
-/// Talks until told to stop, and tells how many numbers were said and what the slowest took.
+/// Sends numbers until stopped. Returns how many, and the longest time until an answer.
 fn talk(pair: &mut [WebSocket<TcpStream>; 2], stopped: &Receiver<()>) -> (u32, Duration) {
     let mut slowest = Duration::ZERO;
     for number in 1.. {
@@ -62,15 +62,15 @@ fn talk(pair: &mut [WebSocket<TcpStream>; 2], stopped: &Receiver<()>) -> (u32, D
     unreachable!("there are numbers enough")
 }
 
-/// One says the number, and both hear it and nothing else.
+/// One member sends the number, and both receive it and nothing else.
 fn count(pair: &mut [WebSocket<TcpStream>; 2], number: u32) {
     let text = Message::text(number.to_string());
     pair[number as usize % 2].send(text.clone()).unwrap();
     for member in pair {
-        let mut heard = member.read().unwrap();
-        while heard.is_ping() {
-            heard = member.read().unwrap();
+        let mut received = member.read().unwrap();
+        while received.is_ping() {
+            received = member.read().unwrap();
         }
-        assert_eq!(heard, text);
+        assert_eq!(received, text);
     }
 }

@@ -1,21 +1,21 @@
-//! Pages of other sites, and names that only look like ours (RFC 6455, section 10.2).
+//! Pages of other sites, and names that look like the server's (RFC 6455, section 10.2).
 
 use crate::peer::{Peer, request};
 use crate::support::{Bounds, MIB, Siege};
 
-/// Names of the server, so that it is the origin alone that is looked at.
+/// The server's host names, so that only the origin matters.
 const NAMES: [&str; 4] =
     ["--host", "chat.example,localhost,[::1],null", "--trusted-proxy", "10.0.0.1"];
 
-/// The status of an upgrade that a page asks for, with the Host and Origin fields of its browser.
+/// The status of a page's upgrade with these Host and Origin fields.
 fn status(peer: &mut Peer, host: &str, origin: &[u8]) -> String {
     let request = request("/").replace("townhall.example", host);
     let head = request.strip_suffix("\r\n").unwrap().as_bytes();
     peer.send(&[head, b"Origin: ", origin, b"\r\n\r\n"].concat());
-    peer.hear_head()[9..12].to_owned()
+    peer.receive_head()[9..12].to_owned()
 }
 
-/// Origins, and the hosts whose own they are not.
+/// Origins, each with a host that it does not match.
 const STRANGERS: &[(&str, &str)] = &[
     ("http://evil.example", "chat.example"),
     ("null", "chat.example"),
@@ -23,7 +23,7 @@ const STRANGERS: &[(&str, &str)] = &[
     ("", "chat.example"),
     ("file://", "chat.example"),
     ("chrome-extension://chat.example", "chat.example"),
-    // Addresses, also in forms that only some parsers take for one.
+    // Addresses, including forms that only some parsers accept.
     ("http://192.0.2.1", "chat.example"),
     ("http://127.0.0.1:8080", "localhost:8080"),
     ("http://[::1]:8080", "127.0.0.1:8080"),
@@ -37,11 +37,11 @@ const STRANGERS: &[(&str, &str)] = &[
     ("https://chat.example", "chat.example:80"),
     ("http://chat.example:65616", "chat.example:80"),
     ("http://chat.example:80:80", "chat.example:80"),
-    // Who is before an @ is a user, not a host.
+    // The part before an @ is a user, not a host.
     ("http://chat.example@evil.example", "chat.example"),
     ("http://chat.example:80@evil.example", "chat.example"),
     ("http://evil.example@chat.example", "chat.example"),
-    // Beginnings and ends.
+    // Prefixes and suffixes.
     ("http://chat.example.evil.example", "chat.example"),
     ("http://evilchat.example", "chat.example"),
     ("http://evil.example/chat.example", "chat.example"),
@@ -54,10 +54,10 @@ const STRANGERS: &[(&str, &str)] = &[
     ("http://chat\u{ff0e}example", "chat.example"),
 ];
 
-/// CVE-2025-30360: an address is an origin as any other.
+/// CVE-2025-30360: an address is an origin like any other.
 #[test]
-fn an_origin_that_only_looks_like_ours_is_refused_and_logged_as_it_was_sent() {
-    // Few at a time, since only so many lines are logged in a second.
+fn a_similar_origin_is_refused_and_logged_as_sent() {
+    // A few at a time, because the log rate is limited.
     for strangers in STRANGERS.chunks(8) {
         let siege = Siege::begin(&NAMES);
         for (origin, host) in strangers {
@@ -72,7 +72,7 @@ fn an_origin_that_only_looks_like_ours_is_refused_and_logged_as_it_was_sent() {
 }
 
 #[test]
-fn an_origin_that_only_looks_different_may_connect() {
+fn an_equal_origin_in_another_spelling_may_connect() {
     let siege = Siege::begin(&NAMES);
     for (origin, host) in [
         ("http://chat.example", "chat.example"),
@@ -91,9 +91,9 @@ fn an_origin_that_only_looks_different_may_connect() {
     siege.end(Bounds { memory: 4 * MIB, cpu: 2, time: 30 });
 }
 
-/// What two parsers may read differently is nobody's origin.
+/// Fields that two parsers may read differently match no origin.
 #[test]
-fn two_origins_or_none_that_can_be_read_are_refused() {
+fn several_origins_or_an_invalid_one_are_refused() {
     let flags = [&NAMES[..], &["--origin", "http://friend.example"]].concat();
     let siege = Siege::begin(&flags);
     let status = |origin: &[u8]| status(&mut siege.connect(), "chat.example", origin);
@@ -105,16 +105,16 @@ fn two_origins_or_none_that_can_be_read_are_refused() {
     assert_eq!(status(b"http://friend.example@evil.example"), "403");
     assert_eq!(status(b"http://friend.example.evil.example"), "403");
     assert_eq!(status(b"http://chat.example\xff"), "403");
-    // A line that is folded, or that ends where HTTP lines do not, is no field.
+    // A folded line, or one with another line ending, is not a field.
     assert_eq!(status(b"http://evil.example\r\n http://chat.example"), "400");
     assert_eq!(status(b"http://evil.example\rhttp://chat.example"), "400");
     assert_eq!(status(b"http://chat.example\0"), "400");
     siege.end(Bounds { memory: 4 * MIB, cpu: 2, time: 30 });
 }
 
-/// A line of the log stays one line, and tells nothing that was not so.
+/// A log line stays one line, and cannot be forged.
 #[test]
-fn an_origin_cannot_forge_a_line_of_the_log() {
+fn an_origin_cannot_forge_a_log_line() {
     let siege = Siege::begin(&[]);
     let mut peer = siege.connect();
     let origin = "\"; everything is fine \u{2028}\u{85}\u{1b}[2J";
@@ -124,9 +124,9 @@ fn an_origin_cannot_forge_a_line_of_the_log() {
     siege.end(Bounds { memory: 4 * MIB, cpu: 2, time: 30 });
 }
 
-/// The lossy conversion to UTF-8 would even triple it.
+/// A lossy conversion to UTF-8 would triple its length.
 #[test]
-fn a_long_origin_and_a_long_host_take_a_short_line_of_the_log() {
+fn a_long_origin_and_a_long_host_get_a_short_log_line() {
     let siege = Siege::begin(&[]);
     let mut peer = siege.connect();
     let (host, origin) = ("h".repeat(3_000), [0xff; 4_000]);
@@ -137,9 +137,9 @@ fn a_long_origin_and_a_long_host_take_a_short_line_of_the_log() {
     siege.end(Bounds { memory: 4 * MIB, cpu: 2, time: 30 });
 }
 
-/// DNS rebinding: a page of evil.example stays one when the name points at this machine.
+/// DNS rebinding: evil.example resolves to this machine.
 #[test]
-fn a_name_that_was_made_to_point_at_this_machine_opens_nothing() {
+fn a_rebound_name_cannot_connect() {
     let siege = Siege::begin(&[]);
     for host in ["evil.example:8080", "evil.example", "localhost.evil.example", "192.0.2.1:8080"] {
         let origin = format!("http://{host}");
@@ -155,9 +155,9 @@ fn a_name_that_was_made_to_point_at_this_machine_opens_nothing() {
     siege.end(Bounds { memory: 4 * MIB, cpu: 2, time: 30 });
 }
 
-/// A page cannot choose what of a log is pasted into a shell.
+/// A page cannot choose text that is pasted from the log into a shell.
 #[test]
-fn the_flag_in_the_log_is_an_origin_in_its_one_form_or_there_is_none() {
+fn the_log_suggests_only_an_origin_in_its_canonical_form() {
     let siege = Siege::begin(&[]);
     for (origin, end) in [
         ("HTTPS://App.Example:443", "start with --origin 'https://app.example' to let it in"),

@@ -1,4 +1,4 @@
-//! Outputs that take nothing: a stuck log shipper, a full disk, a parent that has gone.
+//! Outputs that accept nothing: a stuck log shipper, a full disk, a parent process that has ended.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, PipeReader, Write, pipe};
@@ -10,25 +10,25 @@ use std::time::{Duration, Instant};
 use crate::peer::{Peer, frame, request_with};
 use crate::support::eventually;
 
-/// What an output of the program is.
+/// An output of the program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Output {
-    /// One that takes everything.
+    /// An output that discards everything.
     Sink,
     /// A pipe that the test reads.
     Read,
-    /// The file descriptor is closed.
+    /// A closed file descriptor.
     Closed,
-    /// A disk that is full.
+    /// A full disk.
     Full,
-    /// A pipe that is full, and that nobody reads.
+    /// A full pipe that nobody reads.
     Stuck,
-    /// A pipe whose reader has gone.
+    /// A pipe whose reader has closed it.
     Abandoned,
 }
 
 impl Output {
-    /// What a program gets for it, and the other end, where that must stay open.
+    /// The program's end, and the other end if it must stay open.
     fn open(self) -> (Stdio, Option<PipeReader>) {
         match self {
             Self::Sink | Self::Closed => (Stdio::null(), None),
@@ -39,7 +39,7 @@ impl Output {
             }
             Self::Stuck => {
                 let (reader, mut writer) = pipe().unwrap();
-                // As much as a pipe holds (pipe(7)).
+                // The capacity of a pipe (pipe(7)).
                 writer.write_all(&[b'\n'; 65_536]).unwrap();
                 (writer.into(), Some(reader))
             }
@@ -48,7 +48,7 @@ impl Output {
     }
 }
 
-/// A program with such outputs. It is killed when it is dropped.
+/// A program with these outputs. It is killed when it is dropped.
 struct Program {
     child: Child,
     address: String,
@@ -65,7 +65,7 @@ impl Drop for Program {
 }
 
 impl Program {
-    /// Starts it on an address that only this call names: all of 127.0.0.0/8 is this machine.
+    /// Starts the program on an address that only this call uses: all of 127.0.0.0/8 is this machine.
     fn start(stdout: Output, stderr: Output) -> Self {
         static PORT: AtomicU16 = AtomicU16::new(10_000);
         let [_, a, b, c] = std::process::id().to_be_bytes();
@@ -88,14 +88,14 @@ impl Program {
         eventually("it listens", || TcpStream::connect(&self.address).is_ok());
     }
 
-    /// A request that is refused, and logged.
+    /// Sends a request that is refused and logged.
     fn ask_in_vain(&self) {
         let mut peer = Peer::connect(&self.address);
         peer.send(b"POST / HTTP/1.1\r\nHost: localhost\r\n\r\n");
-        assert_eq!(peer.hear_refusal().0, 405);
+        assert_eq!(peer.receive_refusal().0, 405);
     }
 
-    /// The lines on its standard error.
+    /// The lines on the program's standard error.
     fn log(&mut self) -> impl Iterator<Item = String> + use<> {
         BufReader::new(self.stderr.take().unwrap()).lines().map(Result::unwrap)
     }
@@ -118,10 +118,10 @@ impl Program {
 
 fn echo(member: &mut Peer, text: &str) {
     member.send(&frame(0x81, text.as_bytes()));
-    assert_eq!(member.hear_text(), text);
+    assert_eq!(member.receive_text(), text);
 }
 
-/// A member is heard, and others are served, however much there would be to be logged.
+/// The program serves members, however much it has to log.
 fn assert_serves(stdout: Output, stderr: Output) {
     let mut program = Program::start(stdout, stderr);
     program.wait_until_it_listens();
@@ -134,7 +134,7 @@ fn assert_serves(stdout: Output, stderr: Output) {
     for _ in 0..4 {
         let mut page = Peer::connect(&program.address);
         page.send(request_with("/", &origin).as_bytes());
-        assert_eq!(page.hear_refusal().0, 403);
+        assert_eq!(page.receive_refusal().0, 403);
     }
     echo(&mut member, "still there");
     echo(&mut Peer::join(&program.address, "/new"), "newly there");
@@ -144,7 +144,7 @@ fn assert_serves(stdout: Output, stderr: Output) {
     assert!(begin.elapsed() < Duration::from_secs(10), "{:?}", begin.elapsed());
 }
 
-/// Standard output, standard error, or both are this.
+/// Runs the program with this standard output, standard error, or both.
 fn assert_serves_with(output: Output) {
     assert_serves(output, Output::Sink);
     assert_serves(Output::Sink, output);
@@ -152,7 +152,7 @@ fn assert_serves_with(output: Output) {
 }
 
 #[test]
-fn outputs_that_are_closed_stop_nothing() {
+fn closed_outputs_stop_nothing() {
     assert_serves_with(Output::Closed);
 }
 
@@ -183,7 +183,7 @@ fn the_log_names_an_address_that_cannot_be_printed() {
 }
 
 #[test]
-fn a_start_that_fails_has_its_status_whatever_becomes_of_the_reason() {
+fn a_failed_start_has_its_status_even_if_the_reason_cannot_be_printed() {
     let first = Program::start(Output::Sink, Output::Sink);
     first.wait_until_it_listens();
     for output in [Output::Closed, Output::Full, Output::Stuck, Output::Abandoned] {
@@ -193,7 +193,7 @@ fn a_start_that_fails_has_its_status_whatever_becomes_of_the_reason() {
 }
 
 #[test]
-fn when_a_stuck_pipe_is_read_again_the_log_says_how_many_lines_it_lacks() {
+fn when_a_stuck_pipe_is_read_again_the_log_reports_dropped_lines() {
     let mut program = Program::start(Output::Sink, Output::Stuck);
     program.wait_until_it_listens();
     (0..3_000).for_each(|_| program.ask_in_vain());

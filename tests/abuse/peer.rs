@@ -1,4 +1,4 @@
-//! A client without a WebSocket library, that can do everything wrong.
+//! A client without a WebSocket library, which can break every rule.
 
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
@@ -20,21 +20,21 @@ impl Peer {
         Self(BufReader::new(stream))
     }
 
-    /// One whose upgrade into the room `path` is asked for.
+    /// Connects and requests an upgrade to the room `path`.
     pub fn ask(address: &str, path: &str) -> Self {
         let peer = Self::connect(address);
         peer.send(request(path).as_bytes());
         peer
     }
 
-    /// One that is in the room `path`.
+    /// Connects and joins the room `path`.
     pub fn join(address: &str, path: &str) -> Self {
         let mut peer = Self::ask(address, path);
-        peer.hear_upgrade();
+        peer.receive_upgrade();
         peer
     }
 
-    /// Its own end of the connection.
+    /// The client's own address.
     pub fn address(&self) -> String {
         self.0.get_ref().local_addr().unwrap().to_string()
     }
@@ -43,7 +43,7 @@ impl Peer {
         self.try_send(bytes).unwrap();
     }
 
-    /// Sends what may be too late.
+    /// Sends bytes, and returns an error if it is too late.
     pub fn try_send(&self, bytes: &[u8]) -> std::io::Result<()> {
         self.0.get_ref().write_all(bytes)
     }
@@ -58,8 +58,7 @@ impl Peer {
         self.0.get_ref().shutdown(Shutdown::Write).unwrap();
     }
 
-    /// Ends the connection with a reset: it is what a system sends for a socket that is closed
-    /// with unread data.
+    /// Ends the connection with a reset, which the system sends when a socket with unread data is closed.
     pub fn reset(self) {
         assert!(self.0.buffer().is_empty());
         self.wait_for_something();
@@ -70,25 +69,25 @@ impl Peer {
         assert_eq!(self.0.get_ref().peek(&mut [0]).unwrap(), 1);
     }
 
-    pub fn hear_upgrade(&mut self) {
-        let head = self.hear_head();
+    pub fn receive_upgrade(&mut self) {
+        let head = self.receive_head();
         assert!(head.starts_with("HTTP/1.1 101 "), "{head}");
     }
 
-    /// What comes up to the first empty line.
-    pub fn hear_head(&mut self) -> String {
+    /// Everything up to the first empty line.
+    pub fn receive_head(&mut self) -> String {
         let mut head = String::new();
         while !head.ends_with("\r\n\r\n") && self.0.read_line(&mut head).unwrap() > 0 {}
         head
     }
 
-    /// The next frame: its first byte, and its payload.
-    pub fn hear(&mut self) -> (u8, Vec<u8>) {
+    /// The first byte and the payload of the next frame.
+    pub fn receive(&mut self) -> (u8, Vec<u8>) {
         let mut header = [0; 2];
         self.0.read_exact(&mut header).unwrap();
         let length = match header[1] {
-            126 => u64::from(u16::from_be_bytes(self.hear_bytes())),
-            127 => u64::from_be_bytes(self.hear_bytes()),
+            126 => u64::from(u16::from_be_bytes(self.receive_bytes())),
+            127 => u64::from_be_bytes(self.receive_bytes()),
             short => u64::from(short),
         };
         let mut payload = vec![0; length as usize];
@@ -96,39 +95,39 @@ impl Peer {
         (header[0], payload)
     }
 
-    fn hear_bytes<const N: usize>(&mut self) -> [u8; N] {
+    fn receive_bytes<const N: usize>(&mut self) -> [u8; N] {
         let mut bytes = [0; N];
         self.0.read_exact(&mut bytes).unwrap();
         bytes
     }
 
-    /// The next frame's text, which must be one's.
-    pub fn hear_text(&mut self) -> String {
-        let (first, payload) = self.hear();
+    /// The text of the next frame, which must be a text frame.
+    pub fn receive_text(&mut self) -> String {
+        let (first, payload) = self.receive();
         assert_eq!(first, 0x81);
         String::from_utf8(payload).unwrap()
     }
 
-    /// The code and the reason of the close frame, whatever comes before it.
-    pub fn hear_close(&mut self) -> (u16, String) {
+    /// The code and the reason of the close frame; frames before it are skipped.
+    pub fn receive_close(&mut self) -> (u16, String) {
         loop {
-            if let (0x88, payload) = self.hear() {
+            if let (0x88, payload) = self.receive() {
                 let (code, reason) = payload.split_first_chunk().expect("there is a code");
                 return (u16::from_be_bytes(*code), String::from_utf8_lossy(reason).into_owned());
             }
         }
     }
 
-    /// The status and the body of an answer that is no upgrade.
-    pub fn hear_refusal(&mut self) -> (u16, String) {
+    /// The status and the body of an answer other than an upgrade.
+    pub fn receive_refusal(&mut self) -> (u16, String) {
         let mut answer = String::new();
         self.0.read_to_string(&mut answer).unwrap();
         let (head, body) = answer.split_once("\r\n\r\n").expect("there is an answer");
         (head[9..12].parse().unwrap(), body.trim_end().to_owned())
     }
 
-    /// Waits for the end of the connection, and tells what came before it. A reset is one too.
-    pub fn hear_end(&mut self) -> Vec<u8> {
+    /// Waits for the end of the connection or a reset, and returns what arrived before it.
+    pub fn receive_end(&mut self) -> Vec<u8> {
         let mut bytes = Vec::new();
         match self.0.read_to_end(&mut bytes) {
             Err(error) if error.kind() != ErrorKind::ConnectionReset => panic!("{error}"),
@@ -136,27 +135,27 @@ impl Peer {
         }
     }
 
-    /// Reads `size` bytes, whatever they are.
+    /// Reads and discards `size` bytes.
     pub fn take(&mut self, size: usize) {
         self.0.read_exact(&mut vec![0; size]).unwrap();
     }
 
-    /// Sends one byte after the other, with a pause between them, until the connection ends.
-    /// Tells what came.
+    /// Sends bytes one at a time, with a pause between them, until the connection ends. Returns what was
+    /// received.
     pub fn trickle(&mut self, bytes: impl IntoIterator<Item = u8>, pause: Duration) -> Vec<u8> {
         self.0.get_ref().set_read_timeout(Some(pause)).unwrap();
-        let (mut bytes, mut heard) = (bytes.into_iter(), Vec::new());
+        let (mut bytes, mut received) = (bytes.into_iter(), Vec::new());
         let deadline = Instant::now() + PATIENCE;
         loop {
-            match self.0.read_to_end(&mut heard) {
+            match self.0.read_to_end(&mut received) {
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
                     assert!(Instant::now() < deadline, "the connection does not end");
                     let byte = bytes.next().expect("the connection ends before the bytes do");
-                    // It fails when it is too late, which reading shows.
+                    // If this fails, the next read shows why.
                     let _ = self.try_send(&[byte]);
                 }
                 Err(error) if error.kind() != ErrorKind::ConnectionReset => panic!("{error}"),
-                _ => return heard,
+                _ => return received,
             }
         }
     }
@@ -167,7 +166,7 @@ pub fn request(path: &str) -> String {
     request_with(path, "")
 }
 
-/// The same with further fields, each of which ends in CRLF.
+/// A request for an upgrade with further fields, each of which ends in CRLF.
 pub fn request_with(path: &str, fields: &str) -> String {
     format!(
         "GET {path} HTTP/1.1\r\nHost: townhall.example\r\nUpgrade: websocket\r\n\

@@ -1,4 +1,4 @@
-//! The program in its own process: its address, its log, and what it takes of the machine.
+//! The program in its own process: its address, its log, and its use of memory and CPU time.
 
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -11,7 +11,7 @@ use crate::support::{PATIENCE, eventually};
 
 /// A started program. It is killed when it is dropped.
 pub struct Program {
-    /// Its first address, as `IP:PORT`.
+    /// The first address, as `IP:PORT`.
     pub address: String,
     child: Child,
     log: Receiver<String>,
@@ -20,21 +20,21 @@ pub struct Program {
 
 impl Drop for Program {
     fn drop(&mut self) {
-        // It fails where the program has ended, which is as well.
+        // This fails if the program has already ended.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
 impl Program {
-    /// Starts it with these flags, on a free port. Everything that it may log is logged.
+    /// Starts the program with these flags on a free port, with all log levels.
     pub fn start(flags: &[&str]) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_townhall"));
         command.args(["--listen", "127.0.0.1:0", "--log-level", "debug"]).args(flags);
         Self::spawn(command)
     }
 
-    /// Starts it with what a line of shell has set before.
+    /// Starts the program after a line of shell, such as `ulimit`.
     pub fn start_after(script: &str) -> Self {
         let program = env!("CARGO_BIN_EXE_townhall");
         let script = format!("{script}; exec {program} --listen 127.0.0.1:0 --log-level debug");
@@ -53,7 +53,7 @@ impl Program {
         program
     }
 
-    /// The address that the next line of its output names.
+    /// The address in the next line of the output.
     pub fn next_address(&mut self) -> String {
         let mut line = String::new();
         self.stdout.read_line(&mut line).unwrap();
@@ -61,7 +61,7 @@ impl Program {
         address.and_then(|rest| rest.strip_suffix("/\n")).expect(&line).to_owned()
     }
 
-    /// Sets how many file descriptors it may have, whatever it has already.
+    /// Sets the file descriptor limit, whatever is already in use.
     pub fn limit_descriptors(&self, limit: usize) {
         let pid = self.child.id().to_string();
         let mut command = Command::new("prlimit");
@@ -69,7 +69,7 @@ impl Program {
         assert!(command.status().unwrap().success());
     }
 
-    /// Waits for a line of the log that has `part` in it, passing over those before it.
+    /// Waits for a log line that contains `part`, and skips the lines before it.
     pub fn log_line(&self, part: &str) -> String {
         let deadline = Instant::now() + PATIENCE;
         loop {
@@ -82,7 +82,7 @@ impl Program {
         }
     }
 
-    /// The lines of the log that were not looked at.
+    /// The log lines that were not read yet.
     pub fn log_so_far(&self) -> impl Iterator<Item = String> {
         self.log.try_iter()
     }
@@ -92,7 +92,7 @@ impl Program {
         assert!(Command::new("kill").args(["-s", name, &pid]).status().unwrap().success());
     }
 
-    /// Does something while the program stands still, so that it meets all of it at once.
+    /// Does something while the program is suspended, so that it sees everything at once.
     pub fn at_once<T>(&self, act: impl FnOnce() -> T) -> T {
         self.signal("STOP");
         eventually("the program stands still", || self.stat()[0] == "T");
@@ -101,7 +101,7 @@ impl Program {
         done
     }
 
-    /// Waits until it has ended, and tells its exit status.
+    /// Waits for the end of the program, and returns its exit status.
     pub fn wait(&mut self) -> Option<i32> {
         let deadline = Instant::now() + PATIENCE;
         loop {
@@ -114,29 +114,29 @@ impl Program {
         }
     }
 
-    /// The time that it spent on CPUs, to 10 ms (proc(5), utime and stime).
+    /// The CPU time of the program in steps of 10 ms (proc(5), utime and stime).
     pub fn cpu(&self) -> Duration {
         cpu(&self.stat())
     }
 
-    /// The memory in bytes that it has in RAM.
+    /// The resident memory in bytes.
     pub fn memory(&self) -> u64 {
         self.status("VmRSS:")
     }
 
-    /// The most that it ever had.
+    /// The peak of the resident memory in bytes.
     pub fn peak_memory(&self) -> u64 {
         self.status("VmHWM:")
     }
 
-    /// How many sockets it holds, those included that it opened for itself.
+    /// The number of open sockets, including the program's internal ones.
     pub fn sockets(&self) -> usize {
         let entries = fs::read_dir(format!("/proc/{}/fd", self.child.id())).unwrap();
         let targets = entries.filter_map(|entry| fs::read_link(entry.ok()?.path()).ok());
         targets.filter(|target| target.to_string_lossy().starts_with("socket:")).count()
     }
 
-    /// Waits until it holds so many sockets.
+    /// Waits until the program has this many sockets.
     pub fn wait_for_sockets(&self, count: usize) {
         eventually(&format!("{count} sockets"), || self.sockets() == count);
     }
@@ -152,12 +152,12 @@ impl Program {
     }
 }
 
-/// The time that this thread spent on CPUs.
+/// The CPU time of this thread.
 pub fn own_cpu() -> Duration {
     cpu(&stat("/proc/thread-self/stat"))
 }
 
-/// The fields from the state on, behind the name, which may contain anything.
+/// The fields after the name, beginning with the state. The name may contain any character.
 fn stat(path: &str) -> Vec<String> {
     let stat = fs::read_to_string(path).unwrap();
     let (_, fields) = stat.rsplit_once(") ").unwrap();
@@ -169,7 +169,7 @@ fn cpu(stat: &[String]) -> Duration {
     Duration::from_millis(10 * ticks)
 }
 
-/// Reads lines as they come: the program leaves out those that nobody reads.
+/// Reads lines as they arrive, because the program drops lines that nobody reads.
 fn read_lines(source: impl std::io::Read + Send + 'static) -> Receiver<String> {
     let (sender, lines) = channel();
     thread::spawn(move || {

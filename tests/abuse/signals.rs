@@ -1,4 +1,4 @@
-//! Being told to stop in the middle of everything.
+//! Shutdowns under load.
 
 use std::net::TcpStream;
 use std::sync::Barrier;
@@ -13,24 +13,24 @@ use crate::peer::{Peer, frame, request};
 use crate::process::Program;
 use crate::support::{PATIENCE, eventually};
 
-/// Talks until the server closes, and tells what was heard.
-fn talk(address: &str, name: usize, all: &Barrier, said: &AtomicU32) -> Vec<String> {
+/// Sends messages until the server closes, and returns what was received.
+fn talk(address: &str, name: usize, all: &Barrier, sent: &AtomicU32) -> Vec<String> {
     let stream = TcpStream::connect(address).unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
     let mut member = tungstenite::client(format!("ws://{address}/"), stream).unwrap().0;
     all.wait();
-    let mut heard = Vec::new();
+    let mut received = Vec::new();
     for number in 0.. {
         let text = format!("{name}: {number}");
         member.send(Message::text(&*text)).unwrap();
-        said.fetch_add(1, Ordering::Relaxed);
-        while heard.last() != Some(&text) {
+        sent.fetch_add(1, Ordering::Relaxed);
+        while received.last() != Some(&text) {
             match member.read().unwrap() {
-                Message::Text(text) => heard.push(text.to_string()),
+                Message::Text(text) => received.push(text.to_string()),
                 Message::Close(Some(frame)) => {
                     assert_eq!((frame.code.into(), &*frame.reason), (1001, "server shutting down"));
                     end(member);
-                    return heard;
+                    return received;
                 }
                 other => panic!("{other:?}"),
             }
@@ -39,36 +39,36 @@ fn talk(address: &str, name: usize, all: &Barrier, said: &AtomicU32) -> Vec<Stri
     unreachable!("there are numbers enough")
 }
 
-/// Answers the close frame, and sees nothing but the end behind it.
+/// Answers the close frame, after which only the end of the connection may follow.
 fn end(mut member: WebSocket<TcpStream>) {
     let error = member.read().unwrap_err();
     assert!(matches!(error, tungstenite::Error::ConnectionClosed), "{error}");
 }
 
-/// Everybody has heard the same, without a gap, when 1001 comes.
+/// All members have received the same sequence without gaps before 1001.
 #[test]
-fn a_stop_under_load_comes_behind_whole_sequences() {
+fn a_stop_under_load_follows_complete_sequences() {
     const MEMBERS: usize = 20;
     let mut program = Program::start(&[]);
-    let (all, said) = (Barrier::new(MEMBERS), AtomicU32::new(0));
-    let talk = &|name| talk(&program.address, name, &all, &said);
-    let heard = thread::scope(|scope| {
+    let (all, sent) = (Barrier::new(MEMBERS), AtomicU32::new(0));
+    let talk = &|name| talk(&program.address, name, &all, &sent);
+    let received = thread::scope(|scope| {
         let members = (0..MEMBERS).map(|name| scope.spawn(move || talk(name)));
         let members: Vec<_> = members.collect();
-        eventually("they talk", || said.load(Ordering::Relaxed) > 2_000);
+        eventually("they talk", || sent.load(Ordering::Relaxed) > 2_000);
         program.signal("TERM");
         members.into_iter().map(|member| member.join().unwrap()).collect::<Vec<_>>()
     });
-    assert!(heard[0].len() > 1_000);
-    assert!(heard.iter().all(|one| *one == heard[0]), "all have heard the same");
+    assert!(received[0].len() > 1_000);
+    assert!(received.iter().all(|one| *one == received[0]), "all have received the same");
     for name in 0..MEMBERS {
-        let of_one = heard[0].iter().filter_map(|text| text.strip_prefix(&format!("{name}: ")));
+        let of_one = received[0].iter().filter_map(|text| text.strip_prefix(&format!("{name}: ")));
         assert!(of_one.enumerate().all(|(n, number)| number == n.to_string()), "without a gap");
     }
     assert_eq!(program.wait(), Some(0));
 }
 
-/// Peers of every kind that would keep the server for ever.
+/// Peers that try to keep the server from ending, in every way.
 fn nuisances(program: &Program) -> Vec<Peer> {
     let address = &program.address;
     let mut peers = Vec::new();
@@ -89,13 +89,13 @@ fn nuisances(program: &Program) -> Vec<Peer> {
 }
 
 #[test]
-fn peers_that_do_not_answer_keep_the_server_no_longer_than_its_drain() {
+fn peers_that_do_not_answer_keep_the_server_no_longer_than_its_shutdown_timeout() {
     let flags = ["--shutdown-timeout", "1s", "--close-timeout", "60s"];
     let mut program = Program::start(&flags);
     let _peers = nuisances(&program);
     let loud = Peer::join(&program.address, "/loud");
     thread::scope(|scope| {
-        // It does not stop to talk, and does not read.
+        // It sends without end, and does not read.
         scope.spawn(|| while loud.try_send(&frame(0x82, &[0; 10_000])).is_ok() {});
         let begin = Instant::now();
         program.signal("TERM");
@@ -107,7 +107,7 @@ fn peers_that_do_not_answer_keep_the_server_no_longer_than_its_drain() {
 }
 
 #[test]
-fn peers_that_do_not_answer_are_gone_when_their_own_time_is_over() {
+fn peers_that_do_not_answer_are_dropped_after_the_close_timeout() {
     let flags = ["--shutdown-timeout", "60s", "--close-timeout", "1s"];
     let mut program = Program::start(&flags);
     let _peers = nuisances(&program);
@@ -132,7 +132,7 @@ fn a_second_signal_ends_it_at_once() {
 
 /// A client that connects during the shutdown is turned away, by the system or by a close frame.
 #[test]
-fn a_stop_in_a_storm_of_connections_comes_to_its_end() {
+fn a_stop_during_a_flood_of_connections_ends() {
     let mut program = Program::start(&[]);
     let address = program.address.clone();
     thread::scope(|scope| {
@@ -140,7 +140,7 @@ fn a_stop_in_a_storm_of_connections_comes_to_its_end() {
             scope.spawn(|| {
                 while let Ok(stream) = TcpStream::connect(&address) {
                     let mut stream = std::io::BufReader::new(stream);
-                    // It ends whenever it likes.
+                    // The server may close it at any time.
                     let asked = request("/");
                     let _ = std::io::Write::write_all(stream.get_mut(), asked.as_bytes());
                     let _ = std::io::BufRead::read_until(&mut stream, b'\n', &mut Vec::new());

@@ -1,4 +1,4 @@
-//! A program under attack, and what the attack may cost.
+//! A program under attack, and the limits on what the attack may cost.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -13,9 +13,9 @@ pub const PATIENCE: Duration = Duration::from_secs(30);
 pub const KIB: usize = 1 << 10;
 pub const MIB: usize = 1 << 20;
 
-/// A program with neighbours in it, watched from before the attack until after it.
+/// A program with two uninvolved members, measured from before the attack until after it.
 pub struct Siege {
-    /// They go before the program does.
+    /// Dropped before the program.
     neighbours: Neighbours,
     pub program: Program,
     begin: Instant,
@@ -23,15 +23,15 @@ pub struct Siege {
     memory: u64,
 }
 
-/// The most that an attack may cost. The bounds are far above what it takes on a machine that is
-/// busy with other tests, and far below what the attack would take from a server that falls for it.
+/// The limits on the cost of an attack. They are far above the actual cost on a busy machine, and far below
+/// the cost for a server that is vulnerable.
 #[derive(Debug, Clone, Copy)]
 pub struct Bounds {
-    /// What the program's memory may grow by, in bytes, be it for a moment.
+    /// The maximum growth of the program's peak memory, in bytes.
     pub memory: usize,
-    /// What the program may spend on CPUs, in seconds.
+    /// The maximum CPU time of the program, in seconds.
     pub cpu: u64,
-    /// What may pass until the attack is over, in seconds.
+    /// The maximum duration of the attack, in seconds.
     pub time: u64,
 }
 
@@ -58,13 +58,13 @@ impl Siege {
         Peer::join(&self.program.address, path)
     }
 
-    /// The attack is over: the neighbours heard everything, and it cost no more than it may.
+    /// Ends the attack. Checks that the neighbours received everything, and that the cost is within bounds.
     pub fn end(self, bounds: Bounds) -> Program {
         let (time, program) = (self.begin.elapsed(), self.program);
         let cpu = program.cpu() - self.cpu;
         let wait = self.neighbours.move_out();
         let memory = program.peak_memory().saturating_sub(self.memory);
-        // --nocapture shows it.
+        // Shown with --nocapture.
         println!("{} KiB, {cpu:?} on CPUs, {time:?}; neighbours waited {wait:?}", memory >> 10);
         assert!(memory <= bounds.memory as u64, "{} KiB of memory", memory >> 10);
         assert!(cpu <= Duration::from_secs(bounds.cpu), "{cpu:?} on CPUs");
@@ -73,7 +73,7 @@ impl Siege {
     }
 }
 
-/// Waits until something is so.
+/// Waits until a condition holds.
 pub fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
     let deadline = Instant::now() + PATIENCE;
     while !is_so() {

@@ -1,11 +1,11 @@
-//! What flags and their environment variables may be.
+//! The values of flags and environment variables.
 
 use tungstenite::protocol::Message;
 
-use crate::{Program, connect, hear, run, say, status_of, townhall};
+use crate::{Program, connect, receive, run, send, status_of, townhall};
 
-/// The exit status, and what is written to standard error, with flags that should be refused. An
-/// address that no machine has ends the program where they are not.
+/// The exit status and standard error with flags that should be refused. If they are accepted, the program
+/// fails because of an address that no machine has.
 fn refusal(flags: &[&str]) -> (Option<i32>, String) {
     let output = run(&[flags, &["--listen", "192.0.2.1:0"]].concat());
     (output.status.code(), String::from_utf8(output.stderr).unwrap())
@@ -17,8 +17,8 @@ fn a_timeout_of_zero_is_off_or_an_error() {
         for off in ["0", "0s", "off"] {
             let (_program, address) = Program::start(&[&format!("--{flag}"), off]);
             let mut client = connect(&address, "/");
-            say(&mut client, "hello");
-            assert_eq!(hear(&mut client), "hello", "{flag} {off}");
+            send(&mut client, "hello");
+            assert_eq!(receive(&mut client), "hello", "{flag} {off}");
         }
     }
     for flag in ["handshake-timeout", "close-timeout"] {
@@ -35,9 +35,9 @@ fn a_duration_and_a_size_have_units() {
     let flags = [&durations[..], &sizes, &["--ping-interval", "2min"]].concat();
     let (_program, address) = Program::start(&flags);
     let mut client = connect(&address, "/");
-    say(&mut client, &"x".repeat(1024));
-    assert_eq!(hear(&mut client).len(), 1024);
-    say(&mut client, &"x".repeat(1025));
+    send(&mut client, &"x".repeat(1024));
+    assert_eq!(receive(&mut client).len(), 1024);
+    send(&mut client, &"x".repeat(1025));
     let Message::Close(Some(frame)) = client.read().unwrap() else { panic!("no close") };
     assert_eq!(u16::from(frame.code), 1009);
     let (status, stderr) = refusal(&["--ping-interval", "30"]);
@@ -51,14 +51,14 @@ fn without_a_shutdown_timeout_it_ends_as_soon_as_the_close_frames_are_sent() {
     let (mut program, address) = Program::start(&["--shutdown-timeout", "0"]);
     let mut client = connect(&address, "/");
     program.signal("TERM");
-    // The client answers nothing before the program has ended.
+    // The client does not answer before the program has ended.
     assert_eq!(program.wait().0, Some(0));
     let Message::Close(Some(frame)) = client.read().unwrap() else { panic!("no close") };
     assert_eq!(u16::from(frame.code), 1001);
 }
 
 #[test]
-fn a_limit_of_nothing_is_an_error() {
+fn a_limit_of_zero_is_an_error() {
     let least = [
         ("truncate", "1"),
         ("max-head-size", "200"),
@@ -84,15 +84,15 @@ fn a_limit_of_nothing_is_an_error() {
             _ => format!("--{flag} is 0, but must be at least {least}"),
         };
         assert!(stderr.starts_with(&format!("error: {line}\n")), "{stderr}");
-        // The least that is allowed serves somebody.
+        // The smallest allowed value serves a client.
         let (_program, address) = Program::start(&[&format!("--{flag}"), least]);
         let mut client = connect(&address, "/");
-        say(&mut client, "a");
-        assert_eq!(hear(&mut client), "a", "{flag}");
+        send(&mut client, "a");
+        assert_eq!(receive(&mut client), "a", "{flag}");
     }
 }
 
-/// Every flag of the help that takes a number, a size or a duration, with the name of that.
+/// Every flag in the help that takes a number, a size or a duration, with its value name.
 fn numbers() -> Vec<(String, String)> {
     let help = String::from_utf8(run(&["--help"]).stdout).unwrap();
     let usages = help.lines().filter_map(|line| line.trim().split_once(' '));
@@ -104,7 +104,7 @@ fn numbers() -> Vec<(String, String)> {
         .collect()
 }
 
-/// Whether the program would start with this flag, but for an address that it does not have.
+/// Whether the program accepts this flag, and fails only because of its address.
 fn is_accepted(flag: &str, value: &str) -> bool {
     let (status, stderr) = refusal(&[flag, value]);
     if stderr.starts_with("townhall: cannot listen on 192.0.2.1:0: ") {
@@ -128,8 +128,8 @@ fn the_least_and_the_largest_value_of_every_flag_is_served_or_refused_with_a_rea
         for value in values.iter().filter(|value| is_accepted(flag, value)) {
             let (_program, address) = Program::start(&[flag, value]);
             let mut client = connect(&address, "/");
-            say(&mut client, "a");
-            assert_eq!(hear(&mut client), "a", "{flag} {value}");
+            send(&mut client, "a");
+            assert_eq!(receive(&mut client), "a", "{flag} {value}");
         }
     }
 }
@@ -155,14 +155,14 @@ fn the_largest_numbers_break_nothing() {
     let flags: Vec<_> = all.iter().map(String::as_str).collect();
     let (mut program, address) = Program::start(&flags);
     let mut client = connect(&address, "/");
-    say(&mut client, "hello");
-    assert_eq!(hear(&mut client), "hello");
+    send(&mut client, "hello");
+    assert_eq!(receive(&mut client), "hello");
     program.signal("TERM");
     while client.read().is_ok() {}
     assert_eq!(program.wait().0, Some(0));
 }
 
-/// The exit status, and what is written to standard error, with variables that should be refused.
+/// The exit status and standard error with variables that should be refused.
 fn refusal_of_variables(variables: &[(&str, &str)]) -> (Option<i32>, String) {
     let mut command = townhall(&["--listen", "192.0.2.1:0"]);
     let output = command.envs(variables.iter().copied()).output().unwrap();
@@ -180,8 +180,8 @@ fn an_empty_variable_is_unset() {
         command.envs(variables.iter().map(|name| (format!("TOWNHALL_{name}"), empty)));
         let (_program, address) = Program::start_with(command);
         let mut client = connect(&address, "/");
-        say(&mut client, "hello");
-        assert_eq!(hear(&mut client), "hello");
+        send(&mut client, "hello");
+        assert_eq!(receive(&mut client), "hello");
     }
     let mut command = townhall(&["--help"]);
     command.env("TOWNHALL_MAX_ROOMS", "");
@@ -200,11 +200,11 @@ fn yes_and_no_have_their_usual_spellings() {
             command.env("TOWNHALL_NO_REFLECT", spelling);
             let (_program, address) = Program::start_with(command);
             let (mut a, mut b) = (connect(&address, "/"), connect(&address, "/"));
-            say(&mut a, "from a");
-            assert_eq!(hear(&mut b), "from a");
-            say(&mut b, "from b");
-            let heard = if reflects { "from a" } else { "from b" };
-            assert_eq!(hear(&mut a), heard, "{spelling}");
+            send(&mut a, "from a");
+            assert_eq!(receive(&mut b), "from a");
+            send(&mut b, "from b");
+            let received = if reflects { "from a" } else { "from b" };
+            assert_eq!(receive(&mut a), received, "{spelling}");
         }
     }
     let deflate = ["1", "true", "yes", "on", "Y", "t", "0", "False", "no", "off", "N", "f"];
@@ -219,16 +219,16 @@ fn yes_and_no_have_their_usual_spellings() {
 }
 
 #[test]
-fn white_space_around_the_value_of_a_variable_does_not_count() {
+fn white_space_around_the_value_of_a_variable_is_ignored() {
     let mut command = townhall(&["--listen", "127.0.0.1:0"]);
     command.envs([("TOWNHALL_MODE", " Echo"), ("TOWNHALL_MAX_ROOMS", "5\r")]);
     command.envs([("TOWNHALL_DEFLATE_LEVEL", "9\t"), ("TOWNHALL_SHUTDOWN_CODE", " 1012 \n")]);
     let (_program, address) = Program::start_with(command);
     let (mut one, mut other) = (connect(&address, "/"), connect(&address, "/"));
-    say(&mut one, "from one");
-    assert_eq!(hear(&mut one), "from one");
-    say(&mut other, "from the other");
-    assert_eq!(hear(&mut other), "from the other");
+    send(&mut one, "from one");
+    assert_eq!(receive(&mut one), "from one");
+    send(&mut other, "from the other");
+    assert_eq!(receive(&mut other), "from the other");
     let cases = [
         ("MAX_ROOMS", "0\r", "error: TOWNHALL_MAX_ROOMS is 0, but must be at least 1\n"),
         ("MODE", " loud", "error: invalid value 'loud' for 'TOWNHALL_MODE'\n"),
@@ -241,17 +241,17 @@ fn white_space_around_the_value_of_a_variable_does_not_count() {
     let (_, stderr) =
         refusal_of_variables(&[("TOWNHALL_NO_REFLECT", "1"), ("TOWNHALL_MODE", "echo\r")]);
     assert!(stderr.contains("with TOWNHALL_NO_REFLECT and TOWNHALL_MODE echo"), "{stderr}");
-    // What is given on the command line counts all the same.
+    // The command line still takes precedence.
     let mut command = townhall(&["--listen", "127.0.0.1:0", "--mode", "broadcast"]);
     command.env("TOWNHALL_MODE", "echo\r");
     let (_program, address) = Program::start_with(command);
     let (mut one, mut other) = (connect(&address, "/"), connect(&address, "/"));
-    say(&mut one, "for all");
-    assert_eq!(hear(&mut other), "for all");
+    send(&mut one, "for all");
+    assert_eq!(receive(&mut other), "for all");
 }
 
 #[test]
-fn an_error_names_the_variable_where_the_value_came_from_one() {
+fn an_error_names_the_variable_that_the_value_came_from() {
     let cases = [
         ("MAX_ROOMS", "0", "TOWNHALL_MAX_ROOMS is 0, but must be at least 1\n"),
         ("MAX_HEADERS", "x", "invalid value 'x' for 'TOWNHALL_MAX_HEADERS': it must be a whole"),
@@ -279,7 +279,7 @@ fn an_error_names_the_variable_where_the_value_came_from_one() {
     let line =
         "error: with TOWNHALL_NO_REFLECT and TOWNHALL_MODE echo, nobody would receive anything\n";
     assert!(status == Some(2) && stderr.starts_with(line), "{stderr}");
-    // The command line is read first, and its errors are its own.
+    // The command line is read first, and its errors name the flag.
     let mut command = townhall(&["--max-rooms", "x"]);
     let output = command.env("TOWNHALL_MAX_ROOMS", "-1").output().unwrap();
     let stderr = String::from_utf8(output.stderr).unwrap();
@@ -298,7 +298,7 @@ fn a_list_may_have_blanks_and_a_comma_at_its_end() {
 }
 
 #[test]
-fn localhost_and_a_port_alone_are_both_families() {
+fn localhost_and_a_port_alone_listen_on_both_families() {
     let places = [
         ("localhost:0", ["127.0.0.1:", "[::1]:"]),
         (":0", ["0.0.0.0:", "[::]:"]),
@@ -314,7 +314,7 @@ fn localhost_and_a_port_alone_are_both_families() {
 }
 
 #[test]
-fn an_empty_list_is_refused_since_a_missing_variable_would_open_every_room() {
+fn an_empty_list_is_refused_because_a_missing_variable_would_open_every_room() {
     for flag in ["room", "host", "origin", "trusted-proxy", "subprotocol", "listen"] {
         for empty in ["", " ", ","] {
             let output = run(&[&format!("--{flag}={empty}"), "--listen", "192.0.2.1:0"]);
@@ -328,14 +328,14 @@ fn an_empty_list_is_refused_since_a_missing_variable_would_open_every_room() {
 }
 
 #[test]
-fn what_is_neither_yes_nor_no_is_refused() {
+fn a_value_other_than_yes_or_no_is_refused() {
     let (status, stderr) = refusal_of_variables(&[("TOWNHALL_NO_REFLECT", "maybe")]);
     let line = "error: invalid value 'maybe' for 'TOWNHALL_NO_REFLECT': it must be yes or no\n";
     assert!(status == Some(2) && stderr.starts_with(line), "{stderr}");
 }
 
 #[test]
-fn the_log_says_whom_the_origin_null_would_let_in() {
+fn the_log_explains_what_the_origin_null_allows() {
     let (mut program, address) = Program::start(&[]);
     let request = "GET / HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
@@ -349,7 +349,7 @@ fn the_log_says_whom_the_origin_null_would_let_in() {
 }
 
 #[test]
-fn the_help_says_what_a_flag_does_that_nobody_would_guess() {
+fn the_help_explains_surprising_effects() {
     let help = String::from_utf8(run(&["--help"]).stdout).unwrap();
     let help = help.split_whitespace().collect::<Vec<_>>().join(" ");
     let exempt = "Trusted proxies (by default, loopback addresses) are exempt: the limit applies to \
@@ -366,7 +366,7 @@ fn the_help_says_what_a_flag_does_that_nobody_would_guess() {
 }
 
 #[test]
-fn what_a_flag_cannot_be_is_refused_with_what_is_wanted() {
+fn an_invalid_value_is_refused_with_the_expected_form() {
     for (flag, kind) in numbers() {
         let (wanted, wrong) = match kind.as_str() {
             "<DURATION>" => ("it must be a duration with its unit", ["30", "1.5", "1MB"]),

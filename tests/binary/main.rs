@@ -25,7 +25,7 @@ struct Program {
 
 impl Drop for Program {
     fn drop(&mut self) {
-        // It fails where the program has ended, which is as well.
+        // This fails if the program has already ended.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
@@ -44,7 +44,7 @@ impl Program {
         (program, address)
     }
 
-    /// The address that the next line of the output names.
+    /// The address in the next line of the output.
     fn address(&mut self) -> String {
         let mut line = String::new();
         self.stdout.read_line(&mut line).unwrap();
@@ -76,11 +76,11 @@ fn connect(address: &str, path: &str) -> Client {
     tungstenite::client(format!("ws://{address}{path}"), stream).unwrap().0
 }
 
-fn say(client: &mut Client, text: &str) {
+fn send(client: &mut Client, text: &str) {
     client.send(Message::text(text)).unwrap();
 }
 
-fn hear(client: &mut Client) -> String {
+fn receive(client: &mut Client) -> String {
     client.read().unwrap().into_text().unwrap().to_string()
 }
 
@@ -102,8 +102,8 @@ fn a_signal_ends_it_with_1001_and_status_0() {
     for signal in ["INT", "TERM"] {
         let (mut program, address) = Program::start(&[]);
         let mut client = connect(&address, "/");
-        say(&mut client, "hello");
-        assert_eq!(hear(&mut client), "hello");
+        send(&mut client, "hello");
+        assert_eq!(receive(&mut client), "hello");
         program.signal(signal);
         let Message::Close(Some(frame)) = client.read().unwrap() else { panic!("no close") };
         assert_eq!(u16::from(frame.code), 1001);
@@ -117,7 +117,7 @@ fn status(address: &str, path: &str) -> String {
     status_of(address, &format!("GET {path} HTTP/1.1\r\nHost: {address}\r\n\r\n"))
 }
 
-/// The status of the answer to these bytes.
+/// The HTTP status of the answer to these bytes.
 fn status_of(address: &str, request: &str) -> String {
     let mut stream = TcpStream::connect(address).unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
@@ -128,10 +128,10 @@ fn status_of(address: &str, request: &str) -> String {
 }
 
 #[test]
-fn its_health_is_good_until_it_is_told_to_stop() {
+fn health_is_good_until_a_shutdown_begins() {
     let (mut program, address) = Program::start(&["--shutdown-code", "1012"]);
     let mut client = connect(&address, "/");
-    // The second is HAProxy's `option httpchk` as it comes, the third its `option httpchk GET /health`.
+    // The second is HAProxy's default `option httpchk`, the third is `option httpchk GET /health`.
     let checks = [
         "GET /health HTTP/1.1\r\nHost: a\r\n\r\n",
         "OPTIONS / HTTP/1.0\r\n\r\n",
@@ -154,13 +154,13 @@ fn its_health_is_good_until_it_is_told_to_stop() {
 }
 
 #[test]
-fn a_hangup_of_the_terminal_only_makes_it_tell_what_happened() {
+fn sighup_only_logs_the_counts() {
     let (mut program, address) = Program::start(&[]);
     let mut client = connect(&address, "/");
     assert_eq!(status(&address, "/nothing"), "426");
     program.signal("HUP");
-    say(&mut client, "still there");
-    assert_eq!(hear(&mut client), "still there");
+    send(&mut client, "still there");
+    assert_eq!(receive(&mut client), "still there");
     drop(client);
     program.signal("TERM");
     let (status, log) = program.wait();
@@ -170,37 +170,37 @@ fn a_hangup_of_the_terminal_only_makes_it_tell_what_happened() {
 }
 
 #[test]
-fn everyone_hears_a_message_or_its_beginning() {
+fn everyone_receives_a_message_or_its_beginning() {
     let (_program, address) = Program::start(&["--truncate", "3"]);
     let (mut a, mut b) = (connect(&address, "/"), connect(&address, "/"));
-    say(&mut a, "äöüß");
-    assert_eq!(hear(&mut a), "äöü");
-    assert_eq!(hear(&mut b), "äöü");
+    send(&mut a, "äöüß");
+    assert_eq!(receive(&mut a), "äöü");
+    assert_eq!(receive(&mut b), "äöü");
     let (family, flag) = ("\u{1F468}\u{200D}\u{1F469}\u{200D}\u{1F467}", "\u{1F1E9}\u{1F1EA}");
-    say(&mut a, &format!("{family}{flag}{family}{flag}"));
-    assert_eq!(hear(&mut a), format!("{family}{flag}{family}"));
-    assert_eq!(hear(&mut b), format!("{family}{flag}{family}"));
+    send(&mut a, &format!("{family}{flag}{family}{flag}"));
+    assert_eq!(receive(&mut a), format!("{family}{flag}{family}"));
+    assert_eq!(receive(&mut b), format!("{family}{flag}{family}"));
     b.send(Message::binary(vec![1, 2, 3, 4])).unwrap();
     assert_eq!(a.read().unwrap(), Message::binary(vec![1, 2, 3]));
 }
 
 #[test]
-fn the_sender_hears_itself_only_where_it_should() {
+fn the_sender_receives_its_own_message_unless_no_reflect_is_set() {
     let (_program, address) = Program::start(&["--no-reflect"]);
     let (mut a, mut b) = (connect(&address, "/"), connect(&address, "/"));
-    say(&mut a, "from a");
-    assert_eq!(hear(&mut b), "from a");
-    say(&mut b, "from b");
-    assert_eq!(hear(&mut a), "from b");
+    send(&mut a, "from a");
+    assert_eq!(receive(&mut b), "from a");
+    send(&mut b, "from b");
+    assert_eq!(receive(&mut a), "from b");
 }
 
 #[test]
 fn echo_answers_only_the_sender() {
     let (_program, address) = Program::start(&["--mode", "echo"]);
     let (mut a, mut b) = (connect(&address, "/"), connect(&address, "/"));
-    say(&mut a, "from a");
-    say(&mut b, "from b");
-    assert_eq!((hear(&mut a), hear(&mut b)), ("from a".into(), "from b".into()));
+    send(&mut a, "from a");
+    send(&mut b, "from b");
+    assert_eq!((receive(&mut a), receive(&mut b)), ("from a".into(), "from b".into()));
 }
 
 #[test]
@@ -209,13 +209,13 @@ fn a_flag_can_be_an_environment_variable() {
     command.env("TOWNHALL_LISTEN", "127.0.0.1:0").env("TOWNHALL_MAX_MESSAGE_SIZE", "5");
     let (_program, address) = Program::start_with(command);
     let mut client = connect(&address, "/");
-    say(&mut client, "123456");
+    send(&mut client, "123456");
     let Message::Close(Some(frame)) = client.read().unwrap() else { panic!("no close") };
     assert_eq!(u16::from(frame.code), 1009);
 }
 
 #[test]
-fn compression_is_agreed_on_unless_it_is_off() {
+fn compression_is_negotiated_unless_it_is_off() {
     let offer = |address: &str| {
         let mut stream = TcpStream::connect(address).unwrap();
         let request = format!(
@@ -238,7 +238,7 @@ fn compression_is_agreed_on_unless_it_is_off() {
 }
 
 #[test]
-fn the_limit_of_file_descriptors_is_raised_as_far_as_it_goes() {
+fn the_file_descriptor_limit_is_raised_to_the_hard_limit() {
     let log = |limits: &str| {
         let mut command = Command::new("sh");
         let program = env!("CARGO_BIN_EXE_townhall");
@@ -258,7 +258,7 @@ fn the_limit_of_file_descriptors_is_raised_as_far_as_it_goes() {
 }
 
 #[test]
-fn the_page_is_served_with_a_policy_that_knows_its_parts() {
+fn the_page_is_served_with_a_policy_for_its_parts() {
     let (_program, address) = Program::start(&[]);
     let mut stream = TcpStream::connect(&address).unwrap();
     stream.write_all(b"GET /?room=lobby HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
@@ -270,7 +270,7 @@ fn the_page_is_served_with_a_policy_that_knows_its_parts() {
 }
 
 #[test]
-fn foreign_pages_may_connect_only_where_they_were_named() {
+fn pages_of_other_origins_may_connect_only_if_allowed() {
     let handshake = |address: &str, origin: &str| {
         let mut stream = TcpStream::connect(address).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
@@ -300,7 +300,7 @@ fn foreign_pages_may_connect_only_where_they_were_named() {
 }
 
 #[test]
-fn a_subprotocol_that_is_not_spoken_leaves_a_line_in_the_log() {
+fn an_unsupported_subprotocol_is_logged() {
     let asking = |address: &str, names: &str| {
         let request = format!(
             "GET / HTTP/1.1\r\nHost: {address}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
@@ -329,7 +329,7 @@ fn a_subprotocol_that_is_not_spoken_leaves_a_line_in_the_log() {
 }
 
 #[test]
-fn only_the_rooms_that_are_named_are_there() {
+fn only_rooms_that_match_a_pattern_exist() {
     let (_program, address) = Program::start(&["--room", "/lobby", "--room", "/team/*"]);
     connect(&address, "/lobby");
     connect(&address, "/team/a");
@@ -340,11 +340,11 @@ fn only_the_rooms_that_are_named_are_there() {
 }
 
 #[test]
-fn the_log_tells_reasons_and_no_payloads() {
+fn the_log_shows_reasons_and_no_payloads() {
     let (mut program, address) = Program::start(&["--log-level", "debug"]);
     let mut client = connect(&address, "/");
-    say(&mut client, "confidential");
-    assert_eq!(hear(&mut client), "confidential");
+    send(&mut client, "confidential");
+    assert_eq!(receive(&mut client), "confidential");
     let mut stream = TcpStream::connect(&address).unwrap();
     stream.write_all(b"GET / HTTP/2.0\r\n\r\n").unwrap();
     stream.read_to_end(&mut Vec::new()).unwrap();
@@ -361,7 +361,7 @@ fn the_log_tells_reasons_and_no_payloads() {
 }
 
 #[test]
-fn at_its_end_the_log_tells_how_many_lines_it_lacks() {
+fn the_log_ends_with_the_number_of_omitted_lines() {
     let (mut program, address) = Program::start(&["--max-new-connections-per-second", "1000"]);
     for _ in 0..100 {
         assert_eq!(status_of(&address, "\0"), "400");
@@ -376,7 +376,7 @@ fn at_its_end_the_log_tells_how_many_lines_it_lacks() {
 }
 
 #[test]
-fn a_line_of_the_log_begins_with_its_time_in_utc_as_iso_8601() {
+fn a_log_line_begins_with_its_time_in_utc_as_iso_8601() {
     let (mut program, _) = Program::start(&[]);
     program.signal("TERM");
     let (_, log) = program.wait();
@@ -385,7 +385,7 @@ fn a_line_of_the_log_begins_with_its_time_in_utc_as_iso_8601() {
 }
 
 #[test]
-fn what_cannot_be_done_is_one_clear_line_and_a_status() {
+fn a_failure_is_one_clear_line_and_a_status() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let taken = taken.local_addr().unwrap().to_string();
     let cases: &[(&[&str], i32, &str)] = &[
@@ -470,14 +470,13 @@ fn the_help_names_every_flag_and_its_variable() {
     }
 }
 
-/// The environment that a started program has.
+/// The environment of a started program.
 fn environment(program: &Program) -> Vec<String> {
     let bytes = std::fs::read(format!("/proc/{}/environ", program.child.id())).unwrap();
     bytes.split(|&byte| byte == 0).map(|text| String::from_utf8_lossy(text).into_owned()).collect()
 }
 
-/// glibc reads its settings when a program starts. A program with privileges of its own does not see
-/// them.
+/// glibc reads its settings when a program starts. A program with elevated privileges does not see them.
 #[test]
 fn the_program_sets_a_threshold_for_glibc_unless_there_are_settings() {
     const SET: &str = "GLIBC_TUNABLES=glibc.malloc.mmap_threshold=65536";

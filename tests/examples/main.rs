@@ -1,4 +1,4 @@
-//! The examples as their headers say how to run them.
+//! The examples, run as their headers describe.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
@@ -19,7 +19,7 @@ struct Example {
 impl Example {
     fn start(name: &str) -> Self {
         let mut cargo = Command::new(env!("CARGO"));
-        // On Unix, the example takes the place of this process.
+        // On Unix, the example replaces the process of cargo.
         cargo.args(["run", "--quiet", "--example", name, "127.0.0.1:0"]);
         let mut child = cargo.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap();
         let mut line = String::new();
@@ -40,7 +40,7 @@ impl Example {
         Client(tungstenite::client(url, self.stream()).unwrap().0)
     }
 
-    /// The whole answer to a plain request.
+    /// The complete answer to a plain request.
     fn get(&self, path: &str) -> String {
         let (mut stream, mut answer) = (self.stream(), String::new());
         write!(stream, "GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
@@ -51,7 +51,7 @@ impl Example {
 
 impl Drop for Example {
     fn drop(&mut self) {
-        // It fails where the example has ended, which is as well.
+        // This fails if the example has already ended.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

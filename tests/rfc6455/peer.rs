@@ -1,4 +1,4 @@
-//! A client's side in bytes, and a server's side that notes what it receives.
+//! The bytes of a client, and a server's side that records what it receives.
 
 use townhall::protocol::internals::apply_mask;
 use townhall::protocol::{
@@ -40,7 +40,7 @@ pub fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// What a connection received, owned.
+/// What a connection received, as owned values.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Seen {
     Head(String),
@@ -57,13 +57,13 @@ pub fn text(text: &str) -> Seen {
     Seen::Text(text.to_owned())
 }
 
-/// The server's side: it accepts every correct upgrade, answers what must be answered, and notes.
+/// The server's side. It accepts every correct upgrade, answers pings and close frames, and records events.
 pub struct Server {
     pub connection: Connection,
     buffers: Buffers,
     deflate: Option<Deflate>,
     pub seen: Vec<Seen>,
-    /// What it sent.
+    /// The bytes that it sent.
     pub out: Vec<u8>,
 }
 
@@ -79,7 +79,7 @@ impl Server {
         }
     }
 
-    /// A server whose handshake is done, and forgotten.
+    /// A server after the handshake, whose events are discarded.
     pub fn open(limits: Limits) -> Self {
         let mut server = Self::new(limits);
         server.take(REQUEST);
@@ -88,7 +88,7 @@ impl Server {
         server
     }
 
-    /// A server that agreed on permessage-deflate, with this leave for the client's context.
+    /// A server that negotiated permessage-deflate; the client may or may not keep its context.
     pub fn deflating(limits: Limits, client_context_takeover: bool) -> Self {
         let mut server = Self::new(limits);
         let mut deflate = Deflate::default();
@@ -158,7 +158,7 @@ impl Server {
     }
 }
 
-/// What an open connection with the usual limits sees in these frames.
+/// What an open connection with default limits receives from these frames.
 pub fn see(frames: &[Vec<u8>]) -> Vec<Seen> {
     let mut server = Server::open(Limits::default());
     server.take(&frames.concat());

@@ -1,4 +1,4 @@
-//! RFC 7692: what compressed messages may look like, and what is done about those that do not.
+//! RFC 7692: valid and invalid compressed messages.
 
 use townhall::Limits;
 use townhall::protocol::Deflater;
@@ -28,7 +28,7 @@ fn server(max_message_bytes: usize) -> Server {
     Server::deflating(limits, false)
 }
 
-/// What a server with a limit of 1,000 bytes sees in these frames.
+/// What a server with a limit of 1,000 bytes receives from these frames.
 fn see_deflating(frames: &[Vec<u8>]) -> Vec<Seen> {
     let mut server = server(1_000);
     server.take(&frames.concat());
@@ -67,7 +67,7 @@ fn rsv1_is_for_the_first_frame_of_a_message_and_after_negotiation_only() {
     for opcode in [PING, CONTINUATION] {
         assert_eq!(see_deflating(&[frame(FIN | RSV1 | opcode, b"")]), failed);
     }
-    // A close frame is the peer's last word, however broken.
+    // A close frame ends the peer's side, even if it is invalid.
     let close = see_deflating(&[frame(FIN | RSV1 | CLOSE, b"")]);
     assert_eq!(close, [Seen::Failed(ReservedBits), Seen::Close(None)]);
     let frames = [frame(RSV1 | TEXT, &HELLO), frame(FIN | RSV1 | CONTINUATION, b"")];
@@ -75,7 +75,7 @@ fn rsv1_is_for_the_first_frame_of_a_message_and_after_negotiation_only() {
 }
 
 #[test]
-fn broken_data_and_broken_text_are_1007() {
+fn invalid_data_and_invalid_text_are_1007() {
     assert_eq!(
         see_deflating(&[frame(FIN | RSV1 | TEXT, &[0xff; 9])]),
         [Seen::Failed(InvalidDeflate)]
@@ -85,7 +85,7 @@ fn broken_data_and_broken_text_are_1007() {
 }
 
 #[test]
-fn a_context_that_was_not_agreed_on_is_not_there() {
+fn a_context_that_was_not_negotiated_is_not_kept() {
     let frames = [frame(FIN | RSV1 | TEXT, &HELLO), frame(FIN | RSV1 | TEXT, &AGAIN)];
     assert_eq!(see_deflating(&frames), [text("Hello"), Seen::Failed(NoContext)]);
 }
@@ -95,7 +95,7 @@ fn in_a_context_messages_refer_to_the_compressed_ones_before_them() {
     let frames = [
         frame(FIN | RSV1 | TEXT, &HELLO),
         frame(FIN | RSV1 | TEXT, &AGAIN),
-        // What is not compressed does not enter the window.
+        // Uncompressed data does not enter the window.
         frame(FIN | TEXT, b"uncompressed"),
         frame(RSV1 | TEXT, &AGAIN[..2]),
         frame(FIN | PING, b""),
@@ -109,7 +109,7 @@ fn in_a_context_messages_refer_to_the_compressed_ones_before_them() {
 }
 
 #[test]
-fn a_reference_behind_the_first_message_of_a_context_is_1007() {
+fn a_reference_before_the_first_message_of_a_context_is_1007() {
     let mut server = Server::deflating(Limits::default(), true);
     server.take(&frame(FIN | RSV1 | TEXT, &AGAIN));
     assert_eq!(server.seen, [Seen::Failed(OutsideWindow)]);
@@ -125,7 +125,7 @@ fn a_message_that_ends_its_stream_is_delivered_when_it_is_whole() {
 }
 
 #[test]
-fn behind_the_end_of_a_stream_the_window_goes_on() {
+fn the_window_survives_the_end_of_a_stream() {
     // "Hello" in a block with BFINAL set (section 7.2.3.4), and a reference to it.
     let last = [0xf3, 0x48, 0xcd, 0xc9, 0xc9, 0x07, 0x00];
     let both = [&last[..], &AGAIN].concat();
@@ -172,7 +172,7 @@ fn a_bomb_in_many_small_fragments_is_1009() {
 }
 
 #[test]
-fn what_is_compressed_has_its_own_limit_before_it_is_inflated() {
+fn compressed_data_has_its_own_limit_before_it_is_inflated() {
     let mut server = server(1_000);
     server.take(&frame(RSV1 | BINARY, &[0; 2_000]));
     assert_eq!(server.seen, []);

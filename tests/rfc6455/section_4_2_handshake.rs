@@ -5,7 +5,7 @@ use townhall::protocol::{Refusal, accept_key};
 
 use crate::peer::{REQUEST, Seen, Server};
 
-/// What a server sees and answers when a request is like the usual one, but for one thing.
+/// What a server receives and answers if one part of a valid request is replaced.
 fn answer(from: &str, to: &str) -> (Vec<Seen>, String) {
     let usual = String::from_utf8_lossy(REQUEST);
     let request = usual.replacen(from, to, 1);
@@ -22,7 +22,7 @@ fn status(from: &str, to: &str) -> u16 {
 /// Section 4.2.1 asks for a "value that, when decoded, is 16 bytes in length". The bits to spare in the
 /// last symbol do not change that, and in the example of section 4.1 they are set.
 #[test]
-fn a_key_is_what_decodes_to_16_bytes() {
+fn a_key_must_decode_to_16_bytes() {
     let with = |key| answer("dGhlIHNhbXBsZSBub25jZQ==", key).1;
     for key in ["AQIDBAUGBwgJCgsMDQ4PEC==", "thequickbrownfoxjumped==", "0123456789012345678901=="]
     {
@@ -58,9 +58,9 @@ fn the_target_may_be_an_absolute_uri() {
     }
 }
 
-/// RFC 9112, section 2.2. What comes behind the first impossible byte is not waited for.
+/// RFC 9112, section 2.2. The server does not wait for bytes after the first invalid one.
 #[test]
-fn what_cannot_begin_a_request_is_refused_at_once() {
+fn invalid_requests_are_refused_at_once() {
     let seen = |bytes: &[u8]| {
         let mut server = Server::new(Limits::default());
         server.take(bytes);

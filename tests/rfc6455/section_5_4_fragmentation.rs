@@ -27,7 +27,7 @@ fn empty_messages_are_messages() {
 }
 
 #[test]
-fn a_continuation_continues_something() {
+fn a_continuation_needs_a_message_to_continue() {
     assert_eq!(see(&[frame(FIN | CONTINUATION, b"x")]), [Seen::Failed(UnexpectedContinuation)]);
     let after = [frame(FIN | TEXT, b"a"), frame(CONTINUATION, b"b")];
     assert_eq!(see(&after), [text("a"), Seen::Failed(UnexpectedContinuation)]);
@@ -40,7 +40,7 @@ fn messages_are_not_interleaved() {
 }
 
 #[test]
-fn nothing_is_seen_after_a_failure() {
+fn nothing_is_received_after_a_failure() {
     let frames = [frame(FIN | CONTINUATION, b"x"), frame(FIN | TEXT, b"a")];
     assert_eq!(see(&frames).len(), 1);
 }
@@ -64,7 +64,7 @@ fn a_message_of_exactly_the_limit_passes_and_a_byte_more_does_not() {
 }
 
 #[test]
-fn a_message_is_refused_as_soon_as_a_length_tells_it() {
+fn a_message_is_refused_as_soon_as_a_length_shows_it() {
     let header = |bytes: &[u8]| [bytes, &[0; 4]].concat();
     let cases = [
         header(&[0x82, 0x80 | 11]),
@@ -85,7 +85,7 @@ fn a_message_is_refused_as_soon_as_a_length_tells_it() {
 }
 
 #[test]
-fn fragments_that_carry_nothing_are_counted() {
+fn empty_fragments_are_counted() {
     let mut server = small();
     server.take(&frame(TEXT, b"a"));
     for _ in 0..3 {

@@ -13,7 +13,7 @@ fn a_ping_is_answered_with_its_payload() {
 }
 
 #[test]
-fn a_pong_that_nobody_asked_for_is_taken() {
+fn an_unsolicited_pong_is_accepted() {
     let mut server = Server::open(Limits::default());
     server.take(&frame(FIN | PONG, b"here"));
     assert_eq!(server.seen, [Seen::Pong(b"here".to_vec())]);
@@ -21,10 +21,10 @@ fn a_pong_that_nobody_asked_for_is_taken() {
 }
 
 #[test]
-fn control_frames_are_whole_and_short() {
+fn control_frames_must_be_whole_and_short() {
     for opcode in [CLOSE, PING, PONG] {
         let (fragment, long) = (frame(opcode, b""), frame(FIN | opcode, &[b'x'; 126]));
-        // A close frame is the peer's last word, however broken.
+        // A close frame ends the peer's side, even if it is invalid.
         let last: &[_] = if opcode == CLOSE { &[Seen::Close(None)] } else { &[] };
         assert_eq!(see(&[fragment]), [&[Seen::Failed(FragmentedControl)], last].concat());
         assert_eq!(see(&[long]), [&[Seen::Failed(LongControl)], last].concat());

@@ -1,4 +1,4 @@
-//! Section 7: closing, failing, and what is said and heard after it.
+//! Section 7: closing, failing, and what happens afterwards.
 
 use townhall::protocol::{CloseFrame, Violation};
 use townhall::{CloseCode, Limits};
@@ -27,13 +27,13 @@ fn an_empty_close_is_answered_with_an_empty_close() {
 }
 
 #[test]
-fn what_follows_a_close_is_ignored() {
+fn frames_after_a_close_are_ignored() {
     let frames = [frame(FIN | CLOSE, b""), frame(FIN | TEXT, b"a"), vec![0xff; 100]];
     assert_eq!(see(&frames), [Seen::Close(None)]);
 }
 
 #[test]
-fn a_broken_close_fails_the_connection() {
+fn an_invalid_close_fails_the_connection() {
     let cases: [(&[u8], Violation); 4] = [
         (b"\x03", Violation::TruncatedCloseCode),
         (b"\x03\xed", Violation::InvalidCloseCode(1005)),
@@ -59,7 +59,7 @@ fn after_our_close_only_the_peers_close_counts() {
 }
 
 #[test]
-fn a_second_close_of_ours_says_nothing() {
+fn a_second_close_sends_nothing() {
     let mut server = Server::open(Limits::default());
     server.connection.close(CloseCode::NORMAL, "", &mut server.out);
     server.connection.close(CloseCode::GOING_AWAY, "", &mut server.out);
@@ -67,14 +67,14 @@ fn a_second_close_of_ours_says_nothing() {
 }
 
 #[test]
-fn a_failure_tells_the_peer_its_code_and_why() {
+fn a_failure_sends_the_peer_its_code_and_reason() {
     let mut server = Server::open(Limits::default());
     server.take(&[0x81, 0x00]);
     assert_eq!(server.seen, [Seen::Failed(Violation::Unmasked)]);
     assert_eq!(server.out, b"\x88\x12\x03\xeaframe not masked");
 }
 
-/// What breaks the protocol, and whatever it was, the peer's frames go on behind it.
+/// Violations, after each of which the peer's frames continue.
 fn violations() -> Vec<(Vec<u8>, Violation)> {
     let long = [&[0x82, 0x80 | 126, 0, 5][..], &[0; 4], b"short"].concat();
     let interrupted = [frame(TEXT, b"a"), frame(FIN | TEXT, b"b")].concat();
@@ -133,7 +133,7 @@ fn after_a_violation_the_peers_close_frame_is_awaited() {
 }
 
 #[test]
-fn a_close_frame_that_breaks_the_protocol_is_the_peers_last_word() {
+fn an_invalid_close_frame_still_ends_the_peers_side() {
     for payload in [&b"\x03"[..], b"\x03\xed", b"\x03\xe8\xc3"] {
         let mut server = Server::open(Limits::default());
         server.take(&frame(FIN | CLOSE, payload));
@@ -142,16 +142,16 @@ fn a_close_frame_that_breaks_the_protocol_is_the_peers_last_word() {
 }
 
 #[test]
-fn a_broken_answer_to_our_close_is_an_answer() {
+fn an_invalid_answer_to_our_close_is_an_answer() {
     let mut server = Server::open(Limits::default());
     server.connection.close(CloseCode::NORMAL, "", &mut server.out);
     server.take(&frame(FIN | CLOSE, b"\x03"));
     assert_eq!(server.seen, [Seen::Close(None)]);
 }
 
-/// The frame's length and payload are passed over, or taken, from where they were.
+/// The rest of the current frame is skipped or received, wherever it was interrupted.
 #[test]
-fn our_close_in_the_middle_of_anything_finds_the_peers_behind_it() {
+fn after_our_close_the_peers_close_is_found_behind_any_frame() {
     let ours = [frame(FIN | TEXT, &[b'x'; 300]), frame(FIN | PING, b"ping"), frame(TEXT, b"part")];
     let theirs = frame(FIN | CLOSE, b"\x03\xe8Bye!");
     let bytes = [ours.concat(), theirs].concat();
@@ -165,9 +165,9 @@ fn our_close_in_the_middle_of_anything_finds_the_peers_behind_it() {
     }
 }
 
-/// Nothing behind it can be told apart from its payload.
+/// Later bytes cannot be distinguished from its payload.
 #[test]
-fn behind_an_impossible_length_no_answer_is_found() {
+fn after_an_impossible_length_no_close_is_found() {
     let mut server = Server::open(Limits::default());
     server.take(&[&[0x82, 0xff][..], &[0xff; 8], &[0; 4]].concat());
     server.take(&frame(FIN | CLOSE, b"\x03\xea").repeat(1_000));

@@ -1,4 +1,4 @@
-//! Section 8.1: text is UTF-8, and what cannot become UTF-8 is refused at once.
+//! Section 8.1: text is UTF-8, and a byte that cannot be is refused at once.
 
 use townhall::Limits;
 use townhall::protocol::Violation::InvalidUtf8;
@@ -6,7 +6,7 @@ use townhall::protocol::Violation::InvalidUtf8;
 use crate::peer::{CONTINUATION, FIN, Seen, Server, TEXT, frame, see, text};
 
 #[test]
-fn a_character_may_be_cut_by_fragments() {
+fn a_character_may_be_split_across_fragments() {
     let bytes = "κόσμε😀".as_bytes();
     for at in 0..=bytes.len() {
         let frames = [frame(TEXT, &bytes[..at]), frame(FIN | CONTINUATION, &bytes[at..])];
@@ -22,7 +22,7 @@ fn a_text_may_not_end_inside_a_character() {
 }
 
 #[test]
-fn what_cannot_be_right_is_refused_inside_an_unfinished_frame() {
+fn invalid_utf8_is_refused_inside_an_incomplete_frame() {
     // As in Autobahn's 6.4: "κόσμε", a surrogate, "edited".
     let payload = b"\xce\xba\xcf\x8c\xcf\x83\xce\xbc\xce\xb5\xed\xa0\x80edited";
     let whole = frame(FIN | TEXT, payload);

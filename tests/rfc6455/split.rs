@@ -1,4 +1,4 @@
-//! Any input, split at any byte, gives the same events and the same answers.
+//! An input gives the same events and answers wherever it is split.
 
 use townhall::Limits;
 
@@ -14,7 +14,7 @@ fn limits() -> Limits {
     limits
 }
 
-/// Conversations that end well and badly, each in the bytes of the client.
+/// Conversations with good and bad endings, as the client's bytes.
 fn conversations() -> Vec<Vec<u8>> {
     let with = |frames: &[Vec<u8>]| [REQUEST.to_vec(), frames.concat()].concat();
     vec![
@@ -60,7 +60,7 @@ fn outcome(pieces: &[&[u8]]) -> (Vec<Seen>, Vec<u8>) {
 }
 
 #[test]
-fn split_anywhere_a_conversation_is_the_same() {
+fn a_conversation_is_the_same_split_anywhere() {
     for bytes in conversations() {
         let whole = outcome(&[&bytes]);
         assert!(!whole.0.is_empty());
@@ -72,14 +72,14 @@ fn split_anywhere_a_conversation_is_the_same() {
 }
 
 #[test]
-fn in_single_bytes_a_conversation_is_the_same() {
+fn a_conversation_is_the_same_in_single_bytes() {
     for bytes in conversations() {
         let pieces: Vec<&[u8]> = bytes.chunks(1).collect();
         assert_eq!(outcome(&pieces), outcome(&[&bytes]));
     }
 }
 
-/// What lies whole in the input is read on a path of its own, as short and as long frames are.
+/// Messages that are complete in the input take a separate code path, as do short and long frames.
 #[test]
 fn a_message_of_any_size_is_the_same_whole_and_in_single_bytes() {
     let text = "Hello, κόσμε, 世界! 😀".repeat(9);
@@ -89,10 +89,10 @@ fn a_message_of_any_size_is_the_same_whole_and_in_single_bytes() {
         let cut = &text.as_bytes()[..size.min(text.len())];
         for frames in [
             [frame(FIN | TEXT, &vec![b'a'; size]), frame(FIN | BINARY, &vec![0xff; size])],
-            [frame(FIN | TEXT, cut), frame(FIN | TEXT, b"behind")],
-            [frame(FIN | TEXT, &broken[..cut.len()]), frame(FIN | TEXT, b"behind")],
-            [frame(FIN | CONTINUATION, cut), frame(FIN | TEXT, b"behind")],
-            [frame(TEXT, cut), frame(FIN | TEXT, b"behind")],
+            [frame(FIN | TEXT, cut), frame(FIN | TEXT, b"after")],
+            [frame(FIN | TEXT, &broken[..cut.len()]), frame(FIN | TEXT, b"after")],
+            [frame(FIN | CONTINUATION, cut), frame(FIN | TEXT, b"after")],
+            [frame(TEXT, cut), frame(FIN | TEXT, b"after")],
             [frame(FIN | TEXT, b"before"), frame(FIN | TEXT | 0x40, cut)],
         ] {
             let bytes = [REQUEST, &frames.concat()].concat();

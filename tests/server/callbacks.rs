@@ -1,14 +1,14 @@
-//! An application may do anything at any time; a loud client silences nobody.
+//! Calls in every callback, and clients that keep the server busy.
 
 use std::io::Write;
 use std::thread;
 
 use townhall::{ClientId, CloseCode, Event, Message};
 
-use crate::support::{Running, Told, chat, config, frame};
+use crate::support::{Running, Seen, chat, config, frame};
 
 #[test]
-fn everything_may_be_done_inside_every_callback() {
+fn every_call_is_allowed_in_every_callback() {
     let mut known: Vec<ClientId> = Vec::new();
     let server = Running::start(config(), move |hub, client, event| {
         let others: Vec<_> = hub.members("/").collect();
@@ -32,7 +32,7 @@ fn everything_may_be_done_inside_every_callback() {
             Event::Message(message) => hub.broadcast("/", message),
             Event::Close(_) => {
                 hub.publish(client, "somebody left");
-                // Ids of those who are long gone name nobody.
+                // The ids of former clients refer to no client.
                 for &id in &known {
                     hub.send(id, "are you there?");
                     hub.close(client, CloseCode::NORMAL, "");
@@ -45,14 +45,14 @@ fn everything_may_be_done_inside_every_callback() {
     for _ in 0..3 {
         let mut clients: Vec<_> = (0..4).map(|_| server.connect("/")).collect();
         clients.iter().for_each(|_| _ = server.opened());
-        clients[0].say("out");
+        clients[0].send("out");
         for (index, client) in clients.iter_mut().enumerate() {
-            // What was said before its own close, a member hears; who is closed says nothing.
-            (0..=index).for_each(|_| assert_eq!(client.hear(), "going"));
-            assert_eq!(client.hear_close(), (1000, "out".into()));
+            // A member receives what was sent before its own close, but nothing from a closed member.
+            (0..=index).for_each(|_| assert_eq!(client.receive(), "going"));
+            assert_eq!(client.receive_close(), (1000, "out".into()));
         }
         clients.into_iter().for_each(|client| client.end());
-        assert!(matches!(server.told(), Told::Message(..)));
+        assert!(matches!(server.seen(), Seen::Message(..)));
         for _ in 0..4 {
             assert_eq!(server.departed().1.code, 1000);
         }
@@ -60,7 +60,7 @@ fn everything_may_be_done_inside_every_callback() {
 }
 
 #[test]
-fn a_loud_client_does_not_silence_the_others() {
+fn a_busy_client_does_not_starve_the_others() {
     let server = Running::start(config(), chat);
     let mut loud = server.raw("/loud");
     let mut quiet = server.connect("/quiet");
@@ -74,18 +74,18 @@ fn a_loud_client_does_not_silence_the_others() {
             }
             loud.shutdown(std::net::Shutdown::Both).unwrap();
         });
-        let mut heard = 0;
+        let mut received = 0;
         while !shouting.is_finished() {
-            quiet.say("hello");
-            assert_eq!(quiet.hear(), "hello");
-            heard += 1;
+            quiet.send("hello");
+            assert_eq!(quiet.receive(), "hello");
+            received += 1;
         }
-        assert!(heard > 10, "{heard} answers while 120 MB were shouted");
+        assert!(received > 10, "{received} answers while 120 MB were shouted");
     });
 }
 
 #[test]
-fn places_are_used_again_by_others() {
+fn slots_are_reused_by_other_clients() {
     let server = Running::start(config(), chat);
     let mut ids = Vec::new();
     for _ in 0..50 {

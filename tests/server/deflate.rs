@@ -7,7 +7,7 @@ use townhall::protocol::Deflater;
 use townhall::protocol::internals::{Inflater, SlidingWindow};
 use townhall::{ClientId, Event, Hub};
 
-use crate::support::{Running, Told, chat, config, counting_chat, frame, get, read_head, request};
+use crate::support::{Running, Seen, chat, config, counting_chat, frame, get, read_head, request};
 
 const RSV1: u8 = 0x40;
 const TEXT: u8 = 0x81;
@@ -18,7 +18,7 @@ const COMPRESSED_TEXT: u8 = TEXT | RSV1;
 const HELLO: [u8; 7] = [0xf2, 0x48, 0xcd, 0xc9, 0xc9, 0x07, 0x00];
 const AGAIN: [u8; 5] = [0xf2, 0x00, 0x11, 0x00, 0x00];
 
-/// A client that offers permessage-deflate, and what was answered to that.
+/// A client that offers permessage-deflate, and the server's answer to the offer.
 fn offer(server: &Running, parameters: &str) -> (TcpStream, String) {
     let mut stream = server.stream();
     let offer = format!("\r\nSec-WebSocket-Extensions: permessage-deflate{parameters}\r\n\r\n");
@@ -28,12 +28,12 @@ fn offer(server: &Running, parameters: &str) -> (TcpStream, String) {
     (stream, answer.unwrap_or_else(|| panic!("{head}")).to_owned())
 }
 
-fn say(stream: &mut TcpStream, first: u8, payload: &[u8]) {
+fn send(stream: &mut TcpStream, first: u8, payload: &[u8]) {
     stream.write_all(&frame(first, payload)).unwrap();
 }
 
-/// The first byte and the payload of the frame that comes next.
-fn hear(stream: &mut TcpStream) -> (u8, Vec<u8>) {
+/// The first byte and the payload of the next frame.
+fn receive(stream: &mut TcpStream) -> (u8, Vec<u8>) {
     let mut header = [0; 2];
     stream.read_exact(&mut header).unwrap();
     let mut length = u64::from(header[1]);
@@ -48,23 +48,23 @@ fn hear(stream: &mut TcpStream) -> (u8, Vec<u8>) {
     (header[0], payload)
 }
 
-/// The code and the reason of the close frame that comes next.
-fn hear_close(stream: &mut TcpStream) -> (u16, String) {
-    let (first, payload) = hear(stream);
+/// The code and the reason of the next frame, which must be a close frame.
+fn receive_close(stream: &mut TcpStream) -> (u16, String) {
+    let (first, payload) = receive(stream);
     assert_eq!(first, 0x88);
     let (code, reason) = payload.split_first_chunk().unwrap();
     (u16::from_be_bytes(*code), String::from_utf8(reason.to_vec()).unwrap())
 }
 
-fn heard(server: &Running) -> String {
+fn received(server: &Running) -> String {
     loop {
-        if let Told::Message(_, text) = server.told() {
+        if let Seen::Message(_, text) = server.seen() {
             return text;
         }
     }
 }
 
-/// The application: what begins with a star is for the speaker alone, the rest for its room.
+/// The application: a message that begins with a star goes only to its sender, any other to the room.
 fn whisper(hub: &mut Hub, client: ClientId, event: Event<'_>) {
     match event {
         Event::Open { room, .. } => _ = hub.join(client, room),
@@ -75,49 +75,49 @@ fn whisper(hub: &mut Hub, client: ClientId, event: Event<'_>) {
 }
 
 #[test]
-fn what_is_for_one_client_is_compressed_while_it_shares_no_context() {
+fn direct_messages_are_compressed_for_a_client_without_a_shared_context() {
     let server = Running::start(config(), whisper);
     let (mut client, answer) = offer(&server, "");
     assert_eq!(answer, "permessage-deflate");
     let (mut inflater, mut window) = (Inflater::default(), SlidingWindow::new(15));
     let (private, public) = ("*for me ".repeat(20), "for everyone ".repeat(20));
-    for (said, compressed) in
+    for (sent, compressed) in
         [(&private, true), (&public, true), (&private, false), (&public, true)]
     {
-        say(&mut client, TEXT, said.as_bytes());
-        let (first, mut payload) = hear(&mut client);
-        assert_eq!(first, if compressed { COMPRESSED_TEXT } else { TEXT }, "{said}");
+        send(&mut client, TEXT, sent.as_bytes());
+        let (first, mut payload) = receive(&mut client);
+        assert_eq!(first, if compressed { COMPRESSED_TEXT } else { TEXT }, "{sent}");
         if compressed {
             assert!(payload.len() < 30);
             payload = inflater.inflate_in_context(&payload, &mut window, 1_000).unwrap();
         }
-        assert_eq!(payload, said.as_bytes());
+        assert_eq!(payload, sent.as_bytes());
     }
 }
 
 #[test]
-fn what_is_for_one_client_is_compressed_with_the_window_that_it_demands() {
+fn direct_messages_are_compressed_with_the_window_that_the_client_demands() {
     let server = Running::start(config(), whisper);
     let (mut client, answer) = offer(&server, "; server_max_window_bits=9");
     assert!(answer.contains("server_no_context_takeover"));
-    // What repeats itself after 600 bytes cannot be compressed with a window of 512.
+    // A repetition after 600 bytes cannot be compressed with a window of 512 bytes.
     let mut state = 1_u32;
     let noise = (0..600).map(|_| {
         state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
         (state >> 24) as u8
     });
     let noise: Vec<u8> = std::iter::once(b'*').chain(noise).collect();
-    for (said, compressed) in [(vec![b'*'; 600], true), (noise.repeat(2), false)] {
-        say(&mut client, BINARY, &said);
-        let (first, payload) = hear(&mut client);
+    for (sent, compressed) in [(vec![b'*'; 600], true), (noise.repeat(2), false)] {
+        send(&mut client, BINARY, &sent);
+        let (first, payload) = receive(&mut client);
         assert_eq!(first, if compressed { BINARY | RSV1 } else { BINARY });
         let inflated = || Inflater::default().inflate(&payload, 1_000).unwrap();
-        assert_eq!(if compressed { inflated() } else { payload.clone() }, said);
+        assert_eq!(if compressed { inflated() } else { payload.clone() }, sent);
     }
 }
 
 #[test]
-fn clients_that_speak_in_turns_keep_their_contexts_apart() {
+fn clients_that_send_in_turns_keep_separate_contexts() {
     let server = Running::start(config(), |_, _, _| {});
     let mut clients = ["ann", "bob", "eve"].map(|name| {
         let (stream, answer) = offer(&server, "; client_max_window_bits=10");
@@ -129,12 +129,12 @@ fn clients_that_speak_in_turns_keep_their_contexts_apart() {
             let text = format!("{name} says something for the {turn}. time, as {name} always does");
             let mut compressed = Vec::new();
             deflater.deflate(text.as_bytes(), &mut compressed);
-            assert!(turn == 0 || compressed.len() < 30, "it refers to what was said before");
-            say(stream, COMPRESSED_TEXT, &compressed);
-            assert_eq!(heard(&server), text);
-            // What is not compressed does not enter the window.
-            say(stream, TEXT, b"something else");
-            assert_eq!(heard(&server), "something else");
+            assert!(turn == 0 || compressed.len() < 30, "it refers to what was sent before");
+            send(stream, COMPRESSED_TEXT, &compressed);
+            assert_eq!(received(&server), text);
+            // Uncompressed data does not enter the window.
+            send(stream, TEXT, b"something else");
+            assert_eq!(received(&server), "something else");
         }
     }
 }
@@ -153,10 +153,10 @@ fn when_no_memory_is_left_for_windows_new_clients_keep_no_context() {
     assert_eq!(answer, "permessage-deflate; client_max_window_bits=12");
     let (mut late, answer) = offer(&server, "; client_max_window_bits");
     assert_eq!(answer, none);
-    say(&mut late, COMPRESSED_TEXT, &HELLO);
-    assert_eq!(heard(&server), "Hello");
+    send(&mut late, COMPRESSED_TEXT, &HELLO);
+    assert_eq!(received(&server), "Hello");
     assert!(get(&server, "/").contains(", 2 without compression context"));
-    // A window is given back when its client leaves.
+    // A window is freed when its client leaves.
     drop(large);
     server.departed();
     assert_eq!(offer(&server, "").1, "permessage-deflate");
@@ -176,9 +176,9 @@ fn the_close_reason_names_a_forbidden_reference_or_data_that_is_not_deflate() {
         ("", &[0xff; 5], "invalid compressed data"),
     ] {
         let (mut client, _) = offer(&server, parameters);
-        say(&mut client, COMPRESSED_TEXT, payload);
+        send(&mut client, COMPRESSED_TEXT, payload);
         let expected = (1007, reason.to_owned());
-        assert_eq!(hear_close(&mut client), expected);
+        assert_eq!(receive_close(&mut client), expected);
     }
 }
 
@@ -187,10 +187,10 @@ fn a_message_that_ends_its_stream_is_delivered() {
     let server = Running::start(config(), chat);
     let (mut client, mut other) = (offer(&server, "").0, offer(&server, "").0);
     let hall = [0xcb, 0xc8, 0x54, 0xc8, 0x48, 0xcc, 0xc9, 0x01, 0x00];
-    say(&mut client, COMPRESSED_TEXT, &hall);
-    assert_eq!(heard(&server), "hi hall");
-    say(&mut other, COMPRESSED_TEXT, &HELLO);
-    assert_eq!(heard(&server), "Hello");
+    send(&mut client, COMPRESSED_TEXT, &hall);
+    assert_eq!(received(&server), "hi hall");
+    send(&mut other, COMPRESSED_TEXT, &HELLO);
+    assert_eq!(received(&server), "Hello");
 }
 
 #[test]
@@ -207,7 +207,7 @@ fn the_application_learns_whether_a_message_was_compressed() {
         (COMPRESSED_TEXT, &AGAIN[..], "yes"),
         (BINARY, b"", "no"),
     ] {
-        say(&mut client, first, payload);
-        assert_eq!(hear(&mut client), (TEXT, answer.into()));
+        send(&mut client, first, payload);
+        assert_eq!(receive(&mut client), (TEXT, answer.into()));
     }
 }

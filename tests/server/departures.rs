@@ -8,7 +8,7 @@ use townhall::protocol::Violation;
 use townhall::{Cause, CloseCode, Departure, Event};
 use tungstenite::protocol::CloseFrame;
 
-use crate::support::{Running, Told, chat, config, frame, read_all};
+use crate::support::{Running, Seen, chat, config, frame, read_all};
 
 /// The fields of a departure.
 type Fields<'a> = (u16, &'a str, bool, Cause, Option<&'a str>);
@@ -23,7 +23,7 @@ fn fields(departure: &Departure) -> Fields<'_> {
 }
 
 #[test]
-fn a_peer_that_closes_departs_cleanly_with_its_words() {
+fn a_peer_that_closes_departs_cleanly_with_its_code_and_reason() {
     let server = Running::start(config(), chat);
     let mut client = server.connect("/");
     let id = server.opened();
@@ -53,7 +53,7 @@ fn a_connection_that_ends_without_a_close_is_1006() {
 }
 
 #[test]
-fn half_a_connection_is_no_connection() {
+fn a_peer_that_ends_its_side_departs_with_1006() {
     let server = Running::start(config(), chat);
     let mut half = server.raw("/");
     server.opened();
@@ -64,20 +64,20 @@ fn half_a_connection_is_no_connection() {
 }
 
 #[test]
-fn a_close_behind_data_and_before_the_end_is_answered() {
+fn a_close_frame_between_data_and_the_end_is_answered() {
     let server = Running::start(config(), chat);
     let mut client = server.raw("/");
     let id = server.opened();
     client.write_all(&[frame(0x81, b"bye"), frame(0x88, b"\x03\xe8")].concat()).unwrap();
     client.shutdown(Shutdown::Write).unwrap();
     assert_eq!(read_all(&mut client), b"\x81\x03bye\x88\x02\x03\xe8");
-    assert_eq!(server.told(), Told::Message(id, "bye".into()));
+    assert_eq!(server.seen(), Seen::Message(id, "bye".into()));
     let (client, left) = server.departed();
     assert_eq!((client, fields(&left)), (id, departure(1000, "", true, Cause::Peer)));
 }
 
 #[test]
-fn a_violation_is_answered_and_told() {
+fn a_violation_is_answered_and_reported() {
     let server = Running::start(config(), chat);
     let mut client = server.raw("/");
     server.opened();
@@ -100,17 +100,17 @@ fn a_client_that_the_application_closes_answers() {
     });
     let mut client = server.connect("/");
     let id = server.opened();
-    client.say("My name is John");
-    assert_eq!(client.hear(), "Hello from server, John!");
-    assert_eq!(client.hear_close(), (1000, "Bye!".into()));
+    client.send("My name is John");
+    assert_eq!(client.receive(), "Hello from server, John!");
+    assert_eq!(client.receive_close(), (1000, "Bye!".into()));
     client.end();
-    assert!(matches!(server.told(), Told::Message(..)));
+    assert!(matches!(server.seen(), Seen::Message(..)));
     let (client, left) = server.departed();
     assert_eq!((client, fields(&left)), (id, departure(1000, "Bye!", true, Cause::Application)));
 }
 
 #[test]
-fn a_peer_that_does_not_answer_a_close_is_given_up() {
+fn a_peer_that_does_not_answer_a_close_is_dropped() {
     let mut config = config();
     config.timeouts.close = Duration::from_millis(300);
     let server = Running::start(config, |hub, client, event| {
@@ -132,19 +132,19 @@ fn a_stop_closes_everyone_with_1001() {
     clients.iter().for_each(|_| _ = server.opened());
     server.handle.stop();
     for client in &mut clients {
-        assert_eq!(client.hear_close(), (1001, "server shutting down".into()));
+        assert_eq!(client.receive_close(), (1001, "server shutting down".into()));
     }
     clients.into_iter().for_each(|client| client.end());
-    let told = server.join();
-    assert_eq!(told.len(), 3);
-    for told in told {
-        let Told::Close(_, left) = told else { panic!("{told:?}") };
+    let seen = server.join();
+    assert_eq!(seen.len(), 3);
+    for seen in seen {
+        let Seen::Close(_, left) = seen else { panic!("{seen:?}") };
         assert_eq!(fields(&left), departure(1001, "server shutting down", true, Cause::Shutdown));
     }
 }
 
 #[test]
-fn who_asks_twice_for_a_stop_does_not_wait() {
+fn stop_now_cuts_a_graceful_stop_short() {
     let mut config = config();
     config.shutdown.timeout = Duration::MAX;
     let server = Running::start(config, chat);
@@ -176,7 +176,7 @@ fn a_slow_reader_gets_a_long_answer_and_its_close() {
 }
 
 #[test]
-fn a_stop_does_not_wait_for_ever() {
+fn a_shutdown_does_not_wait_forever() {
     let mut config = config();
     config.shutdown.timeout = Duration::from_millis(300);
     let server = Running::start(config, chat);
@@ -184,8 +184,8 @@ fn a_stop_does_not_wait_for_ever() {
     server.opened();
     let mut silent = server.stream();
     server.handle.stop();
-    let told = server.join();
-    assert!(!matches!(silent.read(&mut [0]), Ok(1..)), "who has not asked is dropped");
-    let [Told::Close(_, left)] = &told[..] else { panic!("{told:?}") };
+    let seen = server.join();
+    assert!(!matches!(silent.read(&mut [0]), Ok(1..)), "a connection without a request is dropped");
+    let [Seen::Close(_, left)] = &seen[..] else { panic!("{seen:?}") };
     assert_eq!(fields(left), departure(1006, "", false, Cause::Shutdown));
 }

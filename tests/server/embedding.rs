@@ -1,4 +1,4 @@
-//! What an application learns about its clients, and keeps for them.
+//! What an application sees of its clients, and the values that it keeps for them.
 
 use std::io::Write;
 use std::net::IpAddr;
@@ -18,7 +18,7 @@ fn upgrade(server: &Running, target: &str, fields: &str) -> String {
 }
 
 #[test]
-fn an_open_shows_the_request_the_terms_and_the_address() {
+fn open_carries_the_request_the_terms_and_the_address() {
     let (sender, receiver) = channel();
     let mut config = config();
     config.subprotocols = vec!["chat".into()];
@@ -67,7 +67,7 @@ fn an_upgrade_can_have_header_fields_and_a_subprotocol_that_the_client_offered()
 }
 
 #[test]
-fn plain_requests_and_upgrades_show_the_address_that_the_limits_go_by() {
+fn plain_requests_and_upgrades_carry_the_address_that_limits_use() {
     let answer = |address: Option<IpAddr>| {
         Response::text(403, address.map_or("none".into(), |address| address.to_string()))
     };
@@ -112,7 +112,7 @@ fn count(hub: &mut Hub, client: ClientId) {
 }
 
 #[test]
-fn each_client_has_a_value_of_its_own_until_its_close_has_been_handled() {
+fn each_client_keeps_its_own_value_until_its_close_is_handled() {
     let (sender, receiver) = channel();
     let value = Arc::new(());
     let kept = value.clone();
@@ -138,9 +138,9 @@ fn each_client_has_a_value_of_its_own_until_its_close_has_been_handled() {
     let (first, second) = (server.opened(), server.opened());
     for (is_first, text) in [(true, "101"), (true, "102"), (false, "101")] {
         let member = if is_first { &mut one } else { &mut other };
-        member.say("count");
-        server.told();
-        assert_eq!(member.hear(), text);
+        member.send("count");
+        server.seen();
+        assert_eq!(member.receive(), text);
     }
     one.0.close(None).unwrap();
     one.end();
@@ -159,7 +159,7 @@ fn each_client_has_a_value_of_its_own_until_its_close_has_been_handled() {
 }
 
 #[test]
-fn rooms_are_listed_with_their_numbers_of_members() {
+fn rooms_are_listed_with_their_member_counts() {
     let server = Running::start(config(), chat);
     let clients = ["/a", "/b", "/a"].map(|path| server.connect(path));
     clients.iter().for_each(|_| _ = server.opened());
@@ -175,7 +175,7 @@ fn rooms_are_listed_with_their_numbers_of_members() {
 }
 
 #[test]
-fn a_call_that_comes_too_early_or_too_late_says_so() {
+fn a_call_that_is_too_early_or_too_late_has_no_effect() {
     let server = Running::start(config(), |hub, client, event| match event {
         Event::Upgrade(_) => {
             assert!(!hub.is_open(client) && !hub.join(client, "/a") && !hub.leave(client));

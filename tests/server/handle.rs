@@ -1,4 +1,4 @@
-//! What other threads do with a running server.
+//! A running server, controlled from other threads.
 
 use std::sync::mpsc::{Sender, channel};
 use std::thread;
@@ -8,14 +8,14 @@ use townhall::{CloseCode, Handle, HandleError, Server};
 
 use crate::support::{Client, PATIENCE, Running, chat, config};
 
-/// The most commands that wait.
+/// The maximum number of queued commands.
 const MAX_COMMANDS: usize = 4096;
 
 fn start() -> Running {
     Running::start(config(), chat)
 }
 
-/// Makes the event loop wait until something is sent.
+/// Blocks the event loop until something is sent to the channel.
 fn block(handle: &Handle) -> Sender<()> {
     let ((release, released), (reached, begun)) = (channel(), channel());
     let wait = move |_: &mut _| {
@@ -51,10 +51,10 @@ fn commands_of_one_handle_take_effect_in_order() {
         handle.broadcast("/a", "too late").unwrap();
     });
     for number in 0..1_000 {
-        assert_eq!(member.hear(), number.to_string());
-        assert_eq!(member.hear(), "for you");
+        assert_eq!(member.receive(), number.to_string());
+        assert_eq!(member.receive(), "for you");
     }
-    assert_eq!(member.hear_close(), (1000, "enough".into()));
+    assert_eq!(member.receive_close(), (1000, "enough".into()));
     assert_eq!(*other.0.read().unwrap().into_data(), [0xff, 0xfe]);
     publisher.join().unwrap();
 }
@@ -76,7 +76,7 @@ fn a_closure_does_what_the_application_can_and_returns_what_it_found() {
     let (count, rooms, thread) = receiver.recv_timeout(PATIENCE).unwrap();
     assert_eq!((count, rooms), (2, 1));
     assert_ne!(thread, thread::current().id());
-    members.iter_mut().for_each(|member| assert_eq!(member.hear(), "hello"));
+    members.iter_mut().for_each(|member| assert_eq!(member.receive(), "hello"));
 }
 
 #[test]
@@ -89,13 +89,13 @@ fn commands_of_many_threads_all_take_effect() {
             let handle = server.handle.clone();
             scope.spawn(move || {
                 for _ in 0..500 {
-                    // 4,000 commands fit into the queue, even if none of them is run meanwhile.
+                    // 4,000 commands fit into the queue, even if none has run yet.
                     handle.broadcast("/a", "news").unwrap();
                 }
             });
         }
     });
-    (0..4_000).for_each(|_| assert_eq!(member.hear(), "news"));
+    (0..4_000).for_each(|_| assert_eq!(member.receive(), "news"));
 }
 
 #[test]
@@ -111,9 +111,9 @@ fn a_full_queue_refuses_commands_until_some_have_been_run() {
     let refused = server.handle.run(|_| panic!("it was not queued"));
     assert_eq!(refused, Err(HandleError::Full));
     release.send(()).unwrap();
-    (0..MAX_COMMANDS).for_each(|_| assert_eq!(member.hear(), "news"));
+    (0..MAX_COMMANDS).for_each(|_| assert_eq!(member.receive(), "news"));
     server.handle.broadcast("/a", "more").unwrap();
-    assert_eq!(member.hear(), "more");
+    assert_eq!(member.receive(), "more");
 }
 
 #[test]
@@ -133,7 +133,7 @@ fn the_bytes_of_the_queue_are_limited_but_one_long_message_always_fits() {
     release.send(()).unwrap();
 }
 
-/// Waits until the queue takes a command and it is run.
+/// Waits until the queue has accepted a command and it has run.
 fn settle_when_possible(handle: &Handle) {
     let deadline = std::time::Instant::now() + PATIENCE;
     while handle.run(|_| {}) == Err(HandleError::Full) {
@@ -144,7 +144,7 @@ fn settle_when_possible(handle: &Handle) {
 }
 
 #[test]
-fn what_was_queued_before_the_server_runs_takes_effect_when_it_does() {
+fn commands_queued_before_the_server_runs_take_effect() {
     let server = Server::bind(config()).unwrap();
     let (sender, receiver) = channel();
     let handle = server.handle();
@@ -163,8 +163,8 @@ fn stopping_is_graceful_however_often_it_is_asked_for() {
     server.handle.broadcast("/a", "goodbye").unwrap();
     (0..10).for_each(|_| server.handle.clone().stop());
     for client in &mut clients {
-        assert_eq!(client.hear(), "goodbye", "it was sent before");
-        assert_eq!(client.hear_close().0, 1001);
+        assert_eq!(client.receive(), "goodbye", "it was sent before");
+        assert_eq!(client.receive_close().0, 1001);
     }
     settle(&server.handle);
     clients.into_iter().for_each(Client::end);
@@ -185,11 +185,11 @@ fn a_server_whose_queue_is_full_can_be_stopped() {
 }
 
 #[test]
-fn a_server_that_is_to_end_now_waits_for_nobody_and_drops_what_is_queued() {
+fn stop_now_waits_for_nobody_and_drops_the_queue() {
     let mut config = config();
     config.shutdown.timeout = Duration::from_secs(60);
     let server = Running::start(config, chat);
-    let _deaf = server.raw("/a");
+    let _stalled = server.raw("/a");
     server.opened();
     let release = block(&server.handle);
     let (kept, dropped) = channel::<()>();
@@ -205,7 +205,7 @@ fn a_server_that_is_to_end_now_waits_for_nobody_and_drops_what_is_queued() {
 }
 
 #[test]
-fn a_server_that_never_runs_takes_no_commands_once_it_is_gone() {
+fn a_dropped_server_takes_no_commands() {
     let server = Server::bind(config()).unwrap();
     let handle = server.handle();
     handle.broadcast("/a", "news").unwrap();

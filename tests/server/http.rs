@@ -1,11 +1,11 @@
-//! What the port answers to requests that are not upgraded, and to those that are.
+//! Answers to plain requests and to upgrades.
 
 use std::io::{Read, Write};
 use std::time::Duration;
 
 use townhall::{Event, Response};
 
-use crate::support::{Running, Told, chat, config, frame, read_all, read_head, request};
+use crate::support::{Running, Seen, chat, config, frame, read_all, read_head, request};
 
 fn answer(server: &Running, request: &str) -> String {
     let mut stream = server.stream();
@@ -21,7 +21,7 @@ fn assert_status(server: &Running, request: &str, status: &str) {
 }
 
 #[test]
-fn each_kind_of_wrong_request_has_its_status() {
+fn each_kind_of_invalid_request_gets_its_status() {
     let server = Running::start(config(), chat);
     assert_status(&server, "nonsense\r\n\r\n", "400");
     assert_status(&server, "GET / HTTP/1.1\r\n\r\n", "400");
@@ -70,7 +70,7 @@ fn the_host_in_an_absolute_form_counts_instead_of_the_host_field() {
     for scheme in ["ws", "WS", "wss", "http", "HTTPS"] {
         let target = format!("{scheme}://{own}/lobby");
         assert_eq!(status(&target, "other.example", &own_page), "101", "{target}");
-        assert!(matches!(server.told(), Told::Open(_, room) if room == "/lobby"));
+        assert!(matches!(server.seen(), Seen::Open(_, room) if room == "/lobby"));
         server.departed();
         assert_eq!(status(&target, "other.example", other_page), "403", "{target}");
     }
@@ -78,10 +78,10 @@ fn the_host_in_an_absolute_form_counts_instead_of_the_host_field() {
     assert_eq!(status("ws:///lobby", "a", "http://a"), "400");
 }
 
-/// RFC 9112, section 3, recommends to take request lines of 8,000 bytes. The rest is what a browser
-/// sends, with a site's cookies.
+/// RFC 9112, section 3, recommends accepting request lines of 8,000 bytes. The rest are a browser's fields,
+/// with cookies.
 #[test]
-fn a_long_request_line_has_room_beside_a_browsers_fields() {
+fn a_long_request_line_fits_with_a_browsers_fields() {
     let server = Running::start(config(), chat);
     let target = format!("/?token={}", "a".repeat(8_000 - "GET /?token= HTTP/1.1".len()));
     let cookies = format!("Cookie: {}\r\n", "c".repeat(4_000));
@@ -92,7 +92,7 @@ fn a_long_request_line_has_room_beside_a_browsers_fields() {
     assert!(read_head(&mut stream).starts_with("HTTP/1.1 101 "));
 }
 
-/// HTTP/1.0 has no upgrade (RFC 9110, section 7.8), and asks for no Host.
+/// HTTP/1.0 has no upgrade (RFC 9110, section 7.8), and needs no Host.
 #[test]
 fn requests_of_any_http_1_are_served() {
     let server = Running::start(config(), |_, _, event| {
@@ -127,7 +127,7 @@ fn requests_of_any_http_1_are_served() {
     assert!(read_head(&mut stream).starts_with("HTTP/1.1 101 "));
 }
 
-/// It is what HAProxy checks with, as it comes.
+/// HAProxy's checks use OPTIONS by default.
 #[test]
 fn options_names_the_methods_that_are_served() {
     let server = Running::start(config(), chat);
@@ -146,7 +146,7 @@ fn options_names_the_methods_that_are_served() {
 }
 
 #[test]
-fn a_head_that_does_not_come_is_not_awaited_for_ever() {
+fn a_head_that_does_not_arrive_times_out() {
     let mut config = config();
     config.timeouts.handshake = Duration::from_millis(300);
     let server = Running::start(config, chat);
@@ -154,7 +154,7 @@ fn a_head_that_does_not_come_is_not_awaited_for_ever() {
 }
 
 #[test]
-fn a_full_server_says_so_and_has_room_again() {
+fn a_full_server_answers_503_until_a_client_leaves() {
     let mut config = config();
     config.connections.max = 1;
     let server = Running::start(config, chat);
@@ -169,7 +169,7 @@ fn a_full_server_says_so_and_has_room_again() {
 }
 
 #[test]
-fn frames_behind_the_head_are_not_lost() {
+fn frames_right_after_the_head_are_not_lost() {
     let server = Running::start(config(), chat);
     let mut stream = server.stream();
     let bytes = [request("/").as_bytes(), &frame(0x81, b"early"), &frame(0x88, b"")].concat();
@@ -179,7 +179,7 @@ fn frames_behind_the_head_are_not_lost() {
 }
 
 #[test]
-fn a_head_in_single_bytes_is_a_head() {
+fn a_head_may_arrive_in_single_bytes() {
     let server = Running::start(config(), chat);
     let mut stream = server.stream();
     stream.set_nodelay(true).unwrap();
@@ -187,11 +187,11 @@ fn a_head_in_single_bytes_is_a_head() {
         stream.write_all(&[byte]).unwrap();
     }
     assert!(read_head(&mut stream).starts_with("HTTP/1.1 101 "));
-    assert!(matches!(server.told(), Told::Open(_, room) if room == "/slow"));
+    assert!(matches!(server.seen(), Seen::Open(_, room) if room == "/slow"));
 }
 
 #[test]
-fn a_subprotocol_is_agreed_on() {
+fn a_subprotocol_is_negotiated() {
     let mut config = config();
     config.subprotocols = vec!["chat".to_owned(), "superchat".to_owned()];
     let server = Running::start(config, chat);
@@ -207,7 +207,7 @@ fn a_subprotocol_is_agreed_on() {
 }
 
 #[test]
-fn the_application_answers_refuses_and_chooses() {
+fn the_application_answers_requests_refuses_upgrades_and_chooses_rooms() {
     let server = Running::start(config(), |hub, client, event| match event {
         Event::Request(exchange) if exchange.request().path() == "/about" => {
             let agent = exchange.request().header("User-Agent").unwrap_or("nobody");
@@ -229,7 +229,7 @@ fn the_application_answers_refuses_and_chooses() {
     assert!(nothing.starts_with("HTTP/1.1 426 ") && nothing.ends_with("\r\n\r\n"), "{nothing}");
     assert_status(&server, &request("/"), "403");
     server.raw("/?secret");
-    assert!(matches!(server.told(), Told::Open(_, room) if room == "/vault"));
+    assert!(matches!(server.seen(), Seen::Open(_, room) if room == "/vault"));
 }
 
 #[test]
@@ -262,8 +262,8 @@ fn the_limits_of_the_head_are_the_configured_ones() {
 }
 
 #[test]
-fn an_answer_that_is_read_slowly_is_not_taken_for_frames() {
-    // Lengths that overflow where the body is parsed as frames.
+fn an_answer_that_is_read_slowly_is_not_parsed_as_frames() {
+    // Lengths that would overflow if the body were parsed as frames.
     let body = b"\x7f\xff\xff\xff\xff\xff\xff\xff\xf4".repeat(2 << 20);
     let served = body.clone();
     let server = Running::start(config(), move |_, _, event| {

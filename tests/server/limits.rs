@@ -1,4 +1,4 @@
-//! What the server does at its limits.
+//! Limits on connections, rooms, rates and memory.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use townhall::{Cause, ClientId, CloseCode, Config, Event, Hub};
 
 use crate::support::{
-    PATIENCE, Running, Told, chat, config, counting_chat, frame, get, read_all, read_head, request,
+    PATIENCE, Running, Seen, chat, config, counting_chat, frame, get, read_all, read_head, request,
 };
 
 /// The status of the answer to a request for an upgrade, and the connection.
@@ -21,7 +21,7 @@ fn knock(address: SocketAddr, path: &str, field: &str) -> (String, TcpStream) {
 }
 
 #[test]
-fn an_address_has_its_share_of_connections_and_others_have_theirs() {
+fn one_address_cannot_take_the_connections_of_others() {
     let mut strict = Config::default();
     strict.listen = vec!["127.0.0.1:0".parse().unwrap(), "[::1]:0".parse().unwrap()];
     strict.trusted_proxies = Vec::new();
@@ -32,7 +32,7 @@ fn an_address_has_its_share_of_connections_and_others_have_theirs() {
     third.read_to_string(&mut answer).unwrap();
     assert!(answer.starts_with("HTTP/1.1 429 ") && answer.contains("\r\nRetry-After: 5\r\n"));
     assert_eq!(knock(server.addresses[1], "/", "").0, "101", "another address");
-    // A place that is given back is free.
+    // A connection that has ended no longer counts.
     drop((first, third));
     let deadline = Instant::now() + PATIENCE;
     while knock(server.address, "/", "").0 != "101" {
@@ -41,7 +41,7 @@ fn an_address_has_its_share_of_connections_and_others_have_theirs() {
 }
 
 #[test]
-fn behind_a_proxy_the_real_address_counts() {
+fn behind_a_proxy_the_forwarded_address_counts() {
     let mut config = config();
     config.connections.max_per_address = 1;
     let server = Running::start(config, chat);
@@ -54,7 +54,7 @@ fn behind_a_proxy_the_real_address_counts() {
 }
 
 #[test]
-fn an_address_connects_no_faster_than_it_may() {
+fn new_connections_from_one_address_are_limited() {
     let mut strict = config();
     strict.trusted_proxies = Vec::new();
     strict.connections.max_new_per_address_per_second = 5;
@@ -69,7 +69,7 @@ fn an_address_connects_no_faster_than_it_may() {
 }
 
 #[test]
-fn there_are_only_so_many_rooms_with_names_of_such_a_length() {
+fn rooms_and_the_length_of_their_names_are_limited() {
     let mut config = config();
     config.rooms.max = 2;
     config.rooms.max_name_bytes = 5;
@@ -86,11 +86,15 @@ fn there_are_only_so_many_rooms_with_names_of_such_a_length() {
     assert_eq!(server.departed().0, first);
     server.departed();
     let longest = "/%31%32%33%34";
-    assert_eq!(knock(server.address, longest, "").0, "101", "the room of those who left is free");
+    assert_eq!(
+        knock(server.address, longest, "").0,
+        "101",
+        "the room that is empty now no longer counts"
+    );
 }
 
 #[test]
-fn who_joins_one_room_too_many_is_told() {
+fn a_client_that_joins_one_room_too_many_is_closed() {
     let app = |hub: &mut Hub, client: ClientId, event: Event<'_>| match event {
         Event::Open { room, .. } => _ = hub.join(client, room),
         Event::Message(message) => {
@@ -104,76 +108,76 @@ fn who_joins_one_room_too_many_is_told() {
     config.rooms.max = 2;
     let server = Running::start(config, app);
     let (mut wanderer, _other) = (server.connect("/a"), server.connect("/b"));
-    // It leaves its own room for each, so that there is place.
+    // It leaves its own room each time, so the limit is not reached.
     for room in ["/c", "/d", "/b", "/b"] {
-        wanderer.say(room);
-        assert_eq!(wanderer.hear(), room);
+        wanderer.send(room);
+        assert_eq!(wanderer.receive(), room);
     }
     let _third = server.connect("/e");
-    wanderer.say("/f");
-    assert_eq!(wanderer.hear_close(), (1013, "too many rooms".into()));
+    wanderer.send("/f");
+    assert_eq!(wanderer.receive_close(), (1013, "too many rooms".into()));
 }
 
 #[test]
-fn who_says_too_much_is_read_later_and_loses_nothing() {
+fn a_client_over_its_rate_is_read_later_and_loses_nothing() {
     let mut config = config();
     config.rates.max_messages_per_second = 100;
     let server = Running::start(config, counting_chat);
-    let mut talker = server.connect("/");
+    let mut sender = server.connect("/");
     let begin = Instant::now();
-    (0..250).for_each(|number| talker.say(&number.to_string()));
-    (0..250).for_each(|number| assert_eq!(talker.hear(), number.to_string()));
-    talker.say("later");
-    assert_eq!(talker.hear(), "later");
-    assert!(begin.elapsed() > Duration::from_secs(1), "two and a half seconds' worth was said");
+    (0..250).for_each(|number| sender.send(&number.to_string()));
+    (0..250).for_each(|number| assert_eq!(sender.receive(), number.to_string()));
+    sender.send("later");
+    assert_eq!(sender.receive(), "later");
+    assert!(begin.elapsed() > Duration::from_secs(1), "two and a half seconds' worth was sent");
     assert!(get(&server, "/counts").contains(", 1 throttled"), "one spell of too much");
 }
 
 #[test]
-fn bytes_count_as_messages_do() {
+fn bytes_are_limited_like_messages() {
     let mut strict = config();
     strict.rates.max_bytes_per_second = 10_000;
     strict.limits.max_message_bytes = 5_000;
     let server = Running::start(strict, chat);
-    let mut talker = server.connect("/");
+    let mut sender = server.connect("/");
     let begin = Instant::now();
     let text = "x".repeat(5_000);
     for _ in 0..5 {
-        talker.say(&text);
-        assert_eq!(talker.hear(), text);
+        sender.send(&text);
+        assert_eq!(sender.receive(), text);
     }
     assert!(begin.elapsed() > Duration::from_secs(1));
 }
 
 #[test]
-fn who_goes_on_to_say_too_much_is_closed() {
+fn a_client_that_stays_over_its_rate_is_closed() {
     let mut strict = config();
     strict.rates.max_messages_per_second = 100;
     strict.rates.throttle_timeout = Some(Duration::from_secs(1));
     let server = Running::start(strict, chat);
-    let mut talker = server.raw("/");
+    let mut sender = server.raw("/");
     let id = server.opened();
-    let mut writer = talker.try_clone().unwrap();
+    let mut writer = sender.try_clone().unwrap();
     std::thread::scope(|scope| {
         scope.spawn(move || while writer.write_all(&frame(0x89, b"")).is_ok() {});
         let mut bytes = Vec::new();
-        // A reset may follow the close frame, since the talker goes on.
-        let _ = talker.read_to_end(&mut bytes);
+        // A reset may follow the close frame, because the sender keeps sending.
+        let _ = sender.read_to_end(&mut bytes);
         let close = b"\x88\x17\x03\xf0message rate exceeded";
         assert!(bytes.windows(close.len()).any(|window| window == close));
-        talker.shutdown(std::net::Shutdown::Both).unwrap_or_default();
+        sender.shutdown(std::net::Shutdown::Both).unwrap_or_default();
     });
     let (left, departure) = server.departed();
     assert_eq!((left, departure.cause), (id, Cause::TooFast));
 }
 
-/// A frame of a text that will be 64 KiB long, and its first bytes.
+/// The header of a text frame of 64 KiB, and the first bytes of its payload.
 fn beginning(bytes: usize) -> Vec<u8> {
     [&[0x81, 0xff, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0][..], &vec![b'x'; bytes]].concat()
 }
 
 #[test]
-fn unfinished_messages_have_a_limit_over_all_connections_and_who_holds_most_goes() {
+fn incomplete_messages_are_limited_in_total_and_the_largest_holder_is_closed() {
     let mut strict = config();
     strict.memory.max_incomplete_bytes = 140_000;
     strict.limits.max_message_bytes = 70_000;
@@ -190,36 +194,36 @@ fn unfinished_messages_have_a_limit_over_all_connections_and_who_holds_most_goes
     assert_eq!((left, departure.cause), (id, Cause::Overload));
     let close = b"\x88\x28\x03\xf5too much unfinished data on the server";
     assert_eq!(read_all(&mut most), &close[..]);
-    // What was given back is free.
+    // Freed memory no longer counts.
     let mut small = server.connect("/");
-    small.say("hello");
-    assert_eq!(small.hear(), "hello");
+    small.send("hello");
+    assert_eq!(small.receive(), "hello");
 }
 
 #[test]
-fn what_is_kept_for_all_has_a_limit_and_the_furthest_behind_go_first() {
+fn backlogs_are_limited_in_total_and_the_members_furthest_behind_are_closed() {
     let mut strict = config();
     strict.memory.max_total_backlog_bytes = 16 << 20;
     strict.limits.max_message_bytes = 1 << 20;
     strict.memory.max_backlog_bytes = 16 << 20;
     let server = Running::start(strict, chat);
-    // Each is alone in its room, so that nobody shares a log.
-    let mut deaf: Vec<_> = (0..4).map(|number| server.raw(&format!("/{number}"))).collect();
+    // Each member is alone in its room, so that no log is shared.
+    let mut stalled: Vec<_> = (0..4).map(|number| server.raw(&format!("/{number}"))).collect();
     let mut well = server.connect("/well");
     (0..5).for_each(|_| _ = server.opened());
     let block = frame(0x82, &[0; 60_000]);
     let deadline = Instant::now() + PATIENCE;
     let departure = 'talk: loop {
         assert!(Instant::now() < deadline);
-        for stream in &mut deaf {
+        for stream in &mut stalled {
             stream.write_all(&block).unwrap_or_default();
         }
-        well.say("hello");
-        assert_eq!(well.hear(), "hello");
+        well.send("hello");
+        assert_eq!(well.receive(), "hello");
         loop {
-            match server.told() {
-                Told::Close(_, departure) => break 'talk departure,
-                Told::Message(_, text) if text == "hello" => break,
+            match server.seen() {
+                Seen::Close(_, departure) => break 'talk departure,
+                Seen::Message(_, text) if text == "hello" => break,
                 _ => {}
             }
         }
@@ -228,7 +232,7 @@ fn what_is_kept_for_all_has_a_limit_and_the_furthest_behind_go_first() {
 }
 
 #[test]
-fn what_a_closed_client_had_begun_to_send_counts_no_more() {
+fn the_incomplete_message_of_a_closed_client_no_longer_counts() {
     let mut config = config();
     config.memory.max_incomplete_bytes = 100_000;
     config.limits.max_message_bytes = 50_000;
@@ -248,9 +252,9 @@ fn what_a_closed_client_had_begun_to_send_counts_no_more() {
     let mut begin = |size, text: &str| {
         let mut stream = server.raw("/");
         stream.write_all(&message[..size]).unwrap();
-        // When this is answered, what was sent before has been read.
-        watcher.say(text);
-        watcher.hear();
+        // This answer shows that everything before it has been read.
+        watcher.send(text);
+        watcher.receive();
         (stream, size)
     };
     let _first = begin(30_000, "");

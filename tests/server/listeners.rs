@@ -15,7 +15,7 @@ fn assert_serves(address: SocketAddr) {
 }
 
 #[test]
-fn every_address_in_ipv6_takes_ipv4_too() {
+fn the_ipv6_wildcard_accepts_ipv4_too() {
     let mut config = config();
     config.listen = vec![(Ipv6Addr::UNSPECIFIED, 0).into()];
     let server = Running::start(config, chat);
@@ -24,9 +24,9 @@ fn every_address_in_ipv6_takes_ipv4_too() {
     assert_serves((Ipv4Addr::LOCALHOST, port).into());
 }
 
-/// A server that is bound to `addresses` on a port that is free on all of them.
+/// A server on `addresses`, on a port that is free on all of them.
 fn bind_on_one_port(addresses: impl Fn(u16) -> Vec<SocketAddr>) -> Server {
-    // Another process may take the port before it is bound again, but not every time.
+    // Another process may take the port in between, so this tries again.
     for _ in 0..20 {
         let port = Server::bind(config()).unwrap().addresses()[0].port();
         let mut config = config();
@@ -40,7 +40,7 @@ fn bind_on_one_port(addresses: impl Fn(u16) -> Vec<SocketAddr>) -> Server {
 }
 
 #[test]
-fn every_address_in_ipv6_and_in_ipv4_go_together_on_one_port() {
+fn the_wildcards_of_both_families_share_a_port() {
     for v4 in [Ipv4Addr::UNSPECIFIED, Ipv4Addr::LOCALHOST] {
         for v6_first in [true, false] {
             let server = bind_on_one_port(|port| {

@@ -1,21 +1,21 @@
-//! The server over real sockets, with tungstenite and with plain bytes as its clients.
+//! The server over real sockets, with tungstenite and raw bytes as clients.
 
 mod auto_traits;
 mod callbacks;
+mod calls;
 mod deflate;
 mod departures;
 mod embedding;
 mod handle;
 mod http;
-mod life;
+mod keepalive;
 mod limits;
 mod listeners;
-mod places;
-mod policies;
 mod rooms;
 mod shutdown;
 mod sites;
 mod slow;
+mod slow_policies;
 mod support;
 mod timers;
 mod times;

@@ -1,68 +1,68 @@
-//! Who hears what, and in which order.
+//! Which members receive which messages, and in which order.
 
 use std::io::{Read, Write};
 
 use townhall::{Event, Message, Response};
 
-use crate::support::{Running, Told, chat, config, frame, get, read_head, request};
+use crate::support::{Running, Seen, chat, config, frame, get, read_head, request};
 
 #[test]
-fn everyone_hears_everyone_in_the_same_order() {
+fn everyone_receives_everything_in_the_same_order() {
     let server = Running::start(config(), chat);
     let mut clients: Vec<_> = (0..5).map(|_| server.connect("/lobby")).collect();
     clients.iter().for_each(|_| _ = server.opened());
     for round in 0..100 {
         for (index, client) in clients.iter_mut().enumerate() {
-            client.say(&format!("{index}: {round}"));
+            client.send(&format!("{index}: {round}"));
         }
     }
-    let heard: Vec<Vec<_>> =
-        clients.iter_mut().map(|client| (0..500).map(|_| client.hear()).collect()).collect();
-    assert!(heard.iter().all(|one| *one == heard[0]));
+    let received: Vec<Vec<_>> =
+        clients.iter_mut().map(|client| (0..500).map(|_| client.receive()).collect()).collect();
+    assert!(received.iter().all(|one| *one == received[0]));
     for index in 0..5 {
         let prefix = format!("{index}: ");
         let rounds: Vec<_> =
-            heard[0].iter().filter_map(|text| text.strip_prefix(&prefix)).collect();
+            received[0].iter().filter_map(|text| text.strip_prefix(&prefix)).collect();
         assert_eq!(rounds, (0..100).map(|round| round.to_string()).collect::<Vec<_>>());
     }
 }
 
 #[test]
-fn rooms_are_apart() {
+fn rooms_are_separate() {
     let server = Running::start(config(), chat);
     let (mut here, mut there) = (server.connect("/here?who=a"), server.connect("/there"));
-    here.say("here");
-    there.say("there");
-    assert_eq!((here.hear(), there.hear()), ("here".into(), "there".into()));
+    here.send("here");
+    there.send("there");
+    assert_eq!((here.receive(), there.receive()), ("here".into(), "there".into()));
 }
 
 /// RFC 3986, section 6.2.2.
 #[test]
-fn equivalent_paths_are_one_room_and_its_name_is_their_normal_form() {
+fn equivalent_paths_name_one_room_by_their_normal_form() {
     let server = Running::start(config(), chat);
     let paths =
         ["/caf%C3%A9/100%25", "/caf%c3%a9/100%25", "/%63af%C3%A9/100%", "/a/../café/./100%"];
     let mut members: Vec<_> = paths.iter().map(|path| server.raw(path)).collect();
     for path in paths {
-        let told = server.told();
-        assert!(matches!(&told, Told::Open(_, room) if room == paths[0]), "{path}: {told:?}");
+        let seen = server.seen();
+        assert!(matches!(&seen, Seen::Open(_, room) if room == paths[0]), "{path}: {seen:?}");
     }
     for path in ["/caf%C3%A9%2F100%25", "/caf%C3%A9/100%25/", "/cafe%CC%81/100%25"] {
         server.raw(path);
-        assert!(matches!(server.told(), Told::Open(_, room) if room == path));
+        assert!(matches!(server.seen(), Seen::Open(_, room) if room == path));
         server.departed();
     }
     members[3].write_all(&frame(0x81, b"everybody")).unwrap();
     for member in &mut members {
-        let mut heard = [0; 11];
-        member.read_exact(&mut heard).unwrap();
-        assert_eq!(&heard, b"\x81\x09everybody");
+        let mut received = [0; 11];
+        member.read_exact(&mut received).unwrap();
+        assert_eq!(&received, b"\x81\x09everybody");
     }
 }
 
-/// What guards a room by a path as it was sent would not see all the paths that lead there.
+/// A check of the path as it was sent would miss other spellings of the same room.
 #[test]
-fn an_application_is_asked_about_the_room_and_not_about_one_spelling_of_it() {
+fn an_application_decides_by_the_room_and_not_by_the_spelling_of_its_path() {
     let server = Running::start(config(), |_, _, event| match event {
         Event::Upgrade(upgrade) if upgrade.room() == "/vault" => {
             upgrade.refuse(Response::text(403, "members only"));
@@ -81,18 +81,18 @@ fn an_application_is_asked_about_the_room_and_not_about_one_spelling_of_it() {
 }
 
 #[test]
-fn a_newcomer_hears_what_is_said_from_now_on() {
+fn a_new_member_receives_only_later_messages() {
     let server = Running::start(config(), chat);
     let mut early = server.connect("/");
-    early.say("before");
-    assert_eq!(early.hear(), "before");
+    early.send("before");
+    assert_eq!(early.receive(), "before");
     let mut late = server.connect("/");
-    late.say("after");
-    assert_eq!((early.hear(), late.hear()), ("after".into(), "after".into()));
+    late.send("after");
+    assert_eq!((early.receive(), late.receive()), ("after".into(), "after".into()));
 }
 
 #[test]
-fn others_hear_what_the_sender_does_not() {
+fn publish_to_others_skips_the_sender() {
     let server = Running::start(config(), |hub, client, event| match event {
         Event::Open { room, .. } => _ = hub.join(client, room),
         Event::Message(message) => hub.publish_to_others(client, message),
@@ -101,17 +101,17 @@ fn others_hear_what_the_sender_does_not() {
     let mut clients = [server.connect("/"), server.connect("/")];
     clients.iter().for_each(|_| _ = server.opened());
     for round in 0..50 {
-        clients[0].say(&format!("a{round}"));
-        clients[1].say(&format!("b{round}"));
+        clients[0].send(&format!("a{round}"));
+        clients[1].send(&format!("b{round}"));
     }
     for round in 0..50 {
-        assert_eq!(clients[0].hear(), format!("b{round}"));
-        assert_eq!(clients[1].hear(), format!("a{round}"));
+        assert_eq!(clients[0].receive(), format!("b{round}"));
+        assert_eq!(clients[1].receive(), format!("a{round}"));
     }
 }
 
 #[test]
-fn a_broadcast_may_leave_out_any_one_client() {
+fn a_broadcast_can_skip_one_client() {
     let server = Running::start(config(), |hub, client, event| match event {
         Event::Open { room, .. } => _ = hub.join(client, room),
         Event::Message(message) => {
@@ -122,17 +122,17 @@ fn a_broadcast_may_leave_out_any_one_client() {
     });
     let [mut one, mut two, mut outside] = ["/", "/", "/other"].map(|room| server.connect(room));
     (0..3).for_each(|_| _ = server.opened());
-    outside.say("from outside");
-    assert_eq!([one.hear(), two.hear()], ["from outside"; 2]);
-    one.say("from one");
-    assert_eq!(two.hear(), "from one");
-    two.say("from two");
-    assert_eq!([one.hear(), one.hear()], ["sent", "from two"]);
-    assert_eq!([two.hear(), outside.hear()], ["sent"; 2]);
+    outside.send("from outside");
+    assert_eq!([one.receive(), two.receive()], ["from outside"; 2]);
+    one.send("from one");
+    assert_eq!(two.receive(), "from one");
+    two.send("from two");
+    assert_eq!([one.receive(), one.receive()], ["sent", "from two"]);
+    assert_eq!([two.receive(), outside.receive()], ["sent"; 2]);
 }
 
 #[test]
-fn direct_messages_keep_their_place_among_those_of_the_room() {
+fn direct_messages_keep_their_order_among_those_of_the_room() {
     let server = Running::start(config(), |hub, client, event| match event {
         Event::Open { room, .. } => _ = hub.join(client, room),
         Event::Message(message) => {
@@ -145,15 +145,15 @@ fn direct_messages_keep_their_place_among_those_of_the_room() {
     });
     let mut client = server.connect("/");
     for _ in 0..100 {
-        client.say("2");
+        client.send("2");
     }
     for _ in 0..100 {
-        assert_eq!([(); 4].map(|()| client.hear()).concat(), "1234");
+        assert_eq!([(); 4].map(|()| client.receive()).concat(), "1234");
     }
 }
 
 #[test]
-fn a_client_that_changes_rooms_misses_and_repeats_nothing() {
+fn a_client_that_changes_rooms_misses_nothing_and_gets_nothing_twice() {
     let server = Running::start(config(), |hub, client, event| match event {
         Event::Open { room, .. } => _ = hub.join(client, room),
         Event::Message(Message::Text(text)) => match text.strip_prefix("go ") {
@@ -169,13 +169,13 @@ fn a_client_that_changes_rooms_misses_and_repeats_nothing() {
     let (mut mover, mut stayer) = (server.connect("/a"), server.connect("/a"));
     server.opened();
     server.opened();
-    mover.say("one");
-    mover.say("go /b");
-    mover.say("two");
-    assert_eq!([(); 4].map(|()| mover.hear()), ["one", "left", "came", "two"]);
-    assert_eq!([(); 2].map(|()| stayer.hear()), ["one", "left"]);
-    stayer.say("three");
-    assert_eq!(stayer.hear(), "three");
+    mover.send("one");
+    mover.send("go /b");
+    mover.send("two");
+    assert_eq!([(); 4].map(|()| mover.receive()), ["one", "left", "came", "two"]);
+    assert_eq!([(); 2].map(|()| stayer.receive()), ["one", "left"]);
+    stayer.send("three");
+    assert_eq!(stayer.receive(), "three");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! A server that was told to stop.
+//! Graceful shutdown.
 
 use std::io::Write;
 use std::time::{Duration, Instant};
@@ -17,7 +17,7 @@ fn crowd(server: &Running, size: usize) -> Vec<Client> {
 }
 
 #[test]
-fn many_are_not_closed_all_at_once() {
+fn a_shutdown_closes_many_clients_over_time() {
     let spread = Duration::from_secs(2);
     let mut config = config();
     config.shutdown.spread = spread;
@@ -28,7 +28,7 @@ fn many_are_not_closed_all_at_once() {
     let begin = Instant::now();
     server.handle.stop();
     for client in &mut clients {
-        assert_eq!(client.hear_close(), (1012, "server shutting down".into()));
+        assert_eq!(client.receive_close(), (1012, "server shutting down".into()));
     }
     assert!(begin.elapsed() > spread * 3 / 4, "{:?}", begin.elapsed());
     clients.into_iter().for_each(Client::end);
@@ -36,7 +36,7 @@ fn many_are_not_closed_all_at_once() {
 }
 
 #[test]
-fn until_everybody_has_left_requests_are_answered_and_upgrades_refused() {
+fn during_a_shutdown_requests_are_answered_and_upgrades_refused() {
     let mut config = config();
     config.shutdown.timeout = Duration::from_secs(60);
     let server = Running::start(config, counting_chat);
@@ -51,7 +51,7 @@ fn until_everybody_has_left_requests_are_answered_and_upgrades_refused() {
     late.write_all(request("/").as_bytes()).unwrap();
     let head = read_head(&mut late);
     assert!(head.starts_with("HTTP/1.1 503 ") && head.contains("\r\nRetry-After: "), "{head}");
-    assert_eq!(last.hear_close().0, 1001);
+    assert_eq!(last.receive_close().0, 1001);
     last.end();
     assert_eq!(server.join().len(), 1);
 }

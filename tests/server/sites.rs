@@ -1,4 +1,4 @@
-//! What the server is called, by those who connect to it directly and through proxies.
+//! Host names and origins, directly and through proxies.
 
 use std::io::Write;
 use std::net::SocketAddr;
@@ -17,9 +17,9 @@ fn status(server: &Running, fields: &str) -> String {
     read_head(&mut stream)[9..12].to_owned()
 }
 
-/// Through nginx at port 8081, to a server that listens on a loopback address.
+/// Requests through nginx on port 8081 to a server on a loopback address.
 #[test]
-fn behind_a_proxy_a_page_of_the_host_that_its_visitor_sees_may_connect() {
+fn behind_a_proxy_a_page_of_the_forwarded_host_may_connect() {
     let server = Running::start(config(), counting_chat);
     for (case, fields) in [
         (
@@ -63,7 +63,7 @@ fn behind_a_proxy_a_page_of_the_host_that_its_visitor_sees_may_connect() {
 }
 
 #[test]
-fn behind_a_proxy_pages_of_other_hosts_may_not() {
+fn behind_a_proxy_pages_of_other_hosts_may_not_connect() {
     let server = Running::start(config(), counting_chat);
     for (case, fields) in [
         (
@@ -83,7 +83,7 @@ fn behind_a_proxy_pages_of_other_hosts_may_not() {
             "Host: UPSTREAM | X-Forwarded-For: 192.0.2.1 | Origin: http://chat.example:8081",
         ),
         (
-            "nothing that tells a proxy from DNS rebinding",
+            "nothing that distinguishes a proxy from DNS rebinding",
             "Host: chat.example | Origin: http://chat.example:8081",
         ),
         (
@@ -96,7 +96,7 @@ fn behind_a_proxy_pages_of_other_hosts_may_not() {
 }
 
 #[test]
-fn a_peer_that_is_no_trusted_proxy_says_nothing_about_the_host() {
+fn the_host_that_an_untrusted_peer_forwards_is_ignored() {
     let mut config = config();
     config.trusted_proxies = vec!["10.0.0.0/8".parse().unwrap()];
     let server = Running::start(config, counting_chat);
@@ -111,7 +111,7 @@ fn a_peer_that_is_no_trusted_proxy_says_nothing_about_the_host() {
 }
 
 #[test]
-fn a_page_that_is_named_or_that_is_none_may_connect_under_any_name() {
+fn an_allowed_origin_or_none_may_connect_to_any_host() {
     let mut config = config();
     config.origins = Origins::of(["http://evil.example/"]).unwrap();
     let server = Running::start(config, counting_chat);
@@ -124,9 +124,9 @@ fn a_page_that_is_named_or_that_is_none_may_connect_under_any_name() {
     }
 }
 
-/// There the names are the network's, and only their owner knows them.
+/// Only the owner of the network knows its names.
 #[test]
-fn where_a_network_can_connect_every_name_is_good_unless_it_is_named() {
+fn a_listener_on_the_network_serves_every_host_unless_hosts_are_configured() {
     let page = "Host: chat.example:8080 | Origin: http://chat.example:8080";
     let mut config = config();
     config.listen = vec![SocketAddr::from(([0, 0, 0, 0], 0))];
@@ -156,9 +156,9 @@ fn a_request_for_another_host_is_misdirected() {
     assert!(get(&server, "/counts").starts_with("HTTP/1.1 421 Misdirected Request\r\n"));
 }
 
-/// Load balancers ask for the address.
+/// Load balancers send requests for the address.
 #[test]
-fn a_request_for_the_address_that_it_came_to_is_never_misdirected() {
+fn a_request_for_the_servers_own_address_is_never_misdirected() {
     let mut config = config();
     config.hosts = vec!["chat.example".parse().unwrap()];
     let server = Running::start(config, counting_chat);

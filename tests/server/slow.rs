@@ -1,4 +1,4 @@
-//! Members that do not read, and those beside them.
+//! Members that do not read, and the effect on others.
 
 use std::io::{Read, Write};
 use std::net::Shutdown;
@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 
 use townhall::{Cause, ClientId, Config, Event, Hub};
 
-use crate::support::{Running, Told, chat, config, frame, read_all};
+use crate::support::{Running, Seen, chat, config, frame, read_all};
 
-/// Nobody says too much.
+/// A configuration without rate limits.
 fn unhurried() -> Config {
     let mut config = config();
     config.rates.max_messages_per_second = u32::MAX;
@@ -17,7 +17,7 @@ fn unhurried() -> Config {
     config
 }
 
-/// How much the system holds for a peer that does not read is its own business; this is more.
+/// More than the system buffers for a peer that does not read.
 const FLOOD: usize = 64 << 20;
 
 #[test]
@@ -25,30 +25,30 @@ fn a_member_that_does_not_read_is_closed_and_the_others_miss_nothing() {
     let mut config = unhurried();
     config.memory.max_backlog_bytes = 16 << 20;
     let server = Running::start(config, chat);
-    let mut deaf = server.raw("/");
+    let mut stalled = server.raw("/");
     let deaf_id = server.opened();
-    let (mut talker, mut listener) = (server.connect("/"), server.connect("/"));
+    let (mut sender, mut listener) = (server.connect("/"), server.connect("/"));
     let text = "x".repeat(1 << 20);
     for _ in 0..FLOOD / text.len() {
-        talker.say(&text);
-        assert_eq!(talker.hear().len(), text.len());
-        assert_eq!(listener.hear().len(), text.len());
+        sender.send(&text);
+        assert_eq!(sender.receive().len(), text.len());
+        assert_eq!(listener.receive().len(), text.len());
     }
-    let told = std::iter::repeat_with(|| server.told());
-    let mut left = told.filter_map(|told| match told {
-        Told::Close(id, departure) => Some((id, departure)),
+    let seen = std::iter::repeat_with(|| server.seen());
+    let mut left = seen.filter_map(|seen| match seen {
+        Seen::Close(id, departure) => Some((id, departure)),
         _ => None,
     });
-    // The deaf member reads what was on its way: whole frames, and the close.
-    let bytes = read_all(&mut deaf);
+    // The stalled member reads what was on its way: complete frames, then the close frame.
+    let bytes = read_all(&mut stalled);
     assert!(bytes.ends_with(b"\x88\x10\x03\xf5too far behind"));
     assert_eq!(left.next().map(|(id, left)| (id, left.cause)), Some((deaf_id, Cause::TooSlow)));
-    talker.say("still here");
-    assert_eq!(listener.hear(), "still here");
+    sender.send("still here");
+    assert_eq!(listener.receive(), "still here");
 }
 
 #[test]
-fn a_client_that_takes_no_echo_is_closed_in_order() {
+fn a_client_that_does_not_read_its_echo_is_closed_in_order() {
     let app = |hub: &mut Hub, client: ClientId, event: Event<'_>| {
         if let Event::Message(message) = event {
             hub.send(client, message);
@@ -68,18 +68,18 @@ fn a_client_that_takes_no_echo_is_closed_in_order() {
 #[test]
 fn pings_between_messages_do_not_stall_the_others() {
     let server = Running::start(config(), chat);
-    let (mut deaf, mut quiet) = (server.raw("/deaf"), server.connect("/quiet"));
+    let (mut stalled, mut quiet) = (server.raw("/stalled"), server.connect("/quiet"));
     let flood = [frame(0x89, b""), frame(0x82, b"")].concat().repeat(5_000);
     thread::scope(|scope| {
         let flooding = scope.spawn(move || {
-            deaf.set_write_timeout(Some(Duration::from_secs(2))).unwrap();
-            (0..100).take_while(|_| deaf.write_all(&flood).is_ok()).count()
+            stalled.set_write_timeout(Some(Duration::from_secs(2))).unwrap();
+            (0..100).take_while(|_| stalled.write_all(&flood).is_ok()).count()
         });
         let mut slowest = Duration::ZERO;
         while !flooding.is_finished() {
             let begin = Instant::now();
-            quiet.say("hello");
-            assert_eq!(quiet.hear(), "hello");
+            quiet.send("hello");
+            assert_eq!(quiet.receive(), "hello");
             slowest = slowest.max(begin.elapsed());
         }
         assert!(slowest < Duration::from_secs(10), "an answer took {slowest:?}");
@@ -91,11 +91,11 @@ fn a_peer_that_pings_and_does_not_read_gets_only_the_latest_pong() {
     let server = Running::start(config(), chat);
     let mut pinger = server.raw("/");
     let block = "x".repeat(60_000);
-    // The room's talk fills the socket; then the pings come.
-    let mut talker = server.connect("/");
+    // The room's messages fill the socket, then the pings arrive.
+    let mut sender = server.connect("/");
     for _ in 0..256 {
-        talker.say(&block);
-        talker.hear();
+        sender.send(&block);
+        sender.receive();
     }
     for number in 0..10_000u32 {
         pinger.write_all(&frame(0x89, &number.to_be_bytes())).unwrap();
@@ -118,19 +118,19 @@ fn a_reader_of_single_bytes_gets_every_frame_whole() {
         }
         _ => {}
     });
-    let mut talker = server.connect("/");
+    let mut sender = server.connect("/");
     let mut slow = server.connect("/");
     for round in 0..200 {
-        slow.say(&format!("{round}{}", "y".repeat(50_000)));
+        slow.send(&format!("{round}{}", "y".repeat(50_000)));
     }
     for round in 0..200 {
-        assert!(talker.hear().starts_with(&format!("{round}y")));
-        assert!(slow.hear().starts_with(&format!("{round}y")));
-        assert_eq!(slow.hear(), "private");
+        assert!(sender.receive().starts_with(&format!("{round}y")));
+        assert!(slow.receive().starts_with(&format!("{round}y")));
+        assert_eq!(slow.receive(), "private");
     }
 }
 
-/// The first two bytes and the payload's length of each frame that comes until the end.
+/// The first two bytes and the payload length of each frame until the end.
 fn frames(mut bytes: &[u8]) -> Vec<([u8; 2], usize)> {
     let mut frames = Vec::new();
     while let [first, second, rest @ ..] = bytes {
@@ -145,14 +145,14 @@ fn frames(mut bytes: &[u8]) -> Vec<([u8; 2], usize)> {
     frames
 }
 
-/// What a member receives that is 24 MiB behind when it sends `bytes`.
+/// What a member receives if it is 24 MiB behind when it sends `bytes`.
 fn received_far_behind(bytes: &[u8]) -> Vec<([u8; 2], usize)> {
     let server = Running::start(unhurried(), chat);
-    let (mut slow, mut talker) = (server.raw("/"), server.connect("/"));
+    let (mut slow, mut sender) = (server.raw("/"), server.connect("/"));
     let text = "x".repeat(1 << 20);
     for _ in 0..24 {
-        talker.say(&text);
-        talker.hear();
+        sender.send(&text);
+        sender.receive();
     }
     slow.write_all(bytes).unwrap();
     // A peer that broke the protocol ends its side.
@@ -162,7 +162,7 @@ fn received_far_behind(bytes: &[u8]) -> Vec<([u8; 2], usize)> {
 
 /// "It SHOULD do so as soon as practical" (RFC 6455, section 5.5.1). A violation is answered as soon.
 #[test]
-fn a_close_frame_is_answered_before_what_waits_and_behind_the_frame_that_has_begun() {
+fn a_close_frame_is_answered_after_the_current_frame_and_before_the_backlog() {
     for (sent, answer) in [(frame(0x88, b"\x03\xe8"), 2), (vec![0x81, 0], 18)] {
         let frames = received_far_behind(&sent);
         let (last, messages) = frames.split_last().unwrap();

@@ -1,4 +1,4 @@
-//! A server in a thread, and clients that wait for what they want, but not for ever.
+//! A server in a thread, and clients that wait with a deadline.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -13,9 +13,9 @@ use tungstenite::protocol::Message;
 /// How long anything may take before a test fails.
 pub const PATIENCE: Duration = Duration::from_secs(20);
 
-/// What the application was told.
+/// An event that the application saw.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Told {
+pub enum Seen {
     Open(ClientId, String),
     Message(ClientId, String),
     Close(ClientId, Departure),
@@ -26,7 +26,7 @@ pub struct Running {
     pub address: SocketAddr,
     pub addresses: Vec<SocketAddr>,
     pub handle: Handle,
-    told: Receiver<Told>,
+    seen: Receiver<Seen>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -36,7 +36,7 @@ pub fn config() -> Config {
     config
 }
 
-/// The application of the README: everyone hears everyone.
+/// The application of the README.
 pub fn chat(hub: &mut Hub, client: ClientId, event: Event<'_>) {
     match event {
         Event::Open { room, .. } => _ = hub.join(client, room),
@@ -45,7 +45,7 @@ pub fn chat(hub: &mut Hub, client: ClientId, event: Event<'_>) {
     }
 }
 
-/// The chat, and pages that tell what happened and whether server shutting down.
+/// The chat, with pages for the counts and for whether the server is shutting down.
 pub fn counting_chat(hub: &mut Hub, client: ClientId, event: Event<'_>) {
     match event {
         Event::Request(exchange) => {
@@ -58,7 +58,7 @@ pub fn counting_chat(hub: &mut Hub, client: ClientId, event: Event<'_>) {
     }
 }
 
-/// The whole answer to a plain request.
+/// The complete answer to a plain request.
 pub fn get(server: &Running, path: &str) -> String {
     let mut stream = server.stream();
     write!(stream, "GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
@@ -79,42 +79,42 @@ impl Running {
         mut app: impl FnMut(&mut Hub, ClientId, Event<'_>) + Send + 'static,
     ) -> Self {
         let (addresses, handle) = (server.addresses().to_vec(), server.handle());
-        let (teller, told) = channel();
+        let (reporter, seen) = channel();
         let thread = thread::spawn(move || {
             let app = |hub: &mut Hub, client: ClientId, event: Event<'_>| {
-                tell(&teller, client, &event);
+                report(&reporter, client, &event);
                 app(hub, client, event);
             };
             server.run(app).unwrap();
         });
-        Self { address: addresses[0], addresses, handle, told, thread: Some(thread) }
+        Self { address: addresses[0], addresses, handle, seen, thread: Some(thread) }
     }
 
-    /// The next thing that the application is told.
-    pub fn told(&self) -> Told {
-        self.told.recv_timeout(PATIENCE).expect("the application is told something")
+    /// The next event that the application sees.
+    pub fn seen(&self) -> Seen {
+        self.seen.recv_timeout(PATIENCE).expect("the application is seen something")
     }
 
-    /// The client that opens next.
+    /// The next client that opens.
     pub fn opened(&self) -> ClientId {
-        match self.told() {
-            Told::Open(client, _) => client,
-            told => panic!("{told:?} instead of an open"),
+        match self.seen() {
+            Seen::Open(client, _) => client,
+            seen => panic!("{seen:?} instead of an open"),
         }
     }
 
-    /// The departure that comes next.
+    /// The next departure.
     pub fn departed(&self) -> (ClientId, Departure) {
-        match self.told() {
-            Told::Close(client, departure) => (client, departure),
-            told => panic!("{told:?} instead of a departure"),
+        match self.seen() {
+            Seen::Close(client, departure) => (client, departure),
+            seen => panic!("{seen:?} instead of a departure"),
         }
     }
 
-    /// Everything that the application is told until the server has ended.
-    pub fn join(mut self) -> Vec<Told> {
+    /// All events that the application sees until the server has ended.
+    pub fn join(mut self) -> Vec<Seen> {
         self.thread.take().unwrap().join().unwrap();
-        self.told.iter().collect()
+        self.seen.iter().collect()
     }
 
     pub fn stream(&self) -> TcpStream {
@@ -130,7 +130,7 @@ impl Running {
         Client(tungstenite::client(url, self.stream()).unwrap().0)
     }
 
-    /// A client without a WebSocket library, whose handshake is done.
+    /// A client without a WebSocket library, after the handshake.
     pub fn raw(&self, path: &str) -> TcpStream {
         let mut stream = self.stream();
         stream.write_all(request(path).as_bytes()).unwrap();
@@ -152,17 +152,17 @@ impl Drop for Running {
     }
 }
 
-fn tell(teller: &Sender<Told>, client: ClientId, event: &Event<'_>) {
-    let told = match event {
-        Event::Open { room, .. } => Told::Open(client, (*room).to_owned()),
+fn report(reporter: &Sender<Seen>, client: ClientId, event: &Event<'_>) {
+    let seen = match event {
+        Event::Open { room, .. } => Seen::Open(client, (*room).to_owned()),
         Event::Message(message) => {
-            Told::Message(client, String::from_utf8_lossy(message.payload()).into_owned())
+            Seen::Message(client, String::from_utf8_lossy(message.payload()).into_owned())
         }
-        Event::Close(departure) => Told::Close(client, (*departure).clone()),
+        Event::Close(departure) => Seen::Close(client, (*departure).clone()),
         _ => return,
     };
-    // Nobody listens any more when the test is over.
-    let _ = teller.send(told);
+    // When the test is over, nobody receives this.
+    let _ = reporter.send(seen);
 }
 
 pub fn request(path: &str) -> String {
@@ -172,7 +172,7 @@ pub fn request(path: &str) -> String {
     )
 }
 
-/// What comes up to the first empty line.
+/// Everything up to the first empty line.
 pub fn read_head(stream: &mut TcpStream) -> String {
     let mut head = Vec::new();
     let mut byte = [0];
@@ -182,7 +182,7 @@ pub fn read_head(stream: &mut TcpStream) -> String {
     String::from_utf8(head).unwrap()
 }
 
-/// Everything that comes until the server ends the connection.
+/// Everything until the server ends the connection.
 pub fn read_all(stream: &mut TcpStream) -> Vec<u8> {
     let mut bytes = Vec::new();
     stream.read_to_end(&mut bytes).unwrap();
@@ -205,24 +205,24 @@ pub fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
 pub struct Client(pub WebSocket<TcpStream>);
 
 impl Client {
-    pub fn say(&mut self, text: &str) {
+    pub fn send(&mut self, text: &str) {
         self.0.send(Message::text(text)).unwrap();
     }
 
-    /// The next message's text.
-    pub fn hear(&mut self) -> String {
+    /// The text of the next message.
+    pub fn receive(&mut self) -> String {
         self.0.read().unwrap().into_text().unwrap().to_string()
     }
 
-    /// The next message's code and reason, which must be those of a close.
-    pub fn hear_close(&mut self) -> (u16, String) {
+    /// The code and the reason of the next message, which must be a close frame.
+    pub fn receive_close(&mut self) -> (u16, String) {
         match self.0.read().unwrap() {
             Message::Close(Some(frame)) => (frame.code.into(), frame.reason.to_string()),
             message => panic!("{message:?} instead of a close"),
         }
     }
 
-    /// Reads until the connection has ended, answering what must be answered.
+    /// Reads until the connection has ended, and answers pings and close frames.
     pub fn end(mut self) {
         let deadline = Instant::now() + PATIENCE;
         while self.0.read().is_ok() {

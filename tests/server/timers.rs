@@ -12,7 +12,7 @@ const SHORT: Duration = Duration::from_millis(30);
 const LONG: Duration = Duration::from_millis(200);
 
 #[test]
-fn a_timer_fires_once_for_its_client_and_not_before_its_time() {
+fn a_timer_fires_once_for_its_client_and_not_early() {
     let (sender, receiver) = channel();
     let server = Running::start(config(), move |hub, client, event| match event {
         Event::Open { .. } => {
@@ -74,7 +74,7 @@ fn the_timers_of_a_client_end_with_it_and_those_of_the_application_do_not() {
 }
 
 #[test]
-fn a_timer_fires_after_what_clients_had_sent_by_then() {
+fn a_timer_fires_after_everything_that_clients_had_sent_by_then() {
     let (sender, receiver) = channel();
     let server = Running::start(config(), move |_, _, event| match event {
         Event::Message(_) => sender.send("message").unwrap(),
@@ -90,7 +90,7 @@ fn a_timer_fires_after_what_clients_had_sent_by_then() {
     };
     server.handle.run(wait).unwrap();
     client.write_all(&frame(0x81, b"in time")).unwrap();
-    // The server is held up until the timer is long due.
+    // The server is busy until long after the timer is due.
     std::thread::sleep(LONG);
     release.send(()).unwrap();
     let next = || receiver.recv_timeout(PATIENCE).unwrap();
@@ -98,7 +98,7 @@ fn a_timer_fires_after_what_clients_had_sent_by_then() {
 }
 
 #[test]
-fn timers_that_are_set_again_at_once_hold_up_nobody() {
+fn timers_that_are_set_again_at_once_block_nobody() {
     let server = Running::start(config(), |hub, client, event| match event {
         Event::Open { .. } => {
             (0..3_000).for_each(|token| _ = hub.set_timer(client, token, Duration::ZERO));
@@ -109,7 +109,7 @@ fn timers_that_are_set_again_at_once_hold_up_nobody() {
     });
     let mut client = server.connect("/");
     for number in 0..20 {
-        client.say(&number.to_string());
-        assert_eq!(client.hear(), number.to_string());
+        client.send(&number.to_string());
+        assert_eq!(client.receive(), number.to_string());
     }
 }

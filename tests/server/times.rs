@@ -1,4 +1,4 @@
-//! Deadlines that are turned off, and those that are very long.
+//! Timeouts that are off, and very long ones.
 
 use std::io::{Read, Write};
 use std::time::Duration;
@@ -19,7 +19,7 @@ fn endless() -> Config {
     config
 }
 
-/// Waits until the server shows that it looks at its deadlines, and that a second has passed.
+/// Waits until the server has checked its deadlines and a second has passed.
 fn wait_for_the_handshake_timeout(server: &Running) {
     let mut idle = server.stream();
     idle.write_all(b"GET /").unwrap();
@@ -38,7 +38,7 @@ fn without_a_ping_interval_nobody_is_pinged_and_nobody_is_dropped_for_silence() 
 }
 
 #[test]
-fn without_a_pong_timeout_pings_go_on_though_nobody_answers() {
+fn without_a_pong_timeout_pings_need_no_answer() {
     let mut config = endless();
     config.timeouts.ping_interval = Some(Duration::from_millis(200));
     let server = Running::start(config, chat);
@@ -49,31 +49,31 @@ fn without_a_pong_timeout_pings_go_on_though_nobody_answers() {
 }
 
 #[test]
-fn without_a_write_timeout_a_peer_may_take_nothing_for_ever() {
+fn without_a_write_timeout_a_peer_need_not_read() {
     let server = Running::start(endless(), chat);
-    let (mut deaf, mut talker) = (server.raw("/"), server.connect("/"));
+    let (mut stalled, mut sender) = (server.raw("/"), server.connect("/"));
     let text = "x".repeat(1 << 20);
     for _ in 0..24 {
-        talker.say(&text);
-        assert_eq!(talker.hear().len(), text.len());
+        sender.send(&text);
+        assert_eq!(sender.receive().len(), text.len());
     }
     wait_for_the_handshake_timeout(&server);
     let mut all = vec![0; 24 * (10 + text.len())];
-    deaf.read_exact(&mut all).unwrap();
+    stalled.read_exact(&mut all).unwrap();
 }
 
 #[test]
-fn without_a_throttle_timeout_who_says_too_much_is_only_slowed_down() {
+fn without_a_throttle_timeout_a_client_over_its_rate_is_only_slowed_down() {
     let mut config = endless();
     config.rates.max_messages_per_second = 50;
     let server = Running::start(config, chat);
-    let mut talker = server.connect("/");
-    (0..150).for_each(|number| talker.say(&number.to_string()));
-    (0..150).for_each(|number| assert_eq!(talker.hear(), number.to_string()));
+    let mut sender = server.connect("/");
+    (0..150).for_each(|number| sender.send(&number.to_string()));
+    (0..150).for_each(|number| assert_eq!(sender.receive(), number.to_string()));
 }
 
 #[test]
-fn the_longest_times_are_no_shorter_than_others() {
+fn the_longest_timeouts_do_not_overflow() {
     let mut endless = config();
     endless.timeouts.handshake = Duration::MAX;
     endless.timeouts.ping_interval = Some(Duration::MAX);
@@ -85,11 +85,11 @@ fn the_longest_times_are_no_shorter_than_others() {
     endless.shutdown.spread = Duration::MAX;
     endless.rates.max_messages_per_second = 50;
     let server = Running::start(endless, chat);
-    let mut talker = server.connect("/");
-    (0..100).for_each(|number| talker.say(&number.to_string()));
-    (0..100).for_each(|number| assert_eq!(talker.hear(), number.to_string()));
+    let mut sender = server.connect("/");
+    (0..100).for_each(|number| sender.send(&number.to_string()));
+    (0..100).for_each(|number| assert_eq!(sender.receive(), number.to_string()));
     server.handle.stop();
-    assert_eq!(talker.hear_close().0, 1001);
-    talker.end();
+    assert_eq!(sender.receive_close().0, 1001);
+    sender.end();
     server.join();
 }

@@ -1,4 +1,4 @@
-//! What an application is asked before a connection opens, and what it learns when none does.
+//! Upgrades that the application or the server refuses, and the events that the application sees.
 
 use std::collections::HashMap;
 use std::io::Write;
@@ -6,10 +6,10 @@ use std::net::TcpStream;
 
 use townhall::{Cause, Config, Event, Response};
 
-use crate::support::{Running, Told, config, get, read_head, request};
+use crate::support::{Running, Seen, config, get, read_head, request};
 
-/// An application that keeps something for each client from the first moment on, moves those who ask
-/// for it to another room, and shows how much it keeps, and about how many clients it was asked.
+/// An application that keeps a value for each client from its upgrade, moves clients to another room on
+/// request, and reports how many values it keeps and how many upgrades it saw.
 fn start(config: Config) -> Running {
     let (mut kept, mut asked) = (HashMap::new(), 0);
     Running::start(config, move |hub, client, event| match event {
@@ -46,7 +46,7 @@ fn assert_kept(server: &Running, expected: &str) {
 }
 
 #[test]
-fn the_application_is_not_asked_about_clients_that_are_refused_anyway() {
+fn the_application_does_not_see_upgrades_that_the_server_refuses() {
     let mut config = config();
     config.rooms.patterns = vec!["/room*".parse().unwrap()];
     config.rooms.max = 2;
@@ -73,13 +73,13 @@ fn the_application_is_not_asked_about_clients_that_are_refused_anyway() {
 }
 
 #[test]
-fn a_client_that_is_refused_the_room_that_the_application_chose_has_left() {
+fn a_client_refused_in_the_room_that_the_application_chose_departs() {
     let mut config = config();
     config.rooms.max = 1;
     config.rooms.max_name_bytes = 8;
     let server = start(config);
     let _first = knock(&server, "/a", "").1;
-    assert!(matches!(server.told(), Told::Open(..)));
+    assert!(matches!(server.seen(), Seen::Open(..)));
     for (target, expected, kept) in [("/a?b", "503", "1 of 2"), ("/a?123456789", "414", "1 of 3")] {
         assert_eq!(status(&server, target, ""), expected, "{target}");
         let departure = server.departed().1;
@@ -88,11 +88,11 @@ fn a_client_that_is_refused_the_room_that_the_application_chose_has_left() {
         assert_kept(&server, kept);
     }
     assert_eq!(status(&server, "/a?/a", ""), "101");
-    assert!(matches!(server.told(), Told::Open(_, room) if room == "/a"));
+    assert!(matches!(server.seen(), Seen::Open(_, room) if room == "/a"));
 }
 
 #[test]
-fn only_paths_that_are_named_are_rooms() {
+fn only_paths_that_match_a_pattern_are_rooms() {
     let mut config = config();
     config.rooms.patterns =
         ["/caf%c3%a9", "/team/*"].map(|pattern| pattern.parse().unwrap()).to_vec();
@@ -109,14 +109,14 @@ fn only_paths_that_are_named_are_rooms() {
 }
 
 #[test]
-fn one_address_cannot_take_every_room() {
+fn one_address_cannot_create_every_room() {
     let mut config = config();
     config.rooms.max_per_address = 2;
     let server = Running::start(config, crate::support::chat);
     let (here, there) = ("X-Forwarded-For: 192.0.2.1\r\n", "Forwarded: for=192.0.2.2\r\n");
     let mut members = vec![knock(&server, "/a", here), knock(&server, "/b", here)];
     assert_eq!(status(&server, "/c", here), "429");
-    // What others make, it may enter, and what it has made is its own until nobody is there.
+    // It may enter rooms that others created. Its own rooms count until they are empty.
     members.push(knock(&server, "/lobby", there));
     members.extend(["/lobby", "/a"].map(|room| knock(&server, room, here)));
     members.push(knock(&server, "/c", ""));

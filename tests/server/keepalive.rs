@@ -1,4 +1,4 @@
-//! Peers that say nothing, and those that are there.
+//! Pings, and what counts as activity.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use townhall::{Cause, ClientId, CloseCode, Config, Event, Hub, Message};
 
-use crate::support::{PATIENCE, Running, Told, chat, config, frame, read_all};
+use crate::support::{PATIENCE, Running, Seen, chat, config, frame, read_all};
 
 fn impatient() -> Config {
     let ping_interval = Some(Duration::from_millis(300));
@@ -18,7 +18,7 @@ fn impatient() -> Config {
 }
 
 #[test]
-fn a_silent_peer_is_pinged_and_then_given_up() {
+fn a_silent_peer_is_pinged_and_then_dropped() {
     let server = Running::start(impatient(), chat);
     let mut silent = server.raw("/");
     server.opened();
@@ -30,12 +30,12 @@ fn a_silent_peer_is_pinged_and_then_given_up() {
 }
 
 #[test]
-fn bytes_of_a_frame_that_does_not_end_are_no_life() {
+fn bytes_of_an_endless_frame_are_no_activity() {
     let server = Running::start(impatient(), chat);
     let mut trickler = server.raw("/");
     server.opened();
     let long = frame(0x82, &[0; 60_000]);
-    // Each byte waits for nothing but the server's patience.
+    // The test waits for the server's deadline.
     let mut bytes = long.chunks(1).take_while(|byte| {
         thread::sleep(Duration::from_millis(10));
         trickler.write_all(byte).is_ok()
@@ -45,10 +45,10 @@ fn bytes_of_a_frame_that_does_not_end_are_no_life() {
     assert_eq!(server.departed().1.cause, Cause::Silent);
 }
 
-/// A pong cannot be sent in the middle of a frame, but between fragments.
+/// A pong can be sent between fragments, but not in the middle of a frame.
 #[test]
-fn a_long_message_on_a_slow_line_is_life_while_it_comes() {
-    // Each piece comes well before the deadline, even where this thread waits for a CPU.
+fn a_long_message_on_a_slow_line_is_activity_while_it_arrives() {
+    // Each piece arrives well before the deadline, even if this thread has to wait for a CPU.
     let second = Some(Duration::from_secs(1));
     let mut config = config();
     config.timeouts.ping_interval = second;
@@ -65,17 +65,17 @@ fn a_long_message_on_a_slow_line_is_life_while_it_comes() {
     }
     fragments.write_all(&frame(0x80, b"")).unwrap();
     assert!(begin.elapsed() > Duration::from_secs(2));
-    let told = std::iter::repeat_with(|| server.told());
-    let heard = told.filter_map(|told| match told {
-        Told::Message(_, text) => Some(text),
-        Told::Close(_, departure) => panic!("{departure}"),
-        Told::Open(..) => None,
+    let seen = std::iter::repeat_with(|| server.seen());
+    let received = seen.filter_map(|seen| match seen {
+        Seen::Message(_, text) => Some(text),
+        Seen::Close(_, departure) => panic!("{departure}"),
+        Seen::Open(..) => None,
     });
-    heard.take(2).for_each(|text| assert!(text.len() >= 60_000));
+    received.take(2).for_each(|text| assert!(text.len() >= 60_000));
 }
 
 #[test]
-fn a_peer_that_answers_pings_stays() {
+fn a_peer_that_answers_pings_is_kept() {
     let mut patient = impatient();
     patient.timeouts.pong = Some(Duration::from_secs(5));
     let server = Running::start(patient, chat);
@@ -94,25 +94,25 @@ fn a_peer_that_answers_pings_stays() {
 }
 
 #[test]
-fn a_peer_that_takes_nothing_is_given_up_however_much_it_says() {
+fn a_peer_that_does_not_read_is_dropped_however_much_it_sends() {
     let mut config = config();
     config.timeouts.write = Some(Duration::from_secs(2));
     let server = Running::start(config, chat);
-    let mut deaf = server.raw("/");
+    let mut stalled = server.raw("/");
     let id = server.opened();
-    let mut talker = server.connect("/");
+    let mut sender = server.connect("/");
     server.opened();
     let text = "x".repeat(1 << 20);
     for _ in 0..24 {
-        talker.say(&text);
-        assert_eq!(talker.hear().len(), text.len());
+        sender.send(&text);
+        assert_eq!(sender.receive().len(), text.len());
     }
-    // It goes on to ping; what ends it is that it does not read.
-    while deaf.write_all(&frame(0x89, b"")).is_ok() {
+    // It keeps pinging, but it is dropped because it does not read.
+    while stalled.write_all(&frame(0x89, b"")).is_ok() {
         thread::sleep(Duration::from_millis(5));
     }
     let departure = loop {
-        if let Told::Close(left, departure) = server.told() {
+        if let Seen::Close(left, departure) = server.seen() {
             assert_eq!(left, id);
             break departure;
         }
@@ -121,7 +121,7 @@ fn a_peer_that_takes_nothing_is_given_up_however_much_it_says() {
 }
 
 #[test]
-fn a_closing_client_departs_in_time_however_often_it_is_sent_something() {
+fn a_closing_client_departs_in_time_however_much_is_sent_to_it() {
     let mut closed = None;
     let app = move |hub: &mut Hub, client: ClientId, event: Event<'_>| match event {
         Event::Open { room: "/closed", .. } => {
@@ -134,32 +134,32 @@ fn a_closing_client_departs_in_time_however_often_it_is_sent_something() {
     let mut config = config();
     config.timeouts.close = Duration::from_millis(300);
     let server = Running::start(config, app);
-    let mut talker = server.connect("/");
+    let mut sender = server.connect("/");
     server.opened();
     let _silent = server.raw("/closed");
     let id = server.opened();
     let begin = Instant::now();
     let departure = loop {
-        talker.say("psst");
-        match server.told() {
-            Told::Close(left, departure) if left == id => break departure,
+        sender.send("psst");
+        match server.seen() {
+            Seen::Close(left, departure) if left == id => break departure,
             _ => assert!(begin.elapsed() < PATIENCE, "it never departs"),
         }
-        // Far more often than its time runs out.
+        // Far more often than the timeout.
         thread::sleep(Duration::from_millis(50));
     };
     assert_eq!((departure.code, departure.cause), (1006, Cause::Application));
 }
 
-fn hear_ping(member: &mut TcpStream) {
+fn receive_ping(member: &mut TcpStream) {
     let mut ping = [0; 2];
     member.read_exact(&mut ping).unwrap();
     assert_eq!(ping, *b"\x89\x00");
 }
 
-/// The turn after it begins with more talk than a turn reads.
+/// The next turn begins with more input than one turn reads.
 #[test]
-fn members_that_answered_in_time_are_kept_where_a_turn_took_long() {
+fn members_that_answered_in_time_are_kept_after_a_long_turn() {
     let mut config = impatient();
     config.timeouts.pong = Some(Duration::from_secs(4));
     config.rates.max_messages_per_second = u32::MAX;
@@ -172,14 +172,14 @@ fn members_that_answered_in_time_are_kept_where_a_turn_took_long() {
     let mut talkers: Vec<_> = (0..30).map(|_| server.raw("/")).collect();
     let mut members: Vec<_> = (0..5).map(|_| server.raw("/")).collect();
     (0..35).for_each(|_| _ = server.opened());
-    members.iter_mut().for_each(hear_ping);
+    members.iter_mut().for_each(receive_ping);
     talkers[0].write_all(&frame(0x81, b"take long")).unwrap();
-    assert!(matches!(server.told(), Told::Message(_, text) if text == "take long"));
+    assert!(matches!(server.seen(), Seen::Message(_, text) if text == "take long"));
     let talk = frame(0x82, &[0; 60_000]);
-    for talker in &mut talkers {
-        talker.set_nonblocking(true).unwrap();
-        while talker.write_all(&talk).is_ok() {}
+    for sender in &mut talkers {
+        sender.set_nonblocking(true).unwrap();
+        while sender.write_all(&talk).is_ok() {}
     }
     members.iter_mut().for_each(|member| member.write_all(&frame(0x8a, b"")).unwrap());
-    members.iter_mut().for_each(hear_ping);
+    members.iter_mut().for_each(receive_ping);
 }

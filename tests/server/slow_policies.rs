@@ -1,4 +1,4 @@
-//! What becomes of slow members where they are not closed.
+//! Slow members that drop messages or pause their room.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -12,7 +12,7 @@ use crate::support::{PATIENCE, Running, config, counting_chat, frame, get};
 /// The length of a numbered message.
 const LENGTH: usize = 60_000;
 
-/// More messages than the system keeps for one that does not read.
+/// More messages than the system buffers for a member that does not read.
 const MANY: u32 = 400;
 
 fn with(slow: Slow) -> Config {
@@ -31,7 +31,7 @@ fn numbered(number: u32) -> Vec<u8> {
     frame(0x82, &payload)
 }
 
-/// The next frame: its first byte and its payload.
+/// The first byte and the payload of the next frame.
 fn read_frame(stream: &mut TcpStream) -> (u8, Vec<u8>) {
     let mut head = [0; 2];
     stream.read_exact(&mut head).unwrap();
@@ -54,92 +54,93 @@ fn read_number(stream: &mut TcpStream) -> u32 {
 }
 
 #[test]
-fn who_may_miss_messages_goes_on_with_the_newest_and_keeps_its_pongs() {
+fn a_member_that_drops_messages_continues_with_the_newest_and_keeps_its_pongs() {
     let server = Running::start(with(Slow::Drop), counting_chat);
-    let (mut slow, mut talker) = (server.raw("/"), server.raw("/"));
+    let (mut slow, mut sender) = (server.raw("/"), server.raw("/"));
     for number in 0..MANY {
-        talker.write_all(&numbered(number)).unwrap();
-        assert_eq!(read_number(&mut talker), number);
+        sender.write_all(&numbered(number)).unwrap();
+        assert_eq!(read_number(&mut sender), number);
         if number == MANY / 2 {
             slow.write_all(&frame(0x89, b"still there?")).unwrap();
         }
     }
-    let (mut heard, mut pongs) = (Vec::new(), 0);
-    while heard.last() != Some(&MANY) || pongs == 0 {
+    let (mut received, mut pongs) = (Vec::new(), 0);
+    while received.last() != Some(&MANY) || pongs == 0 {
         match read_frame(&mut slow) {
             (0x8a, payload) => {
                 assert_eq!(payload, b"still there?");
                 pongs += 1;
             }
-            (_, payload) => heard.push(u32::from_be_bytes(*payload.first_chunk().unwrap())),
+            (_, payload) => received.push(u32::from_be_bytes(*payload.first_chunk().unwrap())),
         }
-        if heard == [0] {
-            // It has begun to read: what is said from now on reaches it.
-            talker.write_all(&numbered(MANY)).unwrap();
+        if received == [0] {
+            // It has begun to read, so it receives all later messages.
+            sender.write_all(&numbered(MANY)).unwrap();
         }
     }
-    assert!(heard.is_sorted() && heard.len() < MANY as usize / 2, "{heard:?}");
+    assert!(received.is_sorted() && received.len() < MANY as usize / 2, "{received:?}");
     let counts = get(&server, "/counts");
-    let skipped = MANY as usize + 1 - heard.len();
+    let skipped = MANY as usize + 1 - received.len();
     assert!(counts.contains(&format!(" {skipped} messages skipped")), "{skipped}: {counts}");
 }
 
 #[test]
-fn where_a_room_waits_nobody_misses_anything() {
+fn in_a_paused_room_nobody_misses_a_message() {
     let server = Running::start(with(Slow::Pause), counting_chat);
-    let (mut slow, mut talker) = (server.raw("/"), server.raw("/"));
+    let (mut slow, mut sender) = (server.raw("/"), server.raw("/"));
     let mut elsewhere = server.connect("/elsewhere");
-    let mut ears = talker.try_clone().unwrap();
+    let mut reader = sender.try_clone().unwrap();
     thread::scope(|scope| {
         scope.spawn(move || {
-            (0..MANY).for_each(|number| talker.write_all(&numbered(number)).unwrap());
+            (0..MANY).for_each(|number| sender.write_all(&numbered(number)).unwrap());
         });
-        scope
-            .spawn(move || (0..MANY).for_each(|number| assert_eq!(read_number(&mut ears), number)));
+        scope.spawn(move || {
+            (0..MANY).for_each(|number| assert_eq!(read_number(&mut reader), number))
+        });
         let deadline = Instant::now() + PATIENCE;
         while get(&server, "/counts").contains(" 0 paused") {
             assert!(Instant::now() < deadline, "the room does not wait");
-            elsewhere.say("not my room");
-            assert_eq!(elsewhere.hear(), "not my room");
+            elsewhere.send("not my room");
+            assert_eq!(elsewhere.receive(), "not my room");
         }
         (0..MANY).for_each(|number| assert_eq!(read_number(&mut slow), number));
     });
 }
 
 #[test]
-fn a_room_does_not_wait_for_ever() {
+fn a_room_does_not_pause_forever() {
     let mut config = with(Slow::Pause);
     config.timeouts.write = Some(Duration::from_secs(1));
     let server = Running::start(config, counting_chat);
-    let (_deaf, mut talker) = (server.raw("/"), server.raw("/"));
-    let mut ears = talker.try_clone().unwrap();
+    let (_stalled, mut sender) = (server.raw("/"), server.raw("/"));
+    let mut reader = sender.try_clone().unwrap();
     thread::scope(|scope| {
         scope.spawn(move || {
-            (0..MANY).for_each(|number| talker.write_all(&numbered(number)).unwrap());
+            (0..MANY).for_each(|number| sender.write_all(&numbered(number)).unwrap());
         });
-        (0..MANY).for_each(|number| assert_eq!(read_number(&mut ears), number));
+        (0..MANY).for_each(|number| assert_eq!(read_number(&mut reader), number));
     });
     let counts = get(&server, "/counts");
     assert!(counts.contains(" 1 left (stalled)") && !counts.contains(" 0 paused"), "{counts}");
 }
 
 #[test]
-fn a_member_that_lagged_in_a_burst_hears_the_end_of_it() {
+fn a_member_that_fell_behind_in_a_burst_receives_its_end() {
     let server = Running::start(with(Slow::Drop), counting_chat);
-    let (mut slow, mut talker) = (server.raw("/"), server.raw("/"));
-    let mut said = 0;
-    // The burst ends just when the member misses something.
+    let (mut slow, mut sender) = (server.raw("/"), server.raw("/"));
+    let mut sent = 0;
+    // The burst ends as soon as the member misses a message.
     while get(&server, "/counts").contains(" 0 messages skipped") {
-        assert!(said < MANY, "nothing is missed");
-        talker.write_all(&numbered(said)).unwrap();
-        assert_eq!(read_number(&mut talker), said);
-        said += 1;
+        assert!(sent < MANY, "nothing is missed");
+        sender.write_all(&numbered(sent)).unwrap();
+        assert_eq!(read_number(&mut sender), sent);
+        sent += 1;
     }
-    let mut heard = vec![read_number(&mut slow)];
-    while heard.last() != Some(&(said - 1)) {
-        heard.push(read_number(&mut slow));
+    let mut received = vec![read_number(&mut slow)];
+    while received.last() != Some(&(sent - 1)) {
+        received.push(read_number(&mut slow));
     }
-    assert!(heard.is_sorted() && heard.len() < said as usize, "{heard:?}");
-    // Half of the limit holds eight.
-    assert!(heard[heard.len() - 8..].iter().copied().eq(said - 8..said), "{heard:?}");
+    assert!(received.is_sorted() && received.len() < sent as usize, "{received:?}");
+    // Half of the limit holds eight messages.
+    assert!(received[received.len() - 8..].iter().copied().eq(sent - 8..sent), "{received:?}");
 }
