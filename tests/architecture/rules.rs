@@ -118,22 +118,3 @@ pub const STD_IN_PROTOCOL: &[&str] = &[
 
 /// The most lines of a file.
 pub const MAX_LINES: usize = 400;
-
-/// What does not hold yet. A row is removed when it holds, and none is added. Files are named as their
-/// modules are, so that they may move.
-pub mod known {
-    /// Uses that close a circle: the user, and what it uses.
-    pub const CIRCLES: &[(&str, &str)] = &[];
-
-    /// Uses of an area that the user's does not name: the user, and the area.
-    pub const UPWARD: &[(&str, &str)] = &[];
-
-    /// Areas of which some files belong into others, so that all may use them.
-    pub const UNSORTED: &[&str] = &[];
-
-    /// Files that are too long.
-    pub const LONG_FILES: &[&str] = &[];
-
-    /// Areas that have no files yet.
-    pub const EMPTY_AREAS: &[&str] = &[];
-}

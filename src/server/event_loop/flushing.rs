@@ -9,6 +9,7 @@ use crate::server::client::memory::Memory;
 use crate::server::client::{Client, Progress, Retain};
 use crate::server::client_id::ClientId;
 use crate::server::hub::Hub;
+use crate::server::hub::{backlog, backpressure, lifecycle, members, overload, slow};
 use crate::server::room::TurnEnd;
 use crate::server::room::frame_log::FrameLog;
 use crate::server::time::wheel::Timestamp;
@@ -20,155 +21,130 @@ use crate::server::time::wheel::Timestamp;
 const MAX_FLUSH_COST: u64 = if cfg!(any(test, fuzzing)) { 4 << 10 } else { 2 << 20 };
 const WRITE_COST: u64 = 2 << 10;
 
-impl Hub {
-    /// Whether something is queued that no socket event will cause to be written.
-    pub(crate) fn is_dirty(&self) -> bool {
-        !self.rooms.dirty.is_empty() || !self.pending.dirty_clients.is_empty()
+/// Writes as much of what is queued as one turn may write. Clients come first, so that a loud room
+/// does not hold up an answer.
+pub(crate) fn flush(hub: &mut Hub, end: TurnEnd) {
+    hub.pending.grown = 0;
+    if !hub.pending.dirty_clients.is_empty() {
+        flush_clients(hub);
     }
-
-    /// Notes that a client has private bytes to be written.
-    pub(crate) fn mark_dirty(&mut self, id: ClientId) {
-        if let Some(client) = self.clients.get_mut(id) {
-            self.pending.mark_dirty(client);
-        }
+    if !hub.rooms.dirty.is_empty() {
+        flush_rooms(hub, end);
     }
+    overload::evict_until_within_limit(hub);
+}
 
-    /// Writes as much of what is queued as one turn may write. Clients come first, so that a loud room
-    /// does not hold up an answer.
-    pub(crate) fn flush(&mut self, end: TurnEnd) {
-        self.pending.grown = 0;
-        if !self.pending.dirty_clients.is_empty() {
-            self.flush_clients();
-        }
-        if !self.rooms.dirty.is_empty() {
-            self.flush_rooms(end);
-        }
-        self.evict_until_within_limit();
+fn flush_clients(hub: &mut Hub) {
+    let mut clients = mem::take(&mut hub.pending.dirty_clients);
+    let (mut left, mut count) = (MAX_FLUSH_COST, 0);
+    while let Some(&id) = clients.get(count).filter(|_| left > 0) {
+        left = left.saturating_sub(flush_client(hub, id));
+        count += 1;
     }
-
-    fn flush_clients(&mut self) {
-        let mut clients = mem::take(&mut self.pending.dirty_clients);
-        let (mut left, mut count) = (MAX_FLUSH_COST, 0);
-        while let Some(&id) = clients.get(count).filter(|_| left > 0) {
-            left = left.saturating_sub(self.flush_client(id));
-            count += 1;
-        }
-        if count == clients.len() {
-            clients.clear();
-        } else {
-            clients.drain(..count);
-        }
-        use_again(&mut self.pending.dirty_clients, clients);
+    if count == clients.len() {
+        clients.clear();
+    } else {
+        clients.drain(..count);
     }
+    use_again(&mut hub.pending.dirty_clients, clients);
+}
 
-    /// Writes to a client, and returns the cost of that.
-    fn flush_client(&mut self, id: ClientId) -> u64 {
-        let (now, max) = (self.time.timestamp, self.config.memory.max_backlog_bytes);
-        let Some((client, log, memory)) = self.with_log(id) else { return 0 };
-        client.flush_queued = false;
-        let (cost, progress) = flush_counted(client, log, memory, now);
-        let (membership, outcome) = (client.membership, outcome_of(progress, client, log, max));
-        self.forget_newest(membership);
-        if let Some(outcome) = outcome {
-            self.apply(id, outcome);
-        }
-        cost
+/// Writes to a client, and returns the cost of that.
+fn flush_client(hub: &mut Hub, id: ClientId) -> u64 {
+    let (now, max) = (hub.time.timestamp, hub.config.memory.max_backlog_bytes);
+    let Some((client, log, memory)) = hub.client_and_log(id) else { return 0 };
+    client.flush_queued = false;
+    let (cost, progress) = flush_counted(client, log, memory, now);
+    let (membership, outcome) = (client.membership, outcome_of(progress, client, log, max));
+    backlog::forget_newest(hub, membership);
+    if let Some(outcome) = outcome {
+        apply(hub, id, outcome);
     }
+    cost
+}
 
-    /// Writes to a client what is queued for it, in the middle of a turn. An error shows again when
-    /// the rest is written.
-    pub(crate) fn write_now(&mut self, id: ClientId) {
-        let now = self.time.timestamp;
-        if let Some((client, log, memory)) = self.with_log(id) {
-            let _ = client.flush(log, memory, now);
-            let membership = client.membership;
-            self.forget_newest(membership);
+/// Flushes the rooms that grew, in turn. Those that do not fit into this turn are overdue.
+fn flush_rooms(hub: &mut Hub, end: TurnEnd) {
+    let (mut left, mut unreached) = (MAX_FLUSH_COST, hub.rooms.dirty.len());
+    hub.rooms.overdue = false;
+    while left > 0
+        && unreached > 0
+        && let Some(key) = hub.rooms.dirty.pop_front()
+    {
+        unreached -= 1;
+        let unusual = flush_room(hub, key, end, &mut left);
+        backlog::keep_newest(hub, key);
+        for (id, outcome) in unusual {
+            apply(hub, id, outcome);
         }
-    }
-
-    /// Flushes the rooms that grew, in turn. Those that do not fit into this turn are overdue.
-    fn flush_rooms(&mut self, end: TurnEnd) {
-        let (mut left, mut unreached) = (MAX_FLUSH_COST, self.rooms.dirty.len());
-        self.rooms.overdue = false;
-        while left > 0
-            && unreached > 0
-            && let Some(key) = self.rooms.dirty.pop_front()
-        {
-            unreached -= 1;
-            let unusual = self.flush_room(key, end, &mut left);
-            self.keep_newest(key);
-            for (id, outcome) in unusual {
-                self.apply(id, outcome);
-            }
-            if let Some(room) = self.rooms.get_mut(key).filter(|room| room.dirty) {
-                // A flush that is complete lets the members be read, even if the room has grown
-                // meanwhile: others may send in it all the time.
-                room.overdue = room.flushed > 0;
-                self.rooms.overdue |= room.overdue;
-                self.rooms.dirty.push_back(key);
-            }
-        }
-        self.rooms.mark_overdue(unreached);
-    }
-
-    /// Writes to the members of a room, from the one at which the last flush stopped, until nothing is
-    /// `left` of what may be written. Returns the members that need more than a write.
-    fn flush_room(&mut self, key: usize, end: TurnEnd, left: &mut u64) -> Vec<(ClientId, Outcome)> {
-        let Self { clients, rooms, memory, config, time, .. } = self;
-        let Some(room) = rooms.get_mut(key).filter(|room| room.dirty) else { return Vec::new() };
-        if room.flushed == 0 {
-            room.begin_flush();
-        }
-        let mut unusual = Vec::new();
-        for &member in room.members.get(room.flushed..).unwrap_or_default() {
-            if *left == 0 {
-                return unusual;
-            }
-            room.flushed += 1;
-            let client = &mut clients[member];
-            let Some(membership) = client.membership else { continue };
-            let log = room.logs.get_mut(membership.encoding);
-            let (cost, progress) = flush_counted(client, log, memory, time.timestamp);
-            *left = left.saturating_sub(cost);
-            let max = config.memory.max_backlog_bytes;
-            if let Some(outcome) = outcome_of(progress, client, log, max) {
-                unusual.push((client.id, outcome));
-            }
-        }
-        room.end_flush(end);
-        unusual
-    }
-
-    #[cold]
-    fn apply(&mut self, id: ClientId, outcome: Outcome) {
-        match outcome {
-            Outcome::Finished => self.end_writing(id),
-            Outcome::CaughtUp => self.resume_room(id),
-            Outcome::Behind => self.fall_behind(id),
-            Outcome::Lost(error) => {
-                debug!("{id}: {error}");
-                self.lose(id);
-            }
+        if let Some(room) = hub.rooms.get_mut(key).filter(|room| room.dirty) {
+            // A flush that is complete lets the members be read, even if the room has grown
+            // meanwhile: others may send in it all the time.
+            room.overdue = room.flushed > 0;
+            hub.rooms.overdue |= room.overdue;
+            hub.rooms.dirty.push_back(key);
         }
     }
+    hub.rooms.mark_overdue(unreached);
+}
 
-    fn end_writing(&mut self, id: ClientId) {
-        if self.clients.get(id).is_none_or(Client::has_ended_writing) {
-            return;
+/// Writes to the members of a room, from the one at which the last flush stopped, until nothing is
+/// `left` of what may be written. Returns the members that need more than a write.
+fn flush_room(hub: &mut Hub, key: usize, end: TurnEnd, left: &mut u64) -> Vec<(ClientId, Outcome)> {
+    let Hub { clients, rooms, memory, config, time, .. } = hub;
+    let Some(room) = rooms.get_mut(key).filter(|room| room.dirty) else { return Vec::new() };
+    if room.flushed == 0 {
+        room.begin_flush();
+    }
+    let mut unusual = Vec::new();
+    for &member in room.members.get(room.flushed..).unwrap_or_default() {
+        if *left == 0 {
+            return unusual;
         }
-        self.leave_room(id, Retain::Nothing);
-        if self.clients.get_mut(id).is_some_and(Client::end_writing) {
-            // The peer's time to answer begins when everything is written, and its time to end its
-            // side when ours has ended; nothing else begins it anew.
-            self.expect_within(id, self.config.timeouts.close);
+        room.flushed += 1;
+        let client = &mut clients[member];
+        let Some(membership) = client.membership else { continue };
+        let log = room.logs.get_mut(membership.encoding);
+        let (cost, progress) = flush_counted(client, log, memory, time.timestamp);
+        *left = left.saturating_sub(cost);
+        let max = config.memory.max_backlog_bytes;
+        if let Some(outcome) = outcome_of(progress, client, log, max) {
+            unusual.push((client.id, outcome));
         }
-        if let Some(client) = self.clients.get_mut(id) {
-            if client.is_over() {
-                self.pending.gone.push(id);
-            }
-            if client.connection.was_clean() {
-                self.clients.note_clean_end(id);
-            }
+    }
+    room.end_flush(end);
+    unusual
+}
+
+#[cold]
+fn apply(hub: &mut Hub, id: ClientId, outcome: Outcome) {
+    match outcome {
+        Outcome::Finished => end_writing(hub, id),
+        Outcome::CaughtUp => backpressure::resume_room(hub, id),
+        Outcome::Behind => slow::fall_behind(hub, id),
+        Outcome::Lost(error) => {
+            debug!("{id}: {error}");
+            lifecycle::lose(hub, id);
+        }
+    }
+}
+
+fn end_writing(hub: &mut Hub, id: ClientId) {
+    if hub.clients.get(id).is_none_or(Client::has_ended_writing) {
+        return;
+    }
+    members::leave(hub, id, Retain::Nothing);
+    if hub.clients.get_mut(id).is_some_and(Client::end_writing) {
+        // The peer's time to answer begins when everything is written, and its time to end its
+        // side when ours has ended; nothing else begins it anew.
+        lifecycle::expect_within(hub, id, hub.config.timeouts.close);
+    }
+    if let Some(client) = hub.clients.get_mut(id) {
+        if client.is_over() {
+            hub.pending.gone.push(id);
+        }
+        if client.connection.was_clean() {
+            hub.clients.note_clean_end(id);
         }
     }
 }
@@ -259,8 +235,8 @@ mod tests {
         let mut read = 0;
         for _ in 0..100 {
             hub.broadcast("/room", "news");
-            hub.flush(TurnEnd::Now);
-            read += usize::from(!hub.is_overdue(members[0].0));
+            flush(&mut hub, TurnEnd::Now);
+            read += usize::from(!backpressure::is_overdue(&hub, members[0].0));
         }
         assert!((10..50).contains(&read), "read in {read} of 100 turns");
     }
@@ -270,8 +246,8 @@ mod tests {
         let (mut hub, members) = crowd();
         hub.broadcast("/room", "news");
         let flushes = (0..100).take_while(|_| {
-            hub.flush(TurnEnd::Later);
-            hub.is_overdue(members[0].0)
+            flush(&mut hub, TurnEnd::Later);
+            backpressure::is_overdue(&hub, members[0].0)
         });
         assert!((1..10).contains(&flushes.count()));
     }
@@ -283,7 +259,7 @@ mod tests {
             (0..10).for_each(|_| hub.send(*id, &noise(1_000)[..]));
         }
         hub.broadcast("/room", "news");
-        hub.flush(TurnEnd::Now);
+        flush(&mut hub, TurnEnd::Now);
         let written = members.iter().filter(|(_, pipe)| !pipe.take().is_empty());
         // One turn for the clients, and one for the rooms.
         assert_eq!(written.count(), 2);

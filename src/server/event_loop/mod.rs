@@ -3,7 +3,7 @@
 #[cfg(test)]
 mod tests;
 
-mod flushing;
+pub(crate) mod flushing;
 pub(crate) mod listeners;
 pub(crate) mod reading;
 mod shutdown;
@@ -25,13 +25,15 @@ use crate::server::client::Reading;
 use crate::server::client::transport::Transport;
 use crate::server::client_id::ClientId;
 use crate::server::event::Event;
+use crate::server::event_loop::flushing::flush;
 use crate::server::event_loop::listeners::{Arrival, Listeners, PAUSE, turn_away};
 use crate::server::event_loop::reading::{MAX_GROWTH_BYTES, Reader, fire_timers};
 use crate::server::event_loop::shutdown::Shutdown;
 use crate::server::handle::{Commands, Stop};
 use crate::server::hub::Application;
 use crate::server::hub::Hub;
-use crate::server::hub::handshake::refuse;
+use crate::server::hub::answering::refuse;
+use crate::server::hub::{keepalive, lifecycle, throttle, trim};
 use crate::server::limits::address::{AddressKey, Admission};
 use crate::server::room::TurnEnd;
 use crate::server::time::wheel::{GRAIN, Timestamp};
@@ -104,7 +106,7 @@ impl EventLoop {
         if self.commands.stop() > Stop::No {
             self.shut_down();
         }
-        self.hub.flush(TurnEnd::Now);
+        flush(&mut self.hub, TurnEnd::Now);
         if self.hub.time.timestamp != self.expired {
             self.expire();
         }
@@ -151,8 +153,9 @@ impl EventLoop {
         if let Some(shutdown) = &self.shutdown {
             return Some(shutdown.timeout(now).min(GRAIN));
         }
-        let waiting =
-            self.hub.time.is_waiting() || self.reader.holds_memory() || self.hub.holds_spare();
+        let waiting = self.hub.time.is_waiting()
+            || self.reader.holds_memory()
+            || trim::holds_spare(&self.hub);
         self.listeners.timeout(now).or(waiting.then_some(GRAIN))
     }
 
@@ -174,7 +177,7 @@ impl EventLoop {
             self.reader.wake(client, announced);
         }
         if client.blocked.is_some() && event.is_writable() {
-            self.hub.unblock(id);
+            lifecycle::unblock(&mut self.hub, id);
         }
     }
 
@@ -259,9 +262,9 @@ impl EventLoop {
         // This fails if the peer has gone, which reading will show.
         let _ = stream.set_nodelay(true);
         let registered = self.poll.registry().register(&mut stream, id.token(), INTERESTS);
-        self.hub.insert(id, Transport::Tcp(stream), key);
+        lifecycle::insert(&mut self.hub, id, Transport::Tcp(stream), key);
         match registered {
-            Err(_) => self.hub.lose(id),
+            Err(_) => lifecycle::lose(&mut self.hub, id),
             Ok(()) if admission == Admission::Refused => {
                 refuse(&mut self.hub, id, Refusal::TooManyFromAddress);
             }
@@ -277,26 +280,26 @@ impl EventLoop {
         let now = self.hub.time.timestamp;
         self.expired = now;
         if self.reader.trim(now) {
-            self.hub.trim();
+            trim::trim(&mut self.hub);
         }
         self.hub.log_rate.settle(now);
-        self.hub.resume_due();
+        throttle::resume_due(&mut self.hub);
         for key in self.hub.time.deadlines.due(self.hub.time.horizon) {
             let client = &self.hub.clients[key];
             let (id, connection) = (client.id, &client.connection);
             if client.reading == Reading::Queued {
                 // What it sent has not been read: its room is not flushed yet.
-                self.hub.expect_within(id, GRAIN);
+                lifecycle::expect_within(&mut self.hub, id, GRAIN);
             } else if connection.is_untouched() {
                 // Browsers connect in advance, and may find nothing to ask for.
                 debug!("{id} sent no request");
-                self.hub.lose(id);
+                lifecycle::lose(&mut self.hub, id);
             } else if connection.is_handshaking() {
                 refuse(&mut self.hub, id, Refusal::Timeout);
             } else if connection.is_open() {
-                self.hub.check_keepalive(id);
+                keepalive::check(&mut self.hub, id);
             } else {
-                self.hub.check_end(id);
+                keepalive::check_end(&mut self.hub, id);
             }
         }
     }
@@ -311,7 +314,7 @@ impl EventLoop {
             self.hub.data.remove(id);
         }
         for id in mem::take(&mut self.hub.pending.gone) {
-            self.hub.remove(id);
+            lifecycle::remove(&mut self.hub, id);
         }
     }
 
@@ -323,7 +326,7 @@ impl EventLoop {
     #[cold]
     fn abandon(&mut self, app: &mut Application<'_>) {
         for id in self.hub.clients.ids() {
-            self.hub.lose(id);
+            lifecycle::lose(&mut self.hub, id);
         }
         self.announce(app);
     }

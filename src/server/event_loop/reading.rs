@@ -6,15 +6,17 @@ use std::time::Instant;
 
 use log::debug;
 
-use crate::protocol::{Buffers, CloseFrame, Failure, Incoming, Received, Violation};
+use crate::protocol::{Buffers, Failure, Incoming, Received};
 use crate::server::capacity::trim_queue;
 use crate::server::client::{Client, Reading};
 use crate::server::client_id::ClientId;
-use crate::server::departure::{Cause, Departure};
 use crate::server::event::Event;
-use crate::server::event_loop::flushing::use_again;
-use crate::server::hub::handshake::{handshake, refuse};
+use crate::server::event_loop::flushing::{flush, use_again};
+use crate::server::hub::answering::refuse;
+use crate::server::hub::closing::{answer_close, end_of_input, fail};
+use crate::server::hub::handshake::handshake;
 use crate::server::hub::{Application, Hub};
+use crate::server::hub::{backpressure, lifecycle, throttle};
 use crate::server::limits::rate::ReadStats;
 use crate::server::room::TurnEnd;
 use crate::server::time::wheel::Timestamp;
@@ -109,7 +111,7 @@ impl Reader {
         app: &mut Application<'_>,
     ) {
         if !hub.pending.resumed.is_empty() {
-            self.queue.extend(hub.take_resumed());
+            self.queue.extend(backpressure::take_resumed(hub));
         }
         let mut queue = mem::take(&mut self.queue);
         if self.ahead == 0 {
@@ -133,9 +135,11 @@ impl Reader {
         let (mut total, mut left) = (0, ReadMore::Something);
         while left == ReadMore::Something && total < MAX_CLIENT_BYTES {
             let size;
-            (size, left) = if hub.is_overdue(id) {
+            (size, left) = if backpressure::is_overdue(hub, id) {
                 (0, ReadMore::ForNextTurn)
-            } else if hub.some_room_waits() && hub.pause_while_room_waits(id) {
+            } else if backpressure::some_room_waits(hub)
+                && backpressure::pause_while_room_waits(hub, id)
+            {
                 (0, ReadMore::ForLater)
             } else {
                 self.read_once(hub, id, app)
@@ -167,7 +171,7 @@ impl Reader {
         let expected = usize::try_from(client.connection.expected_bytes()).unwrap_or(usize::MAX);
         let buffer = &mut self.buffer[..expected.clamp(READ_BYTES, LONG_READ_BYTES)];
         match client.transport.read(buffer) {
-            Ok(0) => end(hub, id),
+            Ok(0) => end_of_input(hub, id),
             Ok(size) => {
                 // A read that did not fill the buffer has drained the socket, but it stops before
                 // an end, and before an urgent byte.
@@ -175,7 +179,7 @@ impl Reader {
                 let input = &mut buffer[..size];
                 let stats = receive(hub, id, input, &mut self.buffers, app);
                 let left = if drained { ReadMore::Nothing } else { ReadMore::Something };
-                let too_much = hub.count_read(id, &stats, size);
+                let too_much = throttle::count_read(hub, id, &stats, size);
                 // Inflated bytes count too.
                 let size = size.max(stats.bytes);
                 return (size, if too_much { ReadMore::ForLater } else { left });
@@ -186,7 +190,7 @@ impl Reader {
             }
             Err(error) => {
                 debug!("{id}: {error}");
-                hub.lose(id);
+                lifecycle::lose(hub, id);
             }
         }
         (0, ReadMore::Nothing)
@@ -216,22 +220,6 @@ enum ReadMore {
     ForNextTurn,
     /// Perhaps something, to be read once the client may go on.
     ForLater,
-}
-
-/// Handles the end of the peer's side. If our last bytes are queued, they are still written, but no
-/// answer is awaited.
-#[cold]
-fn end(hub: &mut Hub, id: ClientId) {
-    let Some(client) = hub.clients.get_mut(id) else { return };
-    client.peer_ended = true;
-    if client.is_over() || !client.is_finishing() {
-        return hub.lose(id);
-    }
-    if !client.connection.is_closed() {
-        client.connection.abandon();
-        hub.depart(id, Departure::abnormal(Cause::Lost));
-        hub.mark_dirty(id);
-    }
 }
 
 /// Hands what was read to the client's connection, and the resulting messages to the application.
@@ -265,7 +253,7 @@ fn receive(
             Err(Failure::Protocol(violation)) => fail(hub, id, violation),
         }
         if hub.pending.grown > MAX_GROWTH_BYTES {
-            hub.flush(TurnEnd::Later);
+            flush(hub, TurnEnd::Later);
         }
     }
     stats
@@ -276,36 +264,11 @@ fn receive(
 fn control(hub: &mut Hub, id: ClientId, incoming: &Incoming<'_>) {
     match incoming {
         Incoming::Ping(payload) => {
-            if let Some((client, at, memory)) = hub.reach(id) {
+            if let Some((client, at, memory)) = hub.recipient(id) {
                 client.pong(payload, at, memory);
             }
         }
         Incoming::Close(frame) => answer_close(hub, id, frame.as_ref()),
         Incoming::Pong(_) | Incoming::Message(_) => {}
-    }
-}
-
-/// "It SHOULD do so as soon as practical" (RFC 6455, section 5.5.1): nothing but the frame that has
-/// begun goes before the answer.
-pub(crate) fn answer_close(hub: &mut Hub, id: ClientId, frame: Option<&CloseFrame>) {
-    hub.make_way(id);
-    hub.finish(id, |connection, out| connection.answer_close(frame, out));
-    // RFC 6455, section 7.1.5: without a code it "is considered to be 1005".
-    let (code, reason) = frame.map_or((1005, ""), |frame| (frame.code.get(), &frame.reason));
-    let reason = reason.to_owned();
-    hub.depart(id, Departure { code, reason, was_clean: true, cause: Cause::Peer, room: None });
-}
-
-#[cold]
-fn fail(hub: &mut Hub, id: ClientId, violation: Violation) {
-    hub.log_refusal(format_args!("{id} closed with {}: {violation}", violation.close_code()));
-    let cause = Cause::Violation(violation);
-    if let Some(client) = hub.clients.get_mut(id) {
-        client.pending_departure.get_or_insert_default().cause = Some(cause);
-    }
-    hub.make_way(id);
-    hub.finish(id, |connection, out| connection.fail(violation, out));
-    if hub.clients.get(id).is_some_and(|client| client.connection.is_closed()) {
-        hub.depart(id, Departure::abnormal(cause));
     }
 }

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use crate::server::client_id::ClientId;
 use crate::server::departure::Cause;
 use crate::server::hub::Hub;
+use crate::server::hub::lifecycle;
 use crate::server::time::timers::after;
 
 /// How many clients are closed without a delay.
@@ -47,7 +48,7 @@ impl Shutdown {
         let due = self.due(hub.time.now, spread);
         for &id in &self.clients[self.closed.min(due)..due] {
             let code = hub.config.shutdown.code;
-            hub.close_because(id, code, "server shutting down", Cause::Shutdown);
+            lifecycle::close_because(hub, id, code, "server shutting down", Cause::Shutdown);
         }
         self.closed = self.closed.max(due);
     }

@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use crate::server::client::Retain;
 use crate::server::client_id::ClientId;
-use crate::server::hub::Hub;
+use crate::server::hub::state::Hub;
+use crate::server::hub::{backlog, slow};
 use crate::server::room::compressor::Encoding;
 
 /// The most shared contexts at once, over all rooms. Each takes about 300 KiB.
@@ -18,109 +19,102 @@ const MAX_CONTEXTS: usize = 64;
 /// How long a context must have been idle before another room may take it over.
 const IDLE: Duration = Duration::from_secs(10);
 
-impl Hub {
-    /// Begins an epoch in a room where a member waits for one, if it is time.
-    ///
-    /// It is called before the first message of a turn, when every member that keeps up is at the
-    /// end of its log.
-    pub(crate) fn begin_epoch(&mut self, key: usize) {
-        let Some(deflate) = self.config.deflate.as_ref() else { return };
-        let Some(room) = self.rooms.get(key) else { return };
-        if room.waiting == 0 || !room.logs.may_reset_context(deflate) {
-            return;
-        }
-        let members = room.members.iter().map(|&member| &self.clients[member]);
-        let ready = members.filter(|client| client.waits_at_end(&room.logs.plain));
-        let ready: Vec<_> = ready.map(|client| client.id).collect();
-        if ready.is_empty() || !self.may_have_context(key) {
-            return;
-        }
-        if let Some(deflate) = &self.config.deflate
-            && let Some(room) = self.rooms.get_mut(key)
-        {
-            room.logs.reset_context(deflate, self.time.now);
-        }
-        for id in ready {
-            self.change_encoding(id, Encoding::Shared);
-        }
-        self.keep_newest(key);
+/// Begins an epoch in a room where a member waits for one, if it is time.
+///
+/// It is called before the first message of a turn, when every member that keeps up is at the
+/// end of its log.
+pub(crate) fn begin(hub: &mut Hub, key: usize) {
+    let Some(deflate) = hub.config.deflate.as_ref() else { return };
+    let Some(room) = hub.rooms.get(key) else { return };
+    if room.waiting == 0 || !room.logs.may_reset_context(deflate) {
+        return;
     }
-
-    /// Takes a member that is open out of the shared log, to hop in again later.
-    pub(crate) fn leave_shared_log(&mut self, id: ClientId) {
-        if !self.shares_context(id) {
-            return;
-        }
-        self.leave_context(id);
-        if !self.shares_context(id) {
-            self.mark_dirty(id);
-        } else if self.covers_backlog(id) {
-            self.change_encoding(id, Encoding::Plain);
-            // What it had not received of the shared log has become private.
-            self.mark_dirty(id);
-        } else {
-            self.leave_backlog(id);
-        }
+    let members = room.members.iter().map(|&member| &hub.clients[member]);
+    let ready = members.filter(|client| client.waits_at_end(&room.logs.plain));
+    let ready: Vec<_> = ready.map(|client| client.id).collect();
+    if ready.is_empty() || !may_have_context(hub, key) {
+        return;
     }
-
-    /// Whether a client is open, and reads the shared log of its room.
-    pub(crate) fn shares_context(&self, id: ClientId) -> bool {
-        self.clients.get_open(id).is_some_and(|client| client.reads(Encoding::Shared))
+    if let Some(deflate) = &hub.config.deflate
+        && let Some(room) = hub.rooms.get_mut(key)
+    {
+        room.logs.reset_context(deflate, hub.time.now);
     }
-
-    /// Moves a member from one log of its room to the end of another.
-    fn change_encoding(&mut self, id: ClientId, encoding: Encoding) {
-        let Some(client) = self.clients.get_mut(id) else { return };
-        let Some(mut membership) = client.membership else { return };
-        let Some(room) = self.rooms.get_mut(membership.room) else { return };
-        room.waiting -= usize::from(client.waits());
-        client.leave(room.logs.get_mut(membership.encoding), &mut self.memory, Retain::All);
-        membership.encoding = encoding;
-        client.enter(membership, room.logs.get_mut(encoding));
-        room.logs.forget_newest(&mut self.memory.segments);
-        room.waiting += usize::from(client.waits());
+    for id in ready {
+        change_encoding(hub, id, Encoding::Shared);
     }
+    backlog::keep_newest(hub, key);
+}
 
-    /// Whether the room has a context, or may get one: a new one, or that of an idle room.
-    fn may_have_context(&mut self, key: usize) -> bool {
-        if self.rooms.get(key).is_some_and(|room| room.logs.shared.is_some()) {
-            return true;
-        }
-        if self.rooms.contexts.len() >= MAX_CONTEXTS {
-            self.retire_contexts(IDLE);
-        }
-        let free = self.rooms.contexts.len() < MAX_CONTEXTS;
-        if free {
-            self.rooms.contexts.push(key);
-        }
-        free
+/// Takes a member that is open out of the shared log, to hop in again later.
+pub(crate) fn leave_shared_log(hub: &mut Hub, id: ClientId) {
+    if !hub.shares_context(id) {
+        return;
     }
-
-    /// Takes the contexts from rooms that have not used them for this long.
-    pub(crate) fn retire_contexts(&mut self, idle: Duration) {
-        for key in mem::take(&mut self.rooms.contexts) {
-            self.retire_if_idle(key, idle);
-        }
+    slow::leave_context(hub, id);
+    if !hub.shares_context(id) {
+        hub.mark_dirty(id);
+    } else if backlog::covers_backlog(hub, id) {
+        change_encoding(hub, id, Encoding::Plain);
+        // What it had not received of the shared log has become private.
+        hub.mark_dirty(id);
+    } else {
+        slow::leave_backlog(hub, id);
     }
+}
 
-    /// Takes the context from a room that has not used it for a while, and whose members have received
-    /// everything, so that nothing has to be copied for them.
-    fn retire_if_idle(&mut self, key: usize, idle: Duration) {
-        let Some(room) = self.rooms.get(key) else { return };
-        let Some(shared) = &room.logs.shared else { return };
-        if self.time.now.saturating_duration_since(shared.used) < idle || !shared.log.is_read() {
-            return self.rooms.contexts.push(key);
-        }
-        let members: Vec<_> = room.members.iter().map(|&member| self.clients[member].id).collect();
-        for id in members {
-            self.leave_shared_log(id);
-        }
-        let Some(room) = self.rooms.get_mut(key) else { return };
-        // A member that is closing still reads its last frames.
-        if room.logs.shared.as_ref().is_some_and(|shared| shared.log.has_readers()) {
-            self.rooms.contexts.push(key);
-        } else {
-            room.logs.shared = None;
-        }
+/// Moves a member from one log of its room to the end of another.
+fn change_encoding(hub: &mut Hub, id: ClientId, encoding: Encoding) {
+    let Some(client) = hub.clients.get_mut(id) else { return };
+    let Some(mut membership) = client.membership else { return };
+    let Some(room) = hub.rooms.get_mut(membership.room) else { return };
+    room.waiting -= usize::from(client.waits());
+    client.leave(room.logs.get_mut(membership.encoding), &mut hub.memory, Retain::All);
+    membership.encoding = encoding;
+    client.enter(membership, room.logs.get_mut(encoding));
+    room.logs.forget_newest(&mut hub.memory.segments);
+    room.waiting += usize::from(client.waits());
+}
+
+/// Whether the room has a context, or may get one: a new one, or that of an idle room.
+fn may_have_context(hub: &mut Hub, key: usize) -> bool {
+    if hub.rooms.get(key).is_some_and(|room| room.logs.shared.is_some()) {
+        return true;
+    }
+    if hub.rooms.contexts.len() >= MAX_CONTEXTS {
+        retire_contexts(hub, IDLE);
+    }
+    let free = hub.rooms.contexts.len() < MAX_CONTEXTS;
+    if free {
+        hub.rooms.contexts.push(key);
+    }
+    free
+}
+
+/// Takes the contexts from rooms that have not used them for this long.
+pub(crate) fn retire_contexts(hub: &mut Hub, idle: Duration) {
+    for key in mem::take(&mut hub.rooms.contexts) {
+        retire_if_idle(hub, key, idle);
+    }
+}
+
+/// Takes the context from a room that has not used it for a while, and whose members have received
+/// everything, so that nothing has to be copied for them.
+fn retire_if_idle(hub: &mut Hub, key: usize, idle: Duration) {
+    let Some(room) = hub.rooms.get(key) else { return };
+    let Some(shared) = &room.logs.shared else { return };
+    if hub.time.now.saturating_duration_since(shared.used) < idle || !shared.log.is_read() {
+        return hub.rooms.contexts.push(key);
+    }
+    let members: Vec<_> = room.members.iter().map(|&member| hub.clients[member].id).collect();
+    for id in members {
+        leave_shared_log(hub, id);
+    }
+    let Some(room) = hub.rooms.get_mut(key) else { return };
+    // A member that is closing still reads its last frames.
+    if room.logs.shared.as_ref().is_some_and(|shared| shared.log.has_readers()) {
+        hub.rooms.contexts.push(key);
+    } else {
+        room.logs.shared = None;
     }
 }

@@ -1,9 +1,6 @@
 //! The opening handshake: requests in, answers and upgrades out.
 
 use std::net::IpAddr;
-use std::time::SystemTime;
-
-use log::debug;
 
 use crate::config::Config;
 use crate::protocol::{Refusal, Request, Response, Terms};
@@ -11,14 +8,15 @@ use crate::server::client::Presence;
 use crate::server::client_id::ClientId;
 use crate::server::departure::{Cause, Departure};
 use crate::server::event::{Event, Exchange, Upgrade};
-use crate::server::hub::Application;
-use crate::server::hub::Hub;
+use crate::server::hub::answering::{refuse, respond};
 use crate::server::hub::forwarded;
+use crate::server::hub::keepalive;
 use crate::server::hub::site::{check_host, check_origin};
+use crate::server::hub::state::{Application, Hub};
 use crate::server::limits::address::is_trusted_proxy;
 use crate::server::limits::address::{AddressKey, Admission};
+use crate::server::room::compressor::Encoding;
 use crate::server::shown::{Flag, Shown};
-use crate::server::time::date::http_date;
 
 /// Answers a request whose head has arrived whole.
 #[cold]
@@ -65,7 +63,7 @@ fn upgrade(hub: &mut Hub, id: ClientId, request: &Request<'_>, app: &mut Applica
         return;
     }
     note_subprotocol(hub, id, request, &terms);
-    hub.open(id, &mut terms);
+    open(hub, id, &mut terms);
     let Terms { subprotocol, deflate, .. } = &terms;
     let (subprotocol, deflate) = (subprotocol.as_deref(), *deflate);
     app(hub, id, Event::Open { room: &room, request, subprotocol, deflate, address });
@@ -159,18 +157,17 @@ fn answer(hub: &mut Hub, id: ClientId, request: &Request<'_>, app: &mut Applicat
     }
 }
 
-fn respond(hub: &mut Hub, id: ClientId, response: &Response) {
-    debug!("{id} answered with {}", response.status());
-    let response = match http_date(SystemTime::now()) {
-        Some(date) => response.clone().header("Date", date).expect("a date is a valid value"),
-        None => response.clone(),
-    };
-    hub.finish_with_response(id, |connection, out| connection.respond(&response, out));
-}
-
-/// Answers a request that is not served, and says why.
-pub(crate) fn refuse(hub: &mut Hub, id: ClientId, refusal: Refusal) {
-    hub.log_refusal(format_args!("{id} refused with {}: {refusal}", refusal.status()));
-    *hub.counts.refused.entry(refusal).or_default() += 1;
-    respond(hub, id, &Response::refusal(refusal));
+/// Upgrades a client's connection. It keeps its compression context only if there is memory for
+/// that.
+pub(crate) fn open(hub: &mut Hub, id: ClientId, terms: &mut Terms) {
+    let Some(client) = hub.clients.get_mut(id) else { return };
+    let unchanged = hub.usage.windows.reserve(&mut client.window, &mut terms.deflate);
+    client.queue_response(&mut hub.memory, |connection, out| connection.accept(terms, out));
+    client.encoding = Encoding::of(terms.deflate);
+    client.note_activity(hub.time.timestamp);
+    hub.pending.mark_dirty(client);
+    hub.clients.note_open(id);
+    hub.counts.opened += 1;
+    hub.counts.contextless += u64::from(!unchanged);
+    keepalive::check(hub, id);
 }

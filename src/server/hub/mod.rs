@@ -1,164 +1,30 @@
 //! The connected clients, the rooms that they are in, and what is sent to them.
+//!
+//! [`Hub`] holds the state, which is split by what it is about. Each of the other files is for one thing
+//! that happens to clients or rooms. The files form no circle: their `use` lines show what depends on what.
 
+mod actions;
+pub(crate) mod answering;
+pub(crate) mod backlog;
+pub(crate) mod backpressure;
 mod client_data;
 mod clients;
+pub(crate) mod closing;
 mod epochs;
 mod forwarded;
 pub(crate) mod handshake;
-mod keepalive;
-mod lifecycle;
-mod membership;
-mod overload;
+pub(crate) mod keepalive;
+pub(crate) mod lifecycle;
+pub(crate) mod members;
+pub(crate) mod overload;
 mod pending;
 mod queries;
 mod sending;
 mod site;
 pub(crate) mod slow;
-mod throttle;
-mod trim;
+mod state;
+pub(crate) mod throttle;
+pub(crate) mod trim;
 
-use std::fmt;
-use std::net::SocketAddr;
-use std::sync::Arc;
-
-use log::Level;
-
-use crate::config::Config;
-use crate::protocol::{CloseCode, Limits};
-use crate::server::client::Client;
-use crate::server::client::memory::Memory;
-use crate::server::client_id::ClientId;
-use crate::server::counts::Counts;
-use crate::server::departure::Cause;
-use crate::server::event::Event;
-use crate::server::hub::client_data::ClientData;
-use crate::server::hub::clients::Clients;
-use crate::server::hub::pending::Pending;
-use crate::server::limits::Usage;
-use crate::server::limits::log_rate::LogRate;
-use crate::server::room::frame_log::FrameLog;
-use crate::server::room::{Membership, Rooms};
-use crate::server::time::Time;
-
-/// The application.
-pub(crate) type Application<'a> = dyn FnMut(&mut Hub, ClientId, Event<'_>) + 'a;
-
-/// The clients of a server and the rooms that they are in.
-///
-/// Messages are queued, and written at the end of the event loop's turn; a long message to one client
-/// may be written at once. A message to a client that is not open, or no longer there, is dropped.
-///
-/// An application in which members choose their rooms, and do not hear themselves:
-///
-/// ```
-/// use townhall::{ClientId, CloseCode, Event, Hub, Message};
-///
-/// fn app(hub: &mut Hub, client: ClientId, event: Event<'_>) {
-///     match event {
-///         Event::Message(Message::Text("/quit")) => hub.close(client, CloseCode::NORMAL, "goodbye"),
-///         Event::Message(Message::Text("/leave")) => {
-///             if !hub.leave(client) {
-///                 hub.send(client, "you are in no room");
-///             }
-///         }
-///         Event::Message(Message::Text(text)) if let Some(room) = text.strip_prefix("/join ") => {
-///             if hub.join(client, room) {
-///                 hub.broadcast(room, &format!("{client} is here"));
-///             }
-///         }
-///         Event::Message(message) => hub.publish_to_others(client, message),
-///         _ => {}
-///     }
-/// }
-/// # let _ = app;
-/// ```
-#[derive(Debug)]
-pub struct Hub {
-    pub(crate) config: Config,
-    pub(crate) limits: Arc<Limits>,
-    /// The addresses that the server listens on, with their actual ports.
-    pub(crate) listening: Vec<SocketAddr>,
-    pub(crate) clients: Clients,
-    pub(crate) rooms: Rooms,
-    pub(crate) memory: Memory,
-    pub(crate) time: Time,
-    pub(crate) usage: Usage,
-    pub(crate) pending: Pending,
-    pub(crate) counts: Counts,
-    pub(crate) log_rate: LogRate,
-    /// What the application keeps for its clients.
-    pub(crate) data: ClientData,
-    /// Whether the message that the application handles arrived compressed.
-    pub(crate) was_compressed: bool,
-    /// Whether the server has been asked to stop.
-    pub(crate) stopping: bool,
-}
-
-impl Hub {
-    pub(crate) fn new(config: Config) -> Self {
-        Self {
-            limits: Arc::new(config.limits.clone()),
-            listening: Vec::new(),
-            clients: Clients::new(config.connections.max),
-            rooms: Rooms::new(config.deflate.clone()),
-            memory: Memory::default(),
-            time: Time::new(),
-            usage: Usage::new(&config),
-            pending: Pending::default(),
-            counts: Counts::default(),
-            log_rate: LogRate::default(),
-            data: ClientData::default(),
-            was_compressed: false,
-            stopping: false,
-            config,
-        }
-    }
-
-    /// Closes the connection to a client (RFC 6455, section 7.1.2), if it is open. Everything that was
-    /// sent to it earlier is written first; [`Event::Close`] follows when the peer has answered or its
-    /// time is over. A reason of more than 123 bytes is shortened.
-    pub fn close(&mut self, client: ClientId, code: CloseCode, reason: &str) {
-        self.close_because(client, code, reason, Cause::Application);
-    }
-
-    /// Logs that a peer is refused, within the limit of such lines.
-    pub(crate) fn log_refusal(&mut self, line: fmt::Arguments<'_>) {
-        self.log_rate.log(Level::Info, self.time.timestamp, line);
-    }
-
-    /// Logs a problem that an operator should fix, within the same limit, since strangers can cause it.
-    pub(crate) fn warn(&mut self, line: fmt::Arguments<'_>) {
-        self.log_rate.log(Level::Warn, self.time.timestamp, line);
-    }
-
-    /// A client that is about to be sent private bytes, the end of its log, and the memory for them. The
-    /// client will be flushed.
-    #[inline]
-    pub(crate) fn reach(&mut self, id: ClientId) -> Option<(&mut Client, u64, &mut Memory)> {
-        let client = self.clients.get_mut(id)?;
-        self.pending.mark_dirty(client);
-        let end = self.rooms.log_of(client.membership).end();
-        Some((client, end, &mut self.memory))
-    }
-
-    /// A client, the log that it reads, and the memory of both.
-    #[inline]
-    pub(crate) fn with_log(
-        &mut self,
-        id: ClientId,
-    ) -> Option<(&mut Client, &mut FrameLog, &mut Memory)> {
-        let client = self.clients.get_mut(id)?;
-        let log = self.rooms.log_of_mut(client.membership);
-        Some((client, log, &mut self.memory))
-    }
-
-    /// The log that a client reads.
-    pub(crate) fn log_of(&self, id: ClientId) -> &FrameLog {
-        self.rooms.log_of(self.clients.get(id).and_then(|client| client.membership))
-    }
-
-    /// Where an open client sits.
-    pub(crate) fn membership_of(&self, id: ClientId) -> Option<Membership> {
-        self.clients.get_open(id)?.membership
-    }
-}
+pub(crate) use state::Application;
+pub use state::Hub;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::server::client_id::ClientId;
 use crate::server::counts::Counts;
-use crate::server::hub::Hub;
+use crate::server::hub::state::Hub;
 use crate::server::time::timers;
 
 impl Hub {

@@ -1,8 +1,9 @@
-//! Sending messages: to one client, to a room, and to the others in a room.
+//! Queueing messages: for one client, for a room, and for a room except one member.
 
 use crate::protocol::Message;
 use crate::server::client_id::ClientId;
-use crate::server::hub::Hub;
+use crate::server::hub::state::Hub;
+use crate::server::hub::{epochs, slow};
 use crate::server::room::compressor::Encoding;
 
 /// The smallest size in bytes of a message to one client that is written from where it lies, if nothing
@@ -10,138 +11,85 @@ use crate::server::room::compressor::Encoding;
 /// are shorter.
 const LONG_BYTES: usize = if cfg!(any(test, fuzzing)) { 2_000 } else { 64 << 10 };
 
-impl Hub {
-    /// Sends a message to one client. It is dropped unless the client [is open](Self::is_open).
-    pub fn send<'m>(&mut self, client: ClientId, message: impl Into<Message<'m>>) {
-        let message = message.into();
-        let Some(receiver) = self.clients.get_open(client) else { return };
-        let encoding = receiver.private_encoding();
-        if encoding == Encoding::Plain || !self.send_compressed(client, message, encoding) {
-            self.send_plain(client, message);
-        }
+/// Queues a message for one client in a compressed frame that refers to nothing before it. Returns
+/// whether that is shorter; if it is not, nothing is queued.
+pub(super) fn send_compressed(
+    hub: &mut Hub,
+    id: ClientId,
+    message: Message<'_>,
+    encoding: Encoding,
+) -> bool {
+    let mut compressors = hub.rooms.compressors.take();
+    let frame =
+        compressors.as_mut().and_then(|compressors| compressors.compress(message, encoding));
+    let mut sent = None;
+    if let Some(frame) = frame
+        && let Some((client, at, memory)) = hub.recipient(id)
+    {
+        client.queue(at, memory, |out| out.extend_from_slice(frame));
+        sent = Some((client.private_bytes(), frame.len()));
     }
+    hub.rooms.compressors = compressors;
+    if let Some((unsent, size)) = sent {
+        limit_sent(hub, id, unsent, size);
+    }
+    sent.is_some()
+}
 
-    /// Queues a message for one client in a compressed frame that refers to nothing before it. Returns
-    /// whether that is shorter; if it is not, nothing is queued.
-    fn send_compressed(&mut self, id: ClientId, message: Message<'_>, encoding: Encoding) -> bool {
-        let mut compressors = self.rooms.compressors.take();
-        let frame =
-            compressors.as_mut().and_then(|compressors| compressors.compress(message, encoding));
-        let mut sent = None;
-        if let Some(frame) = frame
-            && let Some((client, at, memory)) = self.reach(id)
-        {
-            client.queue(at, memory, |out| out.extend_from_slice(frame));
-            sent = Some((client.private_bytes(), frame.len()));
-        }
-        self.rooms.compressors = compressors;
-        if let Some((unsent, size)) = sent {
-            self.limit_sent(id, unsent, size);
-        }
-        sent.is_some()
+pub(super) fn send_plain(hub: &mut Hub, id: ClientId, message: Message<'_>) {
+    let (now, size) = (hub.time.timestamp, message.frame_size());
+    let long = size >= LONG_BYTES;
+    let Some((client, at, memory)) = hub.recipient(id) else { return };
+    if long && client.is_up_to_date(at) {
+        client.send_at_once(message, at, memory, now);
+    } else {
+        client.queue(at, memory, |out| message.encode(out));
     }
+    let unsent = client.private_bytes();
+    limit_sent(hub, id, unsent, size);
+}
 
-    fn send_plain(&mut self, id: ClientId, message: Message<'_>) {
-        let (now, size) = (self.time.timestamp, message.frame_size());
-        let long = size >= LONG_BYTES;
-        let Some((client, at, memory)) = self.reach(id) else { return };
-        if long && client.is_up_to_date(at) {
-            client.send_at_once(message, at, memory, now);
-        } else {
-            client.queue(at, memory, |out| message.encode(out));
-        }
-        let unsent = client.private_bytes();
-        self.limit_sent(id, unsent, size);
+/// Counts a frame of `size` bytes that was sent to a client, for which `unsent` bytes are now
+/// queued, and acts if that is too much.
+#[inline]
+fn limit_sent(hub: &mut Hub, id: ClientId, unsent: usize, size: usize) {
+    hub.pending.grown += if unsent > 0 { size } else { 0 };
+    let max = hub.config.memory.max_backlog_bytes;
+    let max_all = hub.config.memory.max_total_backlog_bytes;
+    if unsent > max || hub.memory.backlog() > max_all {
+        slow::limit_unsent(hub, id);
     }
+}
 
-    /// Counts a frame of `size` bytes that was sent to a client, for which `unsent` bytes are now
-    /// queued, and acts if that is too much.
-    #[inline]
-    fn limit_sent(&mut self, id: ClientId, unsent: usize, size: usize) {
-        self.pending.grown += if unsent > 0 { size } else { 0 };
-        let max = self.config.memory.max_backlog_bytes;
-        let max_all = self.config.memory.max_total_backlog_bytes;
-        if unsent > max || self.memory.backlog() > max_all {
-            self.limit_unsent(id);
-        }
+/// Sends a message to the members of a room except for an open one.
+pub(super) fn append_except(hub: &mut Hub, room: usize, member: ClientId, message: Message<'_>) {
+    prepare(hub, room);
+    // A member that shares a context must see every frame of it.
+    epochs::leave_shared_log(hub, member);
+    let from = hub.log_of(member).end();
+    append(hub, room, message);
+    if let Some((client, log, memory)) = hub.client_and_log(member)
+        && client.membership.is_some()
+    {
+        let to = log.end();
+        client.skip(from, to, log, memory);
     }
+}
 
-    /// Sends a message to every member of a room, in the same order for all. It is dropped if the room
-    /// has no members.
-    pub fn broadcast<'m>(&mut self, room: &str, message: impl Into<Message<'m>>) {
-        if let Some(room) = self.rooms.find(room) {
-            self.prepare(room);
-            self.append(room, message.into());
-        }
-    }
+/// Queues a message for all members of a room.
+pub(super) fn broadcast(hub: &mut Hub, room: usize, message: Message<'_>) {
+    prepare(hub, room);
+    append(hub, room, message);
+}
 
-    /// Sends a message to every member of the client's room, including the client itself. It is dropped
-    /// if the client is in no room.
-    pub fn publish<'m>(&mut self, client: ClientId, message: impl Into<Message<'m>>) {
-        if let Some(membership) = self.membership_of(client) {
-            self.prepare(membership.room);
-            self.append(membership.room, message.into());
-        }
+/// Readies a room for a message.
+fn prepare(hub: &mut Hub, key: usize) {
+    if hub.rooms.get(key).is_some_and(|room| !room.dirty) {
+        epochs::begin(hub, key);
     }
+}
 
-    /// Sends a message to every other member of the client's room. It is dropped if the client is in no
-    /// room.
-    pub fn publish_to_others<'m>(&mut self, client: ClientId, message: impl Into<Message<'m>>) {
-        if let Some(membership) = self.membership_of(client) {
-            self.append_except(membership.room, client, message.into());
-        }
-    }
-
-    /// Sends a message to every member of a room except one client, wherever that is.
-    ///
-    /// ```
-    /// use townhall::{ClientId, Hub};
-    ///
-    /// /// Makes everybody else in the lobby know that a player has come.
-    /// fn announce(hub: &mut Hub, player: ClientId, name: &str) {
-    ///     hub.broadcast_except("/lobby", player, name);
-    /// }
-    /// # let _ = announce;
-    /// ```
-    pub fn broadcast_except<'m>(
-        &mut self,
-        room: &str,
-        client: ClientId,
-        message: impl Into<Message<'m>>,
-    ) {
-        let Some(room) = self.rooms.find(room) else { return };
-        if self.membership_of(client).is_some_and(|membership| membership.room == room) {
-            self.append_except(room, client, message.into());
-        } else {
-            self.prepare(room);
-            self.append(room, message.into());
-        }
-    }
-
-    /// Sends a message to the members of a room except for an open one.
-    fn append_except(&mut self, room: usize, member: ClientId, message: Message<'_>) {
-        self.prepare(room);
-        // A member that shares a context must see every frame of it.
-        self.leave_shared_log(member);
-        let from = self.log_of(member).end();
-        self.append(room, message);
-        if let Some((client, log, memory)) = self.with_log(member)
-            && client.membership.is_some()
-        {
-            let to = log.end();
-            client.skip(from, to, log, memory);
-        }
-    }
-
-    /// Readies a room for a message.
-    fn prepare(&mut self, key: usize) {
-        if self.rooms.get(key).is_some_and(|room| !room.dirty) {
-            self.begin_epoch(key);
-        }
-    }
-
-    fn append(&mut self, key: usize, message: Message<'_>) {
-        self.rooms.append(key, message, &mut self.memory.segments, self.time.now);
-        self.pending.grown += message.frame_size();
-    }
+fn append(hub: &mut Hub, key: usize, message: Message<'_>) {
+    hub.rooms.append(key, message, &mut hub.memory.segments, hub.time.now);
+    hub.pending.grown += message.frame_size();
 }

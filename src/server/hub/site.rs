@@ -4,49 +4,47 @@ use std::net::SocketAddr;
 
 use crate::protocol::{Authority, Host, Origin, Refusal, Request, Site};
 use crate::server::client_id::ClientId;
-use crate::server::hub::Hub;
 use crate::server::hub::forwarded;
+use crate::server::hub::state::Hub;
 use crate::server::shown::{Flag, Shown};
 
 /// The ports that browsers omit.
 const IMPLIED_PORTS: [u16; 2] = [80, 443];
 
-impl Hub {
-    /// How a request names the server. Until the client is counted under the address that a proxy has
-    /// forwarded, which must come later, a client without an address key is a trusted proxy.
-    fn site<'h>(&self, id: ClientId, request: &Request<'h>) -> Site<'h> {
-        let local = self.local_address(id);
-        let is_proxy = self.clients.get(id).is_some_and(|client| client.address_key.is_none());
-        let is_forwarded = is_proxy && forwarded::is_forwarded(request);
-        let own = request.authority().unwrap_or_default();
-        let forwarded = is_forwarded.then(|| forwarded::authority(request)).flatten();
-        let authority = forwarded.unwrap_or(own);
-        // A browser that connects to another port names it. If there is none, a proxy left it out.
-        let is_port_implied = local.is_none_or(|local| IMPLIED_PORTS.contains(&local.port()));
-        Site {
-            authority,
-            port_may_be_missing: is_forwarded || is_proxy && !is_port_implied,
-            loopback_only: !is_forwarded
-                && !self.is_called(authority)
-                && local.is_some_and(|local| self.is_loopback(local)),
-        }
+/// How a request names the server. Until the client is counted under the address that a proxy has
+/// forwarded, which must come later, a client without an address key is a trusted proxy.
+fn site<'h>(hub: &Hub, id: ClientId, request: &Request<'h>) -> Site<'h> {
+    let local = local_address(hub, id);
+    let is_proxy = hub.clients.get(id).is_some_and(|client| client.address_key.is_none());
+    let is_forwarded = is_proxy && forwarded::is_forwarded(request);
+    let own = request.authority().unwrap_or_default();
+    let forwarded = is_forwarded.then(|| forwarded::authority(request)).flatten();
+    let authority = forwarded.unwrap_or(own);
+    // A browser that connects to another port names it. If there is none, a proxy left it out.
+    let is_port_implied = local.is_none_or(|local| IMPLIED_PORTS.contains(&local.port()));
+    Site {
+        authority,
+        port_may_be_missing: is_forwarded || is_proxy && !is_port_implied,
+        loopback_only: !is_forwarded
+            && !is_called(hub, authority)
+            && local.is_some_and(|local| is_loopback(hub, local)),
     }
+}
 
-    /// The address that the client connected to.
-    fn local_address(&self, id: ClientId) -> Option<SocketAddr> {
-        self.clients.get(id)?.transport.local_address()
-    }
+/// The address that the client connected to.
+fn local_address(hub: &Hub, id: ClientId) -> Option<SocketAddr> {
+    hub.clients.get(id)?.transport.local_address()
+}
 
-    /// Whether only this machine can connect to an address. Where the whole network can, connections
-    /// from this machine have a loopback address too, but nothing listens on just that.
-    fn is_loopback(&self, local: SocketAddr) -> bool {
-        local.ip().to_canonical().is_loopback() && self.listening.contains(&local)
-    }
+/// Whether only this machine can connect to an address. Where the whole network can, connections
+/// from this machine have a loopback address too, but nothing listens on just that.
+fn is_loopback(hub: &Hub, local: SocketAddr) -> bool {
+    local.ip().to_canonical().is_loopback() && hub.listening.contains(&local)
+}
 
-    /// Whether the configuration names the host of this authority.
-    fn is_called(&self, authority: &str) -> bool {
-        host(authority).is_some_and(|host| self.config.hosts.contains(&host))
-    }
+/// Whether the configuration names the host of this authority.
+fn is_called(hub: &Hub, authority: &str) -> bool {
+    host(authority).is_some_and(|host| hub.config.hosts.contains(&host))
 }
 
 fn host(authority: &str) -> Option<Host> {
@@ -65,10 +63,10 @@ pub(crate) fn check_host(
     if hub.config.hosts.is_empty() {
         return Ok(());
     }
-    let authority = hub.site(id, request).authority;
-    let local = hub.local_address(id);
+    let authority = site(hub, id, request).authority;
+    let local = local_address(hub, id);
     let is_local = |host: Host| local.is_some_and(|local| host.is_address(local.ip()));
-    if authority.is_empty() || hub.is_called(authority) || host(authority).is_some_and(is_local) {
+    if authority.is_empty() || is_called(hub, authority) || host(authority).is_some_and(is_local) {
         return Ok(());
     }
     let asked = Shown(authority.as_bytes());
@@ -96,7 +94,7 @@ pub(crate) fn check_origin(
     if origins.is_empty() {
         return Ok(());
     }
-    let site = hub.site(id, request);
+    let site = site(hub, id, request);
     hub.config.origins.check(request, &site).inspect_err(|_| {
         let origin = origins.join(&b", "[..]);
         let (asked, sent) = (Shown(site.authority.as_bytes()), Shown(&origin));

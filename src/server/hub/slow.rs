@@ -1,194 +1,99 @@
-//! Members that are too far behind, and which part of their backlog members take along when they leave
-//! a log.
+//! Members that are too far behind.
 
 use log::debug;
 
 use crate::config::Slow;
 use crate::protocol::CloseCode;
-use crate::server::client::Retain;
 use crate::server::client_id::ClientId;
 use crate::server::departure::Cause;
-use crate::server::hub::Hub;
-use crate::server::room::Membership;
-use crate::server::room::compressor::Encoding;
+use crate::server::hub::state::Hub;
+use crate::server::hub::{backlog, backpressure, lifecycle, overload};
 
-/// The longest rest of a frame in bytes that is copied for a member that leaves its room's log, in any
-/// case, and if there is memory. Thousands may be in the middle of one frame. In tests, messages are
-/// shorter.
-const SHORT_REST_BYTES: u64 = if cfg!(any(test, fuzzing)) { 500 } else { 64 << 10 };
-const MAX_REST_BYTES: u64 = if cfg!(any(test, fuzzing)) { 3_000 } else { 1 << 20 };
-
-impl Hub {
-    /// Treats a member that is too far behind as the configuration says.
-    pub(crate) fn fall_behind(&mut self, id: ClientId) {
-        let open = self.is_open(id);
-        match self.config.slow {
-            Slow::Drop if open => self.skip_messages(id),
-            Slow::Pause if open => self.pause_room(id),
-            _ => self.cut_off(id),
-        }
+/// Treats a member that is too far behind as the configuration says.
+pub(crate) fn fall_behind(hub: &mut Hub, id: ClientId) {
+    let open = hub.is_open(id);
+    match hub.config.slow {
+        Slow::Drop if open => skip_messages(hub, id),
+        Slow::Pause if open => backpressure::pause_room(hub, id),
+        _ => cut_off(hub, id),
     }
+}
 
-    /// Writes what the socket takes to a client that was sent more than the limits allow, and treats
-    /// it as one that is too far behind if that does not help.
-    #[cold]
-    pub(crate) fn limit_unsent(&mut self, id: ClientId) {
-        self.write_now(id);
-        let max = self.config.memory.max_backlog_bytes;
-        if self.clients.get(id).is_some_and(|client| client.private_bytes() > max) {
-            self.fall_behind(id);
-        }
-        self.evict_until_within_limit();
+/// Writes what the socket takes to a client that was sent more than the limits allow, and treats
+/// it as one that is too far behind if that does not help.
+#[cold]
+pub(crate) fn limit_unsent(hub: &mut Hub, id: ClientId) {
+    backlog::write_now(hub, id);
+    let max = hub.config.memory.max_backlog_bytes;
+    if hub.clients.get(id).is_some_and(|client| client.private_bytes() > max) {
+        fall_behind(hub, id);
     }
+    overload::evict_until_within_limit(hub);
+}
 
-    /// Closes a member that is too far behind. A member that is closing already is dropped.
-    fn cut_off(&mut self, id: ClientId) {
-        if !self.is_open(id) {
-            return self.lose(id);
-        }
-        self.skip_unbegun(id);
-        let reason = "too far behind";
-        self.close_because(id, CloseCode::TRY_AGAIN_LATER, reason, Cause::TooSlow);
+/// Closes a member that is too far behind. A member that is closing already is dropped.
+fn cut_off(hub: &mut Hub, id: ClientId) {
+    if !hub.is_open(id) {
+        return lifecycle::lose(hub, id);
     }
+    backlog::skip_unbegun(hub, id);
+    let reason = "too far behind";
+    lifecycle::close_because(hub, id, CloseCode::TRY_AGAIN_LATER, reason, Cause::TooSlow);
+}
 
-    /// Makes way for a close frame: writes what the socket takes, and if that is not everything, drops
-    /// all but the frame that has begun.
-    pub(crate) fn make_way(&mut self, id: ClientId) {
-        self.write_now(id);
-        if self.clients.get(id).is_some_and(|client| client.blocked.is_some()) {
-            self.skip_unbegun(id);
-        }
+/// Makes a member miss the oldest messages, and go on with the newest that fit into half of its
+/// limit. One that shares a compression context loses its place in it, and goes on in the plain
+/// log.
+fn skip_messages(hub: &mut Hub, id: ClientId) {
+    if !backlog::may_copy_rest(hub, id) {
+        return cut_off(hub, id);
     }
-
-    /// Drops everything for a client except what is half written. A short remainder becomes private; a
-    /// long one stays in the log, of which there is one for all.
-    pub(crate) fn skip_unbegun(&mut self, id: ClientId) {
-        self.note_room(id);
-        if self.may_copy_rest(id) {
-            self.leave_room(id, Retain::UnfinishedFrame);
-            return;
-        }
-        if let Some((client, log, memory)) = self.with_log(id) {
-            client.skip_unbegun(log, memory);
-        }
+    let max_bytes = hub.config.memory.max_backlog_bytes / 2;
+    let mut skipped = backlog::go_plain(hub, id);
+    if let Some((client, log, memory)) = hub.client_and_log(id) {
+        skipped += client.skip_oldest(log, memory, max_bytes);
     }
+    hub.counts.skipped += skipped;
+    debug!("{id} is too far behind and misses {skipped} messages");
+}
 
-    /// Makes a member miss the oldest messages, and go on with the newest that fit into half of its
-    /// limit. One that shares a compression context loses its place in it, and goes on in the plain
-    /// log.
-    fn skip_messages(&mut self, id: ClientId) {
-        if !self.may_copy_rest(id) {
-            return self.cut_off(id);
-        }
-        let max_bytes = self.config.memory.max_backlog_bytes / 2;
-        let mut skipped = self.go_plain(id);
-        if let Some((client, log, memory)) = self.with_log(id) {
-            skipped += client.skip_oldest(log, memory, max_bytes);
-        }
-        self.counts.skipped += skipped;
-        debug!("{id} is too far behind and misses {skipped} messages");
+/// Takes a member that has fallen too far behind out of the shared log, or closes it, as the
+/// configuration says.
+pub(crate) fn leave_backlog(hub: &mut Hub, id: ClientId) {
+    if hub.config.slow == Slow::Drop {
+        skip_messages(hub, id);
+    } else {
+        cut_off(hub, id);
     }
+}
 
-    /// Keeps in a room's plain log what members of its shared log go on with when they fall too far
-    /// behind, if they miss messages then.
-    pub(crate) fn keep_newest(&mut self, key: usize) {
-        if self.config.slow == Slow::Drop
-            && let Some(room) = self.rooms.get_mut(key)
-        {
-            room.logs
-                .keep_newest(self.config.memory.max_backlog_bytes / 2, &mut self.memory.segments);
-        }
+/// Whether a member may leave its log, and take along, as private bytes, what it has not received
+/// of it. If the limits do not cover that copy, the member misses messages or is closed, as the
+/// configuration says.
+pub(crate) fn may_leave_log(hub: &mut Hub, id: ClientId) -> bool {
+    leave_context(hub, id);
+    if hub.is_open(id) && !backlog::covers_backlog(hub, id) {
+        leave_backlog(hub, id);
     }
-
-    /// Gives up the newest messages that a room keeps when the member that has just been written to
-    /// was the last one to be behind.
-    pub(crate) fn forget_newest(&mut self, membership: Option<Membership>) {
-        if self.config.slow == Slow::Drop
-            && let Some(room) = self.rooms.of_mut(membership)
-        {
-            room.logs.forget_newest(&mut self.memory.segments);
-        }
+    // A member that is closed by this gets its last bytes from where they are.
+    if hub.is_open(id) && !backlog::covers_backlog(hub, id) {
+        cut_off(hub, id);
     }
+    hub.is_open(id)
+}
 
-    /// Takes a member that reads the shared log to the plain one, to the oldest message that it has not
-    /// received and that is kept there. Returns how many it misses.
-    fn go_plain(&mut self, id: ClientId) -> u64 {
-        let client = self.clients.get_mut(id).filter(|client| client.reads(Encoding::Shared));
-        let Some(client) = client else { return 0 };
-        let Some(room) = self.rooms.of_mut(client.membership) else { return 0 };
-        let Some((shared, plain)) = room.logs.shared_and_plain() else { return 0 };
-        let missed = client.go_plain(shared, plain, &mut self.memory);
-        room.logs.forget_newest(&mut self.memory.segments);
-        room.waiting += usize::from(client.waits());
-        missed
+/// Takes a member that has not received everything of the shared log, and may miss messages, to the
+/// plain log. As private bytes it would take along frames that refer to one another, none of which
+/// it could miss.
+pub(crate) fn leave_context(hub: &mut Hub, id: ClientId) {
+    let may_miss = hub.config.slow == Slow::Drop && hub.shares_context(id);
+    if !may_miss || backlog::unread_bytes(hub, id) == 0 {
+        return;
     }
-
-    /// Takes a member that has fallen too far behind out of the shared log, or closes it, as the
-    /// configuration says.
-    pub(crate) fn leave_backlog(&mut self, id: ClientId) {
-        if self.config.slow == Slow::Drop {
-            self.skip_messages(id);
-        } else {
-            self.cut_off(id);
-        }
-    }
-
-    /// Whether a member may leave its log, and take along, as private bytes, what it has not received
-    /// of it. If the limits do not cover that copy, the member misses messages or is closed, as the
-    /// configuration says.
-    pub(crate) fn may_leave_log(&mut self, id: ClientId) -> bool {
-        self.leave_context(id);
-        if self.is_open(id) && !self.covers_backlog(id) {
-            self.leave_backlog(id);
-        }
-        // A member that is closed by this gets its last bytes from where they are.
-        if self.is_open(id) && !self.covers_backlog(id) {
-            self.cut_off(id);
-        }
-        self.is_open(id)
-    }
-
-    /// Takes a member that has not received everything of the shared log, and may miss messages, to the
-    /// plain log. As private bytes it would take along frames that refer to one another, none of which
-    /// it could miss.
-    pub(crate) fn leave_context(&mut self, id: ClientId) {
-        let may_miss = self.config.slow == Slow::Drop && self.shares_context(id);
-        if !may_miss || self.unread_bytes(id) == 0 {
-            return;
-        }
-        if self.may_copy_rest(id) {
-            self.counts.skipped += self.go_plain(id);
-        } else {
-            self.cut_off(id);
-        }
-    }
-
-    /// Whether the limits cover a copy of what a member has not received of its log, after its socket
-    /// has taken what it can.
-    pub(crate) fn covers_backlog(&mut self, id: ClientId) -> bool {
-        if self.unread_bytes(id) > SHORT_REST_BYTES {
-            self.write_now(id);
-        }
-        let Some(client) = self.clients.get(id) else { return false };
-        let unread = usize::try_from(self.unread_bytes(id)).unwrap_or(usize::MAX);
-        let own = unread.saturating_add(client.private_bytes());
-        let all = unread.saturating_add(self.memory.backlog());
-        let max = self.config.memory.max_backlog_bytes;
-        let max_all = self.config.memory.max_total_backlog_bytes;
-        unread == 0 || own <= max && all <= max_all
-    }
-
-    /// Whether a client may have a copy of what is half written to it: a short one always, a longer
-    /// one while there is memory for it.
-    pub(crate) fn may_copy_rest(&self, id: ClientId) -> bool {
-        let rest = self.clients.get(id).map_or(0, |client| client.unfinished_size(self.log_of(id)));
-        let free = self.config.memory.max_total_backlog_bytes.saturating_sub(self.memory.backlog());
-        rest <= SHORT_REST_BYTES || rest <= MAX_REST_BYTES.min(free as u64)
-    }
-
-    /// How many bytes of its log a client has not received.
-    fn unread_bytes(&self, id: ClientId) -> u64 {
-        self.clients.get(id).map_or(0, |client| client.unread_bytes(self.log_of(id)))
+    if backlog::may_copy_rest(hub, id) {
+        hub.counts.skipped += backlog::go_plain(hub, id);
+    } else {
+        cut_off(hub, id);
     }
 }
 
@@ -199,8 +104,11 @@ mod tests {
     use super::*;
     use crate::config::Config;
     use crate::protocol::noise;
-    use crate::server::event_loop::reading::answer_close;
+    use crate::server::event_loop::flushing;
+    use crate::server::hub::closing::answer_close;
+    use crate::server::hub::lifecycle;
     use crate::server::room::TurnEnd;
+    use crate::server::room::compressor::Encoding;
     use crate::server::simulation::{Pipe, connect};
 
     const MIB: usize = 1 << 20;
@@ -225,7 +133,7 @@ mod tests {
 
     fn flush(hub: &mut Hub) {
         while hub.is_dirty() {
-            hub.flush(TurnEnd::Now);
+            flushing::flush(hub, TurnEnd::Now);
         }
     }
 
@@ -312,7 +220,7 @@ mod tests {
             answer_close(&mut hub, *id, None);
             hub.broadcast("/room", "not for it");
             pipe.allow(10 * MIB);
-            hub.unblock(*id);
+            lifecycle::unblock(&mut hub, *id);
             flush(&mut hub);
             let (rest, close) = (pipe.take(), b"\x88\x08\x03\xe8enough");
             let ends = rest.len() == message + 10 - begun + close.len() && rest.ends_with(close);
@@ -332,7 +240,7 @@ mod tests {
         hub.leave(*id);
         assert!(hub.pending.gone.is_empty(), "it is not lost");
         pipe.allow(10 * MIB);
-        hub.unblock(*id);
+        lifecycle::unblock(&mut hub, *id);
         flush(&mut hub);
         let written = pipe.take();
         assert!(written.len() > 4 * MIB && written.ends_with(b"too far behind"));
@@ -343,12 +251,12 @@ mod tests {
         let config = || Config { slow: Slow::Drop, ..Config::default() };
         let caught_up = |hub: &mut Hub, id, pipe: &Pipe| {
             pipe.allow(10 * MIB);
-            hub.unblock(id);
+            lifecycle::unblock(hub, id);
             flush(hub);
         };
         let lost = |hub: &mut Hub, id, _: &Pipe| {
-            hub.lose(id);
-            hub.remove(id);
+            lifecycle::lose(hub, id);
+            lifecycle::remove(hub, id);
         };
         let ends: [fn(&mut Hub, ClientId, &Pipe); 2] = [caught_up, lost];
         for end in ends {
@@ -376,15 +284,15 @@ mod tests {
         assert!(hub.memory.unsent.get() > 8 * MIB);
         let [(closed, _), (lost, _), ..] = members[..] else { panic!() };
         hub.close(closed, CloseCode::NORMAL, "");
-        hub.lose(lost);
-        hub.remove(lost);
+        lifecycle::lose(&mut hub, lost);
+        lifecycle::remove(&mut hub, lost);
         assert_eq!(hub.memory.unsent.get(), unsent(&hub));
         for (id, pipe) in &members[2..] {
             pipe.allow(100 * MIB);
-            hub.unblock(*id);
+            lifecycle::unblock(&mut hub, *id);
         }
         flush(&mut hub);
-        hub.remove(closed);
+        lifecycle::remove(&mut hub, closed);
         assert_eq!(hub.memory.backlog(), 0);
     }
 }

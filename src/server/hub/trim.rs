@@ -2,32 +2,31 @@
 
 use std::time::Duration;
 
-use crate::server::hub::Hub;
+use crate::server::hub::epochs;
+use crate::server::hub::state::Hub;
 
 /// How long a room may not have used its compression context before the context is given up.
 const IDLE_CONTEXT: Duration = Duration::from_secs(60);
 
-impl Hub {
-    /// Gives back what has not been needed since the last call. It is called once a second.
-    pub(crate) fn trim(&mut self) {
-        self.memory.trim();
-        self.rooms.trim();
-        self.usage.addresses.trim(self.clients.len(), self.time.timestamp);
-        self.retire_contexts(IDLE_CONTEXT);
-        self.pending.trim();
-        if self.clients.are_loose() {
-            self.clients.trim();
-            self.time.trim();
-        }
+/// Gives back what has not been needed since the last call. It is called once a second.
+pub(crate) fn trim(hub: &mut Hub) {
+    hub.memory.trim();
+    hub.rooms.trim();
+    hub.usage.addresses.trim(hub.clients.len(), hub.time.timestamp);
+    epochs::retire_contexts(hub, IDLE_CONTEXT);
+    hub.pending.trim();
+    if hub.clients.are_loose() {
+        hub.clients.trim();
+        hub.time.trim();
     }
+}
 
-    /// Whether there is memory that [`trim`](Self::trim) will give back.
-    pub(crate) fn holds_spare(&self) -> bool {
-        self.memory.holds_spare()
-            || self.rooms.holds_spare()
-            || self.usage.addresses.are_loose(self.clients.len())
-            || self.clients.are_loose()
-    }
+/// Whether there is memory that [`trim`] will give back.
+pub(crate) fn holds_spare(hub: &Hub) -> bool {
+    hub.memory.holds_spare()
+        || hub.rooms.holds_spare()
+        || hub.usage.addresses.are_loose(hub.clients.len())
+        || hub.clients.are_loose()
 }
 
 #[cfg(test)]
@@ -35,13 +34,15 @@ mod tests {
     use super::*;
     use crate::config::Config;
     use crate::server::capacity::MIN_CAPACITY;
+    use crate::server::event_loop::flushing;
+    use crate::server::hub::lifecycle;
     use crate::server::room::TurnEnd;
     use crate::server::room::compressor::Encoding;
     use crate::server::simulation::connect;
 
     fn flush(hub: &mut Hub) {
         while hub.is_dirty() {
-            hub.flush(TurnEnd::Now);
+            flushing::flush(hub, TurnEnd::Now);
         }
     }
 
@@ -57,13 +58,13 @@ mod tests {
         }
         flush(&mut hub);
         for (id, ..) in &crowd[1..] {
-            hub.lose(*id);
-            hub.remove(*id);
+            lifecycle::lose(&mut hub, *id);
+            lifecycle::remove(&mut hub, *id);
         }
-        assert!(hub.holds_spare());
+        assert!(holds_spare(&hub));
         // Some things are checked more than once.
-        (0..20).for_each(|_| hub.trim());
-        assert!(!hub.holds_spare());
+        (0..20).for_each(|_| trim(&mut hub));
+        assert!(!holds_spare(&hub));
         assert!(hub.clients.capacity() >= 10_000, "the places are there");
         assert!(
             hub.pending.dirty_clients.capacity().max(hub.rooms.dirty.capacity()) <= MIN_CAPACITY
@@ -92,13 +93,13 @@ mod tests {
             hub.publish(id, "hello");
             flush(&mut hub);
             hub.time.now += IDLE_CONTEXT / 2;
-            hub.trim();
+            trim(&mut hub);
             assert!(
                 hub.clients.get(id).unwrap().reads(Encoding::Shared)
                     && hub.rooms.contexts.len() == 1
             );
             hub.time.now += IDLE_CONTEXT;
-            hub.trim();
+            trim(&mut hub);
             flush(&mut hub);
             assert!(
                 hub.clients.get(id).unwrap().reads(Encoding::Plain)

@@ -15,8 +15,10 @@ use crate::config::{Config, Slow};
 use crate::protocol::{CloseCode, Deflate};
 use crate::server::client::Client;
 use crate::server::client_id::ClientId;
-use crate::server::event_loop::reading::answer_close;
+use crate::server::event_loop::flushing::flush;
 use crate::server::hub::Hub;
+use crate::server::hub::closing::answer_close;
+use crate::server::hub::{lifecycle, trim};
 use crate::server::room::TurnEnd;
 use crate::server::simulation::peer::Peer;
 
@@ -61,10 +63,10 @@ impl Simulation {
         match *step {
             Step::Connect { offer, room } => self.connect(OFFERS[offer % OFFERS.len()], room % 3),
             Step::Flush => self.flush_once(),
-            Step::FlushEarly => self.hub.flush(TurnEnd::Later),
+            Step::FlushEarly => flush(&mut self.hub, TurnEnd::Later),
             Step::Rest => {
                 self.hub.time.now += Duration::from_secs(20);
-                self.hub.trim();
+                trim::trim(&mut self.hub);
             }
             Step::Broadcast { room, length } => self.broadcast(room % 3, length),
             Step::Peer(peer, ref action) => {
@@ -86,7 +88,7 @@ impl Simulation {
         }
         let ids: Vec<_> = self.peers.keys().copied().collect();
         for id in ids {
-            self.hub.unblock(id);
+            lifecycle::unblock(&mut self.hub, id);
         }
         self.flush();
         let there = self.peers.values().filter(|peer| !peer.closed);
@@ -129,13 +131,13 @@ impl Simulation {
             Action::Close => self.hub.close(id, CloseCode::NORMAL, "enough"),
             Action::PeerClose => self.leave(id),
             Action::Break => {
-                self.hub.lose(id);
-                self.hub.remove(id);
+                lifecycle::lose(&mut self.hub, id);
+                lifecycle::remove(&mut self.hub, id);
                 self.peers.remove(&id);
             }
             Action::Read(size) => {
                 self.edit(id, |peer| peer.pipe.allow(size));
-                self.hub.unblock(id);
+                lifecycle::unblock(&mut self.hub, id);
             }
         }
     }
@@ -219,13 +221,13 @@ impl Simulation {
 
     /// One turn of the event loop.
     fn flush_once(&mut self) {
-        self.hub.flush(TurnEnd::Now);
+        flush(&mut self.hub, TurnEnd::Now);
         let drops = self.drops();
         for peer in self.peers.values_mut() {
             peer.receive(drops);
         }
         for id in std::mem::take(&mut self.hub.pending.gone) {
-            self.hub.remove(id);
+            lifecycle::remove(&mut self.hub, id);
             self.peers.remove(&id);
         }
     }

@@ -9,6 +9,7 @@ use crate::protocol::{Buffers, Received, Request, Terms};
 use crate::server::client::transport::Transport;
 use crate::server::client_id::ClientId;
 use crate::server::hub::Hub;
+use crate::server::hub::{backlog, handshake, lifecycle};
 
 /// One end of a connection in memory: what was written, and how much more it takes.
 #[derive(Debug, Clone, Default)]
@@ -65,15 +66,15 @@ pub(crate) fn connect(hub: &mut Hub, offer: &str) -> (ClientId, Pipe, Terms) {
     let deflate = hub.config.deflate.as_ref();
     let mut terms = Terms::negotiate(&request, &[], deflate).expect("a correct request");
     let (id, pipe) = (hub.clients.next_id(), Pipe::default());
-    hub.insert(id, Transport::Pipe(pipe.clone()), None);
+    lifecycle::insert(hub, id, Transport::Pipe(pipe.clone()), None);
     let client = hub.clients.get_mut(id).expect("it was inserted");
     let mut input = head.into_bytes();
     let received = client.connection.receive(&mut &mut input[..], &mut Buffers::default());
     assert!(matches!(received, Ok(Some(Received::Head(_)))));
-    hub.open(id, &mut terms);
+    handshake::open(hub, id, &mut terms);
     // The answer to the handshake is not looked at.
     pipe.allow(usize::MAX);
-    hub.write_now(id);
+    backlog::write_now(hub, id);
     pipe.reset();
     (id, pipe, terms)
 }

@@ -1,0 +1,72 @@
+//! Rooms that wait for a member that is too far behind: none of their members is read until it has
+//! caught up.
+
+use std::mem;
+
+use crate::server::client::Reading;
+use crate::server::client_id::ClientId;
+use crate::server::hub::state::Hub;
+
+/// Makes a client's room, or the client itself if it is in none, wait until the client has caught
+/// up.
+pub(crate) fn pause_room(hub: &mut Hub, id: ClientId) {
+    let Some(client) = hub.clients.get_mut(id).filter(|client| !client.lagging) else {
+        return;
+    };
+    client.lagging = true;
+    if let Some(room) = hub.rooms.of_mut(client.membership) {
+        room.laggards += 1;
+    }
+    hub.clients.laggards += 1;
+    hub.counts.paused += 1;
+}
+
+/// Ends the wait for a client.
+pub(crate) fn resume_room(hub: &mut Hub, id: ClientId) {
+    let Some(client) = hub.clients.get_mut(id).filter(|client| client.lagging) else { return };
+    client.lagging = false;
+    hub.pending.resumed.push(id);
+    if let Some(room) = hub.rooms.of_mut(client.membership) {
+        room.laggards -= 1;
+        if room.laggards == 0 {
+            hub.pending.resumed.append(&mut room.paused);
+        }
+    }
+    hub.clients.laggards -= 1;
+}
+
+/// Whether some room waits for a member.
+pub(crate) fn some_room_waits(hub: &Hub) -> bool {
+    hub.clients.laggards > 0
+}
+
+/// Whether a client is to be read later because its room waits.
+pub(crate) fn pause_while_room_waits(hub: &mut Hub, id: ClientId) -> bool {
+    let Some(client) = hub.clients.get_open_mut(id) else { return false };
+    match hub.rooms.of_mut(client.membership) {
+        Some(room) if room.laggards > 0 => {
+            room.paused.push(id);
+            true
+        }
+        Some(_) => false,
+        None => client.lagging,
+    }
+}
+
+/// Whether a client's room is not yet flushed. What its members send is not read until then, so
+/// that a flush gives all members the same.
+pub(crate) fn is_overdue(hub: &Hub, id: ClientId) -> bool {
+    let room = || hub.rooms.of(hub.clients.get(id)?.membership);
+    hub.rooms.overdue && room().is_some_and(|room| room.overdue)
+}
+
+/// The clients that may be read again.
+#[cold]
+pub(crate) fn take_resumed(hub: &mut Hub) -> Vec<ClientId> {
+    let mut resumed = mem::take(&mut hub.pending.resumed);
+    resumed.retain(|&id| {
+        let paused = hub.clients.get_mut(id).filter(|client| client.reading == Reading::Paused);
+        paused.map(|client| client.reading = Reading::Queued).is_some()
+    });
+    resumed
+}

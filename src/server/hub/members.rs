@@ -1,0 +1,65 @@
+//! The members of rooms.
+
+use crate::server::capacity::{capacity_to_keep, is_loose};
+use crate::server::client::{Reading, Retain};
+use crate::server::client_id::ClientId;
+use crate::server::hub::backpressure;
+use crate::server::hub::state::Hub;
+use crate::server::room::Membership;
+use crate::server::room::compressor::Encoding;
+
+/// Makes an open client that is in no room a member of one.
+pub(super) fn enter(hub: &mut Hub, id: ClientId, room: &str) {
+    let Some(member) = hub.clients.get_mut(id) else { return };
+    let key = hub.rooms.find_or_make(room, member.address_key);
+    let Some(room) = hub.rooms.get_mut(key) else { return };
+    let encoding = match member.encoding {
+        Encoding::Shared => Encoding::Plain,
+        encoding => encoding,
+    };
+    let membership = Membership { room: key, index: room.members.len(), encoding };
+    room.members.push(id.key());
+    member.enter(membership, room.logs.get_mut(encoding));
+    room.waiting += usize::from(member.waits());
+}
+
+/// Takes the client out of its room, if it is in one.
+pub(crate) fn leave(hub: &mut Hub, id: ClientId, keep: Retain) {
+    backpressure::resume_room(hub, id);
+    let Some((client, log, memory)) = hub.client_and_log(id) else { return };
+    let Some(membership) = client.membership else {
+        client.cut_private(log, memory, keep);
+        return;
+    };
+    let waited = client.waits();
+    client.leave(log, memory, keep);
+    if client.reading == Reading::Paused {
+        // The client may be waiting for the room that it leaves.
+        hub.pending.resumed.push(id);
+    }
+    if let Some(room) = hub.rooms.get_mut(membership.room) {
+        room.waiting -= usize::from(waited);
+        room.logs.forget_unread(&mut hub.memory.segments);
+    }
+    take_off_list(hub, membership);
+    hub.rooms.remove_if_empty(membership.room);
+}
+
+/// Takes a member off the list of its room, the last member of which takes its place.
+fn take_off_list(hub: &mut Hub, membership: Membership) {
+    let Some(room) = hub.rooms.get_mut(membership.room) else { return };
+    room.members.swap_remove(membership.index);
+    let moved = room.members.get(membership.index).map(|&key| &mut hub.clients[key]);
+    if let Some(moved) = moved
+        && let Some(moved_membership) = &mut moved.membership
+    {
+        moved_membership.index = membership.index;
+        if membership.index < room.flushed {
+            // The flush that is under way will not reach it.
+            hub.pending.mark_dirty(moved);
+        }
+    }
+    if is_loose(room.members.capacity(), room.members.len()) {
+        room.members.shrink_to(capacity_to_keep(room.members.len()));
+    }
+}
