@@ -20,6 +20,11 @@
 #[cfg(all(feature = "server", not(all(unix, target_pointer_width = "64"))))]
 compile_error!("the feature `server` of townhall needs a 64-bit Unix system");
 
+/// Makes the compiler see the example of the README.
+#[cfg(all(doctest, feature = "server"))]
+#[doc = include_str!("../README.md")]
+struct Readme;
+
 pub mod protocol;
 
 #[cfg(feature = "server")]

@@ -20,8 +20,8 @@ use super::violation::Violation;
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Received<'a> {
-    /// A request's head, complete. Nothing more is received until [`Connection::accept`] or
-    /// [`Connection::respond`] has answered it.
+    /// A request's head, complete. Nothing more is received until [`Connection::accept`],
+    /// [`Connection::respond`] or [`Connection::fail`] has answered it.
     Head(Vec<u8>),
     /// A message or a control frame.
     Frames(Incoming<'a>),

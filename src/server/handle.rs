@@ -131,7 +131,10 @@ impl Handle {
     /// let running = thread::spawn(move || server.run(|_, _, _| {}));
     ///
     /// let (sender, receiver) = mpsc::channel();
-    /// handle.run(move |hub| drop(sender.send(hub.client_count())))?;
+    /// handle.run(move |hub| {
+    ///     // It fails if nobody waits for the count any more.
+    ///     let _ = sender.send(hub.client_count());
+    /// })?;
     /// assert_eq!(receiver.recv()?, 0);
     ///
     /// handle.stop();

@@ -211,7 +211,9 @@ impl Hub {
     /// config.listen = vec!["127.0.0.1:0".parse()?];
     /// let server = Server::bind(config)?;
     /// let handle = server.handle();
-    /// handle.run(|hub| _ = hub.set_timer(ClientId::SERVER, TICK, Duration::from_millis(1)))?;
+    /// handle.run(|hub| {
+    ///     hub.set_timer(ClientId::SERVER, TICK, Duration::from_millis(1));
+    /// })?;
     /// let mut turns = 0;
     /// server.run(|hub, client, event| {
     ///     if let Event::Timer { token: TICK, .. } = event {
