@@ -77,7 +77,7 @@ export class Firefox {
     this.#commands += 1;
     this.#connection.send(JSON.stringify({ id: this.#commands, method, params }));
     for (;;) {
-      const answer = JSON.parse(await this.#connection.hear());
+      const answer = JSON.parse(await this.#connection.receive());
       if (answer.id === this.#commands) {
         if (answer.type === 'error') throw new Error(`${method}: ${answer.message}`);
         return answer.result;

@@ -5,25 +5,25 @@ import { test } from 'node:test';
 import { Townhall } from '../node/townhall.js';
 import { Firefox } from './firefox.js';
 
-/** In the page: say these messages one after the other, and give what was heard and the end. */
+/** In the page: send these messages one after the other, and return what was received and the end. */
 const converse = (messages) => new Promise((done) => {
   const socket = new WebSocket(`ws://${location.host}/room`);
-  const heard = [];
-  const say = () => {
-    if (heard.length < messages.length) socket.send(messages[heard.length]);
+  const received = [];
+  const sendNext = () => {
+    if (received.length < messages.length) socket.send(messages[received.length]);
     else socket.close(4001, 'off to lunch');
   };
-  socket.onopen = say;
+  socket.onopen = sendNext;
   socket.onmessage = ({ data }) => {
-    heard.push(data);
-    say();
+    received.push(data);
+    sendNext();
   };
   socket.onclose = ({ code, reason, wasClean }) => {
-    done({ heard, code, reason, wasClean, extensions: socket.extensions });
+    done({ received, code, reason, wasClean, extensions: socket.extensions });
   };
 });
 
-/** In the page: say one message of this many characters, and give the end. */
+/** In the page: send one message of this many characters, and return the end. */
 const sayTooMuch = (size) => new Promise((done) => {
   const socket = new WebSocket(`ws://${location.host}/room`);
   socket.onopen = () => socket.send('x'.repeat(size));
@@ -42,8 +42,8 @@ test('Firefox', async (t) => {
     await t.test(`${mode}: compressed messages, and a clean close`, async (test) => {
       await visit(test, '--mode', mode);
       const messages = ['hello '.repeat(500), 'hello '.repeat(500), 'grüß dich, 世界 😀', '', 'hello'];
-      const { heard, extensions, ...closed } = await firefox.run(converse, messages);
-      assert.deepEqual(heard, messages);
+      const { received, extensions, ...closed } = await firefox.run(converse, messages);
+      assert.deepEqual(received, messages);
       assert.match(extensions, /permessage-deflate/);
       assert.deepEqual(closed, { code: 4001, reason: 'off to lunch', wasClean: true });
     });

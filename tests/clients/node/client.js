@@ -36,7 +36,7 @@ export class Client {
   }
 
   /** Return the next message: a string if it is text, a Buffer if it is binary. */
-  async hear() {
+  async receive() {
     if (this.#messages.length === 0) {
       const { promise, resolve } = withResolvers();
       this.#wake = resolve;
@@ -50,9 +50,9 @@ export class Client {
   }
 
   /** Return the next `count` messages. */
-  async hearMany(count) {
+  async receiveMany(count) {
     const messages = [];
-    while (messages.length < count) messages.push(await this.hear());
+    while (messages.length < count) messages.push(await this.receive());
     return messages;
   }
 

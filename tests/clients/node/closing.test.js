@@ -26,15 +26,15 @@ test('the server answers a close without a code', async (t) => {
   assert.deepEqual(await client.closing(), [1005, '']);
 });
 
-test('what was sent before the close is still heard by the others', async (t) => {
+test('the others still receive what was sent before the close', async (t) => {
   const { url } = await Townhall.start(t);
   const listener = await Client.join(t, url);
   const sender = await Client.join(t, url);
   for (let number = 0; number < 100; number += 1) sender.send(`${number}`);
   sender.socket.close(1000);
   await sender.closing();
-  const heard = await listener.hearMany(100);
-  assert.deepEqual(heard, heard.map((_, number) => `${number}`));
+  const received = await listener.receiveMany(100);
+  assert.deepEqual(received, received.map((_, number) => `${number}`));
 });
 
 test('a client that vanishes does not disturb the others', async (t) => {
@@ -45,7 +45,7 @@ test('a client that vanishes does not disturb the others', async (t) => {
   assert.equal(await lost.ping('arrived'), 'arrived');
   lost.socket.terminate();
   listener.send('still here');
-  assert.equal(await listener.hear(), 'still here');
+  assert.equal(await listener.receive(), 'still here');
 });
 
 test('SIGTERM closes every connection with 1001', async (t) => {
@@ -64,7 +64,7 @@ test('a message of the largest size passes, a larger one is refused with 1009', 
   const { url } = await Townhall.start(t, '--max-message-size', '1024');
   const client = await Client.join(t, url, PLAIN);
   client.send('x'.repeat(1024));
-  assert.equal(await client.hear(), 'x'.repeat(1024));
+  assert.equal(await client.receive(), 'x'.repeat(1024));
   client.send('x'.repeat(1025));
   assert.equal((await client.closing())[0], 1009);
 });
@@ -91,14 +91,14 @@ test('a compressed message is refused by its size when decompressed', async (t) 
   assert.equal((await client.closing())[0], 1009);
 });
 
-test('text that is not UTF-8 is refused with 1007, and nobody hears it', async (t) => {
+test('text that is not UTF-8 is refused with 1007, and nobody receives it', async (t) => {
   const { url } = await Townhall.start(t);
   const listener = await Client.join(t, url);
   const client = await Client.join(t, url, PLAIN);
   client.send(Buffer.from([0xc3, 0x28]), { binary: false });
   assert.equal((await client.closing())[0], 1007);
   listener.send('marker');
-  assert.equal(await listener.hear(), 'marker');
+  assert.equal(await listener.receive(), 'marker');
 });
 
 test('a frame without a mask is refused with 1002', async (t) => {

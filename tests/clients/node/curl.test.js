@@ -51,7 +51,7 @@ test('curl --proxy asks in the absolute form', async (t) => {
   assert.match(output, /^HTTP\/1\.1 200 /);
 });
 
-test('curl with https learns at once that this is no TLS, and the log says what came', async (t) => {
+test('curl with https fails at once, and the log shows what arrived', async (t) => {
   const { server, host } = await start(t);
   const { status } = await curl(`https://${host}/`);
   assert.equal(status, 35, 'an error of TLS, not of time');

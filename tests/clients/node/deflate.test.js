@@ -1,5 +1,5 @@
 // permessage-deflate, with a context that all members of a room share: what
-// each of them inflates is compared to what was said.
+// each of them inflates is compared with what was sent.
 //
 // SEED repeats a run, as far as the network does.
 
@@ -17,11 +17,11 @@ console.log(`SEED=${SEED}`);
 const WINDOW = 32_768;
 const ratio = (one, other) => (one / other).toFixed(3);
 
-/** Say some lines of chat, and wait until they are heard. */
-async function talk(room, speaker, talker, count, size) {
+/** Send some lines of chat, and wait until they are received. */
+async function sendLines(room, sender, talker, count, size) {
   const lines = Array.from({ length: count }, () => talker.line(size));
-  const said = lines.map((line) => speaker.say(line, { line: true }));
-  await room.hears(said.at(-1));
+  const sent = lines.map((line) => sender.send(line, { line: true }));
+  await room.untilReceived(sent.at(-1));
 }
 
 test('a shared context takes clearly fewer bytes than none', async (t) => {
@@ -30,24 +30,24 @@ test('a shared context takes clearly fewer bytes than none', async (t) => {
   const first = await room.join(SHARED, 'first');
   const alone = await room.join(ALONE, 'alone');
   const small = await room.join(window(9), 'small');
-  await talk(room, first, talker, 40);
+  await sendLines(room, first, talker, 40);
   const late = await room.joinAll([SHARED, SHARED, SHARED, SHARED, SHARED], 'late');
-  const speakers = [first, alone, ...late];
-  for (let turn = 0; turn < 60; turn += 1) await talk(room, speakers[turn % 7], talker, 7);
+  const senders = [first, alone, ...late];
+  for (let turn = 0; turn < 60; turn += 1) await sendLines(room, senders[turn % 7], talker, 7);
   await room.settle();
   room.check();
 
-  const heard = room.wire(first);
+  const received = room.wire(first);
   const wires = (messages) => messages.map(({ wire }) => wire);
-  assert.ok(heard.find(({ line }) => line).wire.compressed, 'who is alone has nobody to wait for');
+  assert.ok(received.find(({ line }) => line).wire.compressed, 'a single member need not wait');
   for (const member of late) {
     const own = room.wire(member);
     const hop = member.tap.firstCompressed;
-    const place = heard.length - own.length + hop;
-    const { payload } = sizes(heard.slice(0, place));
+    const position = received.length - own.length + hop;
+    const { payload } = sizes(received.slice(0, position));
     assert.ok(hop > 0 && payload >= WINDOW, `${member.name} waits until the context is reset`);
     assert.ok(payload < 1.5 * WINDOW, `${member.name} waits for ${payload} bytes`);
-    const log = wires(heard.slice(place));
+    const log = wires(received.slice(position));
     assert.deepEqual(wires(own.slice(hop)), log, 'then they all read one log');
   }
 
@@ -58,8 +58,8 @@ test('a shared context takes clearly fewer bytes than none', async (t) => {
     `shared of alone ${ratio(shared.wire, none.wire)}`);
   assert.ok(shared.wire < 0.7 * none.wire, `${shared.wire} bytes shared, ${none.wire} alone`);
   assert.ok(none.wire < 0.9 * none.payload);
-  const { payload: said } = sizes(heard.filter(({ member }) => member === first));
-  assert.ok(first.socket._socket.bytesWritten < 0.9 * said, 'what it says is compressed, too');
+  const { payload: sent } = sizes(received.filter(({ member }) => member === first));
+  assert.ok(first.socket._socket.bytesWritten < 0.9 * sent, 'what it sends is compressed too');
   // Not the tap's word alone: what the sockets read.
   const bytesRead = (member) => member.socket._socket.bytesRead;
   assert.ok(bytesRead(first) < 0.7 * bytesRead(alone));
@@ -67,14 +67,15 @@ test('a shared context takes clearly fewer bytes than none', async (t) => {
 });
 
 /** Check a crowd, and that it was one. */
-function check(t, { room, speakers }) {
+function check(t, { room, senders }) {
   room.check();
   const { members, reference } = room;
   const hopped = members.filter((member) => member.isShared && member.tap.firstCompressed > 0);
   const there = members.filter(({ left }) => !left);
   const lines = (member) => room.wire(member).filter(({ line }) => line);
-  const [, shared, alone] = speakers.map((member) => sizes(lines(member)));
-  t.diagnostic(`${members.length} connections heard parts of ${reference.heard.length} messages, ` +
+  const [, shared, alone] = senders.map((member) => sizes(lines(member)));
+  const count = reference.received.length;
+  t.diagnostic(`${members.length} connections received parts of ${count} messages, ` +
     `${there.length} the end; ${hopped.length} hopped in the middle; ` +
     `shared of alone ${ratio(shared.wire, alone.wire)}`);
   assert.ok(there.length > 100 && members.length > there.length);
@@ -87,7 +88,7 @@ test('a hundred members come and go in the middle of traffic', async (t) => {
   assert.ok(shared.wire < 0.85 * alone.wire);
 });
 
-test('the same where nobody hears itself', async (t) => {
+test('the same with --no-reflect', async (t) => {
   const { url } = await Townhall.start(t, '--no-reflect');
   check(t, await Crowd.meet(t, url, SEED, { reflects: false }));
 });
@@ -96,13 +97,13 @@ test('the same, and some are whispered to', async (t) => {
   const { url } = await Townhall.startWhisper(t);
   const talker = new Talker('Ann', SEED);
   const whispered = new Map();
-  const whisper = (speaker, member) => {
+  const whisper = (sender, member) => {
     if (member.whispers.length === 0) return; // It does not know its number.
     const number = /^you are number (\d+)$/.exec(member.whispers[0].text)[1];
     const text = `psst ${talker.line(whispered.size % 10 === 5 ? 50_000 : undefined)}`;
-    const told = { text, after: speaker.said.length };
-    whispered.set(member, [...whispered.get(member) ?? [], told]);
-    speaker.socket.send(`@${number} ${text}`);
+    const expected = { text, after: sender.sent.length };
+    whispered.set(member, [...whispered.get(member) ?? [], expected]);
+    sender.socket.send(`@${number} ${text}`);
   };
   const isWhisper = (text) => /^(psst |you are number \d+$|nobody has that number$)/.test(text);
   const crowd = await Crowd.meet(t, url, SEED, { isWhisper, whisper });
@@ -110,24 +111,27 @@ test('the same, and some are whispered to', async (t) => {
   checkWhispers(crowd, whispered);
 });
 
-/** Each got what was for it alone, in its place among what the whisperer said to all. */
-function checkWhispers({ room, speakers: [whisperer] }, whispered) {
-  const own = new Set(whisperer.said);
-  const places = room.reference.heard.flatMap((print, place) => (own.has(print) ? place : []));
+/** Each got its direct messages, in their positions among what the whisperer sent to all. */
+function checkWhispers({ room, senders: [whisperer] }, whispered) {
+  const own = new Set(whisperer.sent);
+  const { received: all } = room.reference;
+  const positions = all.flatMap((print, position) => (own.has(print) ? position : []));
   let count = 0;
   for (const member of room.members) {
-    const [first, ...heard] = member.whispers.filter(({ text }) => !text.startsWith('nobody'));
-    const told = whispered.get(member) ?? [];
-    if (first) assert.ok(first.text.startsWith('you are number ') && first.place === 0);
+    const [first, ...received] = member.whispers.filter(({ text }) => !text.startsWith('nobody'));
+    const expected = whispered.get(member) ?? [];
+    if (first) assert.ok(first.text.startsWith('you are number ') && first.position === 0);
     const texts = (whispers) => whispers.map(({ text }) => text);
-    assert.deepEqual(texts(heard), texts(told.slice(0, heard.length)));
-    if (!member.left) assert.equal(heard.length, told.length, `${member.name} missed a whisper`);
-    for (const [index, { place }] of heard.entries()) {
-      const { after } = told[index];
-      assert.ok(places[after - 1] < member.start + place, `${member.name}: a whisper came early`);
-      assert.ok(!(places[after] < member.start + place), `${member.name}: a whisper came late`);
+    assert.deepEqual(texts(received), texts(expected.slice(0, received.length)));
+    const missed = `${member.name} missed a whisper`;
+    if (!member.left) assert.equal(received.length, expected.length, missed);
+    for (const [index, { position }] of received.entries()) {
+      const { after } = expected[index];
+      const at = member.start + position;
+      assert.ok(positions[after - 1] < at, `${member.name}: a whisper came early`);
+      assert.ok(!(positions[after] < at), `${member.name}: a whisper came late`);
     }
-    count += heard.length;
+    count += received.length;
   }
   assert.ok(count > 20, `only ${count} whispers`);
 }
@@ -136,18 +140,18 @@ test('a hundred members vanish while compressed data is pending', async (t) => {
   const talker = new Talker('Ann', SEED);
   const { url } = await Townhall.start(t);
   const room = await Room.open(t, url);
-  const speaker = await room.join(SHARED, 'speaker');
+  const sender = await room.join(SHARED, 'sender');
   const five = [SHARED, ALONE, SHARED, PLAIN, window(12)];
   const crowd = await room.joinAll(Array(20).fill(five).flat(), 'member');
   const isWaiting = (member) => member.isShared && member.tap.firstCompressed < 0;
   for (let turn = 0; crowd.some(isWaiting); turn += 1) {
     assert.ok(turn < 20, 'everybody hops');
-    await talk(room, speaker, talker, 20);
+    await sendLines(room, sender, talker, 20);
     await Promise.all(crowd.map((member) => member.catchUp()));
   }
   for (const { socket } of crowd) socket.pause();
-  await talk(room, speaker, talker, 450, 40_000);
-  await speaker.catchUp();
+  await sendLines(room, sender, talker, 450, 40_000);
+  await sender.catchUp();
   const [survivor, ...others] = crowd;
   const read = survivor.socket._socket.bytesRead;
 
@@ -157,7 +161,7 @@ test('a hundred members vanish while compressed data is pending', async (t) => {
   let longest = 0;
   for (let turn = 0; turn < 50; turn += 1) {
     const start = performance.now();
-    await talk(aside, turn % 2 ? one : other, talker, 1);
+    await sendLines(aside, turn % 2 ? one : other, talker, 1);
     longest = Math.max(longest, performance.now() - start);
   }
   await aside.settle();
@@ -165,7 +169,7 @@ test('a hundred members vanish while compressed data is pending', async (t) => {
 
   survivor.socket.resume();
   const newcomer = await room.join(SHARED, 'newcomer');
-  await talk(room, newcomer, talker, 20);
+  await sendLines(room, newcomer, talker, 20);
   await room.settle();
   room.check();
   const pending = survivor.socket._socket.bytesRead - read;
@@ -180,7 +184,7 @@ test('more rooms than contexts, and rooms that begin anew', async (t) => {
   const open = async (number) => {
     const room = await Room.open(t, `${url}/${number}`);
     const members = await room.joinAll([SHARED, ALONE, SHARED], 'member');
-    await talk(room, members[0], talker, 10);
+    await sendLines(room, members[0], talker, 10);
     await room.settle();
     room.check();
     return room;
@@ -189,7 +193,7 @@ test('more rooms than contexts, and rooms that begin anew', async (t) => {
   const isCompressed = ({ members }) => members[1].tap.firstCompressed >= 0;
   t.diagnostic(`${rooms.filter(isCompressed).length} of ${rooms.length} rooms have a context`);
   await Promise.all(rooms.slice(0, 40).flatMap(({ members }) => members.map(async (member) => {
-    member.close(`good-bye says ${member.name}`);
+    member.close(`good-bye from ${member.name}`);
     await within(member.closed, 'end');
   })));
   for (const again of await Promise.all([0, 1, 2, 3].map(open))) assert.ok(isCompressed(again));

@@ -111,6 +111,6 @@ test('a window of 8 bits is declined, and all goes on without compression', asyn
   assert.equal(client.socket.extensions, '');
   const line = 'not compressed, '.repeat(100);
   client.send(line);
-  assert.equal(await client.hear(), line);
+  assert.equal(await client.receive(), line);
   assert.ok(client.socket._socket.bytesRead > line.length);
 });

@@ -17,7 +17,7 @@ for (const mode of ['echo', 'broadcast']) {
     const messages = ['hello', 'grüß dich, 世界 😀', binary, '', Buffer.alloc(0)];
     for (const message of messages) {
       client.send(message);
-      assert.deepEqual(await client.hear(), message);
+      assert.deepEqual(await client.receive(), message);
     }
   });
 
@@ -25,9 +25,9 @@ for (const mode of ['echo', 'broadcast']) {
     const client = await Client.join(t, (await start(t)).url);
     for (const message of [randomBytes(MEBIBYTE), randomBytes(MEBIBYTE / 2).toString('hex')]) {
       client.send(message);
-      const heard = await client.hear();
-      assert.equal(typeof heard, typeof message);
-      assert.ok(typeof heard === 'string' ? heard === message : heard.equals(message));
+      const received = await client.receive();
+      assert.equal(typeof received, typeof message);
+      assert.ok(typeof received === 'string' ? received === message : received.equals(message));
     }
   });
 
@@ -35,17 +35,17 @@ for (const mode of ['echo', 'broadcast']) {
     const client = await Client.join(t, (await start(t)).url);
     const messages = Array.from({ length: 1000 }, (_, number) => `message ${number}`);
     for (const message of messages) client.send(message);
-    assert.deepEqual(await client.hearMany(messages.length), messages);
+    assert.deepEqual(await client.receiveMany(messages.length), messages);
   });
 
   test(`${mode}: fragments become one message`, async (t) => {
     const client = await Client.join(t, (await start(t)).url);
     for (const part of ['one ', '', 'two ']) client.send(part, { fin: false });
     client.send('three');
-    assert.equal(await client.hear(), 'one two three');
+    assert.equal(await client.receive(), 'one two three');
     client.send(Buffer.from([1]), { fin: false });
     client.send(Buffer.from([2]));
-    assert.deepEqual(await client.hear(), Buffer.from([1, 2]));
+    assert.deepEqual(await client.receive(), Buffer.from([1, 2]));
   });
 
   test(`${mode}: a character split between fragments`, async (t) => {
@@ -55,7 +55,7 @@ for (const mode of ['echo', 'broadcast']) {
       client.send(Buffer.from([byte]), { binary: false, fin: false });
     }
     client.send(bytes.subarray(-1), { binary: false });
-    assert.equal(await client.hear(), 'a😀z');
+    assert.equal(await client.receive(), 'a😀z');
   });
 
   test(`${mode}: pings are answered in the middle of a message`, async (t) => {
@@ -67,14 +67,14 @@ for (const mode of ['echo', 'broadcast']) {
     const longest = 'x'.repeat(125);
     assert.equal(await client.ping(longest), longest);
     client.send('ended');
-    assert.equal(await client.hear(), 'begun, continued, ended');
+    assert.equal(await client.receive(), 'begun, continued, ended');
   });
 
   test(`${mode}: an unasked pong is ignored`, async (t) => {
     const client = await Client.join(t, (await start(t)).url);
     client.socket.pong('nobody asked');
     client.send('still here');
-    assert.equal(await client.hear(), 'still here');
+    assert.equal(await client.receive(), 'still here');
   });
 }
 
@@ -82,11 +82,11 @@ for (const mode of ['echo', 'broadcast']) {
 async function exchange(sender, listener) {
   for (const message of ['abc'.repeat(5000), randomBytes(5000), 'short', '', 'abc'.repeat(5000)]) {
     sender.send(message);
-    assert.deepEqual(await listener.hear(), message);
+    assert.deepEqual(await listener.receive(), message);
   }
   sender.send('first '.repeat(1000), { fin: false });
   sender.send('second '.repeat(1000));
-  assert.equal(await listener.hear(), 'first '.repeat(1000) + 'second '.repeat(1000));
+  assert.equal(await listener.receive(), 'first '.repeat(1000) + 'second '.repeat(1000));
 }
 
 test('compression: an offer of permessage-deflate does no harm', async (t) => {

@@ -1,4 +1,4 @@
-// Clients in other languages. Each is a program that says the lines of its standard input, closes
+// Clients in other languages. Each is a program that sends the lines of its standard input, closes
 // with 1000 at the end of that, and writes a line for what happens: `open`, `message TEXT` and
 // `closed`, with the code where its library knows it.
 
@@ -59,7 +59,7 @@ export class Program {
     return program;
   }
 
-  say(line) {
+  send(line) {
     this.#child.stdin.write(`${line}\n`);
   }
 
@@ -82,8 +82,8 @@ export class Program {
     if (written !== line) throw new Error(`${written}\ninstead of\n${line}\n${this.#errors}`);
   }
 
-  /** Fail unless these are the messages that it hears next. */
-  async hear(...messages) {
+  /** Fail unless these are the next messages that it receives. */
+  async expect(...messages) {
     for (const message of messages) await this.expect(`message ${message}`);
   }
 }

@@ -23,14 +23,14 @@ async function start(t, ...options) {
   return { server, url: `${url}/room`, passages };
 }
 
-/** Let `speaker` say it all, the first messages one by one, and the others hear it. */
-async function converse(speaker, messages, ...listeners) {
+/** Send all messages, the first ones one by one, and check that the listeners receive them. */
+async function converse(sender, messages, ...listeners) {
   for (const message of messages.slice(0, AGAIN)) {
-    speaker.say(message);
-    for (const listener of listeners) await listener.hear(message);
+    sender.send(message);
+    for (const listener of listeners) await listener.expect(message);
   }
-  for (const message of messages.slice(AGAIN)) speaker.say(message);
-  for (const listener of listeners) await listener.hear(...messages.slice(AGAIN));
+  for (const message of messages.slice(AGAIN)) sender.send(message);
+  for (const listener of listeners) await listener.expect(...messages.slice(AGAIN));
 }
 
 /** Let the program close, and check what both sides sent for that. */
@@ -58,14 +58,14 @@ for (const name of ['Jetty', 'Mojolicious', 'Netty', 'Tornado']) {
     });
   }
 
-  test(`${name}: hears what others say compressed, and is closed with 1001`, async (t) => {
+  test(`${name}: receives what others send compressed, and is closed with 1001`, async (t) => {
     const { server, url, passages } = await start(t);
     const program = await Program.join(t, name, url);
     const other = await Program.join(t, name, url);
     await converse(program, conversation('first'), program, other);
     await converse(other, conversation('second'), program, other);
-    const heard = passages[0].server.frames(TEXT);
-    assert.ok(heard.some(({ compressed }) => compressed), 'the server compresses');
+    const received = passages[0].server.frames(TEXT);
+    assert.ok(received.some(({ compressed }) => compressed), 'the server compresses');
     await server.stop();
     for (const closed of [program, other]) await closed.expect('closed 1001');
   });

@@ -72,7 +72,7 @@ class Passage {
   closed;
 }
 
-/** Whether a compressed payload inflates without what was said before it. */
+/** Whether a compressed payload inflates without the messages before it. */
 export function standsAlone(payload) {
   try {
     const options = { finishFlush: constants.Z_SYNC_FLUSH };

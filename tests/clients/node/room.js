@@ -1,5 +1,5 @@
-// A room full of members, each of which has to hear exactly what the others
-// hear from the moment it joined, and a proof of how that came over the wire.
+// A room of members, each of which must receive exactly what the others receive
+// from the moment it joined, and a record of how that came over the wire.
 
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
@@ -10,23 +10,23 @@ import { Tap } from './tap.js';
 
 const DEADLINE = 20_000;
 
-// What members offer. They compress whatever they say, however short.
+// What members offer. They compress everything that they send, however short.
 export const SHARED = { threshold: 0 };
 export const ALONE = { threshold: 0, serverNoContextTakeover: true };
 export const window = (bits) => ({ threshold: 0, serverMaxWindowBits: bits });
 export const PLAIN = false;
 
-/** What a message is compared by: all that is heard takes some hundred MiB. */
+/** A hash to compare messages by: all messages together take some hundred MiB. */
 function fingerprint(data, binary) {
   return (binary ? 'binary ' : 'text ') + createHash('sha1').update(data).digest('base64');
 }
 
 /** A member of a room, from its handshake to its end. */
 export class Member extends EventEmitter {
-  /** Fingerprints of what it heard and said. */
-  heard = [];
-  said = [];
-  /** What it alone was told: the text, and how much it had heard before. */
+  /** Fingerprints of what it received and sent. */
+  received = [];
+  sent = [];
+  /** Its direct messages: the text, and how many messages it had received before. */
   whispers = [];
   /** Payloads. */
   pings = [];
@@ -42,11 +42,11 @@ export class Member extends EventEmitter {
     this.name = name;
     this.offer = offer;
     this.#isWhisper = isWhisper;
-    this.heardBefore = room.reference?.heard.length ?? 0;
+    this.receivedBefore = room.reference?.received.length ?? 0;
     this.socket = new WebSocket(room.url, { perMessageDeflate: offer });
     this.socket.on('open', () => { this.tap = new Tap(this.socket._socket); });
     this.socket.on('error', (error) => { this.error = error; });
-    this.socket.on('message', (data, binary) => this.#hear(data, binary));
+    this.socket.on('message', (data, binary) => this.#receive(data, binary));
     this.socket.on('pong', (data) => { this.pongs.push(data.toString()); this.emit('change'); });
     this.closed = new Promise((done) => { this.socket.once('close', done); });
     this.closed.then((code) => {
@@ -57,11 +57,11 @@ export class Member extends EventEmitter {
     t.after(() => this.socket.terminate());
   }
 
-  #hear(data, binary) {
+  #receive(data, binary) {
     if (!binary && this.#isWhisper?.(data.toString('utf8', 0, 30))) {
-      this.whispers.push({ text: data.toString(), place: this.heard.length });
+      this.whispers.push({ text: data.toString(), position: this.received.length });
     } else {
-      this.heard.push(fingerprint(data, binary));
+      this.received.push(fingerprint(data, binary));
     }
     this.emit('change');
   }
@@ -77,11 +77,11 @@ export class Member extends EventEmitter {
     }
   }
 
-  /** Say something to the room. Chat is `line`, and is expected to compress. */
-  say(message, { line = false } = {}) {
+  /** Send a message to the room. Chat is `line`, and is expected to compress. */
+  send(message, { line = false } = {}) {
     const print = fingerprint(message, typeof message !== 'string');
     this.room.note(print, { member: this, line, bytes: Buffer.byteLength(message) });
-    this.said.push(print);
+    this.sent.push(print);
     this.socket.send(message);
     return print;
   }
@@ -97,9 +97,9 @@ export class Member extends EventEmitter {
     await this.until(() => this.pongs.at(-1) === this.pings.at(-1), 'pong');
   }
 
-  /** Leave after some last words. */
+  /** Leave after a last message. */
   close(words) {
-    this.say(words);
+    this.send(words);
     this.left = 'closed';
     this.socket.close(1000);
   }
@@ -120,7 +120,7 @@ export class Member extends EventEmitter {
   }
 }
 
-/** A room, and what was said in it, in the order in which a member without compression heard it. */
+/** A room, with its messages in the order in which a member without compression received them. */
 export class Room {
   members = [];
   #notes = new Map();
@@ -131,28 +131,28 @@ export class Room {
   /** Open a room with its reference, for the length of test `t`. */
   static async open(t, url, { reflects = true, ...options } = {}) {
     const room = new Room();
-    room.#lost.catch(() => {}); // It is told when somebody waits.
+    room.#lost.catch(() => {}); // Reported to whoever waits next.
     Object.assign(room, { t, url, reflects, options });
     room.reference = await room.join(PLAIN, 'reference');
     return room;
   }
 
-  /** Let somebody in, who begins with a hello unless it is the reference. */
+  /** Add a member, which sends a greeting first unless it is the reference. */
   async join(offer, name) {
     const member = new Member(this.t, this, offer, { ...this.options, name });
     this.members.push(member);
     await within(once(member.socket, 'open'), `handshake of ${name}`, DEADLINE);
     assert.equal(member.socket.extensions !== '', offer !== PLAIN, `${name} has what it offered`);
-    if (this.reference) member.say(`hello, I am ${name}`);
+    if (this.reference) member.send(`hello, I am ${name}`);
     return member;
   }
 
-  /** A member's connection has ended, and nobody wanted that. */
+  /** Report that a member's connection has ended unexpectedly. */
   lose({ name, code, error }) {
     this.#lose(new Error(`${name} was closed with ${code}`, { cause: error }));
   }
 
-  /** Let one in for each of these offers. */
+  /** Add a member for each of these offers. */
   async joinAll(offers, name) {
     return Promise.all(offers.map((offer, index) => this.join(offer, `${name} ${index}`)));
   }
@@ -160,88 +160,92 @@ export class Room {
   note(print, note) {
     const known = this.#notes.get(print);
     if (known) {
-      const repeats = `${note.member.name} repeats what ${known.member.name} said`;
+      const repeats = `${note.member.name} repeats what ${known.member.name} sent`;
       assert.ok(known.member === note.member, repeats);
       this.#repeated.add(print);
     }
     this.#notes.set(print, note);
   }
 
-  /** Wait until the reference has heard this. */
-  async hears(print) {
+  /** Wait until the reference has received this. */
+  async untilReceived(print) {
     const { reference } = this;
     let at = 0;
     const found = reference.until(() => {
-      const found = reference.heard.indexOf(print, at) >= 0;
-      at = reference.heard.length;
+      const found = reference.received.indexOf(print, at) >= 0;
+      at = reference.received.length;
       return found;
     }, 'message');
     await Promise.race([found, this.#lost]);
   }
 
-  /** Wait until everything is said, and heard by those who are still there. */
+  /** Wait until everything is sent, and received by the members that are still there. */
   async settle() {
     const catchUp = (member) => (member.left
       ? within(member.closed, `end of ${member.name}`, DEADLINE)
       : member.catchUp());
-    await Promise.all(this.members.map(catchUp)); // What they said is now with the server.
+    await Promise.all(this.members.map(catchUp)); // What they sent is now at the server.
     await Promise.all(this.members.map(catchUp));
   }
 
-  /** Check everything that each member heard. */
+  /** Check everything that each member received. */
   check() {
-    for (const print of this.reference.heard) assert.ok(this.#notes.has(print), 'nobody said this');
+    const all = this.reference.received;
+    for (const print of all) assert.ok(this.#notes.has(print), 'nobody sent this');
     for (const member of this.members) {
-      this.#checkWasHeard(member);
-      this.#checkHeard(member);
+      this.#checkWasReceived(member);
+      this.#checkReceived(member);
       this.#checkPongs(member);
       this.#checkCompression(member);
       if (member.left === 'closed') assert.equal(member.code, 1000, member.name);
     }
   }
 
-  /** What a member said is heard once, in its order; of who vanished, perhaps not to the end. */
-  #checkWasHeard(member) {
-    const heard = this.reference.heard.filter((print) => this.#notes.get(print).member === member);
-    const said = member.left === 'vanished' ? member.said.slice(0, heard.length) : member.said;
-    this.#compare(heard, said, `what ${member.name} said`);
+  /** A member's messages are received once, in order; if it vanished, perhaps not all. */
+  #checkWasReceived(member) {
+    const all = this.reference.received;
+    const received = all.filter((print) => this.#notes.get(print).member === member);
+    const sent = member.left === 'vanished' ? member.sent.slice(0, received.length) : member.sent;
+    this.#compare(received, sent, `what ${member.name} sent`);
   }
 
-  /** What is for this member, of what the reference heard: all, or all but its own. */
-  #meantFor(member, heard) {
-    if (this.reflects) return heard;
-    return heard.filter((print) => this.#notes.get(print).member !== member);
+  /** The part of what the reference received that is for this member: all, or all but its own. */
+  #meantFor(member, received) {
+    if (this.reflects) return received;
+    return received.filter((print) => this.#notes.get(print).member !== member);
   }
 
-  #checkHeard(member) {
+  #checkReceived(member) {
     const { reference } = this;
-    const anchor = member.heard.findIndex((print) => !this.#repeated.has(print));
+    const anchor = member.received.findIndex((print) => !this.#repeated.has(print));
     if (anchor < 0 && member.left) return;
-    const all = this.#meantFor(member, reference.heard);
-    const start = all.indexOf(member.heard[anchor]) - anchor;
+    const all = this.#meantFor(member, reference.received);
+    const start = all.indexOf(member.received[anchor]) - anchor;
     member.start = start;
-    const end = start + member.heard.length;
-    assert.ok(start >= 0, `${member.name} heard something known`);
-    this.#compare(member.heard, all.slice(start, end), `what ${member.name} heard`);
-    const countBefore = (index) => this.#meantFor(member, reference.heard.slice(0, index)).length;
-    assert.ok(start >= countBefore(member.heardBefore), `${member.name} heard what was before it`);
-    const hello = reference.heard.indexOf(member.said[0]);
+    const end = start + member.received.length;
+    assert.ok(start >= 0, `${member.name} received something known`);
+    this.#compare(member.received, all.slice(start, end), `what ${member.name} received`);
+    const countBefore = (index) => this.#meantFor(member, reference.received.slice(0, index)).length;
+    const before = countBefore(member.receivedBefore);
+    assert.ok(start >= before, `${member.name} received a message from before it joined`);
+    const hello = reference.received.indexOf(member.sent[0]);
     if (hello >= 0) assert.ok(start <= countBefore(hello), `${member.name} missed the beginning`);
     // A close is answered before what is still queued (RFC 6455, section 5.5.1).
     if (!member.left) assert.ok(end >= all.length, `${member.name} missed the end`);
     if (member.left !== 'vanished') {
-      assert.equal(member.tap.messages.length, member.heard.length + member.whispers.length);
+      assert.equal(member.tap.messages.length, member.received.length + member.whispers.length);
     }
   }
 
   #compare(actual, expected, what) {
     const at = actual.findIndex((print, index) => print !== expected[index]);
-    const tell = (print) => JSON.stringify({ print, bytes: this.#notes.get(print)?.bytes });
-    assert.equal(at, -1, `${what}: number ${at} is ${tell(actual[at])}, not ${tell(expected[at])}`);
+    const describe = (print) => JSON.stringify({ print, bytes: this.#notes.get(print)?.bytes });
+    const difference = `${describe(actual[at])}, not ${describe(expected[at])}`;
+    assert.equal(at, -1, `${what}: number ${at} is ${difference}`);
     assert.equal(actual.length, expected.length, `${what}: how many`);
   }
 
-  /** Every ping is answered, except that of some in a row the last may be enough. */
+  /** Every ping is answered, but of several in a row only the last must be. */
   #checkPongs({ name, left, pings, pongs }) {
     let at = -1;
     for (const pong of pongs) {
@@ -252,24 +256,25 @@ export class Room {
   }
 
   /**
-   * The messages that a member heard, each with its note and how it came over the wire. What was
-   * read after a socket was torn down went past the tap.
+   * The messages that a member received, each with its note and how it came over the wire. The tap
+   * misses what was read after the socket was torn down.
    */
   wire(member) {
-    const told = member.whispers.map(({ place }) => place);
+    const positions = member.whispers.map(({ position }) => position);
     let before = 0;
-    const messages = member.heard.map((print, index) => {
-      while (told[before] <= index) before += 1;
+    const messages = member.received.map((print, index) => {
+      while (positions[before] <= index) before += 1;
       return { ...this.#notes.get(print), wire: member.tap.messages[index + before] };
     });
     return messages.filter(({ wire }) => wire);
   }
 
-  /** Whispers are not compressed between the messages of a shared context, others as agreed. */
+  /** Whispers are not compressed between messages of a shared context; the rest is as negotiated. */
   #checkCompression(member) {
     const { name } = member;
     const { messages } = member.tap;
-    const whispers = new Map(member.whispers.map(({ place, text }, index) => [place + index, text]));
+    const entries = member.whispers.map(({ position, text }, index) => [position + index, text]);
+    const whispers = new Map(entries);
     const first = messages.findIndex(({ compressed }, at) => compressed && !whispers.has(at));
     for (const [at, text] of whispers) {
       const compressed = messages[at]?.compressed ?? false;
@@ -284,8 +289,8 @@ export class Room {
     if (member.isPlain) {
       assert.equal(member.tap.firstCompressed, -1, `${name} has no compression`);
     } else if (member.isShared) {
-      // A newcomer waits, and is then compressed for good. Without reflection, who speaks waits
-      // anew.
+      // A new member first waits, then everything is compressed. Without reflection, a sender waits
+      // again.
       const hop = compressed.indexOf(true);
       const forGood = hop < 0 || compressed.slice(hop).every(Boolean);
       assert.ok(forGood || !this.reflects, `${name} hops once`);
@@ -296,7 +301,7 @@ export class Room {
   }
 }
 
-/** The bytes on the wire, and those of the payloads, of all these messages. */
+/** The bytes on the wire and of the payloads, over all these messages. */
 export function sizes(messages) {
   return {
     wire: messages.reduce((sum, { wire }) => sum + wire.bytes, 0),

@@ -1,6 +1,6 @@
-// Who hears whom, and what of it.
+// Which members receive which messages.
 //
-// That somebody hears nothing is shown without waiting: the next thing heard
+// Tests show without waiting that nothing is received: the next thing received
 // is a marker that was sent later.
 
 import assert from 'node:assert/strict';
@@ -14,13 +14,13 @@ async function pair(t, ...options) {
   return [await Client.join(t, url), await Client.join(t, url)];
 }
 
-test('everybody in a room hears everything in the same order', async (t) => {
+test('everybody in a room receives everything in the same order', async (t) => {
   const clients = await pair(t);
   for (let number = 0; number < 200; number += 1) {
     for (const [name, client] of clients.entries()) client.send(`${name} ${number}`);
     if (number % 10 === 0) await new Promise(setImmediate); // Let the sockets work in between.
   }
-  const [first, second] = await Promise.all(clients.map((client) => client.hearMany(400)));
+  const [first, second] = await Promise.all(clients.map((client) => client.receiveMany(400)));
   assert.deepEqual(first, second);
   for (const name of ['0', '1']) {
     const own = first.filter((message) => message.startsWith(`${name} `));
@@ -29,13 +29,13 @@ test('everybody in a room hears everything in the same order', async (t) => {
   }
 });
 
-test('who has joined hears what is sent from then on', async (t) => {
+test('a member receives everything that is sent after it joined', async (t) => {
   const { url } = await Townhall.start(t);
-  const speaker = await Client.join(t, url);
+  const sender = await Client.join(t, url);
   for (let number = 0; number < 50; number += 1) {
     const listener = await Client.join(t, url);
-    speaker.send(`${number}`);
-    assert.equal(await listener.hear(), `${number}`);
+    sender.send(`${number}`);
+    assert.equal(await listener.receive(), `${number}`);
   }
 });
 
@@ -45,9 +45,9 @@ test('fragments of two senders do not mix', async (t) => {
   second.send(Buffer.from([1]), { fin: false });
   assert.equal(await first.ping('sent'), 'sent');
   second.send(Buffer.from([2]));
-  for (const client of [first, second]) assert.deepEqual(await client.hear(), Buffer.from([1, 2]));
+  for (const client of [first, second]) assert.deepEqual(await client.receive(), Buffer.from([1, 2]));
   first.send('two');
-  for (const client of [first, second]) assert.equal(await client.hear(), 'one two');
+  for (const client of [first, second]) assert.equal(await client.receive(), 'one two');
 });
 
 test('rooms are apart', async (t) => {
@@ -56,25 +56,25 @@ test('rooms are apart', async (t) => {
   const rooms = [];
   for (const path of paths) rooms.push([path, await Client.join(t, url + path)]);
   for (const [path, client] of rooms) client.send(`to ${path}`);
-  for (const [path, client] of rooms) assert.equal(await client.hear(), `to ${path}`);
+  for (const [path, client] of rooms) assert.equal(await client.receive(), `to ${path}`);
   for (const [path, client] of rooms) client.send(`again to ${path}`);
-  for (const [path, client] of rooms) assert.equal(await client.hear(), `again to ${path}`);
+  for (const [path, client] of rooms) assert.equal(await client.receive(), `again to ${path}`);
 });
 
-test('--no-reflect: the sender does not hear itself', async (t) => {
+test('--no-reflect: the sender does not receive its own messages', async (t) => {
   const [first, second] = await pair(t, '--no-reflect');
   first.send('from first');
-  assert.equal(await second.hear(), 'from first');
+  assert.equal(await second.receive(), 'from first');
   second.send('from second');
-  assert.equal(await first.hear(), 'from second');
+  assert.equal(await first.receive(), 'from second');
 });
 
-test('--mode echo: only the sender hears itself', async (t) => {
+test('--mode echo: only the sender receives its messages', async (t) => {
   const [first, second] = await pair(t, '--mode', 'echo');
   first.send('from first');
-  assert.equal(await first.hear(), 'from first');
+  assert.equal(await first.receive(), 'from first');
   second.send('from second');
-  assert.equal(await second.hear(), 'from second');
+  assert.equal(await second.receive(), 'from second');
 });
 
 const CUT = [
@@ -96,7 +96,7 @@ for (const mode of ['echo', 'broadcast']) {
     const [client] = await pair(t, '--mode', mode, '--truncate', '50');
     for (const [sent, expected] of CUT) {
       client.send(sent);
-      assert.deepEqual(await client.hear(), expected);
+      assert.deepEqual(await client.receive(), expected);
     }
   });
 }
@@ -106,5 +106,5 @@ test('--truncate 50: the cut is the same for the others, and counts across fragm
   first.send('é'.repeat(40), { fin: false });
   first.send('世'.repeat(40));
   const expected = 'é'.repeat(40) + '世'.repeat(10);
-  for (const client of [first, second]) assert.equal(await client.hear(), expected);
+  for (const client of [first, second]) assert.equal(await client.receive(), expected);
 });

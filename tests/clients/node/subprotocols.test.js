@@ -8,7 +8,7 @@ import { Client } from './client.js';
 import { within } from './deadline.js';
 import { Townhall } from './townhall.js';
 
-/** What a line in the log says of a subprotocol that was refused. */
+/** The log line for a subprotocol that was refused. */
 const TRACE = /unknown.*--subprotocol/;
 const KNOWN = ['--subprotocol', 'chat', '--subprotocol', 'superchat'];
 
@@ -32,7 +32,7 @@ test('a client that asks for none gets none', async (t) => {
   const client = await Client.join(t, (await Townhall.start(t, ...KNOWN)).url);
   assert.equal(client.socket.protocol, '');
   client.send('works');
-  assert.equal(await client.hear(), 'works');
+  assert.equal(await client.receive(), 'works');
 });
 
 for (const [name, options] of [['none that fits', KNOWN], ['none at all', []]]) {
@@ -48,7 +48,7 @@ for (const [name, options] of [['none that fits', KNOWN], ['none at all', []]]) 
   });
 }
 
-test('undici gives up without a subprotocol too, and the log says what was missing', async (t) => {
+test('undici fails without a subprotocol too, and the log shows what was missing', async (t) => {
   const server = await Townhall.start(t);
   const socket = new WebSocket(server.url, ['unknown']);
   const { code } = await within(new Promise((done) => { socket.onclose = done; }), 'end');

@@ -1,4 +1,4 @@
-// What is said in a room: chat-like JSON in which nothing repeats, and what a
+// Messages for a room: chat-like JSON in which nothing repeats, and what a
 // seed makes of it.
 
 /** Random numbers that follow from a seed (mulberry32). */
@@ -53,10 +53,10 @@ function vocabulary(random, size) {
   return [...words];
 }
 
-/** Somebody who never says the same twice. */
+/** A source of messages that never repeats itself. */
 export class Talker {
   #random;
-  #said = 0;
+  #sent = 0;
 
   constructor(name, seed) {
     this.name = name;
@@ -65,21 +65,21 @@ export class Talker {
 
   /** Return a message of about `size` bytes. */
   line(size = 150 + this.#random.below(450)) {
-    this.#said += 1;
+    this.#sent += 1;
     const words = [];
     for (let length = 90; length < size; length += words.at(-1).length + 1) {
       words.push(this.#word());
     }
     return JSON.stringify({
       type: 'message',
-      id: `${this.name}-${this.#said}`,
+      id: `${this.name}-${this.#sent}`,
       from: this.name,
       at: 1_700_000_000_000 + this.#random.below(1e9),
       text: words.join(' '),
     });
   }
 
-  /** The first words are said most, as in any language. */
+  /** The first words are the most frequent, as in any language. */
   #word() {
     return WORDS[Math.floor(this.#random.fraction() ** 2 * WORDS.length)];
   }

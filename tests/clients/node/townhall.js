@@ -57,7 +57,7 @@ export class Townhall {
     this.#child.stderr.setEncoding('utf8').on('data', (text) => { this.#log += text; });
     const line = await within(this.#firstLine(), 'line from the server', START_DEADLINE);
     const listening = LISTENING.exec(line);
-    if (!listening) throw new Error(`the server did not say where it listens:\n${this.#log}`);
+    if (!listening) throw new Error(`the server did not print its address:\n${this.#log}`);
     this.url = `ws:${listening[1]}`;
   }
 

@@ -17,5 +17,5 @@ test('Apache with rewritten ws URLs, which names the page\'s host in X-Forwarded
   assert.match((await get(proxy, '/')).body, /<title>townhall<\/title>/);
   const client = await Client.join(t, `${proxy.url}/room`, { origin: proxy.origin });
   client.send('hello');
-  assert.equal(await client.hear(), 'hello');
+  assert.equal(await client.receive(), 'hello');
 });

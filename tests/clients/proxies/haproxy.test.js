@@ -1,4 +1,4 @@
-// HAProxy's checks of the server's health, and what its stats socket says of them.
+// HAProxy's health checks, and their state in its stats socket.
 
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
@@ -49,7 +49,7 @@ for (const [check, code] of [['option httpchk', '204'], ['option httpchk GET /he
     assert.equal((await get(proxy, '/health')).status, 200);
     const client = await Client.join(t, `${proxy.url}/room`, { origin: proxy.origin });
     client.send('hello');
-    assert.equal(await client.hear(), 'hello');
+    assert.equal(await client.receive(), 'hello');
   });
 
   test(`HAProxy with '${check}' takes a server that stops out of service`, async (t) => {

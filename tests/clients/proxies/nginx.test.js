@@ -18,11 +18,11 @@ function before(t, server, lines) {
   return Proxy.start(t, 'nginx', `location / { proxy_pass http://${host}; ${lines} }`);
 }
 
-/** Let the server's own page say something through nginx. */
+/** Let the server's own page send a message through nginx. */
 async function talk(t, proxy) {
   const client = await Client.join(t, `${proxy.url}/room`, { origin: proxy.origin });
   client.send('hello');
-  assert.equal(await client.hear(), 'hello');
+  assert.equal(await client.receive(), 'hello');
 }
 
 test('nginx as it comes asks with HTTP/1.0, and is served', async (t) => {
@@ -53,7 +53,7 @@ test('nginx without any of these: programs get through, and the log has the flag
     const proxy = await before(t, server, UPGRADE);
     const program = await Client.join(t, `${proxy.url}/room`);
     program.send('hello');
-    assert.equal(await program.hear(), 'hello');
+    assert.equal(await program.receive(), 'hello');
     await assert.rejects(talk(t, proxy), { message: 'Unexpected server response: 403' });
     const [, origin] = await server.logged(/--origin '(.*?)'/);
     assert.equal(origin, proxy.origin);
@@ -61,5 +61,5 @@ test('nginx without any of these: programs get through, and the log has the flag
     const other = await before(t, open, UPGRADE);
     const page = await Client.join(t, `${other.url}/room`, { origin });
     page.send('hello');
-    assert.equal(await page.hear(), 'hello');
+    assert.equal(await page.receive(), 'hello');
   });

@@ -44,12 +44,12 @@ for (const name of ['nginx', 'apache', 'haproxy']) {
     assert.equal((await get(proxy, '/health')).status, 200);
   });
 
-  test(`${name}: the page's own connections, and what is said in them`, async (t) => {
+  test(`${name}: the page's own connections, and their messages`, async (t) => {
     const { server, proxy } = await start(t, name);
     const [one, other] = [await join(t, proxy), await join(t, proxy)];
     for (const message of ['hello', Buffer.alloc(1_000_000, 7), 'hello '.repeat(1000), 'hello']) {
       one.send(message);
-      for (const client of [one, other]) assert.deepEqual(await client.hear(), message);
+      for (const client of [one, other]) assert.deepEqual(await client.receive(), message);
     }
     one.socket.close(4001, 'off to lunch');
     assert.deepEqual(await one.closing(), [4001, 'off to lunch']);
@@ -62,7 +62,7 @@ for (const name of ['nginx', 'apache', 'haproxy']) {
     const headers = { Host: 'chat.example.com:8443' };
     const client = await join(t, proxy, { headers, origin: 'https://chat.example.com:8443' });
     client.send('hello');
-    assert.equal(await client.hear(), 'hello');
+    assert.equal(await client.receive(), 'hello');
     await refused(t, proxy, 403, { headers, origin: 'https://other.example.com:8443' });
     await refused(t, proxy, 403, { origin: 'https://chat.example.com:8443' });
   });

@@ -1,6 +1,6 @@
-"""A room full of members, each of which has to hear exactly what the others hear.
+"""A room of members, each of which must receive exactly what the others receive.
 
-What really came over the wire is read off each connection beside the library.
+Each connection is also read directly, to see what came over the wire.
 """
 
 import asyncio
@@ -37,7 +37,7 @@ class Wire:
 
 
 class Tapped(ClientConnection):
-    """A connection that notes how each message came."""
+    """A connection that records how each message came over the wire."""
 
     def __init__(self, *args, **options):
         """Begin at the answer to the handshake."""
@@ -47,7 +47,7 @@ class Tapped(ClientConnection):
         self.wires = []
 
     def data_received(self, data):
-        """Read along."""
+        """Record the data, and pass it on."""
         self.unread += data
         if self.in_head and (end := self.unread.find(b"\r\n\r\n")) >= 0:
             self.in_head = False
@@ -57,7 +57,7 @@ class Tapped(ClientConnection):
         super().data_received(data)
 
     def read_frame(self):
-        """Take a frame out of what is not read, if there is a whole one."""
+        """Take a frame out of the unread data, if there is a complete one."""
         if len(self.unread) < 2:
             return False
         first, short = self.unread[0], self.unread[1] & 0x7F
@@ -80,14 +80,14 @@ class Tapped(ClientConnection):
 
 
 def fingerprint(message):
-    """What a message is compared by."""
+    """Return a hash to compare messages by."""
     data = message.encode() if isinstance(message, str) else message
     return type(message).__name__, hashlib.sha1(data).digest()
 
 
 @dataclass
 class Note:
-    """What is known of a message that was said."""
+    """What is known about a message that was sent."""
 
     member: "Member"
     size: int
@@ -96,20 +96,20 @@ class Note:
 
 @dataclass
 class Whisper:
-    """What one member alone was told, and how much it had heard before."""
+    """A direct message, and how many messages its receiver had received before."""
 
     text: str
-    place: int
+    position: int
 
 
 class Member:
     """A member of a room, from its handshake to its end."""
 
     def __init__(self, room, connection, terms, name):
-        """Listen from now on."""
+        """Start to receive."""
         self.room, self.connection, self.terms, self.name = room, connection, terms, name
-        self.heard, self.said, self.whispers, self.pongs = [], [], [], []
-        self.heard_before = self.start = None
+        self.received, self.sent, self.whispers, self.pongs = [], [], [], []
+        self.received_before = self.start = None
         self.left = None
         self.listening = asyncio.create_task(self.listen())
 
@@ -117,7 +117,7 @@ class Member:
         """Note everything until the end, and return the code of the close."""
         try:
             while True:
-                self.hear(await self.connection.recv())
+                self.receive(await self.connection.recv())
         except ConnectionClosed as closed:
             if self.left is None:
                 self.room.lost.append((self.name, closed))
@@ -125,22 +125,22 @@ class Member:
         finally:
             self.room.news.set()
 
-    def hear(self, message):
+    def receive(self, message):
         """Note a message."""
         if isinstance(message, str) and message.startswith(self.room.whispers):
-            self.whispers.append(Whisper(message, len(self.heard)))
+            self.whispers.append(Whisper(message, len(self.received)))
         else:
-            self.heard.append(fingerprint(message))
+            self.received.append(fingerprint(message))
         self.room.news.set()
 
-    async def say(self, message, line=False):
-        """Say something to the room. Chat is a `line`, and is expected to compress."""
-        said = fingerprint(message)
+    async def send(self, message, line=False):
+        """Send a message to the room. Chat is a `line`, and is expected to compress."""
+        sent = fingerprint(message)
         size = len(message.encode() if isinstance(message, str) else message)
-        self.room.note(said, Note(self, size, line))
-        self.said.append(said)
+        self.room.note(sent, Note(self, size, line))
+        self.sent.append(sent)
         await within(self.connection.send(message))
-        return said
+        return sent
 
     async def ping(self):
         """Ping, without waiting for the pong."""
@@ -152,13 +152,13 @@ class Member:
         await within(self.pongs[-1])
 
     async def close(self, words):
-        """Leave after some last words."""
-        await self.say(words)
+        """Leave after a last message."""
+        await self.send(words)
         self.left = "closed"
         await within(self.connection.close())
 
     def vanish(self):
-        """Leave without a word."""
+        """Leave without a close frame."""
         self.left = "vanished"
         self.connection.transport.abort()
 
@@ -170,25 +170,25 @@ class Member:
 
     @property
     def has_hopped(self):
-        """Whether it came to the shared context later than it came."""
+        """Whether it joined the shared context later than the room."""
         compressed = [wire.compressed for wire in self.connection.wires]
         return self.is_shared and any(compressed) and not compressed[0]
 
     def wire(self):
-        """Return the messages that it heard, each with its note and how it came over the wire."""
-        places = Counter(whisper.place for whisper in self.whispers)
-        wires, told = [], 0
-        for index, said in enumerate(self.heard):
-            told += places[index]
-            wires.append((self.room.notes[said], self.connection.wires[index + told]))
+        """Return the messages that it received, each with its note and how it came over the wire."""
+        positions = Counter(whisper.position for whisper in self.whispers)
+        wires, passed = [], 0
+        for index, sent in enumerate(self.received):
+            passed += positions[index]
+            wires.append((self.room.notes[sent], self.connection.wires[index + passed]))
         return wires
 
 
 class Room:
-    """A room, and what was said in it, in the order in which a plain member heard it."""
+    """A room, with its messages in the order in which a plain member received them."""
 
     def __init__(self, test, url, whispers=()):
-        """Whispers are known by how they begin."""
+        """Create a room. Whispers are recognized by how they begin."""
         self.test, self.url, self.whispers = test, url, whispers
         self.members, self.lost = [], []
         self.notes, self.repeated = {}, set()
@@ -203,38 +203,38 @@ class Room:
         return room
 
     async def join(self, terms, name):
-        """Let somebody in, who begins with a hello unless it is the reference."""
-        heard_before = len(self.reference.heard) if self.reference else 0
+        """Add a member, which sends a greeting first unless it is the reference."""
+        received_before = len(self.reference.received) if self.reference else 0
         connection = await self.test.join(
             self.url, compression=None, extensions=terms, create_connection=Tapped
         )
         self.test.assertEqual(len(connection.protocol.extensions), len(terms), name)
         member = Member(self, connection, terms, name)
-        member.heard_before = heard_before
+        member.received_before = received_before
         self.members.append(member)
         if self.reference:
-            await member.say(f"hello, I am {name}")
+            await member.send(f"hello, I am {name}")
         return member
 
-    def note(self, said, note):
-        """Note what is about to be said; only one member may repeat a message."""
-        if said in self.notes:
-            self.test.assertIs(self.notes[said].member, note.member)
-            self.repeated.add(said)
-        self.notes[said] = note
+    def note(self, sent, note):
+        """Note a message that is about to be sent; only one member may repeat a message."""
+        if sent in self.notes:
+            self.test.assertIs(self.notes[sent].member, note.member)
+            self.repeated.add(sent)
+        self.notes[sent] = note
 
-    async def hears(self, said):
-        """Wait until the reference has heard this."""
-        heard, at = self.reference.heard, 0
-        while said not in heard[at:]:
-            at = len(heard)
+    async def until_received(self, sent):
+        """Wait until the reference has received this."""
+        received, at = self.reference.received, 0
+        while sent not in received[at:]:
+            at = len(received)
             self.test.assertEqual(self.lost, [])
             self.news.clear()
             await within(self.news.wait())
 
     async def settle(self):
-        """Wait until everything is said, and heard by those who are still there."""
-        for _ in range(2):  # After the first, what they said is with the server.
+        """Wait until everything is sent, and received by the members that are still there."""
+        for _ in range(2):  # After the first, what they sent is at the server.
             self.test.assertEqual(self.lost, [])
             await asyncio.gather(
                 *(
@@ -244,66 +244,66 @@ class Room:
             )
 
     def check(self):
-        """Check everything that each member heard."""
-        test, heard = self.test, self.reference.heard
-        for said in heard:
-            test.assertIn(said, self.notes)
+        """Check everything that each member received."""
+        test, received = self.test, self.reference.received
+        for sent in received:
+            test.assertIn(sent, self.notes)
         by_member = {}
-        for said in heard:
-            by_member.setdefault(self.notes[said].member, []).append(said)
+        for sent in received:
+            by_member.setdefault(self.notes[sent].member, []).append(sent)
         for member in self.members:
             with test.subTest(member=member.name):
-                self.check_was_heard(member, by_member.get(member, []))
-                self.check_heard(member)
+                self.check_was_received(member, by_member.get(member, []))
+                self.check_received(member)
                 self.check_compression(member)
                 if member.left == "closed":
                     test.assertEqual(member.listening.result(), 1000)
 
-    def check_was_heard(self, member, heard):
-        """Check that what a member said was heard once, in its order."""
-        said = member.said[: len(heard)] if member.left == "vanished" else member.said
-        self.compare(heard, said)
+    def check_was_received(self, member, received):
+        """Check that each message of a member was received once, in order."""
+        sent = member.sent[: len(received)] if member.left == "vanished" else member.sent
+        self.compare(received, sent)
 
-    def check_heard(self, member):
-        """Check that a member heard everything from its hello at least to its end.
+    def check_received(self, member):
+        """Check that a member received everything at least from its greeting to its end.
 
         A close is answered before what is still queued (RFC 6455, section 5.5.1).
         """
-        test, heard = self.test, self.reference.heard
-        unique = (at for at, said in enumerate(member.heard) if said not in self.repeated)
+        test, received = self.test, self.reference.received
+        unique = (at for at, sent in enumerate(member.received) if sent not in self.repeated)
         anchor = next(unique, None)
         if anchor is None:
             test.assertIsNotNone(member.left)
             return
-        member.start = heard.index(member.heard[anchor]) - anchor
-        end = member.start + len(member.heard)
-        test.assertGreaterEqual(member.start, member.heard_before)
-        self.compare(member.heard, heard[member.start : end])
-        if member.said and member.said[0] in heard:
-            test.assertLessEqual(member.start, heard.index(member.said[0]))
+        member.start = received.index(member.received[anchor]) - anchor
+        end = member.start + len(member.received)
+        test.assertGreaterEqual(member.start, member.received_before)
+        self.compare(member.received, received[member.start : end])
+        if member.sent and member.sent[0] in received:
+            test.assertLessEqual(member.start, received.index(member.sent[0]))
         if member.left is None:
-            test.assertEqual(end, len(heard))
-        seen = len(member.heard) + len(member.whispers)
+            test.assertEqual(end, len(received))
+        seen = len(member.received) + len(member.whispers)
         if member.left == "vanished":  # Some of it may be in the library's queue.
             test.assertGreaterEqual(len(member.connection.wires), seen)
         else:
             test.assertEqual(len(member.connection.wires), seen)
 
     def compare(self, actual, expected):
-        """Compare without showing all of it."""
+        """Compare two lists, but show only the first difference."""
         pairs = enumerate(zip(actual, expected))
         wrong = next((at for at, (one, other) in pairs if one != other), None)
         self.test.assertIsNone(wrong, "the index of the first difference")
         self.test.assertEqual(len(actual), len(expected))
 
     def check_compression(self, member):
-        """Check that messages came compressed as agreed.
+        """Check that messages are compressed as negotiated.
 
-        Between those of a shared context whispers are not compressed.
+        Between messages of a shared context, whispers are not compressed.
         """
         test = self.test
         wires = member.connection.wires
-        whispers = {one.place + index: one.text for index, one in enumerate(member.whispers)}
+        whispers = {one.position + index: one.text for index, one in enumerate(member.whispers)}
         shared = (at for at, wire in enumerate(wires) if wire.compressed and at not in whispers)
         first = next(shared, len(wires))
         for at, text in whispers.items():
@@ -315,7 +315,7 @@ class Room:
         compressed = [wire.compressed for _, wire in lines]
         if not member.terms:
             test.assertFalse(any(wire.compressed for wire in member.connection.wires))
-        elif member.is_shared:  # A newcomer waits, and is then compressed for good.
+        elif member.is_shared:  # A new member first waits, then everything is compressed.
             test.assertEqual(compressed, sorted(compressed))
         else:
             test.assertTrue(all(compressed))

@@ -19,17 +19,17 @@ WORDS = vocabulary(4000)
 
 
 class Talker:
-    """Somebody who never says the same twice."""
+    """A source of messages that never repeats itself."""
 
     def __init__(self, name, seed):
-        """What is said follows from the seed."""
+        """Create a source whose messages depend only on the seed."""
         self.name = name
         self.chance = random.Random(seed)
-        self.said = 0
+        self.sent = 0
 
     def line(self, size=None):
         """Return a message of about `size` bytes."""
-        self.said += 1
+        self.sent += 1
         missing = (size or self.chance.randint(150, 600)) - 90
         words = []
         while missing > 0:
@@ -37,7 +37,7 @@ class Talker:
             missing -= len(words[-1]) + 1
         line = {
             "type": "message",
-            "id": f"{self.name}-{self.said}",
+            "id": f"{self.name}-{self.sent}",
             "from": self.name,
             "at": 1_700_000_000_000 + self.chance.randrange(10**9),
             "text": " ".join(words),
@@ -45,5 +45,5 @@ class Talker:
         return json.dumps(line, separators=(",", ":"))
 
     def word(self):
-        """Return a word; the first ones are said most, as in any language."""
+        """Return a word; the first ones are the most frequent, as in any language."""
         return WORDS[int(self.chance.random() ** 2 * len(WORDS))]

@@ -8,10 +8,10 @@ from websockets.exceptions import ConnectionClosed
 
 
 class ByTheClient(TownhallTest):
-    """The client says good-bye, or does not."""
+    """The client closes, or vanishes."""
 
     async def test_the_server_answers_with_the_same_code_and_reason(self):
-        """The library keeps what the server's close frame said."""
+        """The library keeps the code and reason of the server's close frame."""
         server = await self.serve()
         closes = ((1000, ""), (1000, "done"), (1001, "leaving"), (3000, "bis später"),
                   (4999, "x" * 123))
@@ -30,10 +30,10 @@ class ByTheClient(TownhallTest):
         for message in messages:
             await sender.send(message)
         await within(sender.close())
-        await self.hear(listener, *messages)
+        await self.assert_receives(listener, *messages)
 
     async def test_a_client_that_vanishes_does_not_disturb_the_others(self):
-        """A lost network says no good-bye, and leaves messages unfinished."""
+        """A lost network sends no close frame, and leaves messages incomplete."""
         server = await self.serve()
         listener = await self.join(server.url)
         lost = await self.join(server.url)
@@ -47,7 +47,7 @@ class ByTheClient(TownhallTest):
         with self.assertRaises(ConnectionClosed):
             await within(lost.send(unfinished()))
         await listener.send("still here")
-        await self.hear(listener, "still here")
+        await self.assert_receives(listener, "still here")
 
 
 class ByTheServer(TownhallTest):
@@ -80,7 +80,7 @@ class ByAFault(TownhallTest):
         server = await self.serve("--max-message-size", "1024")
         client = await self.join(server.url, compression=None)
         await client.send(b"x" * 1024)
-        await self.hear(client, b"x" * 1024)
+        await self.assert_receives(client, b"x" * 1024)
         self.assertEqual(await self.refused(client, b"x" * 1025), 1009)
 
     async def test_fragments_that_together_are_too_large(self):
@@ -108,13 +108,13 @@ class ByAFault(TownhallTest):
         self.assertEqual(await self.refused(client, "x" * 4097), 1009)
 
     async def test_text_that_is_not_utf8(self):
-        """Refused, and heard by nobody."""
+        """Refused, and received by nobody."""
         server = await self.serve()
         listener = await self.join(server.url)
         client = await self.join(server.url, compression=None)
         self.assertEqual(await self.refused(client, b"\xc3\x28", text=True), 1007)
         await listener.send("marker")
-        await self.hear(listener, "marker")
+        await self.assert_receives(listener, "marker")
 
     async def test_a_new_message_inside_an_unfinished_one(self):
         """Written by hand, as the library would not do it."""

@@ -18,13 +18,13 @@ SEED = int(os.environ.get("SEED") or random.randrange(2**31))
 NUMBER = "you are number "
 
 
-def tell(what):
+def report(what):
     """Show a figure among the results."""
     print(f"[SEED={SEED}] {what}", file=sys.stderr, flush=True)
 
 
 class Deflate(TownhallTest):
-    """What each member inflates is compared to what was said."""
+    """What each member inflates is compared with what was sent."""
 
     async def test_terms(self):
         """The library checks the answer; here, that it is the best one for the offer."""
@@ -55,7 +55,7 @@ class Deflate(TownhallTest):
                 self.assertEqual(agreed, expected)
                 talker = Talker("Ann", SEED)
                 for size in (200, 2_000, 20_000, 100_000):
-                    await member.say(talker.line(size), line=True)
+                    await member.send(talker.line(size), line=True)
                 await room.settle()
                 room.check()
 
@@ -66,7 +66,7 @@ class Deflate(TownhallTest):
         client = await self.join(server.url, compression=None, extensions=terms)
         self.assertEqual(client.protocol.extensions, [])
         await client.send("not compressed, " * 100)
-        await self.hear(client, "not compressed, " * 100)
+        await self.assert_receives(client, "not compressed, " * 100)
 
     async def test_a_shared_context_takes_clearly_fewer_bytes_than_none(self):
         """And the more so than no compression."""
@@ -77,31 +77,32 @@ class Deflate(TownhallTest):
         talker = Talker("Ann", SEED)
         for turn in range(60):
             for _ in range(7):
-                said = await (shared, alone)[turn % 2].say(talker.line(), line=True)
-            await room.hears(said)
+                sent = await (shared, alone)[turn % 2].send(talker.line(), line=True)
+            await room.until_received(sent)
             if turn % 20 == 10:
                 await room.join(SHARED, f"late {turn}")
         await room.settle()
         room.check()
         (own, payload), (others, _) = sizes(shared.wire()), sizes(alone.wire())
-        tell(f"of the payload: shared {own / payload:.3f}, alone {others / payload:.3f}")
+        report(f"of the payload: shared {own / payload:.3f}, alone {others / payload:.3f}")
         self.assertLess(own, 0.7 * others)
         self.assertLess(others, 0.9 * payload)
         late = [member for member in room.members if member.name.startswith("late")]
         self.assertTrue(all(member.has_hopped for member in late))
 
     def check_crowd(self, crowd):
-        """Check that a crowd was one, and what it heard."""
+        """Check the size of a crowd, and what it received."""
         room = crowd.room
         room.check()
         there = [member for member in room.members if member.left is None]
         hopped = [member for member in room.members if member.has_hopped]
         _, own, others = (
             sizes([(note, wire) for note, wire in member.wire() if note.line])[0]
-            for member in crowd.speakers[:3]
+            for member in crowd.senders[:3]
         )
-        tell(
-            f"{len(room.members)} connections heard parts of {len(room.reference.heard)} messages, "
+        report(
+            f"{len(room.members)} connections received parts of "
+            f"{len(room.reference.received)} messages, "
             f"{len(there)} the end; {len(hopped)} hopped in the middle; "
             f"shared of alone {own / others:.3f}"
         )
@@ -116,44 +117,44 @@ class Deflate(TownhallTest):
         self.check_crowd(await Crowd.meet(await Room.open(self, server.url), SEED))
 
     async def test_the_same_and_some_are_whispered_to(self):
-        """Whispers stand in their place, and are not compressed in a shared context."""
+        """Whispers keep their positions, and are not compressed in a shared context."""
         server = await self.serve_whisper()
         talker = Talker("Ann", SEED)
-        told = {}
+        expected = {}
 
-        async def whisper(speaker, member):
+        async def whisper(sender, member):
             if not member.whispers:
                 return  # It does not know its number.
             number = re.fullmatch(NUMBER + r"(\d+)", member.whispers[0].text).group(1)
-            text = "psst " + talker.line(50_000 if len(told) % 10 == 5 else None)
-            told.setdefault(member, []).append((text, len(speaker.said)))
-            await speaker.connection.send(f"@{number} {text}")
+            text = "psst " + talker.line(50_000 if len(expected) % 10 == 5 else None)
+            expected.setdefault(member, []).append((text, len(sender.sent)))
+            await sender.connection.send(f"@{number} {text}")
 
         whispers = ("psst ", NUMBER, "nobody has that number")
         crowd = await Crowd.meet(await Room.open(self, server.url, whispers), SEED, whisper)
         self.check_crowd(crowd)
-        self.check_whispers(crowd, told)
+        self.check_whispers(crowd, expected)
 
-    def check_whispers(self, crowd, told):
-        """Check that each got what was for it, in its place in what the whisperer said to all."""
-        whisperer = crowd.speakers[0]
-        own = set(whisperer.said)
-        places = [at for at, said in enumerate(crowd.room.reference.heard) if said in own]
+    def check_whispers(self, crowd, expected):
+        """Check each whisper, and its position among the messages of the whisperer to all."""
+        whisperer = crowd.senders[0]
+        own = set(whisperer.sent)
+        positions = [at for at, sent in enumerate(crowd.room.reference.received) if sent in own]
         count = 0
         for member in crowd.room.members:
             with self.subTest(member=member.name):
-                heard = [one for one in member.whispers if not one.text.startswith("nobody")]
-                if heard:
-                    self.assertEqual(heard[0].place, 0)
-                    self.assertTrue(heard.pop(0).text.startswith(NUMBER))
-                wanted = told.get(member, [])
+                received = [one for one in member.whispers if not one.text.startswith("nobody")]
+                if received:
+                    self.assertEqual(received[0].position, 0)
+                    self.assertTrue(received.pop(0).text.startswith(NUMBER))
+                wanted = expected.get(member, [])
                 if member.left is None:
-                    self.assertEqual(len(heard), len(wanted))
-                for one, (text, after) in zip(heard, wanted, strict=False):
+                    self.assertEqual(len(received), len(wanted))
+                for one, (text, after) in zip(received, wanted, strict=False):
                     self.assertTrue(one.text == text)
-                    place = member.start + one.place
-                    self.assertLess(places[after - 1], place)
-                    self.assertFalse(after < len(places) and places[after] < place)
+                    position = member.start + one.position
+                    self.assertLess(positions[after - 1], position)
+                    self.assertFalse(after < len(positions) and positions[after] < position)
                     count += 1
         self.assertGreater(count, 20)
 

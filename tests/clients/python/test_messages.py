@@ -12,7 +12,7 @@ class Messages(TownhallTest):
     """One client, in either mode."""
 
     async def alone(self):
-        """Yield a client for each of the modes, in both of which it hears itself."""
+        """Yield a client for each of the modes, in both of which it receives its own messages."""
         for mode in ("echo", "broadcast"):
             with self.subTest(mode=mode):
                 server = await self.serve("--mode", mode)
@@ -23,14 +23,14 @@ class Messages(TownhallTest):
         async for client in self.alone():
             for message in ("hello", "grüß dich, 世界 😀", b"\x00\xff\x80", "", b""):
                 await client.send(message)
-                await self.hear(client, message)
+                await self.assert_receives(client, message)
 
     async def test_messages_of_1_mib(self):
         """Larger than any one read from a socket."""
         async for client in self.alone():
             for message in (os.urandom(MEBIBYTE), os.urandom(MEBIBYTE // 2).hex()):
                 await client.send(message)
-                await self.hear(client, message)
+                await self.assert_receives(client, message)
 
     async def test_many_messages_without_waiting_for_any(self):
         """None is lost, and the order is kept."""
@@ -38,20 +38,20 @@ class Messages(TownhallTest):
             messages = [f"message {number}" for number in range(1000)]
             for message in messages:
                 await client.send(message)
-            await self.hear(client, *messages)
+            await self.assert_receives(client, *messages)
 
     async def test_fragments_become_one_message(self):
         """This library ends a message with an empty fragment."""
         async for client in self.alone():
             await client.send(["one ", "", "two ", "three"])
             await client.send([b"\x01", b"\x02"])
-            await self.hear(client, "one two three", b"\x01\x02")
+            await self.assert_receives(client, "one two three", b"\x01\x02")
 
     async def test_a_character_split_between_fragments(self):
         """Only the whole message has to be UTF-8."""
         async for client in self.alone():
             await client.send([bytes([byte]) for byte in "a😀z".encode()], text=True)
-            await self.hear(client, "a😀z")
+            await self.assert_receives(client, "a😀z")
 
     async def test_pings_are_answered_in_the_middle_of_a_message(self):
         """The library recognises the pong by its payload."""
@@ -66,14 +66,14 @@ class Messages(TownhallTest):
                 yield "ended"
 
             await client.send(fragments())
-            await self.hear(client, "begun, continued, ended")
+            await self.assert_receives(client, "begun, continued, ended")
 
     async def test_an_unasked_pong_is_ignored(self):
         """The standard allows it as a heartbeat."""
         async for client in self.alone():
             await client.pong("nobody asked")
             await client.send("still here")
-            await self.hear(client, "still here")
+            await self.assert_receives(client, "still here")
 
 
 class Compression(TownhallTest):
@@ -83,9 +83,9 @@ class Compression(TownhallTest):
         """Send what compresses well and what does not, whole and in fragments."""
         for message in ("abc" * 5000, os.urandom(5000), "short", "", "abc" * 5000):
             await sender.send(message)
-            await self.hear(listener, message)
+            await self.assert_receives(listener, message)
         await sender.send(["first " * 1000, "second " * 1000])
-        await self.hear(listener, "first " * 1000 + "second " * 1000)
+        await self.assert_receives(listener, "first " * 1000 + "second " * 1000)
 
     async def test_an_offer_does_no_harm(self):
         """Every message arrives, whether the offer is taken or not."""

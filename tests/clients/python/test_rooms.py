@@ -1,6 +1,6 @@
-"""Who hears whom, what of it, and in which subprotocol.
+"""Which members receive which messages, and subprotocols.
 
-That somebody hears nothing is shown without waiting: the next thing heard is
+Tests show without waiting that nothing is received: the next thing received is
 a marker that was sent later.
 """
 
@@ -36,16 +36,16 @@ class Rooms(TownhallTest):
         """Both the own messages and the other's, however they interleave."""
         clients = await self.pair()
 
-        async def speak(name, client):
+        async def send_all(name, client):
             for number in range(200):
                 await client.send(f"{name} {number}")
-                await asyncio.sleep(0)  # Not to wait, but to let the other one speak.
+                await asyncio.sleep(0)  # Not to wait, but to let the other one send.
 
         async def listen(client):
             return [await within(client.recv()) for _ in range(400)]
 
-        speakers = [speak(name, client) for name, client in enumerate(clients)]
-        *_, first, second = await asyncio.gather(*speakers, *map(listen, clients))
+        senders = [send_all(name, client) for name, client in enumerate(clients)]
+        *_, first, second = await asyncio.gather(*senders, *map(listen, clients))
         self.assertEqual(first, second)
         for name in range(2):
             own = [message for message in first if message.startswith(f"{name} ")]
@@ -54,11 +54,11 @@ class Rooms(TownhallTest):
     async def test_who_has_joined_hears_what_is_sent_from_then_on(self):
         """Being accepted means being in the room."""
         server = await self.serve()
-        speaker = await self.join(server.url)
+        sender = await self.join(server.url)
         for number in range(50):
             listener = await self.join(server.url)
-            await speaker.send(str(number))
-            await self.hear(listener, str(number))
+            await sender.send(str(number))
+            await self.assert_receives(listener, str(number))
 
     async def test_fragments_of_two_senders_do_not_mix(self):
         """A message counts as sent when it is complete."""
@@ -68,12 +68,12 @@ class Rooms(TownhallTest):
             yield "one "
             await within(await first.ping("arrived"))
             await second.send([b"\x01", b"\x02"])
-            await self.hear(second, b"\x01\x02")
+            await self.assert_receives(second, b"\x01\x02")
             yield "two"
 
         await first.send(fragments())
-        await self.hear(first, b"\x01\x02", "one two")
-        await self.hear(second, "one two")
+        await self.assert_receives(first, b"\x01\x02", "one two")
+        await self.assert_receives(second, "one two")
 
     async def test_rooms_are_apart(self):
         """The path is the room, exactly."""
@@ -84,21 +84,21 @@ class Rooms(TownhallTest):
             for path, client in rooms:
                 await client.send(f"to {path}")
             for path, client in rooms:
-                await self.hear(client, f"to {path}")
+                await self.assert_receives(client, f"to {path}")
 
     async def test_no_reflect(self):
-        """The sender does not hear itself."""
+        """The sender does not receive its own messages."""
         first, second = await self.pair("--no-reflect")
         await first.send("from first")
-        await self.hear(second, "from first")
+        await self.assert_receives(second, "from first")
         await second.send("from second")
-        await self.hear(first, "from second")
+        await self.assert_receives(first, "from second")
 
     async def test_mode_echo(self):
-        """Only the sender hears itself."""
+        """Only the sender receives its messages."""
         for client, word in zip(await self.pair("--mode", "echo"), ("first", "second")):
             await client.send(word)
-            await self.hear(client, word)
+            await self.assert_receives(client, word)
 
     async def test_truncate(self):
         """50 characters of a text, 50 bytes of a binary."""
@@ -107,14 +107,14 @@ class Rooms(TownhallTest):
                 client, _ = await self.pair("--mode", mode, "--truncate", "50")
                 for sent, expected in CUT:
                     await client.send(sent)
-                    await self.hear(client, expected)
+                    await self.assert_receives(client, expected)
 
     async def test_truncate_for_the_others_and_across_fragments(self):
         """The cut is made in the message, not in its fragments."""
         clients = await self.pair("--truncate", "50")
         await clients[0].send(["é" * 40, "世" * 40])
         for client in clients:
-            await self.hear(client, "é" * 40 + "世" * 10)
+            await self.assert_receives(client, "é" * 40 + "世" * 10)
 
 
 class Subprotocols(TownhallTest):
@@ -128,7 +128,7 @@ class Subprotocols(TownhallTest):
         client = await self.join(server.url, subprotocols=offered)
         self.assertEqual(client.subprotocol, expected)
         await client.send("works")
-        await self.hear(client, "works")
+        await self.assert_receives(client, "works")
 
     async def test_the_clients_order_decides(self):
         """Names are compared exactly."""

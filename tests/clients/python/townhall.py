@@ -126,15 +126,15 @@ class TownhallTest(unittest.IsolatedAsyncioTestCase):
         if client.state is not State.CLOSED:
             await within(client.close())
 
-    async def hear(self, client, *expected):
+    async def assert_receives(self, client, *expected):
         """Check that the next messages are the `expected`, in type too."""
         for message in expected:
-            heard = await within(client.recv())
-            self.assertIs(type(heard), type(message))
+            received = await within(client.recv())
+            self.assertIs(type(received), type(message))
             if len(message) < 1000:
-                self.assertEqual(heard, message)
+                self.assertEqual(received, message)
             else:  # Not to be shown in full.
-                self.assertTrue(heard == message, f"{len(heard)} of {len(message)} differ")
+                self.assertTrue(received == message, f"{len(received)} of {len(message)} differ")
 
     async def closing(self, client):
         """Return the code and the reason with which the server closes, None if it vanishes."""

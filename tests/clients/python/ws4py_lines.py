@@ -21,7 +21,7 @@ class LineClient(WebSocketClient):
         self.close(1000, "bye")
 
     def received_message(self, message):
-        """Write what was heard."""
+        """Write what was received."""
         print("message", message, flush=True)
 
     def closed(self, code, reason=None):

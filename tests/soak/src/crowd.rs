@@ -1,4 +1,4 @@
-//! All clients, and the loop that lets them act.
+//! All clients, and their event loop.
 
 use std::time::{Duration, Instant};
 
@@ -9,25 +9,25 @@ use crate::hostile::{Hostile, Kind};
 use crate::member::{Manner, Member};
 use crate::world::World;
 
-/// The most members that wait for an answer at once, so that the listener's queue does not overflow.
+/// The maximum number of members that wait for an answer at once, so that the accept queue does not overflow.
 const MOST_ASKING: usize = 128;
 
-/// For every so many members there is a hostile client; one of each kind at least.
+/// There is one hostile client for this many members, and at least one of each kind.
 const MEMBERS_PER_HOSTILE: usize = 20;
 
-/// So many hostile clients are of all kinds in turn.
+/// This many hostile clients are of all kinds in turn.
 const SOME_OF_EACH: usize = 64;
 
-/// Of so many members, one sends byte by byte.
+/// One in this many members sends byte by byte.
 const MEMBERS_PER_TRICKLER: usize = 180;
 
-/// The most members of the loud room. Few, since each hears half a megabyte in a second.
+/// The maximum number of members in the loud room. Each receives half a megabyte per second.
 const LOUD_MEMBERS: usize = 16;
 
-/// The longest that is waited for something to happen, so that deadlines are kept.
+/// The longest wait for an event, so that deadlines are kept.
 const LONGEST_WAIT: Duration = Duration::from_millis(50);
 
-/// Everybody. A client's token is its index, where the hostile ones follow the members.
+/// All clients. A client's token is its index; hostile clients follow the members.
 pub struct Crowd {
     pub world: World,
     members: Vec<Member>,
@@ -35,7 +35,7 @@ pub struct Crowd {
     events: Events,
 }
 
-/// How many hostile clients there are beside so many members.
+/// The number of hostile clients for a number of members.
 pub fn hostile_count(members: usize) -> usize {
     (members / MEMBERS_PER_HOSTILE).max(Kind::ALL.len())
 }
@@ -49,8 +49,8 @@ fn manner(token: usize) -> Manner {
     }
 }
 
-/// The kind of a hostile client. Of those that never read there are a few, however many others
-/// there are: the system keeps megabytes for each.
+/// The kind of a hostile client. There are always only a few that never read, because the system buffers
+/// megabytes for each.
 fn kind(index: usize) -> Kind {
     let kinds = if index < SOME_OF_EACH { &Kind::ALL[..] } else { Kind::READERS };
     kinds[index % kinds.len()]
@@ -69,12 +69,12 @@ impl Crowd {
         }
     }
 
-    /// Has all members join, some at a time.
+    /// Makes all members join, some at a time.
     pub fn join(&mut self) {
         self.world.joining.extend(0..self.members.len());
     }
 
-    /// Lets the hostile clients in.
+    /// Starts the hostile clients.
     pub fn unleash(&mut self) -> Result<(), Failure> {
         self.hostile.iter_mut().try_for_each(|one| one.begin(&mut self.world))
     }
@@ -97,7 +97,7 @@ impl Crowd {
         self.members.iter().all(Member::is_away)
     }
 
-    /// Checks that every member has heard all that was said to it.
+    /// Checks that every member has received all messages for it.
     pub fn check_settled(&self) -> Result<(), Failure> {
         let mut members = self.members.iter().enumerate();
         members.try_for_each(|(token, member)| {
@@ -106,7 +106,7 @@ impl Crowd {
         })
     }
 
-    /// Waits for something to happen, and lets everybody act on it.
+    /// Waits for events, and lets the clients act on them.
     pub fn step(&mut self) -> Result<(), Failure> {
         let wait =
             self.world.next_time().map(|time| time.saturating_duration_since(Instant::now()));
@@ -126,7 +126,7 @@ impl Crowd {
         self.let_in()
     }
 
-    /// Lets those act whose time has come.
+    /// Wakes the clients whose time has come.
     fn be_punctual(&mut self) -> Result<(), Failure> {
         while let Some(token) = self.world.next_due() {
             let world = &mut self.world;
@@ -148,26 +148,26 @@ impl Crowd {
         Ok(())
     }
 
-    /// Has a member of every room speak for which it is time.
-    pub fn speak(&mut self) -> Result<(), Failure> {
+    /// Makes a member of every room send that is due.
+    pub fn send_due(&mut self) -> Result<(), Failure> {
         for room in 0..self.world.rooms.len() {
             let World { rooms, dice, now, .. } = &mut self.world;
             let room = &mut rooms[room];
-            if !room.is_to_speak(*now) {
+            if !room.is_due(*now) {
                 continue;
             }
-            // Some speak often, so that their sequences are long, and everybody now and then.
-            let count = room.speakers.len();
+            // Some members send often, so that their sequences are long, and the others now and then.
+            let count = room.senders.len();
             let often = if dice.one_in(4) { count } else { count.min(4) };
             if often > 0 {
-                let speaker = room.speakers[dice.below(often)];
-                self.members[speaker].say(&mut self.world)?;
+                let sender = room.senders[dice.below(often)];
+                self.members[sender].send_message(&mut self.world)?;
             }
         }
         Ok(())
     }
 
-    /// A failure, with whose it is.
+    /// A failure, with a description of the client.
     fn explain(&self, token: usize, failure: &Failure) -> Failure {
         match token.checked_sub(self.members.len()) {
             None => format!("member {token}, {}: {failure}", self.members[token].name(&self.world)),
@@ -176,7 +176,7 @@ impl Crowd {
         .into()
     }
 
-    /// What everybody did.
+    /// The summary.
     pub fn summary(&self) -> String {
         let Self { world, members, hostile, .. } = self;
         let rooms = world.rooms.len();

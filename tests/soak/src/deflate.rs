@@ -1,23 +1,22 @@
-//! permessage-deflate (RFC 7692), the client's side.
+//! The client's side of permessage-deflate (RFC 7692).
 
 use flate2::{Compress, Compression, Decompress, FlushCompress, FlushDecompress, Status};
 
 use crate::Failure;
 
-/// What a client offers that keeps the server's context from message to message, and lets the server
-/// choose its window.
+/// The offer of a client that keeps the server's context, and lets the server choose the client's window.
 pub const OFFER_TAKEOVER: &str = "permessage-deflate; client_max_window_bits";
-/// What one offers that wants each message for itself.
+/// The offer of a client that wants each message compressed independently.
 pub const OFFER_NO_TAKEOVER: &str =
     "permessage-deflate; server_no_context_takeover; client_max_window_bits";
 
 /// The smallest window that a server may choose and zlib can compress with, in bits.
 const WINDOW_BITS: u8 = 9;
 
-/// What ends every flushed block, and is left out of messages (section 7.2.1).
+/// The end of every flushed block, which messages leave out (section 7.2.1).
 const TAIL: [u8; 4] = [0x00, 0x00, 0xff, 0xff];
 
-/// The longest message that is inflated.
+/// The maximum length of an inflated message.
 const LONGEST: usize = 1 << 20;
 
 /// Inflates one server's messages.
@@ -48,7 +47,7 @@ impl Inflater {
         let start = self.stream.total_in();
         loop {
             let rest = &input[(self.stream.total_in() - start) as usize..];
-            // With room left in the output, all that the input holds has come out.
+            // If the output has space left, the input is used up.
             if rest.is_empty() && message.len() < message.capacity() {
                 return Ok(message);
             }
@@ -66,7 +65,7 @@ impl Inflater {
     }
 }
 
-/// Deflates messages, each for itself, so that one serves all members.
+/// Deflates messages independently, so that one deflater serves all members.
 #[derive(Debug)]
 pub struct Deflater(Compress);
 
@@ -77,7 +76,7 @@ impl Deflater {
 
     pub fn deflate(&mut self, message: &[u8]) -> Result<Vec<u8>, Failure> {
         self.0.reset();
-        // More than any message can become, so that one call does it.
+        // Enough for any message, so that one call is enough.
         let mut payload = Vec::with_capacity(message.len() + message.len() / 8 + 64);
         let status = self.0.compress_vec(message, &mut payload, FlushCompress::Sync)?;
         match payload.strip_suffix(&TAIL) {

@@ -1,12 +1,12 @@
-//! Chance, the same for the same seed.
+//! Random numbers that depend only on a seed.
 
 use std::time::Duration;
 
-/// A random number generator (`SplitMix64`), which needs no more state than a number.
+/// A random number generator (`SplitMix64`), whose state is one number.
 #[derive(Debug)]
 pub struct Dice(u64);
 
-/// What messages are made of. Not all is ASCII, so that UTF-8 is checked, too.
+/// The words of messages. Some are not ASCII, so that UTF-8 is tested too.
 const WORDS: [&str; 24] = [
     "the",
     "town",
@@ -16,7 +16,7 @@ const WORDS: [&str; 24] = [
     "Tuesday",
     "and",
     "everyone",
-    "hears",
+    "receives",
     "everyone",
     "süß",
     "naïve",
@@ -52,7 +52,7 @@ impl Dice {
         (self.next() % end as u64) as usize
     }
 
-    /// Whether a chance of one in `count` came true.
+    /// Returns true with a probability of one in `count`.
     pub fn one_in(&mut self, count: usize) -> bool {
         self.below(count) == 0
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::Parser;
 
-/// Lets a crowd talk through a townhall server, and checks everything that it hears.
+/// Runs many clients against a townhall server, and checks everything that they receive.
 #[derive(Debug, Parser)]
 #[command(version)]
 pub struct Flags {
@@ -18,7 +18,7 @@ pub struct Flags {
     #[arg(value_parser = clap::value_parser!(u32).range(20..=100_000))]
     members: u32,
 
-    /// How long they talk, from the moment when all are there. It is longer where a kind of
+    /// How long they send, after all have joined. It is longer where a kind of
     /// hostile client has not met its end by then
     #[arg(long, value_name = "SECONDS", default_value_t = 20)]
     #[arg(value_parser = clap::value_parser!(u64).range(10..=86_400))]

@@ -2,9 +2,9 @@
 
 use crate::Failure;
 
-/// The bit that says that a frame is a message's last.
+/// The bit of the last frame of a message.
 pub const FIN: u8 = 0x80;
-/// The bit that says that a message is compressed (RFC 7692, section 6).
+/// The bit of a compressed message (RFC 7692, section 6).
 pub const RSV1: u8 = 0x40;
 /// The bits that nothing that is negotiated here gives a meaning.
 const RSV2_RSV3: u8 = 0x30;
@@ -14,7 +14,7 @@ pub const CLOSE: u8 = 0x8;
 pub const PING: u8 = 0x9;
 pub const PONG: u8 = 0xa;
 
-/// The bit of the second byte that says that there is a mask.
+/// The bit of a masked frame, in the second byte.
 const MASKED: u8 = 0x80;
 
 /// More than townhall is ever asked to send: a length that is a misunderstanding.

@@ -1,4 +1,4 @@
-//! Clients that mean no good, each of a kind, and the end that the server should bring about.
+//! Hostile clients of several kinds, and the end that the server must bring about for each.
 
 use std::mem;
 use std::time::{Duration, Instant};
@@ -9,25 +9,25 @@ use crate::handshake::{self, Answer};
 use crate::line::Line;
 use crate::world::{PATIENCE, World};
 
-/// How long one is away.
+/// How long a hostile client is away.
 const ABSENCE: [Duration; 2] = [Duration::from_millis(500), Duration::from_millis(1_500)];
-/// How long one that vanishes is there.
+/// How long a client stays before it vanishes.
 const STAY: [Duration; 2] = [Duration::ZERO, Duration::from_secs(2)];
 
-/// How often one that does not read sends something, which fails once the server has given it up.
+/// How often a client that does not read sends something. This fails once the server has dropped it.
 const BEAT: Duration = Duration::from_millis(250);
 
-/// The pings that one sends at once.
+/// The number of pings that a client sends at once.
 const PINGS: usize = 20;
 
-/// No member falls behind as far as it may within this time: who ends before was not given up for
-/// not reading.
+/// No member falls too far behind within this time: a client that ends earlier was not dropped for not
+/// reading.
 const EARLIEST: Duration = Duration::from_secs(5);
 
-/// The little that the system takes in for one that does not read.
+/// A small receive buffer for a client that does not read.
 const RECEIVE_BUFFER: usize = 4 << 10;
 
-/// What a client does.
+/// The behaviour of a client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     /// It resets its connection, somewhere between connecting and being in a room.
@@ -36,15 +36,15 @@ pub enum Kind {
     SendsHalf,
     /// It has the origin of another site, and is answered with 403.
     IsForeign,
-    /// It sends a frame that breaks the protocol, and is told so with a close code.
+    /// It sends a frame that breaks the protocol, and gets a close code.
     Breaks,
-    /// It joins a room of its own and ends its connection without a word.
+    /// It joins a room of its own and ends its connection without a close frame.
     Vanishes,
-    /// It reads, but never answers a ping, until it is given up.
+    /// It reads, but never answers a ping, until it is dropped.
     IsMute,
-    /// It joins the loud room and never reads, until it is given up.
+    /// It joins the loud room and never reads, until it is dropped.
     IsDeaf,
-    /// It does so too, and sends pings all the time.
+    /// It joins the loud room, never reads, and keeps sending pings.
     Floods,
 }
 
@@ -60,10 +60,10 @@ impl Kind {
         Self::Floods,
     ];
 
-    /// Those that read what they are sent.
+    /// The kinds that read.
     pub const READERS: &[Self] = Self::ALL.split_at(6).0;
 
-    /// What clients of the kind did, for a summary.
+    /// What clients of the kind did, for the summary.
     pub fn name(self) -> &'static str {
         match self {
             Self::Resets => "reset",
@@ -96,7 +96,7 @@ enum State {
     Away,
     Asking,
     Open,
-    /// The server has said its last word, and is to end the connection.
+    /// The server has sent its last bytes, and must end the connection.
     Ending,
 }
 
@@ -109,7 +109,7 @@ pub struct Hostile {
     since: Instant,
     /// When to act next, or to come back.
     next: Option<Instant>,
-    /// The code that it is to be closed with.
+    /// The close code that it must get.
     code: u16,
 }
 
@@ -118,12 +118,12 @@ impl Hostile {
         Self { token, kind, state: State::Away, line: None, since: now, next: None, code: 0 }
     }
 
-    /// What it is, for a failure.
+    /// A description for failures.
     pub fn name(&self) -> &'static str {
         self.kind.name()
     }
 
-    /// Connects, and does what its kind does.
+    /// Connects, and begins to behave as its kind does.
     pub fn begin(&mut self, world: &mut World) -> Result<(), Failure> {
         let request = self.request(world);
         let receive_buffer = (!self.kind.reads()).then_some(RECEIVE_BUFFER);
@@ -162,11 +162,11 @@ impl Hostile {
         request
     }
 
-    /// Does what its socket is ready for.
+    /// Reads and writes as far as the socket is ready.
     pub fn ready(&mut self, world: &mut World) -> Result<(), Failure> {
         let Some(line) = self.line.as_mut().filter(|_| self.kind.reads()) else { return Ok(()) };
         line.flush()?;
-        // Who is given up may find its connection reset.
+        // The connection of a client that is dropped may be reset.
         let ended = match line.receive(&mut world.buffer) {
             Err(_) if self.kind == Kind::IsMute => true,
             outcome => outcome?,
@@ -188,8 +188,8 @@ impl Hostile {
         loop {
             let rest = &bytes[used..];
             let size = match self.state {
-                State::Asking => self.hear_answer(rest, world)?,
-                State::Open => self.hear(rest)?,
+                State::Asking => self.receive_answer(rest, world)?,
+                State::Open => self.receive(rest)?,
                 // The text of an HTTP answer.
                 State::Ending | State::Away => rest.len(),
             };
@@ -200,7 +200,7 @@ impl Hostile {
         }
     }
 
-    fn hear_answer(&mut self, bytes: &[u8], world: &mut World) -> Result<usize, Failure> {
+    fn receive_answer(&mut self, bytes: &[u8], world: &mut World) -> Result<usize, Failure> {
         let Some(answer) = Answer::parse(bytes)? else { return Ok(0) };
         if answer.status != self.kind.status() {
             return Err(format!("the server answers with {}", answer.status).into());
@@ -231,8 +231,8 @@ impl Hostile {
         self.send(&bytes)
     }
 
-    /// Passes over what the room says, up to a close frame.
-    fn hear(&mut self, bytes: &[u8]) -> Result<usize, Failure> {
+    /// Skips the messages of the room, up to a close frame.
+    fn receive(&mut self, bytes: &[u8]) -> Result<usize, Failure> {
         let Some(frame) = Frame::parse(bytes)? else { return Ok(0) };
         if frame.opcode == CLOSE {
             let (code, reason) = frame.close_code();
@@ -244,7 +244,7 @@ impl Hostile {
         Ok(frame.size)
     }
 
-    /// The server has ended the connection.
+    /// Handles the end of the connection.
     fn end(&mut self, world: &mut World) -> Result<(), Failure> {
         match (self.state, self.kind) {
             (State::Ending, _) | (State::Open, Kind::IsMute) => self.leave(world),
@@ -253,7 +253,7 @@ impl Hostile {
         Ok(())
     }
 
-    /// Does what it is time for.
+    /// Does what is due.
     pub fn due(&mut self, world: &mut World) -> Result<(), Failure> {
         if self.state != State::Away && world.now >= self.since + PATIENCE {
             return Err(format!("the server has not ended it within {PATIENCE:?}").into());
@@ -271,7 +271,7 @@ impl Hostile {
         Ok(())
     }
 
-    /// Sends control frames; that this fails shows that the server has given it up.
+    /// Sends control frames. If this fails, the server has dropped the client.
     fn pester(&mut self, opcode: u8, count: usize, world: &mut World) -> Result<(), Failure> {
         let ping = frame::encode(FIN | opcode, &[b'x'; 100], world.dice.mask());
         if self.send(&ping.repeat(count)).is_ok() {
@@ -285,7 +285,7 @@ impl Hostile {
         Ok(())
     }
 
-    /// Sends frames, unless there are others that the socket has not taken.
+    /// Sends frames, unless earlier ones are still unsent.
     fn send(&mut self, frames: &[u8]) -> Result<(), Failure> {
         let Some(line) = &mut self.line else { return Ok(()) };
         if line.unsent.is_empty() {
@@ -294,7 +294,7 @@ impl Hostile {
         Ok(line.flush()?)
     }
 
-    /// Is done, for now.
+    /// Ends the client for now.
     fn leave(&mut self, world: &mut World) {
         world.tally.count_hostile(self.kind);
         self.line = None;
@@ -304,7 +304,7 @@ impl Hostile {
         self.act_in(absence, world);
     }
 
-    /// Ends it for good.
+    /// Ends the client for good.
     pub fn stop(&mut self) {
         self.line = None;
         self.state = State::Away;

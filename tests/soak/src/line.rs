@@ -27,7 +27,7 @@ pub struct Line {
 impl Line {
     /// Begins to connect, from one of the source addresses.
     ///
-    /// With a `receive_buffer` the system keeps no more than about so many bytes that are not read.
+    /// With a `receive_buffer`, the system keeps only about this many unread bytes.
     pub fn connect(
         server: SocketAddr,
         token: usize,
@@ -52,7 +52,7 @@ impl Line {
         Ok(Self { stream, unsent: Vec::new(), unread: Vec::new() })
     }
 
-    /// Receives all that there is, and tells whether the server has ended its side.
+    /// Receives everything available, and returns whether the server has ended its side.
     pub fn receive(&mut self, buffer: &mut [u8]) -> io::Result<bool> {
         loop {
             match self.stream.read(buffer) {
@@ -70,7 +70,7 @@ impl Line {
         Ok(())
     }
 
-    /// Sends up to `most` bytes of what is unsent, and tells how many.
+    /// Sends up to `most` unsent bytes, and returns how many.
     pub fn send(&mut self, most: usize) -> io::Result<usize> {
         let bytes = &self.unsent[..most.min(self.unsent.len())];
         match self.stream.write(bytes) {

@@ -1,4 +1,4 @@
-//! The soak test: one thread that is a whole crowd. Its members check every message that they hear,
+//! The soak test: many clients in one thread. Its members check every message that they receive,
 //! beside them are clients that mean no good, and the server's memory must stay flat.
 
 #![forbid(unsafe_code)]

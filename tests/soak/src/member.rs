@@ -1,4 +1,4 @@
-//! A well-behaved member: it joins, hears, says what it is asked to, leaves, and comes back.
+//! A well-behaved member: it joins, receives, sends on request, leaves, and returns.
 
 use std::io::ErrorKind;
 use std::mem;
@@ -12,12 +12,12 @@ use crate::line::Line;
 use crate::transcript::Reader;
 use crate::world::{PATIENCE, Phase, World};
 
-/// How long one stays that comes and goes.
+/// How long a roaming member stays.
 const STAY: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(30)];
-/// How long it is away.
+/// How long a roaming member is away.
 const ABSENCE: [Duration; 2] = [Duration::from_millis(10), Duration::from_secs(2)];
 
-/// The time from one byte to the next of who sends byte by byte.
+/// The interval between bytes of a member that sends byte by byte.
 const BYTE_INTERVAL: Duration = Duration::from_millis(20);
 
 /// How a member behaves.
@@ -25,22 +25,22 @@ const BYTE_INTERVAL: Duration = Duration::from_millis(20);
 pub enum Manner {
     /// It stays to the end.
     Stays,
-    /// It comes and goes.
+    /// It leaves and returns.
     Roams,
-    /// It says one message, byte by byte, and leaves when it has heard it.
+    /// It sends one message byte by byte, and leaves when it has received it.
     Trickles,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
     Away,
-    /// It has asked to join, when the room had heard so many messages.
+    /// It has asked to join, when the room had received this many messages.
     Asking(usize),
     Open,
-    /// It has sent its close frame, when the room had heard so many messages: it must hear these
+    /// It has sent its close frame, when the room had received this many messages. It must receive these
     /// before the answer.
     Leaving(usize),
-    /// Both close frames are exchanged, so that the server is to end the connection.
+    /// Both close frames are exchanged, so the server must end the connection.
     Closed,
 }
 
@@ -54,10 +54,10 @@ pub struct Member {
     room: usize,
     reader: Option<Reader>,
     inflater: Option<Inflater>,
-    /// It has answered a ping behind its close frame, as it must until it receives one (RFC 6455,
-    /// section 5.5.2).
+    /// It has answered a ping after its close frame, as it must until it receives one (RFC 6455, section
+    /// 5.5.2).
     crossed: bool,
-    /// When the state is to have changed.
+    /// The deadline for a change of state.
     until: Option<Instant>,
     /// When the next byte may be sent.
     next_byte: Option<Instant>,
@@ -88,7 +88,7 @@ impl Member {
         self.state == State::Away
     }
 
-    /// What it is, for a failure.
+    /// A description for failures.
     pub fn name(&self, world: &World) -> String {
         let Self { manner, state, room, .. } = self;
         format!("which {manner:?}, {state:?} in {}", world.rooms[*room].name)
@@ -105,7 +105,7 @@ impl Member {
         let fields =
             offer.map_or(String::new(), |offer| format!("Sec-WebSocket-Extensions: {offer}\r\n"));
         let room = &world.rooms[self.room];
-        self.state = State::Asking(room.transcript.heard());
+        self.state = State::Asking(room.transcript.received());
         let request = handshake::request(world.server, &room.name, &fields);
         self.line = Some(world.connect(self.token, request.as_bytes(), None)?);
         world.asking += 1;
@@ -113,12 +113,12 @@ impl Member {
         Ok(())
     }
 
-    /// Does what its socket is ready for.
+    /// Reads and writes as far as the socket is ready.
     pub fn ready(&mut self, world: &mut World) -> Result<(), Failure> {
         self.flush(world)?;
         let Some(line) = &mut self.line else { return Ok(()) };
         let ended = match line.receive(&mut world.buffer) {
-            // The server closes at once, so that such a pong can meet a closed socket.
+            // The server closes at once, so the pong may arrive at a closed socket.
             Err(error) if self.crossed && error.kind() == ErrorKind::ConnectionReset => true,
             outcome => outcome?,
         };
@@ -135,13 +135,13 @@ impl Member {
         }
     }
 
-    /// Uses what was received, as far as it is whole, and tells how much that was.
+    /// Handles the received bytes as far as they are complete, and returns how many it used.
     fn use_up(&mut self, bytes: &[u8], world: &mut World) -> Result<usize, Failure> {
         let mut used = 0;
         loop {
             let size = match self.state {
                 State::Asking(floor) => self.open(floor, &bytes[used..], world)?,
-                _ => self.hear(&bytes[used..], world)?,
+                _ => self.receive(&bytes[used..], world)?,
             };
             if size == 0 {
                 return Ok(used);
@@ -162,45 +162,47 @@ impl Member {
         let room = &mut world.rooms[self.room];
         self.reader = Some(Reader::new(floor, &room.transcript));
         if self.manner != Manner::Trickles {
-            room.speakers.push(self.token);
+            room.senders.push(self.token);
         }
         self.stay(world);
         if self.manner == Manner::Trickles {
-            self.say(world)?;
+            self.send_message(world)?;
         }
         Ok(answer.size)
     }
 
-    fn hear(&mut self, bytes: &[u8], world: &mut World) -> Result<usize, Failure> {
+    fn receive(&mut self, bytes: &[u8], world: &mut World) -> Result<usize, Failure> {
         let Some(frame) = Frame::parse(bytes)? else { return Ok(0) };
         if self.state == State::Closed {
-            return Err("there is a frame behind the close frame".into());
+            return Err("there is a frame after the close frame".into());
         }
         match frame.opcode {
-            TEXT | BINARY => self.hear_message(&frame, world)?,
+            TEXT | BINARY => self.receive_message(&frame, world)?,
             PING => {
                 self.crossed = self.state != State::Open;
                 self.send(PONG, frame.payload, world)?;
             }
-            CLOSE => self.hear_close(&frame, world)?,
+            CLOSE => self.receive_close(&frame, world)?,
             opcode => return Err(format!("there is a frame of opcode {opcode}").into()),
         }
         Ok(frame.size)
     }
 
-    fn hear_message(&mut self, frame: &Frame<'_>, world: &mut World) -> Result<(), Failure> {
+    fn receive_message(&mut self, frame: &Frame<'_>, world: &mut World) -> Result<(), Failure> {
         let inflated = match &mut self.inflater {
             Some(inflater) if frame.compressed => Some(inflater.inflate(frame.payload)?),
-            None if frame.compressed => return Err("a message is compressed unasked".into()),
+            None if frame.compressed => {
+                return Err("a message is compressed without negotiation".into());
+            }
             _ => None,
         };
-        world.tally.heard += 1;
+        world.tally.received += 1;
         world.tally.inflated += u64::from(inflated.is_some());
         let message = inflated.as_deref().unwrap_or(frame.payload);
         let Some(reader) = &mut self.reader else { return Ok(()) };
         let transcript = &mut world.rooms[self.room].transcript;
-        transcript.hear(reader, frame.opcode, message)?;
-        let done = self.manner == Manner::Trickles && transcript.has_heard_own(reader);
+        transcript.receive(reader, frame.opcode, message)?;
+        let done = self.manner == Manner::Trickles && transcript.has_received_own(reader);
         if done && self.may_leave(world) {
             world.tally.trickled += 1;
             self.leave(world)?;
@@ -208,7 +210,7 @@ impl Member {
         Ok(())
     }
 
-    fn hear_close(&mut self, frame: &Frame<'_>, world: &mut World) -> Result<(), Failure> {
+    fn receive_close(&mut self, frame: &Frame<'_>, world: &mut World) -> Result<(), Failure> {
         let (code, reason) = frame.close_code();
         match self.state {
             State::Leaving(position) if code == 1000 => {
@@ -228,7 +230,7 @@ impl Member {
         Ok(())
     }
 
-    /// Checks that it has heard all that it ever will.
+    /// Checks that it has received everything.
     pub fn check_settled(&self, world: &World) -> Result<(), Failure> {
         match (self.state, &self.reader) {
             (State::Away, _) => Ok(()),
@@ -237,7 +239,7 @@ impl Member {
         }
     }
 
-    /// The server has ended the connection.
+    /// Handles the end of the connection.
     fn end(&mut self, rest: &[u8], world: &mut World) -> Result<(), Failure> {
         if self.state != State::Closed || !rest.is_empty() {
             return Err("the server has ended the connection without a close handshake".into());
@@ -254,8 +256,8 @@ impl Member {
         Ok(())
     }
 
-    /// Says something to its room, often a little and seldom much.
-    pub fn say(&mut self, world: &mut World) -> Result<(), Failure> {
+    /// Sends a message to its room, usually a short one and sometimes a long one.
+    pub fn send_message(&mut self, world: &mut World) -> Result<(), Failure> {
         let Some(reader) = &mut self.reader else { return Ok(()) };
         let room = &mut world.rooms[self.room];
         let size = match room.loud {
@@ -265,8 +267,8 @@ impl Member {
             false => world.dice.below(250),
         };
         let opcode = if world.dice.one_in(4) { BINARY } else { TEXT };
-        let message = room.transcript.say(reader, opcode, &world.dice.words(size));
-        world.tally.said += 1;
+        let message = room.transcript.send(reader, opcode, &world.dice.words(size));
+        world.tally.sent += 1;
         if self.inflater.is_some() && world.dice.one_in(2) {
             let deflated = world.deflater.deflate(message.as_bytes())?;
             return self.send(RSV1 | opcode, &deflated, world);
@@ -277,14 +279,14 @@ impl Member {
     /// Begins the close handshake.
     fn leave(&mut self, world: &mut World) -> Result<(), Failure> {
         let room = &mut world.rooms[self.room];
-        self.state = State::Leaving(room.transcript.heard());
-        room.speakers.retain(|&speaker| speaker != self.token);
+        self.state = State::Leaving(room.transcript.received());
+        room.senders.retain(|&sender| sender != self.token);
         self.expect_within(PATIENCE, world);
         self.send(CLOSE, &1000u16.to_be_bytes(), world)
     }
 
     fn may_leave(&self, world: &World) -> bool {
-        self.state == State::Open && world.phase == Phase::Talking
+        self.state == State::Open && world.phase == Phase::Running
     }
 
     fn send(&mut self, first: u8, payload: &[u8], world: &mut World) -> Result<(), Failure> {
@@ -295,7 +297,7 @@ impl Member {
         self.flush(world)
     }
 
-    /// Sends what there is to send, or has the next byte of it sent when it is time.
+    /// Sends what is unsent, or schedules its next byte.
     fn flush(&mut self, world: &mut World) -> Result<(), Failure> {
         let Some(line) = &mut self.line else { return Ok(()) };
         if self.manner != Manner::Trickles || matches!(self.state, State::Asking(_)) {
@@ -308,7 +310,7 @@ impl Member {
         Ok(())
     }
 
-    /// Does what it is time for.
+    /// Does what is due.
     pub fn due(&mut self, world: &mut World) -> Result<(), Failure> {
         let is_due = |time: &mut Instant| *time <= world.now;
         let byte = self.next_byte.take_if(is_due).is_some();
@@ -322,7 +324,7 @@ impl Member {
 
     fn move_on(&mut self, world: &mut World) -> Result<(), Failure> {
         match self.state {
-            State::Away if world.phase == Phase::Talking => world.joining.push_back(self.token),
+            State::Away if world.phase == Phase::Running => world.joining.push_back(self.token),
             State::Away => {}
             State::Open if self.may_leave(world) => return self.leave(world),
             State::Open => self.stay(world),

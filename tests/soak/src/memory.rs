@@ -69,7 +69,7 @@ mod tests {
     }
 
     #[test]
-    fn too_few_samples_tell_nothing() {
+    fn too_few_samples_show_nothing() {
         assert!(Memory::of(&[MIB; 4]).is_err());
     }
 }

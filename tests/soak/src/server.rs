@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use crate::Failure;
 
-/// What is shorter than by default is so that every limit is met within the test; what is longer
-/// leaves a busy machine its time.
+/// Shorter than the defaults where limits must be reached within the test, longer where a busy machine needs
+/// time.
 const FLAGS: [[&str; 2]; 10] = [
     ["--listen", "127.0.0.1:0"],
     ["--log-level", "warn"],
@@ -33,20 +33,20 @@ pub struct Server {
     child: Child,
     pub address: SocketAddr,
     directory: PathBuf,
-    /// How many file descriptors it had before anybody came.
+    /// The number of file descriptors before any client connected.
     descriptors: usize,
 }
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // It fails where the server has ended, which is as well.
+        // This fails if the server has already ended.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
 impl Server {
-    /// Starts the server and waits until it tells its address.
+    /// Starts the server and waits until it prints its address.
     pub fn start(program: &Path, max_connections: usize) -> Result<Self, Failure> {
         let mut command = Command::new(program);
         command
@@ -67,7 +67,7 @@ impl Server {
         Ok(server)
     }
 
-    /// Its resident memory that is not from a file, in bytes.
+    /// The resident memory that is not mapped from files, in bytes.
     pub fn memory(&self) -> Result<u64, Failure> {
         let status = fs::read_to_string(self.directory.join("status"))?;
         let field = status.lines().find_map(|line| line.strip_prefix("RssAnon:"));
@@ -75,7 +75,7 @@ impl Server {
         Ok(kibibytes.ok_or("there is no RssAnon in the server's status")? << 10)
     }
 
-    /// How many connections it holds.
+    /// The number of open connections.
     pub fn connections(&self) -> Result<usize, Failure> {
         Ok(self.count_descriptors()?.saturating_sub(self.descriptors))
     }
@@ -84,32 +84,32 @@ impl Server {
         Ok(fs::read_dir(self.directory.join("fd"))?.count())
     }
 
-    /// The CPU time that it has used.
+    /// The CPU time of the server.
     pub fn cpu(&self) -> Result<Duration, Failure> {
         cpu(&self.directory)
     }
 
-    /// Tells it to stop, as whoever runs it does.
+    /// Stops the server with SIGTERM.
     pub fn terminate(&self) -> Result<(), Failure> {
         let pid = self.child.id().to_string();
         let status = Command::new("kill").args(["-s", "TERM", &pid]).status()?;
-        if status.success() { Ok(()) } else { Err("the server cannot be told to stop".into()) }
+        if status.success() { Ok(()) } else { Err("the server cannot be stopped".into()) }
     }
 
-    /// Its exit status, if it has ended.
+    /// The exit status, if the server has ended.
     pub fn exit_status(&mut self) -> Result<Option<ExitStatus>, Failure> {
         Ok(self.child.try_wait()?)
     }
 }
 
-/// The CPU time that this process has used.
+/// The CPU time of this process.
 pub fn own_cpu() -> Result<Duration, Failure> {
     cpu(Path::new("/proc/self"))
 }
 
 fn cpu(directory: &Path) -> Result<Duration, Failure> {
     let text = fs::read_to_string(directory.join("stat"))?;
-    // The name of the program, in parentheses, may hold anything, spaces too.
+    // The name of the program, in parentheses, may contain any character.
     let fields = text.rsplit_once(')').map_or("", |(_, fields)| fields);
     let ticks = |index| fields.split_whitespace().nth(index)?.parse::<u32>().ok();
     let (user, system) = ticks(11).zip(ticks(12)).ok_or("/proc has no CPU time")?;

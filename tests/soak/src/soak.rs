@@ -9,7 +9,7 @@ use crate::memory::Memory;
 use crate::server::{Server, own_cpu};
 use crate::world::{PATIENCE, Phase, World};
 
-/// File descriptors beside those of clients.
+/// File descriptors other than those of clients.
 const SPARE_DESCRIPTORS: usize = 100;
 
 /// How often memory is sampled.
@@ -51,7 +51,7 @@ impl Soak {
 
     fn run(&mut self, duration: Duration) -> Result<String, Failure> {
         self.gather()?;
-        self.talk(duration)?;
+        self.run_load(duration)?;
         self.settle()?;
         let server = self.server.cpu()?;
         self.end()?;
@@ -66,7 +66,7 @@ impl Soak {
         ))
     }
 
-    /// Lets all members join.
+    /// Makes all members join.
     fn gather(&mut self) -> Result<(), Failure> {
         self.crowd.join();
         let deadline = self.now() + 2 * PATIENCE;
@@ -79,15 +79,15 @@ impl Soak {
         Ok(())
     }
 
-    /// Lets them talk, come and go for so long, and until every hostile thing has happened.
-    fn talk(&mut self, duration: Duration) -> Result<(), Failure> {
-        self.crowd.world.phase = Phase::Talking;
+    /// Lets the members send, leave and return for this long, and until every kind of hostile client is done.
+    fn run_load(&mut self, duration: Duration) -> Result<(), Failure> {
+        self.crowd.world.phase = Phase::Running;
         self.crowd.unleash()?;
         let end = self.now() + duration;
         let mut next_sample = self.now() + SAMPLE_INTERVAL;
         while self.now() < end || !self.crowd.world.tally.has_seen_all() {
             self.crowd.step()?;
-            self.crowd.speak()?;
+            self.crowd.send_due()?;
             if self.now() >= next_sample {
                 next_sample += SAMPLE_INTERVAL;
                 self.samples.push(self.server.memory()?);
@@ -100,7 +100,7 @@ impl Soak {
         Ok(())
     }
 
-    /// Waits until every member has heard everything, and the server has let go of everybody else.
+    /// Waits until every member has received everything, and the server has dropped everybody else.
     fn settle(&mut self) -> Result<(), Failure> {
         self.crowd.world.phase = Phase::Settling;
         self.crowd.dismiss_hostile();
@@ -132,7 +132,7 @@ impl Soak {
         while !self.crowd.are_all_away() || self.server.exit_status()?.is_none() {
             self.crowd.step()?;
             if self.now() > deadline {
-                return Err("the server was told to stop, and has not ended in time".into());
+                return Err("the server has not shut down in time".into());
             }
         }
         let dismissed = self.crowd.world.tally.dismissed;

@@ -1,4 +1,4 @@
-//! What happened, counted.
+//! Counts of what happened.
 
 use std::fmt;
 
@@ -8,18 +8,18 @@ use crate::hostile::Kind;
 pub struct Tally {
     /// How often a member joined.
     pub joined: u64,
-    /// How often one left with a close handshake of its own.
+    /// How often a member left with a close handshake.
     pub left: u64,
-    /// How many were closed by the server when it stopped.
+    /// How many members the server closed when it shut down.
     pub dismissed: u64,
-    pub said: u64,
-    /// How many messages members heard and checked.
-    pub heard: u64,
+    pub sent: u64,
+    /// How many messages members received and checked.
+    pub received: u64,
     /// How many of these were compressed.
     pub inflated: u64,
     /// How many of the members' messages were sent byte by byte.
     pub trickled: u64,
-    /// How often a hostile client of each kind met the end that it should.
+    /// How many hostile clients of each kind ended as they must.
     hostile: [u64; Kind::ALL.len()],
 }
 
@@ -28,7 +28,7 @@ impl Tally {
         self.hostile[kind as usize] += 1;
     }
 
-    /// Whether all hostile things have happened.
+    /// Whether every kind of hostile client has ended as it must.
     pub fn has_seen_all(&self) -> bool {
         self.trickled > 0 && self.hostile.iter().all(|&count| count > 0)
     }
@@ -36,11 +36,11 @@ impl Tally {
 
 impl fmt::Display for Tally {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { joined, left, dismissed, said, heard, inflated, trickled, .. } = self;
+        let Self { joined, left, dismissed, sent, received, inflated, trickled, .. } = self;
         writeln!(formatter, "joined      {joined}; {left} left, {dismissed} were dismissed")?;
         writeln!(
             formatter,
-            "messages    {said} said, {heard} deliveries checked, {inflated} inflated"
+            "messages    {sent} sent, {received} deliveries checked, {inflated} inflated"
         )?;
         write!(formatter, "hostile     ")?;
         for kind in Kind::ALL {

@@ -1,9 +1,9 @@
-//! What was said in a room, and the one order in which everybody hears it.
+//! The messages that were sent to a room, and the one order in which all members receive them.
 //!
-//! Whoever hears a message first appends it to the order, where it must be its sender's next; what
-//! all others hear must follow the order. So each member hears a run of one sequence, in which no
-//! sender's message is missing, twice, or out of place. That the run begins and ends where it should
-//! is checked when it begins and when it ends.
+//! The first member that receives a message appends it to the order, where it must be its sender's next
+//! message. All other members must follow that order. Each member therefore receives a part of one sequence,
+//! in which no message of a sender is missing, duplicated or out of order. The beginning and the end of the
+//! part are checked when the member joins and leaves.
 
 use std::hash::{DefaultHasher, Hasher};
 
@@ -12,15 +12,15 @@ use crate::Failure;
 /// A room's messages.
 #[derive(Debug, Default)]
 pub struct Transcript {
-    /// In the order in which they were said; a message's ordinal is its index.
-    said: Vec<Said>,
-    /// In the order in which they are heard; a message's position is its index.
-    heard: Vec<Heard>,
+    /// In the order in which they were sent; a message's ordinal is its index.
+    sent: Vec<Sent>,
+    /// In the order in which they are received; a message's position is its index.
+    received: Vec<Received>,
     senders: Vec<Sender>,
 }
 
 #[derive(Debug)]
-struct Said {
+struct Sent {
     digest: u64,
     sender: usize,
     sequence: u32,
@@ -28,82 +28,90 @@ struct Said {
 }
 
 #[derive(Debug)]
-struct Heard {
+struct Received {
     ordinal: usize,
     /// One more than the greatest ordinal up to here.
     bound: usize,
 }
 
-/// Somebody who speaks, from joining to leaving.
+/// A member that sends, from joining to leaving.
 #[derive(Debug, Default)]
 struct Sender {
-    said: u32,
-    heard: u32,
+    sent: u32,
+    received: u32,
 }
 
-/// A member's place in the order.
+/// A member's position in the order.
 #[derive(Debug)]
 pub struct Reader {
-    /// The room had heard so much before the member asked to join.
+    /// How many messages the room had received before the member asked to join.
     floor: usize,
-    /// The room had said so much when the member was in.
+    /// How many messages the room had sent when the member had joined.
     joined: usize,
-    /// The position of what it hears next, once it has heard something.
+    /// The position of the next message, once the member has received one.
     next: Option<usize>,
     sender: Option<usize>,
-    /// The ordinal of what it said last.
-    last_said: Option<usize>,
+    /// The ordinal of the last message that it sent.
+    last_sent: Option<usize>,
 }
 
 impl Reader {
-    /// A member that is in now, and asked to join when the room had [heard](Transcript::heard)
-    /// `floor` messages.
+    /// A member that has joined now, and asked to join when the room had
+    /// [received](Transcript::received) `floor` messages.
     pub fn new(floor: usize, transcript: &Transcript) -> Self {
-        Self { floor, joined: transcript.said.len(), next: None, sender: None, last_said: None }
+        Self { floor, joined: transcript.sent.len(), next: None, sender: None, last_sent: None }
     }
 }
 
 impl Transcript {
-    /// How many messages somebody has heard.
-    pub fn heard(&self) -> usize {
-        self.heard.len()
+    /// The number of messages that any member has received.
+    pub fn received(&self) -> usize {
+        self.received.len()
     }
 
-    /// How many messages were said that nobody has heard.
-    pub fn unheard(&self) -> usize {
-        self.said.len() - self.heard.len()
+    /// The number of messages that were sent and that nobody has received.
+    pub fn not_received(&self) -> usize {
+        self.sent.len() - self.received.len()
     }
 
-    /// The text of a member's next message, which is to be sent with this opcode.
-    pub fn say(&mut self, reader: &mut Reader, opcode: u8, words: &str) -> String {
+    /// The text of a member's next message, to be sent with this opcode.
+    pub fn send(&mut self, reader: &mut Reader, opcode: u8, words: &str) -> String {
         let senders = &mut self.senders;
         let sender = *reader.sender.get_or_insert_with(|| {
             senders.push(Sender::default());
             senders.len() - 1
         });
-        let (ordinal, sequence) = (self.said.len(), senders[sender].said);
-        senders[sender].said += 1;
-        reader.last_said = Some(ordinal);
+        let (ordinal, sequence) = (self.sent.len(), senders[sender].sent);
+        senders[sender].sent += 1;
+        reader.last_sent = Some(ordinal);
         let text = format!(
             r#"{{"ordinal":{ordinal},"sender":{sender},"sequence":{sequence},"text":"{words}"}}"#
         );
         let digest = digest(opcode, text.as_bytes());
-        self.said.push(Said { digest, sender, sequence, position: None });
+        self.sent.push(Sent { digest, sender, sequence, position: None });
         text
     }
 
-    /// Checks a message that a member heard.
-    pub fn hear(&mut self, reader: &mut Reader, opcode: u8, message: &[u8]) -> Result<(), Failure> {
+    /// Checks a message that a member received.
+    pub fn receive(
+        &mut self,
+        reader: &mut Reader,
+        opcode: u8,
+        message: &[u8],
+    ) -> Result<(), Failure> {
         let digest = digest(opcode, message);
         let position = match reader.next {
             Some(position) => position,
             None => self.begin(reader, message)?,
         };
-        match self.heard.get(position) {
-            Some(heard) if self.said[heard.ordinal].digest == digest => {}
-            Some(heard) => {
-                let [heard, instead] = [heard.ordinal, ordinal(message)?].map(|at| self.name(at));
-                return Err(format!("{instead} was heard where others heard {heard}").into());
+        match self.received.get(position) {
+            Some(received) if self.sent[received.ordinal].digest == digest => {}
+            Some(received) => {
+                let [received, instead] =
+                    [received.ordinal, ordinal(message)?].map(|at| self.name(at));
+                return Err(
+                    format!("{instead} was received where others received {received}").into()
+                );
             }
             None => self.extend(message, digest)?,
         }
@@ -111,91 +119,95 @@ impl Transcript {
         Ok(())
     }
 
-    /// The position of the first message that a member hears: behind what was heard before it asked
-    /// to join, and before everything that was said when it was in.
+    /// The position of the first message that a member receives: after everything that was received before
+    /// it asked to join, and before everything that was sent after it had joined.
     fn begin(&self, reader: &Reader, message: &[u8]) -> Result<usize, Failure> {
         let ordinal = ordinal(message)?;
-        let known = self.said.get(ordinal).and_then(|said| said.position);
-        let position = known.unwrap_or(self.heard.len());
+        let known = self.sent.get(ordinal).and_then(|sent| sent.position);
+        let position = known.unwrap_or(self.received.len());
         if position < reader.floor {
-            return Err(format!("{} was heard before joining", self.name(ordinal)).into());
+            return Err(format!("{} was received before joining", self.name(ordinal)).into());
         }
         self.check_begin(reader, position)?;
         Ok(position)
     }
 
-    /// Whether nothing was missed by a member that hears nothing before `position`.
+    /// Checks that a member that receives nothing before `position` has missed nothing.
     fn check_begin(&self, reader: &Reader, position: usize) -> Result<(), Failure> {
-        match self.heard[..position].last() {
-            Some(heard) if heard.bound > reader.joined => {
-                let missed = self.name(heard.bound - 1);
-                Err(format!("{missed} was missed, though it was said after joining").into())
+        match self.received[..position].last() {
+            Some(received) if received.bound > reader.joined => {
+                let missed = self.name(received.bound - 1);
+                Err(format!("{missed} was missed, though it was sent after joining").into())
             }
             _ => Ok(()),
         }
     }
 
-    /// Appends a message that nobody has heard before.
+    /// Appends a message that nobody has received before.
     fn extend(&mut self, message: &[u8], digest: u64) -> Result<(), Failure> {
-        let (ordinal, position) = (ordinal(message)?, self.heard.len());
+        let (ordinal, position) = (ordinal(message)?, self.received.len());
         let name = self.name(ordinal);
-        let Some(said) = self.said.get_mut(ordinal) else {
-            return Err(format!("nobody said {name}").into());
+        let Some(sent) = self.sent.get_mut(ordinal) else {
+            return Err(format!("nobody sent {name}").into());
         };
-        if said.position.is_some() {
-            return Err(format!("{name} was heard twice").into());
+        if sent.position.is_some() {
+            return Err(format!("{name} was received twice").into());
         }
-        if said.digest != digest {
-            return Err(format!("{name} is not what was said").into());
+        if sent.digest != digest {
+            return Err(format!("{name} differs from what was sent").into());
         }
-        let sender = &mut self.senders[said.sender];
-        if said.sequence != sender.heard {
-            return Err(format!("{name} was heard, but {} should be next", sender.heard).into());
+        let sender = &mut self.senders[sent.sender];
+        if sent.sequence != sender.received {
+            return Err(
+                format!("{name} was received, but {} should be next", sender.received).into()
+            );
         }
-        sender.heard += 1;
-        said.position = Some(position);
-        let bound = self.heard.last().map_or(0, |heard| heard.bound).max(ordinal + 1);
-        self.heard.push(Heard { ordinal, bound });
+        sender.received += 1;
+        sent.position = Some(position);
+        let bound = self.received.last().map_or(0, |received| received.bound).max(ordinal + 1);
+        self.received.push(Received { ordinal, bound });
         Ok(())
     }
 
-    /// Checks that a member has heard everything up to `position`, and all that it said itself.
+    /// Checks that a member has received everything up to `position`, and all its own messages.
     pub fn check_end(&self, reader: &Reader, position: usize) -> Result<(), Failure> {
         if reader.next.is_none() {
             self.check_begin(reader, position)?;
         }
         if let Some(next) = reader.next.filter(|&next| next < position) {
-            let missed = self.name(self.heard[next].ordinal);
-            return Err(format!("{missed} and what follows was missed in the end").into());
+            let missed = self.name(self.received[next].ordinal);
+            return Err(format!("{missed} and everything after it was missed at the end").into());
         }
-        match reader.last_said {
-            Some(last) if !self.has_heard_own(reader) => {
-                Err(format!("{}, its own, was not heard", self.name(last)).into())
+        match reader.last_sent {
+            Some(last) if !self.has_received_own(reader) => {
+                Err(format!("{}, its own, was not received", self.name(last)).into())
             }
             _ => Ok(()),
         }
     }
 
-    /// Whether a member has heard all that it said itself; the last message shows it.
-    pub fn has_heard_own(&self, reader: &Reader) -> bool {
-        let Some(last) = reader.last_said else { return true };
-        let position = self.said[last].position;
+    /// Whether a member has received all its own messages; the last one shows it.
+    pub fn has_received_own(&self, reader: &Reader) -> bool {
+        let Some(last) = reader.last_sent else { return true };
+        let position = self.sent[last].position;
         position.zip(reader.next).is_some_and(|(position, next)| position < next)
     }
 
-    /// Checks that a member has heard everything that was said, so that nothing is to come.
+    /// Checks that a member has received everything that was sent, so that nothing is outstanding.
     pub fn check_settled(&self, reader: &Reader) -> Result<(), Failure> {
-        if self.unheard() > 0 {
-            let unheard = self.said.iter().position(|said| said.position.is_none());
-            return Err(format!("nobody has heard {}", self.name(unheard.unwrap_or(0))).into());
+        if self.not_received() > 0 {
+            let not_received = self.sent.iter().position(|sent| sent.position.is_none());
+            return Err(
+                format!("nobody has received {}", self.name(not_received.unwrap_or(0))).into()
+            );
         }
-        self.check_end(reader, self.heard.len())
+        self.check_end(reader, self.received.len())
     }
 
     /// A message's name in a failure.
     fn name(&self, ordinal: usize) -> String {
-        match self.said.get(ordinal) {
-            Some(Said { sender, sequence, .. }) => {
+        match self.sent.get(ordinal) {
+            Some(Sent { sender, sequence, .. }) => {
                 format!("message {sequence} of sender {sender} ({ordinal} of the room)")
             }
             None => format!("message {ordinal} of the room"),
@@ -203,13 +215,13 @@ impl Transcript {
     }
 }
 
-/// The ordinal that a message tells.
+/// The ordinal in a message.
 fn ordinal(message: &[u8]) -> Result<usize, Failure> {
     let text = str::from_utf8(message).ok().and_then(|text| text.strip_prefix(r#"{"ordinal":"#));
     let ordinal = text.and_then(|rest| rest.split_once(',')?.0.parse().ok());
     ordinal.ok_or_else(|| {
         let start = String::from_utf8_lossy(&message[..message.len().min(40)]);
-        format!("{start:?} was heard, which nobody said").into()
+        format!("{start:?} was received, which nobody sent").into()
     })
 }
 
@@ -225,30 +237,30 @@ mod tests {
     use super::*;
     use crate::frame::{BINARY, TEXT};
 
-    /// A room in which one member has said messages and heard none.
+    /// A room in which one member has sent messages and received none.
     fn room(count: usize) -> (Transcript, Reader, Vec<String>) {
         let mut transcript = Transcript::default();
         let mut reader = Reader::new(0, &transcript);
-        let said = (0..count).map(|_| transcript.say(&mut reader, TEXT, "x")).collect();
-        (transcript, reader, said)
+        let sent = (0..count).map(|_| transcript.send(&mut reader, TEXT, "x")).collect();
+        (transcript, reader, sent)
     }
 
-    fn hear(transcript: &mut Transcript, reader: &mut Reader, text: &str) -> Result<(), String> {
-        transcript.hear(reader, TEXT, text.as_bytes()).map_err(|failure| failure.to_string())
+    fn receive(transcript: &mut Transcript, reader: &mut Reader, text: &str) -> Result<(), String> {
+        transcript.receive(reader, TEXT, text.as_bytes()).map_err(|failure| failure.to_string())
     }
 
     #[test]
-    fn who_hears_everything_is_settled() {
-        let (mut transcript, mut one, said) = room(3);
+    fn a_member_that_received_everything_is_settled() {
+        let (mut transcript, mut one, sent) = room(3);
         let mut other = Reader::new(0, &Transcript::default());
-        for text in &said {
+        for text in &sent {
             assert!(transcript.check_settled(&one).is_err());
-            hear(&mut transcript, &mut one, text).unwrap();
+            receive(&mut transcript, &mut one, text).unwrap();
         }
         transcript.check_settled(&one).unwrap();
         assert!(transcript.check_settled(&other).is_err());
-        for text in &said {
-            hear(&mut transcript, &mut other, text).unwrap();
+        for text in &sent {
+            receive(&mut transcript, &mut other, text).unwrap();
         }
         transcript.check_settled(&other).unwrap();
     }
@@ -256,58 +268,59 @@ mod tests {
     #[test]
     fn a_gap_a_repetition_and_a_swap_are_found() {
         for order in [[0, 2], [0, 0], [1, 0]] {
-            let (mut transcript, mut reader, said) = room(3);
-            let mut heard = order.iter().map(|&at| hear(&mut transcript, &mut reader, &said[at]));
-            assert!(heard.any(|outcome| outcome.is_err()), "{order:?}");
+            let (mut transcript, mut reader, sent) = room(3);
+            let mut received =
+                order.iter().map(|&at| receive(&mut transcript, &mut reader, &sent[at]));
+            assert!(received.any(|outcome| outcome.is_err()), "{order:?}");
         }
     }
 
     #[test]
-    fn all_hear_the_same_order() {
-        let (mut transcript, mut one, said) = room(1);
+    fn all_members_receive_the_same_order() {
+        let (mut transcript, mut one, sent) = room(1);
         let mut other = Reader::new(0, &transcript);
-        let answer = transcript.say(&mut other, TEXT, "x");
-        for text in [&said[0], &answer] {
-            hear(&mut transcript, &mut one, text).unwrap();
+        let answer = transcript.send(&mut other, TEXT, "x");
+        for text in [&sent[0], &answer] {
+            receive(&mut transcript, &mut one, text).unwrap();
         }
-        hear(&mut transcript, &mut other, &answer).unwrap();
-        assert!(hear(&mut transcript, &mut other, &said[0]).is_err());
+        receive(&mut transcript, &mut other, &answer).unwrap();
+        assert!(receive(&mut transcript, &mut other, &sent[0]).is_err());
     }
 
     #[test]
-    fn what_was_altered_is_found() {
-        let (mut transcript, mut reader, said) = room(1);
-        assert!(transcript.hear(&mut reader, BINARY, said[0].as_bytes()).is_err());
-        assert!(hear(&mut transcript, &mut reader, &said[0].replace('x', "y")).is_err());
-        assert!(hear(&mut transcript, &mut reader, "x").is_err());
+    fn an_altered_message_is_found() {
+        let (mut transcript, mut reader, sent) = room(1);
+        assert!(transcript.receive(&mut reader, BINARY, sent[0].as_bytes()).is_err());
+        assert!(receive(&mut transcript, &mut reader, &sent[0].replace('x', "y")).is_err());
+        assert!(receive(&mut transcript, &mut reader, "x").is_err());
     }
 
     #[test]
-    fn a_newcomer_hears_all_that_is_said_from_then_on_and_nothing_of_before() {
-        let (mut transcript, mut one, mut said) = room(1);
-        hear(&mut transcript, &mut one, &said[0]).unwrap();
-        let mut early = Reader::new(transcript.heard(), &transcript);
-        assert!(hear(&mut transcript, &mut early, &said[0]).is_err());
+    fn a_new_member_receives_everything_after_joining_and_nothing_before() {
+        let (mut transcript, mut one, mut sent) = room(1);
+        receive(&mut transcript, &mut one, &sent[0]).unwrap();
+        let mut early = Reader::new(transcript.received(), &transcript);
+        assert!(receive(&mut transcript, &mut early, &sent[0]).is_err());
         for _ in 1..3 {
-            said.push(transcript.say(&mut one, TEXT, "x"));
-            hear(&mut transcript, &mut one, said.last().unwrap()).unwrap();
+            sent.push(transcript.send(&mut one, TEXT, "x"));
+            receive(&mut transcript, &mut one, sent.last().unwrap()).unwrap();
         }
-        assert!(hear(&mut transcript, &mut early, &said[2]).unwrap_err().contains("missed"));
-        hear(&mut transcript, &mut early, &said[1]).unwrap();
+        assert!(receive(&mut transcript, &mut early, &sent[2]).unwrap_err().contains("missed"));
+        receive(&mut transcript, &mut early, &sent[1]).unwrap();
     }
 
     #[test]
-    fn who_leaves_too_early_is_found() {
-        let (mut transcript, mut one, said) = room(2);
-        let (mut other, deaf) =
+    fn a_member_that_leaves_too_early_is_found() {
+        let (mut transcript, mut one, sent) = room(2);
+        let (mut other, stalled) =
             (Reader::new(0, &Transcript::default()), Reader::new(0, &Transcript::default()));
-        hear(&mut transcript, &mut one, &said[0]).unwrap();
+        receive(&mut transcript, &mut one, &sent[0]).unwrap();
         assert!(transcript.check_end(&one, 1).is_err(), "of its own messages one is missing");
-        hear(&mut transcript, &mut one, &said[1]).unwrap();
+        receive(&mut transcript, &mut one, &sent[1]).unwrap();
         transcript.check_end(&one, 2).unwrap();
-        hear(&mut transcript, &mut other, &said[0]).unwrap();
+        receive(&mut transcript, &mut other, &sent[0]).unwrap();
         transcript.check_end(&other, 1).unwrap();
         assert!(transcript.check_end(&other, 2).is_err());
-        assert!(transcript.check_end(&deaf, 1).is_err());
+        assert!(transcript.check_end(&stalled, 1).is_err());
     }
 }

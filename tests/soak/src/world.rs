@@ -1,4 +1,4 @@
-//! What all clients share.
+//! The state that all clients share.
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
@@ -14,40 +14,40 @@ use crate::line::Line;
 use crate::tally::Tally;
 use crate::transcript::Transcript;
 
-/// How long anything may take that is not a matter of waiting. A busy machine has its time.
+/// How long any step may take, on a busy machine.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
-/// How much is received at once.
+/// The size of the receive buffer.
 const BUFFER_BYTES: usize = 64 << 10;
 
-/// How many deliveries a second all rooms have together, as long as the rooms are not too quiet:
-/// a fraction of what one core sends and another one checks.
+/// The deliveries per second in all rooms together, unless that would make the rooms too quiet: a fraction of
+/// what one core can send and another can check.
 const DELIVERIES: f64 = 20_000.0;
 
-/// The most messages a second in an ordinary room.
+/// The maximum number of messages per second in an ordinary room.
 const MOST_MESSAGES: f64 = 20.0;
 
-/// The messages a second in the loud room, where they are long: who does not read falls behind
-/// within seconds.
+/// The messages per second in the loud room. They are long, so a member that does not read falls behind within
+/// seconds.
 const LOUD_MESSAGES: f64 = 32.0;
 
 /// The loud room; all others are ordinary.
 const LOUD_ROOM: usize = 0;
 
-/// The most messages of a room that nobody has heard. Nobody says more meanwhile, so that a server
-/// that had to wait for the CPU does not find more at once than a member may be behind.
+/// The maximum number of messages of a room that nobody has received yet. Above it, nobody sends, so that a
+/// server that had to wait for the CPU does not find more at once than a member may be behind.
 const MOST_UNHEARD: usize = 32;
 
-/// What is going on.
+/// The phase of the test.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Phase {
     /// Members join.
     Gathering,
-    /// They talk, come and go.
-    Talking,
-    /// Nobody says anything new, comes or goes.
+    /// Members send, leave and return.
+    Running,
+    /// No member sends, joins or leaves.
     Settling,
-    /// The server was told to stop.
+    /// The server is shutting down.
     Ending,
 }
 
@@ -56,27 +56,27 @@ pub enum Phase {
 pub struct Room {
     pub name: String,
     pub transcript: Transcript,
-    /// The tokens of the members that are in it and can be asked to speak.
-    pub speakers: Vec<usize>,
-    /// How long it is from one message to the next.
+    /// The tokens of the members that may be asked to send.
+    pub senders: Vec<usize>,
+    /// The interval between messages.
     pub interval: Duration,
     pub next_message: Instant,
     pub loud: bool,
 }
 
 impl Room {
-    /// Whether it is time to say something, which is then not time for a while.
-    pub fn is_to_speak(&mut self, now: Instant) -> bool {
+    /// Whether the next message is due. If so, sets the time of the following one.
+    pub fn is_due(&mut self, now: Instant) -> bool {
         if self.next_message > now {
             return false;
         }
-        // What was missed on a busy machine is not made up for in a burst.
+        // Messages that are late on a busy machine are not made up for in a burst.
         self.next_message = now.max(self.next_message + self.interval);
-        self.transcript.unheard() < MOST_UNHEARD
+        self.transcript.not_received() < MOST_UNHEARD
     }
 }
 
-/// What clients share.
+/// The state that clients share.
 #[derive(Debug)]
 pub struct World {
     pub phase: Phase,
@@ -89,7 +89,7 @@ pub struct World {
     pub deflater: Deflater,
     pub tally: Tally,
     pub buffer: Vec<u8>,
-    /// When to look at which client.
+    /// Which client to wake when.
     timers: BinaryHeap<Reverse<(Instant, usize)>>,
     /// Members that are to join.
     pub joining: VecDeque<usize>,
@@ -109,7 +109,7 @@ impl World {
             Room {
                 name: format!("/room-{index}"),
                 transcript: Transcript::default(),
-                speakers: Vec::new(),
+                senders: Vec::new(),
                 interval: Duration::from_secs_f64(1.0 / pace),
                 next_message: now,
                 loud,
@@ -149,12 +149,12 @@ impl World {
         Ok(line)
     }
 
-    /// Has a client looked at when the time has come.
+    /// Wakes a client at a time.
     pub fn wake_at(&mut self, time: Instant, token: usize) {
         self.timers.push(Reverse((time, token)));
     }
 
-    /// A client whose time has come.
+    /// A client whose time to wake has come.
     pub fn next_due(&mut self) -> Option<usize> {
         let Reverse((time, _)) = self.timers.peek()?;
         if *time > self.now {
@@ -163,11 +163,11 @@ impl World {
         self.timers.pop().map(|Reverse((_, token))| token)
     }
 
-    /// When there is something to do, whatever the network brings.
+    /// The time until something is due, apart from network events.
     pub fn next_time(&self) -> Option<Instant> {
         let timer = self.timers.peek().map(|Reverse((time, _))| *time);
-        let speaking = self.phase == Phase::Talking;
-        let rooms = self.rooms.iter().filter(|_| speaking).map(|room| room.next_message);
+        let sending = self.phase == Phase::Running;
+        let rooms = self.rooms.iter().filter(|_| sending).map(|room| room.next_message);
         rooms.chain(timer).min()
     }
 }
