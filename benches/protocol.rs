@@ -70,7 +70,8 @@ fn assemble<'a>(pieces: impl Iterator<Item = &'a [u8]>) -> String {
 fn encode(c: &mut Criterion) {
     let mut group = c.benchmark_group("encode");
     for size in [20, 1 << 10, 64 << 10] {
-        let (text, mut out) = (ascii(size), Vec::with_capacity(size + 10));
+        let text = ascii(size);
+        let mut out = Vec::with_capacity(size + 10);
         group.throughput(Throughput::Bytes(size as u64));
         group.bench_function(BenchmarkId::new("text", size), |b| {
             b.iter(|| {
@@ -86,7 +87,9 @@ fn encode(c: &mut Criterion) {
 fn inflate(c: &mut Criterion) {
     let mut group = c.benchmark_group("inflate");
     for size in [150, 1 << 10, 16 << 10] {
-        let (text, mut compressed, mut inflater) = (mixed(size), Vec::new(), Inflater::default());
+        let text = mixed(size);
+        let mut compressed = Vec::new();
+        let mut inflater = Inflater::default();
         Deflater::new(6, 12).deflate(text.as_bytes(), &mut compressed);
         group.throughput(Throughput::Bytes(size as u64));
         group.bench_function(BenchmarkId::new("without context", size), |b| {
@@ -138,7 +141,8 @@ const BROWSERS_HEAD: &str = "GET /lobby HTTP/1.1\r\n\
 fn handshake(c: &mut Criterion) {
     let mut group = c.benchmark_group("handshake");
     group.throughput(Throughput::Bytes(BROWSERS_HEAD.len() as u64));
-    let (limits, mut buffers) = (Arc::new(Limits::default()), Buffers::default());
+    let limits = Arc::new(Limits::default());
+    let mut buffers = Buffers::default();
     let mut bytes = BROWSERS_HEAD.as_bytes().to_vec();
     group.bench_function("receive", |b| {
         b.iter(|| {
@@ -165,7 +169,8 @@ fn receive_all(
     bytes: &[u8],
     read: usize,
 ) {
-    let (mut connection, mut buffers) = (open_connection(), Buffers::default());
+    let mut connection = open_connection();
+    let mut buffers = Buffers::default();
     let mut buffer = bytes.to_vec();
     group.throughput(Throughput::ElementsAndBytes {
         elements: count as u64,

@@ -82,11 +82,14 @@ impl Line {
     /// Writes the line, and returns whether that succeeded. The logger uses the printing macros of the
     /// standard library, which panic if standard error does not accept output.
     fn write(&self) -> bool {
-        let (waited, target, level) = (self.created.elapsed(), &*self.target, self.level);
+        let waited = self.created.elapsed();
+        let target = &*self.target;
+        let level = self.level;
         let text = with_delay(&self.text, waited);
-        let logger = match is_time_of_four_digits(SystemTime::now()) {
-            true => SimpleLogger::new().with_utc_timestamps(),
-            false => SimpleLogger::new().without_timestamps(),
+        let logger = if is_time_of_four_digits(SystemTime::now()) {
+            SimpleLogger::new().with_utc_timestamps()
+        } else {
+            SimpleLogger::new().without_timestamps()
         };
         let write = || {
             let mut record = Record::builder();

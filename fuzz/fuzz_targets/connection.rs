@@ -36,7 +36,8 @@ struct Outcome<'a> {
 
 fuzz_target!(|data: &[u8]| {
     let Some((sizes, conversation)) = data.split_first_chunk::<4>() else { return };
-    let (mut whole, mut pieces) = (conversation.to_vec(), conversation.to_vec());
+    let mut whole = conversation.to_vec();
+    let mut pieces = conversation.to_vec();
     let mut buffers = Buffers::default();
     let outcome = converse(std::iter::once(&mut whole[..]), &mut buffers);
     assert_eq!(converse(split(&mut pieces, sizes), &mut buffers), outcome);
@@ -51,7 +52,8 @@ fn check_first_impossible_byte(conversation: &[u8], sizes: &[u8; 4]) {
     let failed = |sizes| {
         let mut bytes = conversation.to_vec();
         let mut connection = Connection::new(limits());
-        let (mut buffers, mut end) = (Buffers::default(), 0);
+        let mut buffers = Buffers::default();
+        let mut end = 0;
         for mut piece in split(&mut bytes, sizes) {
             let begin = end;
             end += piece.len();

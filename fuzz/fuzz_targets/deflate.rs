@@ -72,7 +72,8 @@ fn is_of_deflate(violation: Violation) -> bool {
 fn deflate(message: &[u8], choice: u8) {
     let window_bits = 9 + choice % 7;
     let mut deflater = Deflater::new(u32::from(choice % 10), window_bits);
-    let (mut inflater, mut window) = (Inflater::default(), SlidingWindow::new(window_bits));
+    let mut inflater = Inflater::default();
+    let mut window = SlidingWindow::new(window_bits);
     for piece in message.chunks(1 + usize::from(choice)) {
         let mut compressed = Vec::new();
         deflater.deflate(piece, &mut compressed);
@@ -83,7 +84,8 @@ fn deflate(message: &[u8], choice: u8) {
 
 /// Each message is inflated as by an inflater that lives as long as the context, or refused.
 fn inflate_in_context(mut messages: &[u8], max_bytes: usize) {
-    let (mut inflater, mut window) = (Inflater::default(), SlidingWindow::new(15));
+    let mut inflater = Inflater::default();
+    let mut window = SlidingWindow::new(15);
     let mut long_lived = LongLivedInflater::default();
     while let Some((&length, rest)) = messages.split_first() {
         let (message, rest) = rest.split_at(usize::from(length).min(rest.len()));

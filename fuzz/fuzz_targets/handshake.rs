@@ -67,7 +67,8 @@ fn check_normal_form(path: &str) {
 fn check_first_impossible_byte(bytes: &[u8]) {
     let mut limits = Limits::default();
     limits.max_head_bytes = usize::MAX;
-    let (mut connection, mut buffers) = (Connection::new(limits), Buffers::default());
+    let mut connection = Connection::new(limits);
+    let mut buffers = Buffers::default();
     for (at, byte) in bytes.iter().enumerate() {
         let so_far = &bytes[..=at];
         match connection.receive(&mut &mut [*byte][..], &mut buffers) {

@@ -16,7 +16,8 @@ fuzz_target!(|data: &[u8]| {
     assert_eq!(validate(text).ok(), expected);
 
     let possible = possible_bytes(text);
-    let (mut assembly, mut passed) = (TextAssembly::default(), 0);
+    let mut assembly = TextAssembly::default();
+    let mut passed = 0;
     for length in pieces::piece_lengths(text.len(), sizes) {
         let taken = assembly.push(&text[passed..passed + length]).is_ok();
         passed += length;

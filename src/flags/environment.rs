@@ -31,7 +31,7 @@ fn explain(mut error: Error, command: &Command) -> Error {
         return command.clone().try_get_matches().err().unwrap_or(error);
     }
     let is_about_variable = command.clone().mut_args(without_variable).try_get_matches().is_ok();
-    if let Some(variable) = variable_in(&error, command).filter(|_| is_about_variable) {
+    if is_about_variable && let Some(variable) = variable_in(&error, command) {
         error.insert(ContextKind::InvalidArg, ContextValue::String(variable));
     }
     error

@@ -22,9 +22,8 @@ pub fn list<T, E: Display>(
 ) -> impl Fn(&str) -> Result<List<T>, String> + Clone {
     move |text| {
         let items = text.split(',').map(str::trim).filter(|item| !item.is_empty());
-        let explain = |item: &str, error: E| match item == text.trim() {
-            true => error.to_string(),
-            false => format!("{item:?}: {error}"),
+        let explain = |item: &str, error: E| {
+            if item == text.trim() { error.to_string() } else { format!("{item:?}: {error}") }
         };
         let parsed = items.map(|item| parse(item).map_err(|error| explain(item, error)));
         let items: Vec<T> = parsed.collect::<Result<_, _>>()?;

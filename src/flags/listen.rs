@@ -51,9 +51,10 @@ impl Listen {
         // address.
         let is_letter = |letter: char| letter.is_ascii_alphanumeric() || "-_.".contains(letter);
         let last = host.trim_end_matches('.').rsplit('.').next().unwrap_or_default();
-        match host.chars().all(is_letter) && !last.is_empty() && !is_number(last) {
-            true => Ok(Self::Name(host.to_owned(), port)),
-            false => Err(format!("{host:?} is neither an IP address nor a host name")),
+        if host.chars().all(is_letter) && !last.is_empty() && !is_number(last) {
+            Ok(Self::Name(host.to_owned(), port))
+        } else {
+            Err(format!("{host:?} is neither an IP address nor a host name"))
         }
     }
 

@@ -184,7 +184,8 @@ impl Flags {
     /// Checks the flags together. `name` returns the name under which the user set a flag.
     fn check(&self, name: impl Fn(&str) -> String) -> Result<(), (ErrorKind, String)> {
         if self.no_reflect && self.mode == Mode::Echo {
-            let (no_reflect, mode) = (name("no_reflect"), name("mode"));
+            let no_reflect = name("no_reflect");
+            let mode = name("mode");
             let reason =
                 format!("with {no_reflect} and {mode} echo, nobody would receive anything");
             return Err((ErrorKind::ArgumentConflict, reason));

@@ -20,7 +20,8 @@ impl Page {
     /// their hashes (Content Security Policy Level 3, section 2.3.1).
     pub fn new() -> Self {
         let html = HTML.replace("/*css*/", CSS).replace("/*js*/", JS);
-        let (style, script) = (hash(CSS), hash(JS));
+        let style = hash(CSS);
+        let script = hash(JS);
         let policy = format!(
             "default-src 'none'; script-src '{script}'; style-src '{style}'; connect-src 'self'; \
              img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"

@@ -320,7 +320,8 @@ mod tests {
     fn nothing_is_received_between_a_request_and_its_answer() {
         let mut connection = Connection::new(Limits::default());
         let mut bytes = format!("{UPGRADE}GET / HTTP/1.1\r\n").into_bytes();
-        let (mut input, mut buffers) = (&mut bytes[..], Buffers::default());
+        let mut input = &mut bytes[..];
+        let mut buffers = Buffers::default();
         let head = connection.receive(&mut input, &mut buffers);
         assert_eq!(head, Ok(Some(Received::Head(UPGRADE.into()))));
         assert_eq!(connection.receive(&mut input, &mut buffers), Ok(None));
@@ -329,7 +330,8 @@ mod tests {
 
     #[test]
     fn a_request_is_answered_once_and_only_after_it_has_arrived() {
-        let (mut connection, mut out) = (Connection::new(Limits::default()), Vec::new());
+        let mut connection = Connection::new(Limits::default());
+        let mut out = Vec::new();
         connection.accept(&terms(), &mut out);
         assert!(out.is_empty() && !connection.is_open());
         let mut bytes = UPGRADE.as_bytes().to_vec();
@@ -344,7 +346,8 @@ mod tests {
     #[test]
     fn only_the_answer_to_head_has_no_body() {
         for (method, body) in [("GET", "found\n"), ("HEAD", ""), ("HEADER", "found\n")] {
-            let (mut connection, mut out) = (Connection::new(Limits::default()), Vec::new());
+            let mut connection = Connection::new(Limits::default());
+            let mut out = Vec::new();
             let mut bytes = format!("\r\n{method} / HTTP/1.1\r\nHost: a\r\n\r\n").into_bytes();
             connection.receive(&mut &mut bytes[..], &mut Buffers::default()).unwrap();
             connection.respond(&Response::text(200, "found"), &mut out);
@@ -358,7 +361,8 @@ mod tests {
     #[test]
     fn a_control_frame_has_125_bytes_at_most() {
         let mut connection = Connection::new(Limits::default());
-        let (mut bytes, mut out) = (UPGRADE.as_bytes().to_vec(), Vec::new());
+        let mut bytes = UPGRADE.as_bytes().to_vec();
+        let mut out = Vec::new();
         connection.receive(&mut &mut bytes[..], &mut Buffers::default()).unwrap();
         connection.accept(&terms(), &mut out);
         for (length, sent) in [(0, 0), (125, 125), (126, 125), (70_000, 125)] {

@@ -191,7 +191,8 @@ mod tests {
 
     #[test]
     fn a_field_that_was_added_is_part_of_the_answer() {
-        let (mut terms, mut out) = (negotiate(REQUEST, &[]).unwrap(), Vec::new());
+        let mut terms = negotiate(REQUEST, &[]).unwrap();
+        let mut out = Vec::new();
         terms.add_header("Set-Cookie", "seen=yes").unwrap();
         assert_eq!(terms.add_header("Connection", "close"), Err(InvalidHeader::Reserved));
         terms.encode(&mut out);

@@ -59,7 +59,8 @@
 //! }
 //!
 //! let mut connection = Connection::new(Limits::default());
-//! let (mut buffers, mut out) = (Buffers::default(), Vec::new());
+//! let mut buffers = Buffers::default();
+//! let mut out = Vec::new();
 //!
 //! let mut request = *b"GET / HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\n\
 //!     Connection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\

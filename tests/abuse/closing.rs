@@ -170,7 +170,8 @@ fn messages_before_a_close_frame_are_delivered_and_later_ones_are_not() {
 fn a_close_frame_after_much_data_is_answered_ahead_of_the_backlog() {
     const MESSAGES: usize = 64;
     let siege = Siege::begin(&[]);
-    let (mut peer, mut listener) = (siege.join("/"), siege.join("/"));
+    let mut peer = siege.join("/");
+    let mut listener = siege.join("/");
     thread::scope(|scope| {
         let reading = scope.spawn(|| {
             (0..MESSAGES).for_each(|_| assert_eq!(listener.receive().1.len(), 100_000));

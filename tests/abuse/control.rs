@@ -49,7 +49,8 @@ fn pongs_for_a_peer_that_does_not_read_do_not_pile_up() {
 #[test]
 fn pongs_stay_in_order_when_a_peer_reads_again() {
     let siege = Siege::begin(&UNTHROTTLED);
-    let (mut peer, mut listener) = (siege.join("/"), siege.join("/"));
+    let mut peer = siege.join("/");
+    let mut listener = siege.join("/");
     peer.send(&[pings(0..100_000), frame(0x81, END)].concat());
     assert_eq!(receive_pong(&mut listener), None);
     // Reads most of what the system holds, but not what waits for the socket.

@@ -70,7 +70,8 @@ fn clients_that_cannot_even_get_503_wait_and_the_server_does_not_spin() {
     siege.program.log_line("accepting paused for 100ms: Too many open files");
     assert_idle(&siege);
     let tries = siege.program.log_so_far().filter(|line| line.contains("accepting paused"));
-    let (tries, seconds) = (tries.count() as f32, begin.elapsed().as_secs_f32());
+    let tries = tries.count() as f32;
+    let seconds = begin.elapsed().as_secs_f32();
     assert!(tries < 20.0 * (1.0 + seconds), "it tried {tries} times in {seconds} s");
     siege.program.limit_descriptors(1_000);
     waiting.iter_mut().for_each(Peer::receive_upgrade);

@@ -48,7 +48,8 @@ fn a_head_sent_one_byte_at_a_time_costs_linear_time() {
         siege.program.cpu() - before
     };
     let (first, second) = head.as_bytes().split_at(head.len() / 2);
-    let (first, second) = (send(first), send(second));
+    let first = send(first);
+    let second = send(second);
     peers.iter_mut().for_each(Peer::receive_upgrade);
     // A quadratic parser spends three quarters of this on the second half and one on the first.
     let quadratic = HEADS * quadratic_cost(head.as_bytes());
@@ -131,7 +132,8 @@ fn a_head_that_trickles_is_answered_with_408_in_time() {
     let begin = Instant::now();
     thread::scope(|scope| {
         for _ in 0..20 {
-            let (mut peer, bytes) = (siege.connect(), fields.bytes());
+            let mut peer = siege.connect();
+            let bytes = fields.bytes();
             scope.spawn(move || {
                 let answer = String::from_utf8(peer.trickle(bytes, pause)).unwrap();
                 assert!(answer.starts_with("HTTP/1.1 408 Request Timeout\r\n"), "{answer}");
@@ -161,7 +163,8 @@ fn connections_without_a_request_are_closed_in_time_without_an_answer() {
     let mut hello = Peer::connect(&program.address);
     hello.send(TLS_HELLO);
     hello.receive_refusal();
-    let (mut asked_nothing, mut lines) = (0, 0);
+    let mut asked_nothing = 0;
+    let mut lines = 0;
     loop {
         let line = program.log_line(" ");
         lines += u32::from(line.contains("INFO") && !line.contains("file descriptor limit"));

@@ -75,7 +75,8 @@ impl Program {
 
     fn start_at(address: String, stdout: Output, stderr: Output) -> Self {
         let close = |output, redirection| if output == Output::Closed { redirection } else { "" };
-        let (one, two) = (close(stdout, ">&-"), close(stderr, "2>&-"));
+        let one = close(stdout, ">&-");
+        let two = close(stderr, "2>&-");
         let program = env!("CARGO_BIN_EXE_townhall");
         let script = format!("exec {program} --listen {address} --log-level debug {one} {two}");
         let ((stdout, _stdout), (into_stderr, stderr)) = (stdout.open(), stderr.open());

@@ -144,7 +144,8 @@ impl Peer {
     /// received.
     pub fn trickle(&mut self, bytes: impl IntoIterator<Item = u8>, pause: Duration) -> Vec<u8> {
         self.0.get_ref().set_read_timeout(Some(pause)).unwrap();
-        let (mut bytes, mut received) = (bytes.into_iter(), Vec::new());
+        let mut bytes = bytes.into_iter();
+        let mut received = Vec::new();
         let deadline = Instant::now() + PATIENCE;
         loop {
             match self.0.read_to_end(&mut received) {

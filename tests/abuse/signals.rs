@@ -50,7 +50,8 @@ fn end(mut member: WebSocket<TcpStream>) {
 fn a_stop_under_load_follows_complete_sequences() {
     const MEMBERS: usize = 20;
     let mut program = Program::start(&[]);
-    let (all, sent) = (Barrier::new(MEMBERS), AtomicU32::new(0));
+    let all = Barrier::new(MEMBERS);
+    let sent = AtomicU32::new(0);
     let talk = &|name| talk(&program.address, name, &all, &sent);
     let received = thread::scope(|scope| {
         let members = (0..MEMBERS).map(|name| scope.spawn(move || talk(name)));

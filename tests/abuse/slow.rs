@@ -58,7 +58,8 @@ fn a_thousand_members_that_do_not_read_cost_one_backlog() {
 fn members_that_read_too_late_get_complete_messages_and_1013() {
     let flags = ["--max-message-size", "300000", "--max-backlog-size", "1048576"];
     let siege = Siege::begin(&flags);
-    let (mut sender, mut listener) = (siege.join("/"), siege.join("/"));
+    let mut sender = siege.join("/");
+    let mut listener = siege.join("/");
     let mut late: Vec<_> = (0..20).map(|_| siege.join("/")).collect();
     for number in 0..100 {
         sender.send(&message(number, 256 * KIB));
@@ -125,9 +126,11 @@ fn members_that_do_not_read_fill_no_send_queues() {
 /// Little data is ahead of a ping, and any progress counts as activity.
 #[test]
 fn a_slow_reader_is_kept_while_it_reads() {
-    let (silence, write) = (["--ping-interval", "3s"], ["--write-timeout", "3s"]);
+    let silence = ["--ping-interval", "3s"];
+    let write = ["--write-timeout", "3s"];
     let siege = Siege::begin(&[&silence[..], &write, &["--pong-timeout", "2s"]].concat());
-    let (mut sender, mut slow) = (siege.join("/"), siege.join("/"));
+    let mut sender = siege.join("/");
+    let mut slow = siege.join("/");
     for number in 0..128 {
         sender.send(&message(number, 64 * KIB));
         assert_eq!(receive_number(&mut sender), Ok(number));

@@ -42,7 +42,8 @@ impl Siege {
 
     pub fn of(program: Program) -> Self {
         let neighbours = Neighbours::move_in(&program.address);
-        let (cpu, memory) = (program.cpu(), program.memory());
+        let cpu = program.cpu();
+        let memory = program.memory();
         Self { neighbours, program, begin: Instant::now(), cpu, memory }
     }
 
@@ -60,7 +61,8 @@ impl Siege {
 
     /// Ends the attack. Checks that the neighbours received everything, and that the cost is within bounds.
     pub fn end(self, bounds: Bounds) -> Program {
-        let (time, program) = (self.begin.elapsed(), self.program);
+        let time = self.begin.elapsed();
+        let program = self.program;
         let cpu = program.cpu() - self.cpu;
         let wait = self.neighbours.move_out();
         let memory = program.peak_memory().saturating_sub(self.memory);

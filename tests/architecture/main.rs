@@ -91,7 +91,8 @@ fn every_area_has_files() {
 fn an_area_uses_only_those_that_it_may() {
     let edges = edges();
     let is_upward = |edge: &&Edge| {
-        let (from, to) = (area_of(&edge.from), area_of(&edge.to));
+        let from = area_of(&edge.from);
+        let to = area_of(&edge.to);
         from.name != to.name && !from.may_use.iter().any(|area| is_within(to.name, area))
     };
     let upward: Vec<_> = edges.iter().filter(is_upward).collect();
@@ -138,7 +139,8 @@ fn is_allowed_in_protocol(path: &[String]) -> bool {
 
 #[test]
 fn the_binary_uses_only_the_public_documented_api() {
-    let (library, binary) = (library(), binary());
+    let library = library();
+    let binary = binary();
     assert_eq!(library.files().intersection(&binary.files()).next(), None, "files of both");
     let own = binary.external_paths().into_iter().filter(|(_, _, path)| path[0] == "townhall");
     let own: Vec<_> = own.collect();

@@ -49,7 +49,8 @@ impl PathCollector<'_> {
     /// Macros take any tokens, so paths are found in them as names with `::` between them.
     fn scan(&mut self, tokens: TokenStream) {
         let mut path: Vec<String> = Vec::new();
-        let (mut span, mut colons) = (Span::call_site(), 0);
+        let mut span = Span::call_site();
+        let mut colons = 0;
         for token in tokens {
             match token {
                 TokenTree::Ident(ident) => {

@@ -48,7 +48,8 @@ impl Crate {
         for (id, module) in self.modules.iter().enumerate() {
             for Mention { path, line } in &module.mentions {
                 let Target::Module(target) = self.resolve(id, path) else { continue };
-                let (from, to) = (module.file.clone(), self.modules[target].file.clone());
+                let from = module.file.clone();
+                let to = self.modules[target].file.clone();
                 if from != to {
                     lines.entry((from, to)).or_default().insert(*line);
                 }

@@ -199,7 +199,8 @@ fn yes_and_no_have_their_usual_spellings() {
             let mut command = townhall(&["--listen", "127.0.0.1:0"]);
             command.env("TOWNHALL_NO_REFLECT", spelling);
             let (_program, address) = Program::start_with(command);
-            let (mut a, mut b) = (connect(&address, "/"), connect(&address, "/"));
+            let mut a = connect(&address, "/");
+            let mut b = connect(&address, "/");
             send(&mut a, "from a");
             assert_eq!(receive(&mut b), "from a");
             send(&mut b, "from b");
@@ -224,7 +225,8 @@ fn white_space_around_the_value_of_a_variable_is_ignored() {
     command.envs([("TOWNHALL_MODE", " Echo"), ("TOWNHALL_MAX_ROOMS", "5\r")]);
     command.envs([("TOWNHALL_DEFLATE_LEVEL", "9\t"), ("TOWNHALL_SHUTDOWN_CODE", " 1012 \n")]);
     let (_program, address) = Program::start_with(command);
-    let (mut one, mut other) = (connect(&address, "/"), connect(&address, "/"));
+    let mut one = connect(&address, "/");
+    let mut other = connect(&address, "/");
     send(&mut one, "from one");
     assert_eq!(receive(&mut one), "from one");
     send(&mut other, "from the other");
@@ -245,7 +247,8 @@ fn white_space_around_the_value_of_a_variable_is_ignored() {
     let mut command = townhall(&["--listen", "127.0.0.1:0", "--mode", "broadcast"]);
     command.env("TOWNHALL_MODE", "echo\r");
     let (_program, address) = Program::start_with(command);
-    let (mut one, mut other) = (connect(&address, "/"), connect(&address, "/"));
+    let mut one = connect(&address, "/");
+    let mut other = connect(&address, "/");
     send(&mut one, "for all");
     assert_eq!(receive(&mut other), "for all");
 }

@@ -172,11 +172,13 @@ fn sighup_only_logs_the_counts() {
 #[test]
 fn everyone_receives_a_message_or_its_beginning() {
     let (_program, address) = Program::start(&["--truncate", "3"]);
-    let (mut a, mut b) = (connect(&address, "/"), connect(&address, "/"));
+    let mut a = connect(&address, "/");
+    let mut b = connect(&address, "/");
     send(&mut a, "äöüß");
     assert_eq!(receive(&mut a), "äöü");
     assert_eq!(receive(&mut b), "äöü");
-    let (family, flag) = ("\u{1F468}\u{200D}\u{1F469}\u{200D}\u{1F467}", "\u{1F1E9}\u{1F1EA}");
+    let family = "\u{1F468}\u{200D}\u{1F469}\u{200D}\u{1F467}";
+    let flag = "\u{1F1E9}\u{1F1EA}";
     send(&mut a, &format!("{family}{flag}{family}{flag}"));
     assert_eq!(receive(&mut a), format!("{family}{flag}{family}"));
     assert_eq!(receive(&mut b), format!("{family}{flag}{family}"));
@@ -187,7 +189,8 @@ fn everyone_receives_a_message_or_its_beginning() {
 #[test]
 fn the_sender_receives_its_own_message_unless_no_reflect_is_set() {
     let (_program, address) = Program::start(&["--no-reflect"]);
-    let (mut a, mut b) = (connect(&address, "/"), connect(&address, "/"));
+    let mut a = connect(&address, "/");
+    let mut b = connect(&address, "/");
     send(&mut a, "from a");
     assert_eq!(receive(&mut b), "from a");
     send(&mut b, "from b");
@@ -197,7 +200,8 @@ fn the_sender_receives_its_own_message_unless_no_reflect_is_set() {
 #[test]
 fn echo_answers_only_the_sender() {
     let (_program, address) = Program::start(&["--mode", "echo"]);
-    let (mut a, mut b) = (connect(&address, "/"), connect(&address, "/"));
+    let mut a = connect(&address, "/");
+    let mut b = connect(&address, "/");
     send(&mut a, "from a");
     send(&mut b, "from b");
     assert_eq!((receive(&mut a), receive(&mut b)), ("from a".into(), "from b".into()));

@@ -42,7 +42,8 @@ impl Example {
 
     /// The complete answer to a plain request.
     fn get(&self, path: &str) -> String {
-        let (mut stream, mut answer) = (self.stream(), String::new());
+        let mut stream = self.stream();
+        let mut answer = String::new();
         write!(stream, "GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
         stream.read_to_string(&mut answer).unwrap();
         answer

@@ -79,8 +79,10 @@ fn direct_messages_are_compressed_for_a_client_without_a_shared_context() {
     let server = Running::start(config(), whisper);
     let (mut client, answer) = offer(&server, "");
     assert_eq!(answer, "permessage-deflate");
-    let (mut inflater, mut window) = (Inflater::default(), SlidingWindow::new(15));
-    let (private, public) = ("*for me ".repeat(20), "for everyone ".repeat(20));
+    let mut inflater = Inflater::default();
+    let mut window = SlidingWindow::new(15);
+    let private = "*for me ".repeat(20);
+    let public = "for everyone ".repeat(20);
     for (sent, compressed) in
         [(&private, true), (&public, true), (&private, false), (&public, true)]
     {
@@ -185,7 +187,8 @@ fn the_close_reason_names_a_forbidden_reference_or_data_that_is_not_deflate() {
 #[test]
 fn a_message_that_ends_its_stream_is_delivered() {
     let server = Running::start(config(), chat);
-    let (mut client, mut other) = (offer(&server, "").0, offer(&server, "").0);
+    let mut client = offer(&server, "").0;
+    let mut other = offer(&server, "").0;
     let hall = [0xcb, 0xc8, 0x54, 0xc8, 0x48, 0xcc, 0xc9, 0x01, 0x00];
     send(&mut client, COMPRESSED_TEXT, &hall);
     assert_eq!(received(&server), "hi hall");

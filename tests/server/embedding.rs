@@ -134,8 +134,10 @@ fn each_client_keeps_its_own_value_until_its_close_is_handled() {
         }
         _ => {}
     });
-    let (mut one, mut other) = (server.connect("/"), server.connect("/"));
-    let (first, second) = (server.opened(), server.opened());
+    let mut one = server.connect("/");
+    let mut other = server.connect("/");
+    let first = server.opened();
+    let second = server.opened();
     for (is_first, text) in [(true, "101"), (true, "102"), (false, "101")] {
         let member = if is_first { &mut one } else { &mut other };
         member.send("count");

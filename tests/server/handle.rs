@@ -37,8 +37,10 @@ fn settle(handle: &Handle) {
 #[test]
 fn commands_of_one_handle_take_effect_in_order() {
     let server = start();
-    let (mut member, mut other) = (server.connect("/a"), server.connect("/b"));
-    let (id, _) = (server.opened(), server.opened());
+    let mut member = server.connect("/a");
+    let mut other = server.connect("/b");
+    let id = server.opened();
+    let _ = server.opened();
     let handle = server.handle.clone();
     let publisher = thread::spawn(move || {
         for number in 0..1_000 {

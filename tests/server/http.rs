@@ -66,7 +66,8 @@ fn the_host_in_an_absolute_form_counts_instead_of_the_host_field() {
         stream.write_all(request.as_bytes()).unwrap();
         read_head(&mut stream)[9..12].to_owned()
     };
-    let (own_page, other_page) = (format!("http://{own}"), "http://other.example");
+    let own_page = format!("http://{own}");
+    let other_page = "http://other.example";
     for scheme in ["ws", "WS", "wss", "http", "HTTPS"] {
         let target = format!("{scheme}://{own}/lobby");
         assert_eq!(status(&target, "other.example", &own_page), "101", "{target}");

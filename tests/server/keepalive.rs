@@ -55,7 +55,8 @@ fn a_long_message_on_a_slow_line_is_activity_while_it_arrives() {
     config.timeouts.pong = second;
     config.rates.min_frame_bytes_per_second = 2_000;
     let server = Running::start(config, chat);
-    let (mut slow, mut fragments) = (server.raw("/"), server.raw("/"));
+    let mut slow = server.raw("/");
+    let mut fragments = server.raw("/");
     let message = frame(0x81, &[b'x'; 60_000]);
     let begin = Instant::now();
     for (at, piece) in message.chunks(300).enumerate() {

@@ -27,8 +27,10 @@ fn one_address_cannot_take_the_connections_of_others() {
     strict.trusted_proxies = Vec::new();
     strict.connections.max_per_address = 2;
     let server = Running::start(strict, counting_chat);
-    let (first, _second) = (server.raw("/"), server.raw("/"));
-    let (mut third, mut answer) = (server.stream(), String::new());
+    let first = server.raw("/");
+    let _second = server.raw("/");
+    let mut third = server.stream();
+    let mut answer = String::new();
     third.read_to_string(&mut answer).unwrap();
     assert!(answer.starts_with("HTTP/1.1 429 ") && answer.contains("\r\nRetry-After: 5\r\n"));
     assert_eq!(knock(server.addresses[1], "/", "").0, "101", "another address");
@@ -50,7 +52,8 @@ fn behind_a_proxy_the_forwarded_address_counts() {
     assert_eq!(_first.0, "101");
     assert_eq!(come("198.51.100.1, 192.0.2.1").0, "429", "what the client wrote itself is ignored");
     assert_eq!(come("192.0.2.2").0, "101");
-    let (_a, _b) = (server.raw("/"), server.raw("/"));
+    let _a = server.raw("/");
+    let _b = server.raw("/");
 }
 
 #[test]
@@ -74,8 +77,10 @@ fn rooms_and_the_length_of_their_names_are_limited() {
     config.rooms.max = 2;
     config.rooms.max_name_bytes = 5;
     let server = Running::start(config, chat);
-    let (a, _b) = (server.connect("/a"), server.connect("/b"));
-    let (first, _) = (server.opened(), server.opened());
+    let a = server.connect("/a");
+    let _b = server.connect("/b");
+    let first = server.opened();
+    let _ = server.opened();
     assert_eq!(knock(server.address, "/c", "").0, "503");
     assert_eq!(knock(server.address, "/123456", "").0, "414");
     assert_eq!(knock(server.address, "/é", "").0, "414", "its name is /%C3%A9");
@@ -107,7 +112,8 @@ fn a_client_that_joins_one_room_too_many_is_closed() {
     let mut config = config();
     config.rooms.max = 2;
     let server = Running::start(config, app);
-    let (mut wanderer, _other) = (server.connect("/a"), server.connect("/b"));
+    let mut wanderer = server.connect("/a");
+    let _other = server.connect("/b");
     // It leaves its own room each time, so the limit is not reached.
     for room in ["/c", "/d", "/b", "/b"] {
         wanderer.send(room);

@@ -30,7 +30,8 @@ fn everyone_receives_everything_in_the_same_order() {
 #[test]
 fn rooms_are_separate() {
     let server = Running::start(config(), chat);
-    let (mut here, mut there) = (server.connect("/here?who=a"), server.connect("/there"));
+    let mut here = server.connect("/here?who=a");
+    let mut there = server.connect("/there");
     here.send("here");
     there.send("there");
     assert_eq!((here.receive(), there.receive()), ("here".into(), "there".into()));
@@ -166,7 +167,8 @@ fn a_client_that_changes_rooms_misses_nothing_and_gets_nothing_twice() {
         },
         _ => {}
     });
-    let (mut mover, mut stayer) = (server.connect("/a"), server.connect("/a"));
+    let mut mover = server.connect("/a");
+    let mut stayer = server.connect("/a");
     server.opened();
     server.opened();
     mover.send("one");

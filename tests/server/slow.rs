@@ -27,7 +27,8 @@ fn a_member_that_does_not_read_is_closed_and_the_others_miss_nothing() {
     let server = Running::start(config, chat);
     let mut stalled = server.raw("/");
     let deaf_id = server.opened();
-    let (mut sender, mut listener) = (server.connect("/"), server.connect("/"));
+    let mut sender = server.connect("/");
+    let mut listener = server.connect("/");
     let text = "x".repeat(1 << 20);
     for _ in 0..FLOOD / text.len() {
         sender.send(&text);
@@ -68,7 +69,8 @@ fn a_client_that_does_not_read_its_echo_is_closed_in_order() {
 #[test]
 fn pings_between_messages_do_not_stall_the_others() {
     let server = Running::start(config(), chat);
-    let (mut stalled, mut quiet) = (server.raw("/stalled"), server.connect("/quiet"));
+    let mut stalled = server.raw("/stalled");
+    let mut quiet = server.connect("/quiet");
     let flood = [frame(0x89, b""), frame(0x82, b"")].concat().repeat(5_000);
     thread::scope(|scope| {
         let flooding = scope.spawn(move || {
@@ -148,7 +150,8 @@ fn frames(mut bytes: &[u8]) -> Vec<([u8; 2], usize)> {
 /// What a member receives if it is 24 MiB behind when it sends `bytes`.
 fn received_far_behind(bytes: &[u8]) -> Vec<([u8; 2], usize)> {
     let server = Running::start(unhurried(), chat);
-    let (mut slow, mut sender) = (server.raw("/"), server.connect("/"));
+    let mut slow = server.raw("/");
+    let mut sender = server.connect("/");
     let text = "x".repeat(1 << 20);
     for _ in 0..24 {
         sender.send(&text);

@@ -56,7 +56,8 @@ fn read_number(stream: &mut TcpStream) -> u32 {
 #[test]
 fn a_member_that_drops_messages_continues_with_the_newest_and_keeps_its_pongs() {
     let server = Running::start(with(Slow::Drop), counting_chat);
-    let (mut slow, mut sender) = (server.raw("/"), server.raw("/"));
+    let mut slow = server.raw("/");
+    let mut sender = server.raw("/");
     for number in 0..MANY {
         sender.write_all(&numbered(number)).unwrap();
         assert_eq!(read_number(&mut sender), number);
@@ -64,7 +65,8 @@ fn a_member_that_drops_messages_continues_with_the_newest_and_keeps_its_pongs() 
             slow.write_all(&frame(0x89, b"still there?")).unwrap();
         }
     }
-    let (mut received, mut pongs) = (Vec::new(), 0);
+    let mut received = Vec::new();
+    let mut pongs = 0;
     while received.last() != Some(&MANY) || pongs == 0 {
         match read_frame(&mut slow) {
             (0x8a, payload) => {
@@ -87,7 +89,8 @@ fn a_member_that_drops_messages_continues_with_the_newest_and_keeps_its_pongs() 
 #[test]
 fn in_a_paused_room_nobody_misses_a_message() {
     let server = Running::start(with(Slow::Pause), counting_chat);
-    let (mut slow, mut sender) = (server.raw("/"), server.raw("/"));
+    let mut slow = server.raw("/");
+    let mut sender = server.raw("/");
     let mut elsewhere = server.connect("/elsewhere");
     let mut reader = sender.try_clone().unwrap();
     thread::scope(|scope| {
@@ -112,7 +115,8 @@ fn a_room_does_not_pause_forever() {
     let mut config = with(Slow::Pause);
     config.timeouts.write = Some(Duration::from_secs(1));
     let server = Running::start(config, counting_chat);
-    let (_stalled, mut sender) = (server.raw("/"), server.raw("/"));
+    let _stalled = server.raw("/");
+    let mut sender = server.raw("/");
     let mut reader = sender.try_clone().unwrap();
     thread::scope(|scope| {
         scope.spawn(move || {
@@ -127,7 +131,8 @@ fn a_room_does_not_pause_forever() {
 #[test]
 fn a_member_that_fell_behind_in_a_burst_receives_its_end() {
     let server = Running::start(with(Slow::Drop), counting_chat);
-    let (mut slow, mut sender) = (server.raw("/"), server.raw("/"));
+    let mut slow = server.raw("/");
+    let mut sender = server.raw("/");
     let mut sent = 0;
     // The burst ends as soon as the member misses a message.
     while get(&server, "/counts").contains(" 0 messages skipped") {

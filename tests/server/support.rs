@@ -78,7 +78,8 @@ impl Running {
         server: Server,
         mut app: impl FnMut(&mut Hub, ClientId, Event<'_>) + Send + 'static,
     ) -> Self {
-        let (addresses, handle) = (server.addresses().to_vec(), server.handle());
+        let addresses = server.addresses().to_vec();
+        let handle = server.handle();
         let (reporter, seen) = channel();
         let thread = thread::spawn(move || {
             let app = |hub: &mut Hub, client: ClientId, event: Event<'_>| {

@@ -51,7 +51,8 @@ fn without_a_pong_timeout_pings_need_no_answer() {
 #[test]
 fn without_a_write_timeout_a_peer_need_not_read() {
     let server = Running::start(endless(), chat);
-    let (mut stalled, mut sender) = (server.raw("/"), server.connect("/"));
+    let mut stalled = server.raw("/");
+    let mut sender = server.connect("/");
     let text = "x".repeat(1 << 20);
     for _ in 0..24 {
         sender.send(&text);

@@ -11,7 +11,8 @@ use crate::support::{Running, Seen, config, get, read_head, request};
 /// An application that keeps a value for each client from its upgrade, moves clients to another room on
 /// request, and reports how many values it keeps and how many upgrades it saw.
 fn start(config: Config) -> Running {
-    let (mut kept, mut asked) = (HashMap::new(), 0);
+    let mut kept = HashMap::new();
+    let mut asked = 0;
     Running::start(config, move |hub, client, event| match event {
         Event::Request(exchange) => {
             exchange.respond(Response::text(200, format!("{} of {asked}", kept.len())));
@@ -113,7 +114,8 @@ fn one_address_cannot_create_every_room() {
     let mut config = config();
     config.rooms.max_per_address = 2;
     let server = Running::start(config, crate::support::chat);
-    let (here, there) = ("X-Forwarded-For: 192.0.2.1\r\n", "Forwarded: for=192.0.2.2\r\n");
+    let here = "X-Forwarded-For: 192.0.2.1\r\n";
+    let there = "Forwarded: for=192.0.2.2\r\n";
     let mut members = vec![knock(&server, "/a", here), knock(&server, "/b", here)];
     assert_eq!(status(&server, "/c", here), "429");
     // It may enter rooms that others created. Its own rooms count until they are empty.

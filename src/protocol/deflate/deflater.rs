@@ -11,7 +11,8 @@ use super::config::{MAX_WINDOW_BITS, MIN_WINDOW_BITS, TAIL};
 ///
 /// let mut deflater = Deflater::new(6, 15);
 /// let message = Message::Text("a text that is repeated");
-/// let (mut first, mut second) = (Vec::new(), Vec::new());
+/// let mut first = Vec::new();
+/// let mut second = Vec::new();
 /// message.encode_compressed(&mut deflater, &mut first);
 /// message.encode_compressed(&mut deflater, &mut second);
 /// assert!(second.len() < first.len());
@@ -107,7 +108,8 @@ mod tests {
 
     #[test]
     fn an_empty_message_is_one_octet_and_leaves_the_context_alone() {
-        let (mut deflater, message) = (Deflater::new(6, 15), noise(200));
+        let mut deflater = Deflater::new(6, 15);
+        let message = noise(200);
         assert_eq!(deflate(&mut deflater, b""), [0]);
         deflate(&mut deflater, &message);
         assert_eq!(deflate(&mut deflater, b""), [0]);
@@ -119,7 +121,8 @@ mod tests {
     fn a_small_window_is_kept() {
         // With 512 bytes of window, what lies 600 bytes back must not be referred to.
         let message = [noise(600), noise(600)].concat();
-        let (small, large) = (&mut Deflater::new(9, 9), &mut Deflater::new(9, 15));
+        let small = &mut Deflater::new(9, 9);
+        let large = &mut Deflater::new(9, 15);
         assert!(deflate(small, &message).len() > 1_150);
         assert!(deflate(large, &message).len() < 700);
     }

@@ -79,7 +79,8 @@ impl Inflater {
             return Ok(Vec::new());
         }
         let stream = self.stream.get_or_insert_with(|| Decompress::new(false));
-        let (mut input, mut out) = (message, Vec::new());
+        let mut input = message;
+        let mut out = Vec::new();
         let mut streams = FREE_STREAMS + message.len() / BYTES_PER_STREAM;
         begin(stream, window, &out)?;
         while feed(stream, &mut input, &mut out, max_bytes)? == Status::StreamEnd {
@@ -90,7 +91,8 @@ impl Inflater {
             streams = streams.checked_sub(1).ok_or(Violation::TooManyDeflateStreams)?;
             begin(stream, window, &out)?;
         }
-        let (mut status, length) = (Status::Ok, out.len());
+        let mut status = Status::Ok;
+        let length = out.len();
         for mut end in [&TAIL[..], &LAST_BLOCK] {
             if status != Status::StreamEnd {
                 status = feed(stream, &mut end, &mut out, max_bytes)?;
@@ -128,7 +130,8 @@ fn feed(
             let wanted = out.len().max(4 * input.len()).max(64);
             out.reserve_exact(wanted.min(max_bytes.saturating_add(1) - out.len()));
         }
-        let (read, written) = (stream.total_in(), out.len());
+        let read = stream.total_in();
+        let written = out.len();
         let status = stream.decompress_vec(input, out, FlushDecompress::Sync);
         let status = status.map_err(|_| Violation::InvalidDeflate)?;
         let read = (stream.total_in() - read) as usize;

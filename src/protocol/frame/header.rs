@@ -59,7 +59,9 @@ impl ClientHeader {
         if size == 8 && length < 126 {
             return None;
         }
-        let (fin, mask, length) = (first & FIN != 0, (mask as u32).to_le_bytes(), length.into());
+        let fin = first & FIN != 0;
+        let mask = (mask as u32).to_le_bytes();
+        let length = length.into();
         Some((Self { fin, opcode, compressed: false, mask, length }, size))
     }
 

@@ -115,7 +115,8 @@ mod tests {
 
     fn assert_agrees(source: &[u8], range: Range<usize>) {
         let mask = [0x37, 0xfa, 0x21, 0x3d];
-        let (mut ours, mut theirs) = (source.to_vec(), source.to_vec());
+        let mut ours = source.to_vec();
+        let mut theirs = source.to_vec();
         apply_mask(&mut ours[range.clone()], mask);
         by_definition(&mut theirs[range.clone()], mask);
         assert_eq!(ours, theirs, "{range:?}");

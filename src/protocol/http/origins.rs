@@ -136,8 +136,10 @@ enum Sender {
 impl Sender {
     fn of(origin: &str) -> Option<Self> {
         let Some((scheme, rest)) = origin.split_once("://") else {
-            let authority = Authority::parse(origin).map(Self::Program);
-            return authority.filter(|_| !origin.eq_ignore_ascii_case("null"));
+            if origin.eq_ignore_ascii_case("null") {
+                return None;
+            }
+            return Authority::parse(origin).map(Self::Program);
         };
         let bare = rest.strip_suffix('/');
         let authority = Authority::parse(bare.unwrap_or(rest))?;

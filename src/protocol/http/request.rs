@@ -54,7 +54,9 @@ impl<'h> Request<'h> {
         // The line has these three words, since it was checked.
         let mut words = line.splitn(3, ' ');
         let mut word = || words.next().ok_or(MALFORMED_LINE);
-        let (method, target, version) = (word()?, word()?, word()?);
+        let method = word()?;
+        let target = word()?;
+        let version = word()?;
         let form = Target::parse(method, target)?;
         let headers = parse_fields(fields, max_headers)?;
         let request = Self { method, target, form, is_http_1_0: version == "HTTP/1.0", headers };

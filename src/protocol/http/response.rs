@@ -69,7 +69,8 @@ impl Response {
         name: impl Into<Cow<'static, str>>,
         value: impl Into<Cow<'static, str>>,
     ) -> Result<Self, InvalidHeader> {
-        let (name, value) = (name.into(), value.into());
+        let name = name.into();
+        let value = value.into();
         field::check_answer(&name, &value)?;
         Ok(self.with(name, value))
     }

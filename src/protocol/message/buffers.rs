@@ -123,14 +123,16 @@ mod tests {
 
     #[test]
     fn what_a_message_was_inflated_into_is_not_kept() {
-        let (mut buffers, mut compressed) = (with_buffers([MIN_KEPT_BYTES]), Vec::new());
+        let mut buffers = with_buffers([MIN_KEPT_BYTES]);
+        let mut compressed = Vec::new();
         Deflater::new(6, 15).deflate(&vec![0; 2 * MIN_KEPT_BYTES], &mut compressed);
         let length = compressed.len() as u16;
         let head = [&[0xc2, 0x80 | 126], &length.to_be_bytes()[..], &[0; 4]].concat();
         let mut receiver = Receiver::new(Arc::new(Limits::default()), Inflation::Independent);
         for pieces in [vec![head.len() + compressed.len()], vec![20, usize::MAX]] {
             let mut frame = [&head[..], &compressed].concat();
-            let (mut rest, mut received) = (&mut frame[..], None);
+            let mut rest = &mut frame[..];
+            let mut received = None;
             for size in pieces {
                 let (mut piece, behind) = rest.split_at_mut(size.min(rest.len()));
                 received = receiver.receive_any(&mut piece, &mut buffers).unwrap();

@@ -123,7 +123,8 @@ impl Receiver {
             return None;
         }
         let (header, size) = ClientHeader::parse_usual(input)?;
-        let (length, end) = (header.length as usize, size + header.length as usize);
+        let length = header.length as usize;
+        let end = size + header.length as usize;
         let begins = header.fin && header.opcode != Opcode::Continuation;
         if !begins || length > self.limits.max_message_bytes || end > input.len() {
             return None;

@@ -218,7 +218,8 @@ mod tests {
         let ascii = "ascii ".repeat(30);
         let text = [&ascii, "aé€😀", &ascii, "é", &ascii].concat();
         for size in 1..=text.len() {
-            let (mut plain, mut masked) = (TextAssembly::default(), TextAssembly::default());
+            let mut plain = TextAssembly::default();
+            let mut masked = TextAssembly::default();
             for piece in text.as_bytes().chunks(size) {
                 plain.push(piece).unwrap();
                 let mut piece = piece.to_vec();

@@ -228,7 +228,8 @@ impl Client {
 
     /// Counts the memory taken by what has not arrived whole. Returns whether it has grown.
     pub(crate) fn recount_incomplete(&mut self, memory: &mut Memory) -> bool {
-        let (before, now) = (self.incomplete.get(), self.connection.held_bytes());
+        let before = self.incomplete.get();
+        let now = self.connection.held_bytes();
         if now != before {
             memory.incomplete.set(&mut self.incomplete, now);
         }

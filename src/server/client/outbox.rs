@@ -142,10 +142,12 @@ impl Outbox {
     /// each insert, and one for the log after the last insert.
     fn parts(&self, offset: u64, begin: usize, log_end: u64) -> impl Iterator<Item = Part> {
         let end = Insert { at: log_end, resume: log_end, end: self.private.len() };
-        let (mut offset, mut begin) = (offset, begin);
+        let mut offset = offset;
+        let mut begin = begin;
         self.inserts.iter().copied().chain([end]).map(move |insert| {
             let part = (offset..insert.at.max(offset), begin..insert.end);
-            (offset, begin) = (insert.resume, insert.end);
+            offset = insert.resume;
+            begin = insert.end;
             part
         })
     }

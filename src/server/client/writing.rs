@@ -120,7 +120,8 @@ impl Client {
         memory: &mut Memory,
         now: Timestamp,
     ) {
-        let (mut header, payload) = (Vec::new(), message.payload());
+        let mut header = Vec::new();
+        let payload = message.payload();
         frame::encode_header(message.opcode(), payload.len(), &mut header);
         let pieces = [IoSlice::new(&header), IoSlice::new(payload)];
         // An error shows again when the rest is written.

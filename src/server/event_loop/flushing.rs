@@ -36,8 +36,11 @@ pub(crate) fn flush(hub: &mut Hub, end: TurnEnd) {
 
 fn flush_clients(hub: &mut Hub) {
     let mut clients = mem::take(&mut hub.pending.dirty_clients);
-    let (mut left, mut count) = (MAX_FLUSH_COST, 0);
-    while let Some(&id) = clients.get(count).filter(|_| left > 0) {
+    let mut left = MAX_FLUSH_COST;
+    let mut count = 0;
+    while left > 0
+        && let Some(&id) = clients.get(count)
+    {
         left = left.saturating_sub(flush_client(hub, id));
         count += 1;
     }
@@ -51,11 +54,13 @@ fn flush_clients(hub: &mut Hub) {
 
 /// Writes to a client, and returns the cost of that.
 fn flush_client(hub: &mut Hub, id: ClientId) -> u64 {
-    let (now, max) = (hub.time.timestamp, hub.config.memory.max_backlog_bytes);
+    let now = hub.time.timestamp;
+    let max = hub.config.memory.max_backlog_bytes;
     let Some((client, log, memory)) = hub.client_and_log(id) else { return 0 };
     client.flush_queued = false;
     let (cost, progress) = flush_counted(client, log, memory, now);
-    let (membership, outcome) = (client.membership, outcome_of(progress, client, log, max));
+    let membership = client.membership;
+    let outcome = outcome_of(progress, client, log, max);
     backlog::forget_newest(hub, membership);
     if let Some(outcome) = outcome {
         apply(hub, id, outcome);
@@ -65,7 +70,8 @@ fn flush_client(hub: &mut Hub, id: ClientId) -> u64 {
 
 /// Flushes the rooms that grew, in turn. Those that do not fit into this turn are overdue.
 fn flush_rooms(hub: &mut Hub, end: TurnEnd) {
-    let (mut left, mut unreached) = (MAX_FLUSH_COST, hub.rooms.dirty.len());
+    let mut left = MAX_FLUSH_COST;
+    let mut unreached = hub.rooms.dirty.len();
     hub.rooms.overdue = false;
     while left > 0
         && unreached > 0

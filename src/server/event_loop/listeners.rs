@@ -222,7 +222,8 @@ pub(crate) fn turn_away(mut stream: TcpStream) {
 fn listen(address: SocketAddr, config: &Config) -> io::Result<TcpListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
     if address.is_ipv6() && address.ip().is_unspecified() {
-        let (port, fixed) = (address.port(), address.port() != 0);
+        let port = address.port();
+        let fixed = address.port() != 0;
         let takes_v4 = |other: &SocketAddr| fixed && other.is_ipv4() && other.port() == port;
         socket.set_only_v6(config.listen.iter().any(takes_v4))?;
     }

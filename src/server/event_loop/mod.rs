@@ -185,7 +185,8 @@ impl EventLoop {
     fn note_signals(&mut self) {
         for signal in self.signals.iter_mut().flat_map(Signals::pending) {
             if signal == SIGHUP {
-                let (clients, rooms) = (self.hub.client_count(), self.hub.room_count());
+                let clients = self.hub.client_count();
+                let rooms = self.hub.room_count();
                 info!("{clients} connections, {rooms} rooms; {}", self.hub.counts);
             } else {
                 info!("received signal {signal}");
@@ -250,7 +251,8 @@ impl EventLoop {
     }
 
     fn admit(&mut self, mut stream: TcpStream, address: SocketAddr) -> io::Result<()> {
-        let (now, config) = (self.hub.time.timestamp, &self.hub.config);
+        let now = self.hub.time.timestamp;
+        let config = &self.hub.config;
         let key = AddressKey::of_peer(address.ip(), config);
         let enter = |key| self.hub.usage.addresses.enter(key, now, config);
         let admission = key.map_or(Admission::Admitted, enter);
@@ -286,7 +288,8 @@ impl EventLoop {
         throttle::resume_due(&mut self.hub);
         for key in self.hub.time.deadlines.due(self.hub.time.horizon) {
             let client = &self.hub.clients[key];
-            let (id, connection) = (client.id, &client.connection);
+            let id = client.id;
+            let connection = &client.connection;
             if client.reading == Reading::Queued {
                 // What it sent has not been read: its room is not flushed yet.
                 lifecycle::expect_within(&mut self.hub, id, GRAIN);

@@ -117,8 +117,11 @@ impl Reader {
         if self.ahead == 0 {
             (self.ahead, self.asked) = (queue.len(), asked);
         }
-        let (mut budget, mut count) = (MAX_TURN_BYTES, 0);
-        while let Some(&id) = queue.get(count).filter(|_| budget > 0) {
+        let mut budget = MAX_TURN_BYTES;
+        let mut count = 0;
+        while budget > 0
+            && let Some(&id) = queue.get(count)
+        {
             budget = budget.saturating_sub(self.read_client(hub, id, app));
             count += 1;
         }
@@ -132,19 +135,12 @@ impl Reader {
 
     /// Reads from a client within its budget, and returns how many bytes it read.
     fn read_client(&mut self, hub: &mut Hub, id: ClientId, app: &mut Application<'_>) -> usize {
-        let (mut total, mut left) = (0, ReadMore::Something);
+        let mut total = 0;
+        let mut left = ReadMore::Something;
         while left == ReadMore::Something && total < MAX_CLIENT_BYTES {
-            let size;
-            (size, left) = if backpressure::is_overdue(hub, id) {
-                (0, ReadMore::ForNextTurn)
-            } else if backpressure::some_room_waits(hub)
-                && backpressure::pause_while_room_waits(hub, id)
-            {
-                (0, ReadMore::ForLater)
-            } else {
-                self.read_once(hub, id, app)
-            };
+            let (size, after) = self.read_if_allowed(hub, id, app);
             total += size;
+            left = after;
         }
         if left != ReadMore::Nothing
             && let Some(client) = hub.clients.get_mut(id)
@@ -157,6 +153,23 @@ impl Reader {
             }
         }
         total
+    }
+
+    /// One read from a client, unless its room must be flushed first, or waits for a member. Returns
+    /// the number of bytes, and what is left.
+    fn read_if_allowed(
+        &mut self,
+        hub: &mut Hub,
+        id: ClientId,
+        app: &mut Application<'_>,
+    ) -> (usize, ReadMore) {
+        if backpressure::is_overdue(hub, id) {
+            return (0, ReadMore::ForNextTurn);
+        }
+        if backpressure::some_room_waits(hub) && backpressure::pause_while_room_waits(hub, id) {
+            return (0, ReadMore::ForLater);
+        }
+        self.read_once(hub, id, app)
     }
 
     /// One read from a client, and what follows from it.
@@ -201,7 +214,8 @@ impl Reader {
 /// sent has been read.
 #[cold]
 pub(crate) fn fire_timers(hub: &mut Hub, app: &mut Application<'_>) {
-    let (end, mark) = (hub.time.read_until, hub.time.timers.mark());
+    let end = hub.time.read_until;
+    let mark = hub.time.timers.mark();
     for _ in 0..MAX_TIMERS_PER_TURN {
         if hub.pending.grown > MAX_GROWTH_BYTES {
             return;

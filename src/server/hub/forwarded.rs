@@ -70,7 +70,8 @@ mod tests {
     }
 
     fn address_in(fields: impl AsRef<[u8]>) -> Option<String> {
-        let (head, trusted_proxies) = (head(fields), vec!["10.0.0.0/8".parse().unwrap()]);
+        let head = head(fields);
+        let trusted_proxies = vec!["10.0.0.0/8".parse().unwrap()];
         let request = Request::parse(&head, 10).unwrap();
         let config = Config { trusted_proxies, ..Config::default() };
         address(&request, &config).map(|address| address.to_string())

@@ -41,7 +41,8 @@ pub(crate) fn handshake(hub: &mut Hub, id: ClientId, head: &[u8], app: &mut Appl
 }
 
 fn upgrade(hub: &mut Hub, id: ClientId, request: &Request<'_>, app: &mut Application<'_>) {
-    let (mut room, mut refusal) = (request.normal_path(), None);
+    let mut room = request.normal_path();
+    let mut refusal = None;
     let mut terms = match admit(hub, id, request, &room) {
         Ok(terms) => terms,
         Err(refusal) => return refuse(hub, id, refusal),
@@ -65,7 +66,8 @@ fn upgrade(hub: &mut Hub, id: ClientId, request: &Request<'_>, app: &mut Applica
     note_subprotocol(hub, id, request, &terms);
     open(hub, id, &mut terms);
     let Terms { subprotocol, deflate, .. } = &terms;
-    let (subprotocol, deflate) = (subprotocol.as_deref(), *deflate);
+    let subprotocol = subprotocol.as_deref();
+    let deflate = *deflate;
     app(hub, id, Event::Open { room: &room, request, subprotocol, deflate, address });
 }
 
@@ -105,7 +107,8 @@ fn note_subprotocol(hub: &mut Hub, id: ClientId, request: &Request<'_>, terms: &
     }
     let names: Vec<_> = request.subprotocols().collect();
     if let Some(first) = names.first() {
-        let (asked, flag) = (names.join(", "), Flag("subprotocol", first));
+        let asked = names.join(", ");
+        let flag = Flag("subprotocol", first);
         let asked = Shown(asked.as_bytes());
         hub.log_refusal(format_args!(
             "{id} asked for the subprotocol {asked}, which the server does not support, and may leave; start \

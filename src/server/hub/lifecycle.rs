@@ -80,7 +80,9 @@ pub(crate) fn close_because(
 /// Notes the room that a client is in, for its departure, before it is taken out of it.
 pub(crate) fn note_room(hub: &mut Hub, id: ClientId) {
     let room = hub.room_name(id);
-    if let Some(client) = hub.clients.get_mut(id).filter(|_| room.is_some()) {
+    if room.is_some()
+        && let Some(client) = hub.clients.get_mut(id)
+    {
         client.pending_departure.get_or_insert_default().room = room;
     }
 }

@@ -37,7 +37,8 @@ pub(super) fn send_compressed(
 }
 
 pub(super) fn send_plain(hub: &mut Hub, id: ClientId, message: Message<'_>) {
-    let (now, size) = (hub.time.timestamp, message.frame_size());
+    let now = hub.time.timestamp;
+    let size = message.frame_size();
     let long = size >= LONG_BYTES;
     let Some((client, at, memory)) = hub.recipient(id) else { return };
     if long && client.is_up_to_date(at) {

@@ -97,7 +97,8 @@ pub(crate) fn check_origin(
     let site = site(hub, id, request);
     hub.config.origins.check(request, &site).inspect_err(|_| {
         let origin = origins.join(&b", "[..]);
-        let (asked, sent) = (Shown(site.authority.as_bytes()), Shown(&origin));
+        let asked = Shown(site.authority.as_bytes());
+        let sent = Shown(&origin);
         let line = format_args!("{id} has the origin {sent}, and asked for {asked}");
         match single(&origins) {
             Some(origin) if origin.to_string() == "null" => hub.log_refusal(format_args!(
@@ -105,7 +106,8 @@ pub(crate) fn check_origin(
                  --origin null lets all of them in"
             )),
             Some(origin) => {
-                let (doubt, origin) = (doubt(&site), origin.to_string());
+                let doubt = doubt(&site);
+                let origin = origin.to_string();
                 let flag = Flag("origin", &origin);
                 hub.log_refusal(format_args!("{line}{doubt}; start with {flag} to let it in"));
             }

@@ -222,7 +222,8 @@ mod tests {
             pipe.allow(10 * MIB);
             lifecycle::unblock(&mut hub, *id);
             flush(&mut hub);
-            let (rest, close) = (pipe.take(), b"\x88\x08\x03\xe8enough");
+            let rest = pipe.take();
+            let close = b"\x88\x08\x03\xe8enough";
             let ends = rest.len() == message + 10 - begun + close.len() && rest.ends_with(close);
             assert!(ends, "{} bytes behind {begun}", rest.len());
             assert!(hub.clients.get(*id).unwrap().has_ended_writing());

@@ -35,7 +35,8 @@ pub(crate) fn count_read(hub: &mut Hub, id: ClientId, stats: &ReadStats, size: u
 
 #[cold]
 fn throttle(hub: &mut Hub, id: ClientId, pause: Duration) -> bool {
-    let (now, timeout) = (hub.time.timestamp, hub.config.rates.throttle_timeout);
+    let now = hub.time.timestamp;
+    let timeout = hub.config.rates.throttle_timeout;
     let Some(client) = hub.clients.get_mut(id) else { return false };
     let first = client.throttled.is_none();
     let since = *client.throttled.get_or_insert(now);

@@ -145,8 +145,10 @@ mod tests {
     fn a_place_has_its_limit_and_others_do_not_feel_it() {
         let mut config = Config::default();
         config.connections.max_per_address = 2;
-        let (now, mut addresses) = (Timestamp::default(), Addresses::default());
-        let (here, there) = (key("192.0.2.1"), key("192.0.2.2"));
+        let now = Timestamp::default();
+        let mut addresses = Addresses::default();
+        let here = key("192.0.2.1");
+        let there = key("192.0.2.2");
         let mut enter = |count| (0..count).map(|_| addresses.enter(here, now, &config)).last();
         assert_eq!(enter(2), Some(Admission::Admitted));
         assert_eq!(enter(ANSWERED_BEYOND), Some(Admission::Refused));
@@ -158,7 +160,8 @@ mod tests {
 
     #[test]
     fn places_are_forgotten_when_nobody_comes_any_more() {
-        let (config, mut addresses) = (Config::default(), Addresses::default());
+        let config = Config::default();
+        let mut addresses = Addresses::default();
         let stays = key("192.0.2.1");
         addresses.enter(stays, Timestamp::default(), &config);
         for number in 1..MIN_SWEEP as u32 {
@@ -172,7 +175,8 @@ mod tests {
 
     #[test]
     fn the_memory_of_places_is_given_back_when_nobody_comes_any_more() {
-        let (config, mut addresses) = (Config::default(), Addresses::default());
+        let config = Config::default();
+        let mut addresses = Addresses::default();
         for number in 0..1_000_u32 {
             let key = AddressKey::of(IpAddr::from(number.to_be_bytes()));
             addresses.enter(key, Timestamp::default(), &config);

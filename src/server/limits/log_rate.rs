@@ -96,7 +96,8 @@ mod tests {
 
     #[test]
     fn the_next_second_begins_with_how_many_were_left_out() {
-        let (mut log_rate, begin) = (LogRate::default(), Timestamp::default());
+        let mut log_rate = LogRate::default();
+        let begin = Timestamp::default();
         written(&mut log_rate, 50);
         assert_eq!(log_rate.renew(begin.after(Duration::from_millis(500))), 0);
         let next = begin.after(Duration::from_secs(1));

@@ -113,7 +113,8 @@ impl SendRate {
             self.messages.fill(stats.messages as f32 * allowance.message);
             self.bytes.fill(bytes as f32 * allowance.byte);
         }
-        let (messages, bytes) = (self.messages.0 - 1.0, self.bytes.0 - allowance.burst);
+        let messages = self.messages.0 - 1.0;
+        let bytes = self.bytes.0 - allowance.burst;
         if messages <= 0.0 && bytes <= 0.0 {
             return None;
         }
@@ -160,7 +161,8 @@ mod tests {
     fn a_connection_pauses_as_long_as_it_takes_to_be_within_its_rate() {
         let mut config = Config::default();
         config.rates.max_messages_per_second = 10;
-        let (mut rate, allowance) = (SendRate::default(), Allowance::new(&config));
+        let mut rate = SendRate::default();
+        let allowance = Allowance::new(&config);
         let mut count =
             |messages, now| rate.count(&ReadStats { messages, bytes: 0 }, 0, now, &allowance);
         assert_eq!(count(10, Timestamp::default()), None);
@@ -173,7 +175,8 @@ mod tests {
     fn a_connection_that_sends_at_its_limit_has_no_break() {
         let mut config = Config::default();
         config.rates.max_messages_per_second = 10;
-        let (mut rate, allowance) = (SendRate::default(), Allowance::new(&config));
+        let mut rate = SendRate::default();
+        let allowance = Allowance::new(&config);
         let stats = ReadStats { messages: 10, bytes: 0 };
         for second in 0..60 {
             rate.count(&stats, 0, after(second), &allowance);
@@ -186,7 +189,8 @@ mod tests {
     fn one_message_may_be_as_long_as_it_may_be() {
         let mut config = Config::default();
         config.rates.max_bytes_per_second = 1_000;
-        let (mut rate, allowance) = (SendRate::default(), Allowance::new(&config));
+        let mut rate = SendRate::default();
+        let allowance = Allowance::new(&config);
         let mut read = |messages, size| {
             rate.count(&ReadStats { messages, bytes: 0 }, size, Timestamp::default(), &allowance)
         };

@@ -38,8 +38,9 @@ mod tests {
 
     #[test]
     fn a_total_is_the_sum_of_its_shares() {
-        let (mut total, mut one, mut other) =
-            (Total::default(), Share::default(), Share::default());
+        let mut total = Total::default();
+        let mut one = Share::default();
+        let mut other = Share::default();
         total.set(&mut one, 10);
         total.set(&mut other, 5);
         total.set(&mut one, 3);

@@ -57,7 +57,8 @@ impl Room {
 
     /// Notes that the flush has passed all members.
     pub(crate) fn end_flush(&mut self, end: TurnEnd) {
-        (self.flushed, self.overdue) = (0, false);
+        self.flushed = 0;
+        self.overdue = false;
         if end == TurnEnd::Now {
             self.logs.offer();
             self.dirty = self.grew_meanwhile;
@@ -313,7 +314,9 @@ mod tests {
 
     #[test]
     fn an_address_makes_only_its_share_of_rooms_and_enters_any() {
-        let (mut rooms, here, there) = (Rooms::default(), key("192.0.2.1"), key("192.0.2.2"));
+        let mut rooms = Rooms::default();
+        let here = key("192.0.2.1");
+        let there = key("192.0.2.2");
         assert_eq!(make(&mut rooms, "a b c", here), Ok(()));
         assert_eq!(make(&mut rooms, "d", here), Err(Refusal::TooManyRoomsFromAddress));
         assert_eq!(make(&mut rooms, "a b c d e f", there), Ok(()));

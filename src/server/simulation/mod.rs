@@ -147,8 +147,11 @@ impl Simulation {
     }
 
     fn edit(&mut self, id: ClientId, edit: impl FnOnce(&mut Peer)) {
-        let open = self.is_open(id);
-        self.peers.get_mut(&id).filter(|_| open).map(edit);
+        if self.is_open(id)
+            && let Some(peer) = self.peers.get_mut(&id)
+        {
+            edit(peer);
+        }
     }
 
     fn connect(&mut self, offer: &str, room: usize) {
@@ -178,7 +181,8 @@ impl Simulation {
     }
 
     fn publish(&mut self, id: ClientId, length: usize, reflect: bool) {
-        let (message, open) = (self.message(length), self.is_open(id));
+        let message = self.message(length);
+        let open = self.is_open(id);
         if reflect {
             self.hub.publish(id, &message[..]);
         } else {

@@ -65,7 +65,8 @@ pub(crate) fn connect(hub: &mut Hub, offer: &str) -> (ClientId, Pipe, Terms) {
     let request = Request::parse(head.as_bytes(), 10).expect("a correct head");
     let deflate = hub.config.deflate.as_ref();
     let mut terms = Terms::negotiate(&request, &[], deflate).expect("a correct request");
-    let (id, pipe) = (hub.clients.next_id(), Pipe::default());
+    let id = hub.clients.next_id();
+    let pipe = Pipe::default();
     lifecycle::insert(hub, id, Transport::Pipe(pipe.clone()), None);
     let client = hub.clients.get_mut(id).expect("it was inserted");
     let mut input = head.into_bytes();

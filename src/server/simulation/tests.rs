@@ -55,7 +55,8 @@ fn what_a_member_takes_along_from_a_shared_context_can_be_inflated_whatever_it_m
     // Some messages are below the limit, and exceed it together with what is sent after them.
     for count in [60, 70, 80] {
         for departure in [Action::Leave, Action::Join(1), Action::PublishToOthers(10)] {
-            let (talk, departure) = (talk.repeat(count), [Step::Peer(1, departure)]);
+            let talk = talk.repeat(count);
+            let departure = [Step::Peer(1, departure)];
             run(Slow::Drop, &[&comes, &talk[..], &departure, &whispers].concat());
         }
     }

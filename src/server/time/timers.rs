@@ -91,7 +91,8 @@ mod tests {
 
     #[test]
     fn timers_fire_in_the_order_in_which_they_are_due_and_then_were_set() {
-        let (mut timers, now) = (Timers::default(), Instant::now());
+        let mut timers = Timers::default();
+        let now = Instant::now();
         let at = |milliseconds| now + Duration::from_millis(milliseconds);
         for (token, milliseconds) in [(1, 30), (2, 10), (3, 20), (4, 10)] {
             timers.set(client(0), token, at(milliseconds));
@@ -105,7 +106,8 @@ mod tests {
 
     #[test]
     fn a_timer_that_is_set_again_fires_once_at_its_last_time() {
-        let (mut timers, now) = (Timers::default(), Instant::now());
+        let mut timers = Timers::default();
+        let now = Instant::now();
         let later = now + Duration::from_secs(1);
         timers.set(client(0), 7, now);
         timers.set(client(0), 7, later);
@@ -116,7 +118,8 @@ mod tests {
 
     #[test]
     fn the_timers_of_one_client_are_cancelled_without_those_of_others() {
-        let (mut timers, now) = (Timers::default(), Instant::now());
+        let mut timers = Timers::default();
+        let now = Instant::now();
         for key in 0..3 {
             for token in [0, 5, u64::MAX] {
                 timers.set(client(key), token, now);
@@ -130,7 +133,8 @@ mod tests {
 
     #[test]
     fn what_is_set_while_timers_fire_waits_for_the_next_round() {
-        let (mut timers, now) = (Timers::default(), Instant::now());
+        let mut timers = Timers::default();
+        let now = Instant::now();
         timers.set(client(0), 1, now);
         let mark = timers.mark();
         assert!(timers.take_due(now, mark).is_some());

@@ -180,7 +180,8 @@ impl Crowd {
     pub fn summary(&self) -> String {
         let Self { world, members, hostile, .. } = self;
         let rooms = world.rooms.len();
-        let (members, hostile) = (members.len(), hostile.len());
+        let members = members.len();
+        let hostile = hostile.len();
         format!(
             "members     {members} in {rooms} rooms, beside {hostile} hostile clients\n{}",
             world.tally

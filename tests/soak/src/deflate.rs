@@ -104,8 +104,8 @@ mod tests {
     /// Section 7.2.3.2: the second "Hello" refers to the first.
     #[test]
     fn the_context_is_kept_unless_agreed_otherwise() {
-        let (first, second) =
-            ([0xf2, 0x48, 0xcd, 0xc9, 0xc9, 0x07, 0x00], [0xf2, 0x00, 0x11, 0x00, 0x00]);
+        let first = [0xf2, 0x48, 0xcd, 0xc9, 0xc9, 0x07, 0x00];
+        let second = [0xf2, 0x00, 0x11, 0x00, 0x00];
         let mut keeps = Inflater::agreed(Some(OFFER_TAKEOVER)).unwrap().unwrap();
         assert_eq!(keeps.inflate(&first).unwrap(), b"Hello");
         assert_eq!(keeps.inflate(&second).unwrap(), b"Hello");

@@ -59,7 +59,8 @@ impl<'a> Frame<'a> {
         }
         let size = head + length as usize;
         let payload = bytes.get(head..size);
-        let (opcode, compressed) = (first & 0xf, first & RSV1 != 0);
+        let opcode = first & 0xf;
+        let compressed = first & RSV1 != 0;
         Ok(payload.map(|payload| Self { opcode, compressed, payload, size }))
     }
 
@@ -76,7 +77,8 @@ impl<'a> Frame<'a> {
 
 /// The first byte of a frame, the length of its head, and that of its payload.
 fn parse_head(bytes: &[u8]) -> Option<(u8, usize, u64)> {
-    let (&first, &second) = (bytes.first()?, bytes.get(1)?);
+    let &first = bytes.first()?;
+    let &second = bytes.get(1)?;
     Some(match second & !MASKED {
         126 => (first, 4, u64::from(u16::from_be_bytes(bytes.get(2..4)?.try_into().ok()?))),
         127 => (first, 10, u64::from_be_bytes(bytes.get(2..10)?.try_into().ok()?)),

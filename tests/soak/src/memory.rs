@@ -17,7 +17,8 @@ impl Memory {
     /// Compares the first fifth after the warm-up, which is a third of the time, with the last
     /// fifth. Medians pass over what is there for a moment only.
     pub fn of(samples: &[u64]) -> Result<Self, Failure> {
-        let (third, fifth) = (samples.len() / 3, samples.len() / 5);
+        let third = samples.len() / 3;
+        let fifth = samples.len() / 5;
         if fifth == 0 {
             return Err(format!("{} samples of memory are too few", samples.len()).into());
         }

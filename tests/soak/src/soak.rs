@@ -116,7 +116,8 @@ impl Soak {
 
     fn check_settled(&self) -> Result<(), Failure> {
         self.crowd.check_settled()?;
-        let (held, open) = (self.server.connections()?, self.crowd.open_count());
+        let held = self.server.connections()?;
+        let open = self.crowd.open_count();
         if held == open {
             return Ok(());
         }

@@ -81,7 +81,8 @@ impl Transcript {
             senders.push(Sender::default());
             senders.len() - 1
         });
-        let (ordinal, sequence) = (self.sent.len(), senders[sender].sent);
+        let ordinal = self.sent.len();
+        let sequence = senders[sender].sent;
         senders[sender].sent += 1;
         reader.last_sent = Some(ordinal);
         let text = format!(
@@ -145,7 +146,8 @@ impl Transcript {
 
     /// Appends a message that nobody has received before.
     fn extend(&mut self, message: &[u8], digest: u64) -> Result<(), Failure> {
-        let (ordinal, position) = (ordinal(message)?, self.received.len());
+        let ordinal = ordinal(message)?;
+        let position = self.received.len();
         let name = self.name(ordinal);
         let Some(sent) = self.sent.get_mut(ordinal) else {
             return Err(format!("nobody sent {name}").into());
@@ -312,8 +314,8 @@ mod tests {
     #[test]
     fn a_member_that_leaves_too_early_is_found() {
         let (mut transcript, mut one, sent) = room(2);
-        let (mut other, stalled) =
-            (Reader::new(0, &Transcript::default()), Reader::new(0, &Transcript::default()));
+        let mut other = Reader::new(0, &Transcript::default());
+        let stalled = Reader::new(0, &Transcript::default());
         receive(&mut transcript, &mut one, &sent[0]).unwrap();
         assert!(transcript.check_end(&one, 1).is_err(), "of its own messages one is missing");
         receive(&mut transcript, &mut one, &sent[1]).unwrap();

@@ -139,7 +139,8 @@ impl<'a> Chat<'a> {
     /// Opens a member's connection. The first ones speak, and some more inflate; so does whoever
     /// comes late.
     fn enter(&mut self) -> Result<(), Failure> {
-        let (load, index) = (self.load, self.members.len() as u32);
+        let load = self.load;
+        let index = self.members.len() as u32;
         let offer = match load.context {
             Context::Takeover => Some(OFFER_TAKEOVER),
             Context::None => Some(OFFER_NONE),

@@ -75,7 +75,8 @@ impl Script {
     fn new(load: &Echo, mask: Mask) -> Self {
         let messages = (PREPARED / load.bytes).clamp(4, 256) as u32;
         let opcode = if load.binary { frame::BINARY } else { frame::TEXT };
-        let (mut said, mut heard) = (Vec::new(), Vec::new());
+        let mut said = Vec::new();
+        let mut heard = Vec::new();
         for number in 0..messages {
             let message = speech::message(0, number, load.bytes);
             said.extend(frame::fragments(mask, opcode, &message, load.fragments as usize));
@@ -117,7 +118,8 @@ impl Script {
 
 impl<'a> Echoes<'a> {
     fn open(target: &'a Target, load: &Echo) -> Result<Self, Failure> {
-        let (poll, script) = (Poll::new()?, Script::new(load, target.mask));
+        let poll = Poll::new()?;
+        let script = Script::new(load, target.mask);
         let client = |index: u32| {
             let line =
                 Line::new(connect::open(target, connect::ROOM, None)?, &poll, index as usize)?;
@@ -195,7 +197,8 @@ impl Client {
 
     /// Sends what it is to say, as far as the socket takes it.
     fn send(&mut self, script: &Script) -> Result<(), Failure> {
-        let (first, end) = (script.said_size(self.first), script.said_size(self.said));
+        let first = script.said_size(self.first);
+        let end = script.said_size(self.said);
         while self.sent < end {
             match self.line.write(script.said_at(first + self.sent, end - self.sent))? {
                 0 => break,

@@ -86,7 +86,8 @@ impl Head {
     /// The head that `bytes` begin with, if all of it is there. The mask bit must not be set, and
     /// then makes the length absurd if it is, which is found out when nothing fits.
     pub fn parse(bytes: &[u8]) -> Option<Self> {
-        let (&first, &second) = (bytes.first()?, bytes.get(1)?);
+        let &first = bytes.first()?;
+        let &second = bytes.get(1)?;
         let (size, payload) = match second {
             126 => (4, u64::from(u16::from_be_bytes(bytes.get(2..4)?.try_into().ok()?))),
             127 => (10, u64::from_be_bytes(bytes.get(2..10)?.try_into().ok()?)),
@@ -202,7 +203,9 @@ mod tests {
             [from_server(TEXT, &[7; 200]), from_server(0x8a, b""), from_server(BINARY, b"x")];
         let sent = sent.concat();
         for size in 1..sent.len() {
-            let (mut frames, mut payload, mut ends) = (Frames::default(), Vec::new(), Vec::new());
+            let mut frames = Frames::default();
+            let mut payload = Vec::new();
+            let mut ends = Vec::new();
             for mut bytes in sent.chunks(size) {
                 while let Some(piece) = frames.next(&mut bytes) {
                     payload.extend_from_slice(piece.payload);

@@ -40,7 +40,8 @@ fn the_rfcs_own_examples() {
 
 #[test]
 fn messages_of_all_sizes_come_back() {
-    let (mut deflater, mut inflater) = (Deflater::new(6, 15), Inflater::default());
+    let mut deflater = Deflater::new(6, 15);
+    let mut inflater = Inflater::default();
     let mut window = SlidingWindow::new(15);
     for length in [1, 2, 63, 64, 65, 1_000, 32_768, 100_000, 1_000_000] {
         for message in [vec![b'a'; length], noise(length)] {
@@ -84,7 +85,8 @@ fn a_reference_to_what_is_not_there_differs_from_data_that_is_not_deflate() {
     let outside = Err(Violation::OutsideWindow);
     assert_eq!(inflater.inflate_in_context(&AGAIN, &mut window, MAX), outside);
     // 600 bytes back is too far for a window of 512.
-    let (mut deflater, message) = (Deflater::new(9, 15), noise(600));
+    let mut deflater = Deflater::new(9, 15);
+    let message = noise(600);
     let mut window = SlidingWindow::new(9);
     let first = deflate(&mut deflater, &message);
     assert_eq!(inflater.inflate_in_context(&first, &mut window, MAX).unwrap(), message);
@@ -105,7 +107,8 @@ fn a_message_may_end_with_its_stream() {
 
 #[test]
 fn an_empty_message_may_be_compressed_to_nothing() {
-    let (mut inflater, mut window) = (Inflater::default(), SlidingWindow::new(15));
+    let mut inflater = Inflater::default();
+    let mut window = SlidingWindow::new(15);
     for (compressed, message) in [(&HELLO[..], "Hello"), (&[], ""), (&[0], ""), (&AGAIN, "Hello")] {
         let inflated = inflater.inflate_in_context(compressed, &mut window, MAX).unwrap();
         assert_eq!(inflated, message.as_bytes());
@@ -213,8 +216,10 @@ proptest! {
     fn what_is_broken_is_refused_where_such_an_inflater_refuses_it(
         talk in vec((message(), end(), any::<prop::sample::Index>(), any::<u8>()), 1..10),
     ) {
-        let (mut inflater, mut window) = (Inflater::default(), SlidingWindow::new(15));
-        let (mut client, mut long_lived) = (Client::new(6, 15), LongLivedInflater::default());
+        let mut inflater = Inflater::default();
+        let mut window = SlidingWindow::new(15);
+        let mut client = Client::new(6, 15);
+        let mut long_lived = LongLivedInflater::default();
         for (message, end, at, flips) in talk {
             let mut compressed = client.say(&message, end);
             let at = at.index(compressed.len());

@@ -42,7 +42,8 @@ impl Outbox {
         if cursor.offset() < log.end() {
             let mut all = self.unfinished(log, cursor);
             for (logged, private) in self.parts(log.frame_end(cursor), self.boundary(), log.end()) {
-                let (from, to) = (logged.start, logged.end);
+                let from = logged.start;
+                let to = logged.end;
                 let starts = log.frame_starts(from, to).map(|start| (start - from) as usize);
                 all.push_frames(log.pieces(from, to), starts);
                 let starts = self.private.starts(&private).iter();
@@ -84,7 +85,8 @@ impl Outbox {
     /// Skips everything up to the log's end except what is half written and a close frame that is
     /// queued, without a copy of the log.
     pub(crate) fn skip_unbegun(&mut self, log: &FrameLog, cursor: Cursor) {
-        let (ending, from) = (self.ending(), log.frame_end(cursor));
+        let ending = self.ending();
+        let from = log.frame_end(cursor);
         self.private.truncate(self.boundary());
         self.attach(from);
         self.skip(from, log.end());
@@ -121,10 +123,12 @@ impl Outbox {
     /// Where the longest run of whole messages begins at the end of all that has `max_bytes` at most,
     /// or the last message alone.
     fn newest(&self, log: &FrameLog, cursor: Cursor, max_bytes: usize) -> Cut {
-        let (offset, begin) = (log.frame_end(cursor), self.boundary());
+        let offset = log.frame_end(cursor);
+        let begin = self.boundary();
         let parts: Vec<_> = self.parts(offset, begin, log.end()).collect();
         // `none` means that no message is kept so far.
-        let (mut left, mut none) = (max_bytes, true);
+        let mut left = max_bytes;
+        let mut none = true;
         for (insert, (logged, private)) in parts.iter().enumerate().rev() {
             let begin = self.private.newest_from(private, left, none);
             if begin > private.start {
@@ -174,7 +178,8 @@ impl Outbox {
     ) -> u64 {
         let offset = translate(cursor.offset());
         for insert in &mut self.inserts {
-            (insert.at, insert.resume) = (translate(insert.at), translate(insert.resume));
+            insert.at = translate(insert.at);
+            insert.resume = translate(insert.resume);
         }
         let unfinished = unfinished_of_log(log, cursor);
         self.keep_from(Cut { offset, insert: 0, begin: self.written }, unfinished);
@@ -274,11 +279,13 @@ mod tests {
         /// Checks what the outbox says of its fields.
         fn check_invariants(&self) {
             let Outbox { private, written, inserts, .. } = &self.outbox;
-            let (mut offset, mut begin) = (self.cursor.offset(), *written);
+            let mut offset = self.cursor.offset();
+            let mut begin = *written;
             for insert in inserts {
                 assert!(offset <= insert.at && insert.at <= insert.resume, "in order");
                 assert!(begin < insert.end || insert.at < insert.resume, "void");
-                (offset, begin) = (insert.resume, insert.end);
+                offset = insert.resume;
+                begin = insert.end;
             }
             assert_eq!(begin, private.len());
             assert!(*written == 0 || !inserts.is_empty());

@@ -104,7 +104,8 @@ impl FramedBytes {
     /// Replaces what comes before `end` with `front`. If `end` lies in a frame, the remainder of that
     /// frame becomes opaque, and `front` must not contain a frame.
     pub(crate) fn replace_front(&mut self, end: usize, front: Self) {
-        let (remainder, passed) = (self.boundary(end) - end, self.count_before(end));
+        let remainder = self.boundary(end) - end;
+        let passed = self.count_before(end);
         debug_assert!(remainder == 0 || front.starts.is_empty(), "opaque bytes after a frame");
         self.opaque = if remainder == 0 { front.opaque } else { front.len() + remainder };
         for start in &mut self.starts[passed..] {
@@ -219,7 +220,8 @@ mod tests {
         ) {
             let framed = framed(0, &lengths);
             let boundaries = parse(framed.bytes(), 0);
-            let (all, end) = (0..framed.len(), framed.len());
+            let all = 0..framed.len();
+            let end = framed.len();
             let fits = boundaries.iter().copied().find(|start| end - start <= max_bytes);
             prop_assert_eq!(Some(framed.newest_from(&all, max_bytes, false)), fits);
             let newest = framed.newest_from(&all, max_bytes, true);

@@ -76,7 +76,8 @@ fn half_a_frame_is_completed_wherever_its_rest_went() {
     append(&mut log, &mut pool, "abc");
     log.advance(&mut cursor, 3, &mut pool);
     outbox.detach(&log, cursor);
-    let (mut other, cursor) = (FrameLog::default(), Cursor::default());
+    let mut other = FrameLog::default();
+    let cursor = Cursor::default();
     other.enter();
     outbox.attach(0);
     append(&mut other, &mut pool, "def");
@@ -125,7 +126,8 @@ fn the_memory_of_what_is_written_is_given_back_and_counts_until_then() {
         outbox.push_frame(0, |out| out.extend_from_slice(&[0; 10_000_000]));
         while outbox.unwritten() > 10_000 {
             outbox.consume(step.min(outbox.unwritten() - 10_000), Cursor::default());
-            let (held, left) = (outbox.memory(), outbox.unwritten());
+            let held = outbox.memory();
+            let left = outbox.unwritten();
             assert!(held <= MAX_LOOSE_BYTES + 5 * left, "{held} for {left}");
         }
         outbox.push_frame(1, |out| out.push(0));

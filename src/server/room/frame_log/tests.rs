@@ -16,7 +16,8 @@ fn unread(log: &FrameLog, cursor: Cursor) -> usize {
 
 #[test]
 fn what_is_appended_is_read_over_the_edges_of_segments() {
-    let (mut log, mut pool) = (FrameLog::default(), SegmentPool::default());
+    let mut log = FrameLog::default();
+    let mut pool = SegmentPool::default();
     let early = log.enter();
     for length in [10, 60_000, 10_000, 200_000, 5] {
         append(&mut log, &mut pool, length);
@@ -29,8 +30,10 @@ fn what_is_appended_is_read_over_the_edges_of_segments() {
 
 #[test]
 fn the_slowest_reader_keeps_the_log() {
-    let (mut log, mut pool) = (FrameLog::default(), SegmentPool::default());
-    let (mut slow, mut fast) = (log.enter(), log.enter());
+    let mut log = FrameLog::default();
+    let mut pool = SegmentPool::default();
+    let mut slow = log.enter();
+    let mut fast = log.enter();
     append(&mut log, &mut pool, 60_000);
     let first = log.end();
     append(&mut log, &mut pool, 60_000);
@@ -45,8 +48,10 @@ fn the_slowest_reader_keeps_the_log() {
 
 #[test]
 fn a_reader_that_leaves_keeps_nothing() {
-    let (mut log, mut pool) = (FrameLog::default(), SegmentPool::default());
-    let (slow, mut fast) = (log.enter(), log.enter());
+    let mut log = FrameLog::default();
+    let mut pool = SegmentPool::default();
+    let slow = log.enter();
+    let mut fast = log.enter();
     append(&mut log, &mut pool, 60_000);
     append(&mut log, &mut pool, 60_000);
     let end = log.end();
@@ -60,7 +65,8 @@ fn a_reader_that_leaves_keeps_nothing() {
 
 #[test]
 fn a_frames_end_is_found_from_anywhere_in_it() {
-    let (mut log, mut pool) = (FrameLog::default(), SegmentPool::default());
+    let mut log = FrameLog::default();
+    let mut pool = SegmentPool::default();
     log.enter();
     append(&mut log, &mut pool, 10);
     append(&mut log, &mut pool, 200);
@@ -79,7 +85,8 @@ fn a_frames_end_is_found_from_anywhere_in_it() {
 
 #[test]
 fn a_long_frame_is_alone_in_its_segment_even_if_more_would_fit() {
-    let (mut log, mut pool) = (FrameLog::default(), SegmentPool::default());
+    let mut log = FrameLog::default();
+    let mut pool = SegmentPool::default();
     let mut cursor = log.enter();
     append(&mut log, &mut pool, 100_000);
     let begin = log.end();
@@ -92,12 +99,14 @@ fn a_long_frame_is_alone_in_its_segment_even_if_more_would_fit() {
 
 #[test]
 fn the_memory_of_short_frames_is_counted_and_given_back() {
-    let (mut log, mut pool) = (FrameLog::default(), SegmentPool::default());
+    let mut log = FrameLog::default();
+    let mut pool = SegmentPool::default();
     let mut cursor = log.enter();
     for _ in 0..200_000 {
         append(&mut log, &mut pool, 0);
     }
-    let (bytes, end) = (log.end() as usize, log.end());
+    let bytes = log.end() as usize;
+    let end = log.end();
     assert!(pool.held() >= 2 * bytes, "two bytes each say where the frames begin");
     assert!(pool.held() <= 2 * bytes + (128 << 10), "{}", pool.held());
     log.advance(&mut cursor, end, &mut pool);
@@ -129,10 +138,12 @@ proptest! {
         lengths in lengths(),
         max_bytes in 0..100_000usize,
     ) {
-        let (mut log, mut pool) = (FrameLog::default(), SegmentPool::default());
+        let mut log = FrameLog::default();
+        let mut pool = SegmentPool::default();
         log.enter();
         lengths.iter().for_each(|&length| append(&mut log, &mut pool, length));
-        let (boundaries, end) = (parse(&log), log.end());
+        let boundaries = parse(&log);
+        let end = log.end();
         let count = boundaries.len() - 1;
         prop_assert!(log.frame_starts(0, end).eq(boundaries[..count].iter().copied()));
         for (index, &offset) in boundaries.iter().enumerate() {
