@@ -169,3 +169,35 @@ fn nothing_asks_for_unsafe_code() {
         }
     }
 }
+
+#[test]
+fn every_function_that_the_documentation_names_exists() {
+    let files = files();
+    let text = include_str!("../../ARCHITECTURE.md");
+    let words = text.split(|letter: char| letter.is_whitespace() || "`()".contains(letter));
+    let named: Vec<_> = words.filter_map(|word| word.split_once(".rs::")).collect();
+    assert!(named.len() > 10, "the functions are found");
+    for (file, function) in named {
+        let function = function.trim_end_matches(|letter: char| !letter.is_alphanumeric());
+        let source = files.get(&format!("{file}.rs"));
+        let source = source.unwrap_or_else(|| panic!("there is no file src/{file}.rs"));
+        let exists = ["(", "<"].iter().any(|next| source.contains(&format!("fn {function}{next}")));
+        assert!(exists, "src/{file}.rs has no function {function}");
+    }
+}
+
+#[test]
+fn every_file_that_the_documentation_names_exists() {
+    let files = files();
+    let text = include_str!("../../ARCHITECTURE.md");
+    let quoted = text.split('`').skip(1).step_by(2);
+    let named: Vec<_> =
+        quoted.filter(|word| word.ends_with(".rs") && !word.contains(' ')).collect();
+    assert!(named.len() > 20, "the files are found");
+    for name in named {
+        let suffix = format!("/{name}");
+        let exists = files.keys().any(|file| file == name || file.ends_with(&suffix));
+        let is_test = name.starts_with("tests/");
+        assert!(exists || is_test, "there is no file {name}");
+    }
+}
