@@ -1,4 +1,4 @@
-//! What the protocol costs without sockets. README.md beside this file says how to run it.
+//! The cost of the protocol without sockets. See README.md in this folder.
 
 use std::hint::black_box;
 use std::str;

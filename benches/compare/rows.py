@@ -7,9 +7,9 @@ RUST = ("tungstenite", "tokio-websockets", "fastwebsockets")
 PEERS = ("bun", "ws", *RUST)
 FLOORS = ("floor-message", "floor-round")
 BROADCAST = ("townhall", *PEERS, "wsbroad", *FLOORS)
-# Who knows rooms.
+# Servers with rooms.
 ROOMS = ("townhall", "bun", "ws", "wsbroad")
-# Who is compiled ahead, so that instructions can be counted.
+# Servers that are compiled ahead, so that instructions can be counted.
 NATIVE = ("townhall", *RUST, "wsbroad", *FLOORS)
 DEFLATE = ("townhall:takeover", "townhall:none", "bun:takeover", "ws:takeover", "ws:none")
 
@@ -42,7 +42,7 @@ class Row:
     least: int = 1
     # The tool that counts what the server does, where that is what is measured.
     tool: str = ""
-    # How much of what the peer can carry is asked for, where messages are said at a rate.
+    # The share of what the peer can carry, if messages are sent at a rate.
     share: float = 0
     # How many times the work is done.
     factor: int = 1
@@ -76,7 +76,7 @@ class Row:
             words += [f"--{flag}"] if value is True else [f"--{flag}", str(value)]
         if self.name == "deflate":
             words += ["--context", deflate_of(contestant)]
-        # It only broadcasts: alone in its room, a connection hears what it said.
+        # It only broadcasts: alone in its room, a connection receives its own messages.
         if "spoken" in self.flags and contestant == "wsbroad":
             words += ["--own-rooms"]
         return words
@@ -104,7 +104,7 @@ def deflate_of(contestant):
 
 
 def everyone(members, rounds):
-    """Each of the members speaks and waits until it has heard everybody."""
+    """Each member sends, and waits until it has received a message from everybody."""
     return Row(
         name="everyone",
         title=f"everyone talks: {members:,} members, 20 B",
@@ -118,14 +118,14 @@ def everyone(members, rounds):
 
 
 def broadcast(members, senders, in_flight, size, deliveries):
-    """A few members speak, and all hear."""
+    """A few members send, and all receive."""
     who = "1 sender" if senders == 1 else f"{senders} senders"
     return Row(
         name="broadcast",
         title=f"broadcast: {members:,} members, {who}, {in_flight} in flight, {size} B",
         flags={"members": members, "senders": senders, "in-flight": in_flight, "bytes": size},
         work=("messages", deliveries // members),
-        # With some messages on the way, wsbroad's members hear different ones now and then.
+        # With several messages in flight, members of wsbroad sometimes receive different ones.
         contestants=tuple(name for name in BROADCAST
                           if name != "wsbroad" or senders == in_flight == 1),
         connections=members,
@@ -134,7 +134,7 @@ def broadcast(members, senders, in_flight, size, deliveries):
     )
 
 
-# Of the peers it carries most; where messages are said at a rate, that is measured first.
+# The peer with the highest capacity, which is measured first if messages are sent at a rate.
 BEST_PEER = "bun"
 CAPACITY = broadcast(100, 4, 32, 50, 4_000_000).only([BEST_PEER])
 

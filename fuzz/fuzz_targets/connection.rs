@@ -1,9 +1,9 @@
-//! Property: however a conversation is cut into pieces, the same is received, the same failure
-//! ends it, and the same bytes answer it, whatever was inflated before for others. After an upgrade
-//! these are whole frames, and nothing follows a close frame. A head that no request has is refused with
-//! the piece that brings its first impossible byte.
+//! Property: splitting a conversation differently changes neither what is received, nor the failure that
+//! ends it, nor the bytes that answer it, whatever was inflated before for other connections. After an
+//! upgrade, the answers are complete frames, and nothing follows a close frame. An invalid head is refused
+//! with the piece that contains its first invalid byte.
 //!
-//! Input: four sizes of pieces, see `pieces.rs`; what a client sends, from its request on.
+//! Input: four sizes of pieces (see `pieces.rs`), then the bytes of a client, beginning with its request.
 
 #![no_main]
 
@@ -57,7 +57,7 @@ fn check_first_impossible_byte(conversation: &[u8], sizes: &[u8; 4]) {
         for mut piece in split(&mut bytes, sizes) {
             let begin = end;
             end += piece.len();
-            // A whole head ends the search: it fails for what it says.
+            // A complete head ends the search: it fails because of its content.
             if !matches!(connection.receive(&mut piece, &mut buffers), Ok(None)) {
                 return begin..end;
             }
@@ -108,11 +108,11 @@ fn answer(connection: &mut Connection, received: &Received<'_>, out: &mut Vec<u8
         Received::Frames(Incoming::Ping(payload)) => connection.pong(payload, out),
         Received::Frames(Incoming::Close(frame)) => connection.answer_close(frame.as_ref(), out),
         Received::Frames(incoming) => match incoming.message() {
-            // An empty message stands for a server that wants to close.
+            // An empty message makes the server close.
             Some(message) if message.payload().is_empty() => {
                 connection.close(CloseCode::GOING_AWAY, "empty", out);
             }
-            // Whatever else is said is echoed.
+            // Any other message is echoed.
             Some(message) => message.encode(out),
             None => {}
         },

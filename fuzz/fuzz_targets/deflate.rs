@@ -1,10 +1,10 @@
-//! Property: what a client offers is accepted only with terms that both can keep, or declined; what
-//! is inflated is never longer than the limit, and nothing broken is remembered; messages that refer
-//! to each other are inflated as by an inflater of their own; what is deflated comes back (RFC 7692,
-//! sections 7.1 and 7.2).
+//! Property: an offer is accepted only with terms that both sides can keep, or declined. An inflated message
+//! is never longer than the limit, and invalid data is not remembered. Messages that refer to each other are
+//! inflated as if they had their own inflater. A deflated message inflates to itself (RFC 7692, sections 7.1
+//! and 7.2).
 //!
-//! Input: what to do, a limit, then a value of Sec-WebSocket-Extensions, a message, or messages with
-//! their lengths in front of them.
+//! Input: what to do and a limit, then a value of Sec-WebSocket-Extensions, a message, or several messages
+//! with their lengths before them.
 
 #![no_main]
 

@@ -1,9 +1,8 @@
-//! Property: a frame header is read exactly (RFC 6455, section 5.2), with permessage-deflate and
-//! without. Nothing panics; what is read encodes to the same bytes; of a header that is cut short,
-//! more is awaited; and an error shows as soon as the bytes that it needs are there, whatever
-//! follows them.
+//! Property: a frame header is parsed exactly (RFC 6455, section 5.2), with and without permessage-deflate.
+//! Nothing panics. A parsed header encodes to the same bytes. An incomplete header needs more bytes. An error
+//! is detected as soon as its bytes are there, whatever follows them.
 //!
-//! Input: a header, and whatever follows it.
+//! Input: a header, and any bytes after it.
 
 #![no_main]
 

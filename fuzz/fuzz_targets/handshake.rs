@@ -1,12 +1,12 @@
-//! Property: any head is answered, and every answer is well-formed HTTP. An upgrade carries the
-//! accept key that two other libraries compute, a subprotocol only if it is spoken here and was
-//! offered, and permessage-deflate only if it was offered (RFC 6455, section 4.2.2). A refusal's
-//! Content-Length is that of its body.
+//! Property: every head gets an answer, and every answer is well-formed HTTP. The answer to an upgrade has the
+//! accept key that two other libraries compute, a subprotocol only if it is supported and was offered, and
+//! permessage-deflate only if it was offered (RFC 6455, section 4.2.2). The Content-Length of a refusal is
+//! the length of its body.
 //!
-//! A head that arrives one byte at a time is refused as malformed at the first byte that is impossible
-//! for another parser, and not before. A path and its normal form have one normal form.
+//! A head that arrives one byte at a time is refused as malformed at the first byte that another parser
+//! rejects, and not earlier. A path and its normal form have the same normal form.
 //!
-//! Input: a request's head.
+//! Input: the head of a request.
 
 #![no_main]
 

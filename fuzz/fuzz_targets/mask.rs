@@ -1,6 +1,6 @@
-//! Property: masking is what RFC 6455, section 5.3, defines, whole and in two pieces.
+//! Property: masking matches the definition in RFC 6455, section 5.3, at once and in two pieces.
 //!
-//! Input: the masking key, four bytes; the length of the first piece, one byte; the payload.
+//! Input: the masking key (four bytes), the length of the first piece (one byte), and the payload.
 
 #![no_main]
 

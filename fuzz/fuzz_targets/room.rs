@@ -1,10 +1,9 @@
-//! Property: whoever comes, goes, talks, reads or does not, every member receives exactly what was
-//! said to it, in order, and can inflate it with the context that it negotiated; whoever is closed
-//! receives a close frame, and nothing after it. Where slow members are let miss messages, they
-//! miss whole ones.
+//! Property: whatever members do (join, leave, send, read or not), every member receives exactly the messages
+//! for it, in order, and can inflate them with the context that it negotiated. A member that is closed
+//! receives a close frame and nothing after it. A slow member that drops messages drops complete ones.
 //!
-//! Input: one byte that says what becomes of slow members and how much is kept for all, then steps
-//! of three bytes: what happens, to whom, how much.
+//! Input: one byte for the policy for slow members and the total backlog, then steps of three bytes: what
+//! happens, to which member, and how much.
 
 #![no_main]
 

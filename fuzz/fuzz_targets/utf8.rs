@@ -1,7 +1,7 @@
-//! Property: a text in pieces is taken exactly as far as it can still become UTF-8, and at its end
-//! is what `std::str::from_utf8` makes of the whole (RFC 6455, section 8.1).
+//! Property: a text in pieces is accepted exactly as long as it can still become UTF-8, and the result is that
+//! of `std::str::from_utf8` for the whole text (RFC 6455, section 8.1).
 //!
-//! Input: four sizes of pieces, see `pieces.rs`; the text.
+//! Input: four sizes of pieces (see `pieces.rs`), then the text.
 
 #![no_main]
 

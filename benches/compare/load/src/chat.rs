@@ -1,4 +1,4 @@
-//! A room in which compressed JSON is said.
+//! A room with compressed JSON messages.
 //!
 //! A server may compress for every member on its own, so what members receive can't be compared
 //! byte by byte. A sample of them inflates all of it and compares the messages; the others count.
@@ -20,8 +20,8 @@ use crate::latency::Latency;
 use crate::line::{BUFFER, Line};
 use crate::meter::Meter;
 
-/// How many members inflate what they hear, at least: those who speak, one who only listens, and
-/// later one who joins in the midst of it.
+/// How many members inflate what they receive, at least: the senders, one that only receives, and later one
+/// that joins in the middle.
 const SAMPLE: u32 = 5;
 
 #[derive(Debug)]
@@ -32,22 +32,22 @@ struct Chat<'a> {
     members: Vec<Member>,
     buffer: Vec<u8>,
     talk: Talk,
-    /// How many messages each sender says.
+    /// How many messages each sender sends.
     quota: u32,
     latency: Latency,
 }
 
-/// All that is said, and in which order it was heard.
+/// All messages, and the order in which they were received.
 #[derive(Debug)]
 struct Talk {
     chatter: Chatter,
     bytes: usize,
-    /// What was said by each sender.
-    said: Vec<Vec<Vec<u8>>>,
-    /// The senders and numbers of the messages, as whoever is furthest heard them.
+    /// The messages of each sender.
+    sent: Vec<Vec<Vec<u8>>>,
+    /// The senders and numbers of the messages, as the member furthest ahead received them.
     order: Vec<(u32, u32)>,
-    /// How many of each sender's messages that one has heard.
-    heard: Vec<u32>,
+    /// How many messages of each sender that member has received.
+    received: Vec<u32>,
 }
 
 #[derive(Debug)]
@@ -60,48 +60,48 @@ struct Member {
 #[derive(Debug)]
 struct Listener {
     frames: Frames,
-    /// How many messages it has heard.
+    /// How many messages it has received.
     messages: u64,
     /// How many bytes they took on the wire.
     bytes: u64,
     ear: Option<Ear>,
-    /// Its number, if it speaks.
+    /// Its number, if it sends.
     sender: Option<u32>,
 }
 
-/// What a member needs that inflates.
+/// The state of a member that inflates.
 #[derive(Debug)]
 struct Ear {
     inflater: Option<Inflater>,
     /// The first byte of the message that has begun, and its payload.
     first: Option<u8>,
     payload: Vec<u8>,
-    place: Place,
+    position: Position,
     /// How many of its messages were compressed.
     deflated: u64,
 }
 
-/// What a member has heard of all that was said.
+/// The position of a member in the sequence of messages.
 #[derive(Debug)]
-enum Place {
+enum Position {
     /// So many messages from the first.
     FromTheFirst(usize),
-    /// These. Where they belong is seen at the end: a late member may well be the first to hear a
-    /// message, and what it did not hear may still be on the way to the others.
+    /// These. Where they belong is seen at the end: a late member may well be the first to receive a
+    /// message, and what it did not receive may still be on the way to the others.
     Late(Vec<(u32, u32)>),
 }
 
-/// What a member needs that speaks.
+/// The state of a member that sends.
 #[derive(Debug)]
 struct Voice {
     sender: u32,
-    said: u32,
+    sent: u32,
     deflater: Option<Deflater>,
-    /// When it said what it has not heard yet.
+    /// When it sent the messages that it has not received yet.
     waiting: VecDeque<Instant>,
 }
 
-/// A few members speak, and all hear, in compressed JSON.
+/// A few members send, and all receive, in compressed JSON.
 pub fn deflate(target: &Target, load: &Deflate) -> Result<Value, Failure> {
     let mut chat = Chat::open(target, load)?;
     let warm_up = load.warm_up.div_ceil(load.senders);
@@ -136,7 +136,7 @@ impl<'a> Chat<'a> {
         Ok(chat)
     }
 
-    /// Opens a member's connection. The first ones speak, and some more inflate; so does whoever
+    /// Opens a member's connection. The first ones send, and some more inflate; so does whoever
     /// comes late.
     fn enter(&mut self) -> Result<(), Failure> {
         let load = self.load;
@@ -147,7 +147,7 @@ impl<'a> Chat<'a> {
             Context::Off => None,
         };
         let mut opened = connect::open(self.target, connect::ROOM, offer)?;
-        let heard = std::mem::take(&mut opened.heard);
+        let received = std::mem::take(&mut opened.received);
         let terms = Terms::parse(opened.extensions.as_deref())?;
         if offer.is_some() && terms.is_none() {
             return Err("the server does not compress".into());
@@ -157,14 +157,14 @@ impl<'a> Chat<'a> {
         let ear = samples.then(|| Ear::new(terms.as_ref(), late));
         let sender = (index < load.senders).then_some(index);
         let mut listener = Listener::new(ear, sender);
-        listener.hear(&heard, &mut self.talk)?;
+        listener.receive(&received, &mut self.talk)?;
         let voice = sender.map(|sender| Voice::new(sender, load, terms.as_ref())).transpose()?;
         let line = Line::new(opened, &self.poll, index as usize)?;
         self.members.push(Member { line, listener, voice });
         Ok(())
     }
 
-    /// Lets every sender say `messages` more, and reports what that cost.
+    /// Lets every sender send `messages` more, and reports the cost.
     fn measure(&mut self, messages: u32) -> Result<Value, Failure> {
         self.latency = Latency::default();
         let before = self.sums();
@@ -182,14 +182,14 @@ impl<'a> Chat<'a> {
         Ok(report)
     }
 
-    /// Lets every sender say `messages` more, until everybody has heard them all. With `joins`,
-    /// one more member comes when about half is heard.
+    /// Lets every sender send `messages` more, until everybody has received them all. With `joins`,
+    /// one more member comes when about half is received.
     fn run(&mut self, messages: u32, mut joins: bool) -> Result<(), Failure> {
         let start = self.talk.order.len();
         self.quota += messages;
         let goal = (self.quota * self.load.senders) as usize;
         for member in &mut self.members {
-            member.say(self.load.in_flight, self.quota, &mut self.talk)?;
+            member.send(self.load.in_flight, self.quota, &mut self.talk)?;
         }
         let mut events = Events::with_capacity(self.members.len().clamp(64, 4_096));
         while !self.is_at(goal) {
@@ -211,25 +211,25 @@ impl<'a> Chat<'a> {
     /// Verifies that whoever came late missed nothing from then on.
     fn verify_late(&self) -> Result<(), Failure> {
         let ears = self.members.iter().filter_map(|member| member.listener.ear.as_ref());
-        let late = ears.filter_map(|ear| match &ear.place {
-            Place::Late(heard) => Some(heard),
-            Place::FromTheFirst(_) => None,
+        let late = ears.filter_map(|ear| match &ear.position {
+            Position::Late(received) => Some(received),
+            Position::FromTheFirst(_) => None,
         });
-        if late.into_iter().all(|heard| self.talk.order.ends_with(heard)) {
+        if late.into_iter().all(|received| self.talk.order.ends_with(received)) {
             Ok(())
         } else {
-            Err("a late member heard the messages in another order, or not all".into())
+            Err("a late member received the messages in another order, or not all".into())
         }
     }
 
     fn deal_with(&mut self, event: &Event) -> Result<(), Failure> {
         let member = &mut self.members[event.token().0];
         if event.is_readable() {
-            let own = member.hear(&mut self.buffer, &mut self.talk)?;
+            let own = member.receive(&mut self.buffer, &mut self.talk)?;
             let now = Instant::now();
             let waiting = member.voice.iter_mut().flat_map(|voice| voice.waiting.drain(..own));
-            waiting.for_each(|said| self.latency.add(now - said));
-            member.say(own as u32, self.quota, &mut self.talk)?;
+            waiting.for_each(|sent| self.latency.add(now - sent));
+            member.send(own as u32, self.quota, &mut self.talk)?;
         }
         member.line.flush()
     }
@@ -247,7 +247,7 @@ impl<'a> Chat<'a> {
     }
 }
 
-/// What was heard by all members together.
+/// What was received by all members together.
 #[derive(Debug, Default)]
 struct Sums {
     messages: u64,
@@ -263,60 +263,60 @@ impl Talk {
         Self {
             chatter: Chatter::new(load.seed, load.draw),
             bytes: load.bytes as usize,
-            said: vec![Vec::new(); load.senders as usize],
+            sent: vec![Vec::new(); load.senders as usize],
             order: Vec::new(),
-            heard: vec![0; load.senders as usize],
+            received: vec![0; load.senders as usize],
         }
     }
 
     /// A sender's next message.
-    fn say(&mut self, sender: u32) -> &[u8] {
-        let said = &mut self.said[sender as usize];
-        said.push(self.chatter.message(sender, said.len() as u32, self.bytes));
-        said.last().expect("it was just said")
+    fn send(&mut self, sender: u32) -> &[u8] {
+        let sent = &mut self.sent[sender as usize];
+        sent.push(self.chatter.message(sender, sent.len() as u32, self.bytes));
+        sent.last().expect("it was just sent")
     }
 
     /// Verifies a message; returns its sender and number.
     fn verify(&self, message: &[u8]) -> Result<(u32, u32), Failure> {
-        let numbers = chatter::parse(message).ok_or("heard something else than a message")?;
-        let said = self.said.get(numbers.0 as usize).and_then(|said| said.get(numbers.1 as usize));
-        if said.is_some_and(|said| said == message) {
+        let numbers = chatter::parse(message).ok_or("received something other than a message")?;
+        let sent = self.sent.get(numbers.0 as usize).and_then(|sent| sent.get(numbers.1 as usize));
+        if sent.is_some_and(|sent| sent == message) {
             Ok(numbers)
         } else {
-            Err("heard a message that nobody said".into())
+            Err("received a message that nobody sent".into())
         }
     }
 
     /// Verifies that the message at `index` of the order is this one.
-    fn place(&mut self, index: usize, (sender, sequence): (u32, u32)) -> Result<(), Failure> {
+    fn position(&mut self, index: usize, (sender, sequence): (u32, u32)) -> Result<(), Failure> {
         match self.order.get(index) {
             Some(&known) if known == (sender, sequence) => Ok(()),
-            None if self.heard[sender as usize] == sequence => {
-                self.heard[sender as usize] += 1;
+            None if self.received[sender as usize] == sequence => {
+                self.received[sender as usize] += 1;
                 self.order.push((sender, sequence));
                 Ok(())
             }
-            _ => Err(format!("heard message {sequence} of {sender} out of order").into()),
+            _ => Err(format!("received message {sequence} of {sender} out of order").into()),
         }
     }
 }
 
 impl Member {
-    /// Reads what there is; returns how many of its own messages it heard.
-    fn hear(&mut self, buffer: &mut [u8], talk: &mut Talk) -> Result<usize, Failure> {
+    /// Reads what there is; returns how many of its own messages it received.
+    fn receive(&mut self, buffer: &mut [u8], talk: &mut Talk) -> Result<usize, Failure> {
         let mut own = 0;
-        self.line.hear(buffer, |bytes| {
-            own += self.listener.hear(bytes, talk)?;
+        self.line.receive(buffer, |bytes| {
+            own += self.listener.receive(bytes, talk)?;
             Ok(())
         })?;
         Ok(own)
     }
 
     /// Says up to `messages` more, as far as the quota allows.
-    fn say(&mut self, messages: u32, quota: u32, talk: &mut Talk) -> Result<(), Failure> {
+    fn send(&mut self, messages: u32, quota: u32, talk: &mut Talk) -> Result<(), Failure> {
         let Some(voice) = &mut self.voice else { return Ok(()) };
-        for _ in 0..messages.min(quota - voice.said) {
-            voice.say(talk.say(voice.sender), &mut self.line.unsent)?;
+        for _ in 0..messages.min(quota - voice.sent) {
+            voice.send(talk.send(voice.sender), &mut self.line.unsent)?;
         }
         self.line.flush()
     }
@@ -328,22 +328,23 @@ impl Listener {
     }
 
     /// Takes what was received; returns how many of its own messages were in it.
-    fn hear(&mut self, mut bytes: &[u8], talk: &mut Talk) -> Result<usize, Failure> {
+    fn receive(&mut self, mut bytes: &[u8], talk: &mut Talk) -> Result<usize, Failure> {
         let mut own = 0;
         self.bytes += bytes.len() as u64;
         while let Some(piece) = self.frames.next(&mut bytes) {
-            let sender = self.ear.as_mut().map(|ear| ear.hear(piece, talk)).transpose()?.flatten();
+            let sender =
+                self.ear.as_mut().map(|ear| ear.receive(piece, talk)).transpose()?.flatten();
             own += usize::from(sender.is_some() && sender == self.sender);
             self.messages += u64::from(piece.ends_message());
         }
         Ok(own)
     }
 
-    /// Whether it has heard all messages up to the end of the order.
+    /// Whether it has received all messages up to the end of the order.
     fn is_at(&self, order: &[(u32, u32)]) -> bool {
-        match self.ear.as_ref().map(|ear| &ear.place) {
-            Some(Place::Late(heard)) => heard.last() == order.last(),
-            Some(Place::FromTheFirst(_)) | None => self.messages == order.len() as u64,
+        match self.ear.as_ref().map(|ear| &ear.position) {
+            Some(Position::Late(received)) => received.last() == order.last(),
+            Some(Position::FromTheFirst(_)) | None => self.messages == order.len() as u64,
         }
     }
 }
@@ -354,13 +355,13 @@ impl Ear {
             inflater: terms.map(Inflater::new),
             first: None,
             payload: Vec::new(),
-            place: if late { Place::Late(Vec::new()) } else { Place::FromTheFirst(0) },
+            position: if late { Position::Late(Vec::new()) } else { Position::FromTheFirst(0) },
             deflated: 0,
         }
     }
 
     /// Takes a piece of a frame; returns the sender of the message that it ends.
-    fn hear(&mut self, piece: Piece, talk: &mut Talk) -> Result<Option<u32>, Failure> {
+    fn receive(&mut self, piece: Piece, talk: &mut Talk) -> Result<Option<u32>, Failure> {
         if piece.is_control() {
             return Ok(None);
         }
@@ -373,14 +374,14 @@ impl Ear {
         let mut message = std::mem::take(&mut self.payload);
         if first & frame::RSV1 != 0 {
             self.deflated += 1;
-            let inflater = self.inflater.as_mut().ok_or("heard a compressed message")?;
+            let inflater = self.inflater.as_mut().ok_or("received a compressed message")?;
             message = inflater.inflate(&message)?;
         }
         let numbers = talk.verify(&message)?;
-        match &mut self.place {
-            Place::Late(heard) => heard.push(numbers),
-            Place::FromTheFirst(index) => {
-                talk.place(*index, numbers)?;
+        match &mut self.position {
+            Position::Late(received) => received.push(numbers),
+            Position::FromTheFirst(index) => {
+                talk.position(*index, numbers)?;
                 *index += 1;
             }
         }
@@ -392,10 +393,10 @@ impl Voice {
     fn new(sender: u32, load: &Deflate, terms: Option<&Terms>) -> Result<Self, Failure> {
         let terms = terms.filter(|_| load.send_deflate);
         let deflater = terms.map(Deflater::new).transpose()?;
-        Ok(Self { sender, said: 0, deflater, waiting: VecDeque::new() })
+        Ok(Self { sender, sent: 0, deflater, waiting: VecDeque::new() })
     }
 
-    fn say(&mut self, message: &[u8], out: &mut Vec<u8>) -> Result<(), Failure> {
+    fn send(&mut self, message: &[u8], out: &mut Vec<u8>) -> Result<(), Failure> {
         out.extend(match &mut self.deflater {
             Some(deflater) => frame::from_client(
                 Mask::SOME,
@@ -404,7 +405,7 @@ impl Voice {
             ),
             None => frame::from_client(Mask::SOME, frame::TEXT, message),
         });
-        self.said += 1;
+        self.sent += 1;
         self.waiting.push_back(Instant::now());
         Ok(())
     }
@@ -431,18 +432,18 @@ mod tests {
     }
 
     #[test]
-    fn all_hear_what_was_said_in_one_order() {
+    fn all_members_receive_what_was_sent_in_one_order() {
         let mut talk = talk();
-        let said = [0, 1, 0].map(|sender| talk.say(sender).to_vec());
-        let [first, second, third] = said.each_ref().map(|message| talk.verify(message).unwrap());
+        let sent = [0, 1, 0].map(|sender| talk.send(sender).to_vec());
+        let [first, second, third] = sent.each_ref().map(|message| talk.verify(message).unwrap());
         assert_eq!([first, second, third], [(0, 0), (1, 0), (0, 1)]);
-        talk.place(0, first).unwrap();
-        talk.place(1, second).unwrap();
-        talk.place(0, first).unwrap();
-        assert!(talk.place(1, third).is_err());
-        assert!(talk.place(2, first).is_err());
-        talk.place(2, third).unwrap();
+        talk.position(0, first).unwrap();
+        talk.position(1, second).unwrap();
+        talk.position(0, first).unwrap();
+        assert!(talk.position(1, third).is_err());
+        assert!(talk.position(2, first).is_err());
+        talk.position(2, third).unwrap();
         assert!(talk.verify(b"{}").is_err());
-        assert!(talk.verify(&said[0].to_ascii_uppercase()).is_err());
+        assert!(talk.verify(&sent[0].to_ascii_uppercase()).is_err());
     }
 }

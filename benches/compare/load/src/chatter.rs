@@ -1,4 +1,4 @@
-//! What people might say in a chat: JSON of a given length, of which none repeats.
+//! Messages like those of a chat: JSON of a given length, without repetition.
 
 use std::io::Write;
 
@@ -13,7 +13,7 @@ const SYLLABLES: [&str; 48] = [
     "om",
 ];
 
-/// Says messages that depend on nothing but the seed.
+/// A source of messages that depend only on the seed.
 #[derive(Debug)]
 pub struct Chatter {
     seed: u64,
@@ -26,7 +26,7 @@ pub struct Chatter {
 pub enum Draw {
     /// As in languages: the second most frequent half as often as the first, and so on (Zipf)
     Zipf,
-    /// All alike, which is harder to compress than anything that people say
+    /// All equally often, which is harder to compress than any natural text
     Uniform,
 }
 
@@ -113,7 +113,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn messages_are_json_of_their_length_that_tell_who_said_them() {
+    fn messages_are_json_of_their_length_with_their_sender() {
         for draw in [Draw::Zipf, Draw::Uniform] {
             let chatter = Chatter::new(1, draw);
             for (sender, sequence, bytes) in [(0, 0, 150), (3, 77_777, 150), (499, 1, 600)] {
@@ -127,8 +127,8 @@ mod tests {
 
     #[test]
     fn the_seed_decides() {
-        let say = |seed| Chatter::new(seed, Draw::Zipf).message(1, 2, 150);
-        assert_eq!(say(1), say(1));
-        assert_ne!(say(1), say(2));
+        let message = |seed| Chatter::new(seed, Draw::Zipf).message(1, 2, 150);
+        assert_eq!(message(1), message(1));
+        assert_ne!(message(1), message(2));
     }
 }

@@ -20,7 +20,7 @@ pub struct Opened {
     /// The extensions that are in use.
     pub extensions: Option<String>,
     /// What the server sent behind its answer.
-    pub heard: Vec<u8>,
+    pub received: Vec<u8>,
 }
 
 /// The room of all who need no room of their own.
@@ -33,16 +33,16 @@ pub fn open(target: &Target, room: &str, offer: Option<&str>) -> Result<Opened, 
     stream.set_nodelay(true)?;
     stream.set_read_timeout(Some(target.time_left()?))?;
     stream.write_all(request(target, room, offer).as_bytes())?;
-    let mut heard = Vec::new();
+    let mut received = Vec::new();
     let mut buffer = [0; 1_024];
     loop {
         let count = stream.read(&mut buffer)?;
-        heard.extend_from_slice(&buffer[..count]);
-        if let Some(answer) = Answer::parse(&heard)? {
-            let heard = heard.split_off(answer.size);
-            return Ok(Opened { stream, extensions: answer.extensions, heard });
+        received.extend_from_slice(&buffer[..count]);
+        if let Some(answer) = Answer::parse(&received)? {
+            let received = received.split_off(answer.size);
+            return Ok(Opened { stream, extensions: answer.extensions, received });
         }
-        if count == 0 || heard.len() > LONGEST_ANSWER {
+        if count == 0 || received.len() > LONGEST_ANSWER {
             return Err("the server did not answer to the end".into());
         }
     }

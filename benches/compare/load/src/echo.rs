@@ -1,4 +1,4 @@
-//! Clients that hear only what they said themselves.
+//! Clients that receive only their own messages.
 
 use std::collections::VecDeque;
 use std::time::Instant;
@@ -19,13 +19,13 @@ use crate::speech;
 /// About how many bytes of messages are prepared.
 const PREPARED: usize = 64 << 10;
 
-/// What every client says, over and over, each beginning elsewhere: with both sides prepared,
-/// saying is a write from one buffer, and verifying is comparing with another.
+/// The messages that every client sends repeatedly, each client from another position. Both directions are
+/// prepared: sending is a write from one buffer, and verifying is a comparison with another.
 #[derive(Debug)]
 struct Script {
     messages: u64,
-    said: Vec<u8>,
-    heard: Vec<u8>,
+    sent: Vec<u8>,
+    received: Vec<u8>,
 }
 
 #[derive(Debug)]
@@ -37,9 +37,9 @@ struct Echoes<'a> {
     clients: Vec<Client>,
     buffer: Vec<u8>,
     latency: Latency,
-    /// How many messages each client says.
+    /// How many messages each client sends.
     quota: u64,
-    /// How many clients have not heard them all.
+    /// How many clients have not received them all.
     busy: usize,
 }
 
@@ -48,13 +48,13 @@ struct Client {
     line: Line,
     /// The number of its first message in the script.
     first: u64,
-    /// How many messages it was to say so far.
-    said: u64,
+    /// How many messages are scheduled so far.
+    scheduled: u64,
     /// How many bytes of them are sent.
     sent: u64,
-    /// How many bytes it has heard.
-    heard: u64,
-    /// When it was to say what it has not heard yet.
+    /// How many bytes it has received.
+    received: u64,
+    /// When the messages were scheduled that it has not received yet.
     waiting: VecDeque<Instant>,
 }
 
@@ -75,38 +75,38 @@ impl Script {
     fn new(load: &Echo, mask: Mask) -> Self {
         let messages = (PREPARED / load.bytes).clamp(4, 256) as u32;
         let opcode = if load.binary { frame::BINARY } else { frame::TEXT };
-        let mut said = Vec::new();
-        let mut heard = Vec::new();
+        let mut sent = Vec::new();
+        let mut received = Vec::new();
         for number in 0..messages {
             let message = speech::message(0, number, load.bytes);
-            said.extend(frame::fragments(mask, opcode, &message, load.fragments as usize));
-            heard.extend(frame::from_server(opcode, &message));
+            sent.extend(frame::fragments(mask, opcode, &message, load.fragments as usize));
+            received.extend(frame::from_server(opcode, &message));
         }
-        Self { messages: u64::from(messages), said, heard }
+        Self { messages: u64::from(messages), sent, received }
     }
 
-    /// How many bytes `messages` are when said.
-    fn said_size(&self, messages: u64) -> u64 {
-        messages * (self.said.len() as u64 / self.messages)
+    /// The size of `messages` as sent.
+    fn sent_size(&self, messages: u64) -> u64 {
+        messages * (self.sent.len() as u64 / self.messages)
     }
 
-    /// How many bytes `messages` are when heard.
-    fn heard_size(&self, messages: u64) -> u64 {
-        messages * (self.heard.len() as u64 / self.messages)
+    /// The size of `messages` as received.
+    fn received_size(&self, messages: u64) -> u64 {
+        messages * (self.received.len() as u64 / self.messages)
     }
 
-    /// What is said at `position`: up to `most` bytes, or up to the script's end.
-    fn said_at(&self, position: u64, most: u64) -> &[u8] {
-        let rest = &self.said[(position % self.said.len() as u64) as usize..];
+    /// The bytes to send at `position`: up to `most` bytes, or up to the script's end.
+    fn sent_at(&self, position: u64, most: u64) -> &[u8] {
+        let rest = &self.sent[(position % self.sent.len() as u64) as usize..];
         &rest[..rest.len().min(most as usize)]
     }
 
-    /// Whether this is what is to be heard at `position`.
-    fn is_heard_at(&self, position: u64, mut bytes: &[u8]) -> bool {
-        let mut at = (position % self.heard.len() as u64) as usize;
+    /// Whether these are the bytes to receive at `position`.
+    fn is_received_at(&self, position: u64, mut bytes: &[u8]) -> bool {
+        let mut at = (position % self.received.len() as u64) as usize;
         while !bytes.is_empty() {
-            let count = bytes.len().min(self.heard.len() - at);
-            if bytes[..count] != self.heard[at..at + count] {
+            let count = bytes.len().min(self.received.len() - at);
+            if bytes[..count] != self.received[at..at + count] {
                 return false;
             }
             bytes = &bytes[count..];
@@ -139,7 +139,7 @@ impl<'a> Echoes<'a> {
         })
     }
 
-    /// Lets every client say `messages` more, and reports what that cost.
+    /// Lets every client send `messages` more, and reports the cost.
     fn measure(&mut self, messages: u64) -> Result<Value, Failure> {
         self.latency = Latency::default();
         let meter = Meter::start(&self.target.process)?;
@@ -149,7 +149,7 @@ impl<'a> Echoes<'a> {
         Ok(report)
     }
 
-    /// Lets every client say `messages` more, until each has heard its own.
+    /// Lets every client send `messages` more, until each has received its own.
     fn run(&mut self, messages: u64) -> Result<(), Failure> {
         if messages == 0 {
             return Ok(());
@@ -158,7 +158,7 @@ impl<'a> Echoes<'a> {
         self.busy = self.clients.len();
         let now = Instant::now();
         for client in &mut self.clients {
-            client.say(self.in_flight, self.quota, now);
+            client.schedule(self.in_flight, self.quota, now);
             client.send(&self.script)?;
         }
         let mut events = Events::with_capacity(self.clients.len().clamp(64, 4_096));
@@ -172,12 +172,12 @@ impl<'a> Echoes<'a> {
     fn deal_with(&mut self, event: &Event) -> Result<(), Failure> {
         let client = &mut self.clients[event.token().0];
         if event.is_readable() {
-            client.hear(&mut self.buffer, &self.script)?;
+            client.receive(&mut self.buffer, &self.script)?;
             let count = client.count(&self.script);
             let now = Instant::now();
-            client.waiting.drain(..count).for_each(|said| self.latency.add(now - said));
-            client.say(count as u64, self.quota, now);
-            self.busy -= usize::from(count > 0 && client.has_heard_all(self.quota));
+            client.waiting.drain(..count).for_each(|sent| self.latency.add(now - sent));
+            client.schedule(count as u64, self.quota, now);
+            self.busy -= usize::from(count > 0 && client.has_received_all(self.quota));
         }
         client.send(&self.script)
     }
@@ -185,22 +185,22 @@ impl<'a> Echoes<'a> {
 
 impl Client {
     fn new(line: Line, first: u64) -> Self {
-        Self { line, first, said: 0, sent: 0, heard: 0, waiting: VecDeque::new() }
+        Self { line, first, scheduled: 0, sent: 0, received: 0, waiting: VecDeque::new() }
     }
 
-    /// Is to say up to `messages` more, as far as the quota allows.
-    fn say(&mut self, messages: u64, quota: u64, now: Instant) {
-        let messages = messages.min(quota - self.said);
-        self.said += messages;
+    /// Schedules up to `messages` more, as far as the quota allows.
+    fn schedule(&mut self, messages: u64, quota: u64, now: Instant) {
+        let messages = messages.min(quota - self.scheduled);
+        self.scheduled += messages;
         self.waiting.extend((0..messages).map(|_| now));
     }
 
-    /// Sends what it is to say, as far as the socket takes it.
+    /// Sends what is scheduled, as far as the socket accepts it.
     fn send(&mut self, script: &Script) -> Result<(), Failure> {
-        let first = script.said_size(self.first);
-        let end = script.said_size(self.said);
+        let first = script.sent_size(self.first);
+        let end = script.sent_size(self.scheduled);
         while self.sent < end {
-            match self.line.write(script.said_at(first + self.sent, end - self.sent))? {
+            match self.line.write(script.sent_at(first + self.sent, end - self.sent))? {
                 0 => break,
                 count => self.sent += count as u64,
             }
@@ -209,25 +209,25 @@ impl Client {
     }
 
     /// Reads what there is, and verifies it.
-    fn hear(&mut self, buffer: &mut [u8], script: &Script) -> Result<(), Failure> {
-        let first = script.heard_size(self.first);
-        self.line.hear(buffer, |bytes| {
-            if !script.is_heard_at(first + self.heard, bytes) {
-                return Err("a client heard what it did not say".into());
+    fn receive(&mut self, buffer: &mut [u8], script: &Script) -> Result<(), Failure> {
+        let first = script.received_size(self.first);
+        self.line.receive(buffer, |bytes| {
+            if !script.is_received_at(first + self.received, bytes) {
+                return Err("a client received what it did not send".into());
             }
-            self.heard += bytes.len() as u64;
+            self.received += bytes.len() as u64;
             Ok(())
         })
     }
 
-    /// How many messages it has heard that it still waited for.
+    /// How many of the awaited messages it has received.
     fn count(&self, script: &Script) -> usize {
-        let heard = self.heard / script.heard_size(1);
-        (heard - (self.said - self.waiting.len() as u64)) as usize
+        let received = self.received / script.received_size(1);
+        (received - (self.scheduled - self.waiting.len() as u64)) as usize
     }
 
-    fn has_heard_all(&self, quota: u64) -> bool {
-        self.waiting.is_empty() && self.said == quota
+    fn has_received_all(&self, quota: u64) -> bool {
+        self.waiting.is_empty() && self.scheduled == quota
     }
 }
 
@@ -251,12 +251,12 @@ mod tests {
     fn a_script_has_messages_of_one_size_that_differ() {
         let script = Script::new(&load(1_024, 3), Mask::SOME);
         assert_eq!(script.messages, 64);
-        assert_eq!(script.heard_size(64), script.heard.len() as u64);
-        assert_eq!(script.said_size(64), 64 * (1_024 + 4 * 3 + 3 * 4));
-        assert!(script.is_heard_at(0, &script.heard));
-        assert!(!script.is_heard_at(script.heard_size(1), &script.heard));
-        let turned = script.heard_size(1) as usize;
-        let around = [&script.heard[turned..], &script.heard[..turned]].concat();
-        assert!(script.is_heard_at(script.heard_size(65), &around));
+        assert_eq!(script.received_size(64), script.received.len() as u64);
+        assert_eq!(script.sent_size(64), 64 * (1_024 + 4 * 3 + 3 * 4));
+        assert!(script.is_received_at(0, &script.received));
+        assert!(!script.is_received_at(script.received_size(1), &script.received));
+        let turned = script.received_size(1) as usize;
+        let around = [&script.received[turned..], &script.received[..turned]].concat();
+        assert!(script.is_received_at(script.received_size(65), &around));
     }
 }

@@ -10,7 +10,7 @@ use crate::frame::Mask;
 use crate::process::Process;
 use crate::speech::SHORTEST;
 
-/// Loads one WebSocket server, verifies what it answers, and prints what that cost as JSON.
+/// Loads a WebSocket server, verifies its answers, and prints the cost as JSON.
 #[derive(Debug, Parser)]
 #[command(version)]
 pub struct Flags {
@@ -33,19 +33,19 @@ pub struct Flags {
 /// What to do to the server.
 #[derive(Debug, Subcommand)]
 pub enum Load {
-    /// Every member says a message, waits until it has heard one from each, and so on
+    /// Every member sends a message, waits until it has received one from each, and starts again
     Everyone(Everyone),
-    /// A few members speak, each with some messages in flight, and all hear
+    /// A few members send, each with some messages in flight, and all receive
     Broadcast(Broadcast),
-    /// As broadcast, in compressed JSON
+    /// Like broadcast, with compressed JSON
     Deflate(Deflate),
-    /// Every client hears what it said
+    /// Every client receives its own messages
     Echo(Echo),
-    /// A member of a quiet room beside a room that is flooded
+    /// A member of a quiet room while another room is flooded
     Neighbour(Neighbour),
-    /// New connections, each ended as soon as it is open
+    /// New connections, each closed as soon as it is open
     Handshakes(Handshakes),
-    /// Connections on which nothing happens
+    /// Idle connections
     Idle(Idle),
 }
 
@@ -70,13 +70,13 @@ pub struct Broadcast {
     /// How many rooms the members are divided among
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=15_000), default_value_t = 1)]
     pub rooms: u32,
-    /// How many of a room's members speak
+    /// How many of a room's members send
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=15_000), default_value_t = 4)]
     pub senders: u32,
-    /// How many messages of its own a sender may still have to hear
+    /// How many of its own messages a sender may still have to receive
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1_024), default_value_t = 1)]
     pub in_flight: u32,
-    /// Instead, say so many messages a second, all senders together, whatever is heard
+    /// Send this many messages per second, over all senders, instead of a number in flight
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     #[arg(conflicts_with = "rooms")]
     pub rate: Option<u32>,
@@ -95,10 +95,10 @@ pub struct Broadcast {
 pub struct Deflate {
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=15_000))]
     pub members: u32,
-    /// How many of the members speak
+    /// How many of the members send
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1_000), default_value_t = 4)]
     pub senders: u32,
-    /// How many messages of its own a sender may still have to hear
+    /// How many of its own messages a sender may still have to receive
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1_024), default_value_t = 1)]
     pub in_flight: u32,
     /// The length of a message
@@ -107,24 +107,24 @@ pub struct Deflate {
     /// The messages of all senders
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=200_000))]
     pub messages: u32,
-    /// Messages that are not measured, before those that are; a member joins in the midst of them
+    /// Messages that are not measured, before those that are; a member joins in the middle of them
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=200_000), default_value_t = 100)]
     pub warm_up: u32,
     /// What the members offer
     #[arg(long, value_enum, default_value_t = Context::Takeover)]
     pub context: Context,
-    /// Compress what is said, too
+    /// Compress what is sent too
     #[arg(long)]
     pub send_deflate: bool,
     /// How often each word is used
     #[arg(long, value_enum, default_value_t = Draw::Zipf)]
     pub draw: Draw,
-    /// What is said depends on this number only
+    /// The seed of the messages
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
 }
 
-/// What becomes of the window between messages.
+/// What happens to the window between messages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Context {
     /// It may be kept, as browsers offer
@@ -139,7 +139,7 @@ pub enum Context {
 pub struct Echo {
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=15_000))]
     pub connections: u32,
-    /// How many messages a client may still have to hear
+    /// How many messages a client may still have to receive
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1_024), default_value_t = 1)]
     pub in_flight: u32,
     /// The length of a message
@@ -154,17 +154,17 @@ pub struct Echo {
     /// Binary messages instead of text
     #[arg(long)]
     pub binary: bool,
-    /// In how many frames a message is said
+    /// The number of frames per message
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1_024), default_value_t = 1)]
     pub fragments: u32,
 }
 
 #[derive(Debug, Args)]
 pub struct Neighbour {
-    /// How many hear the flood
+    /// How many members receive the flood
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=15_000))]
     pub members: u32,
-    /// How many messages of the flood some member may still have to hear
+    /// How many messages of the flood a member may still have to receive
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1_024), default_value_t = 32)]
     pub in_flight: u32,
     /// The length of a message of the flood
@@ -176,7 +176,7 @@ pub struct Neighbour {
     /// Messages that are not measured, before those that are
     #[arg(long, value_parser = clap::value_parser!(u32).range(..=1_000_000), default_value_t = 0)]
     pub warm_up: u32,
-    /// How many messages the quiet member says while there is no flood
+    /// How many messages the quiet member sends without the flood
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=100_000), default_value_t = 500)]
     pub samples: u32,
 }
@@ -201,15 +201,15 @@ pub struct Idle {
     /// Negotiate permessage-deflate
     #[arg(long)]
     pub deflate: bool,
-    /// Let each connection say a message, and hear it (of a server that echoes)
+    /// Let each connection send a message and receive it (from a server that echoes)
     #[arg(long)]
     pub spoken: bool,
-    /// Give each connection a room of its own, where a server that broadcasts echoes
+    /// Give each connection its own room, so that a server that broadcasts echoes
     #[arg(long)]
     pub own_rooms: bool,
 }
 
-/// The server, and how long there is to deal with it.
+/// The server, and the time for the run.
 #[derive(Debug)]
 pub struct Target {
     pub address: SocketAddr,
@@ -231,14 +231,14 @@ impl Flags {
 }
 
 impl Target {
-    /// The time that is left, or an error where none is.
+    /// The time that is left, or an error if there is none.
     pub fn time_left(&self) -> Result<Duration, String> {
         let left = self.deadline.saturating_duration_since(Instant::now());
         if left.is_zero() { Err("the deadline has passed".into()) } else { Ok(left) }
     }
 }
 
-/// A length that holds a sender's number and its message's, and that any server takes.
+/// A length that holds the numbers of a sender and its message, and that any server accepts.
 fn message_bytes(argument: &str) -> Result<usize, String> {
     let bytes: usize = argument.parse().map_err(|error| format!("{error}"))?;
     if (SHORTEST..=1 << 20).contains(&bytes) {

@@ -1,8 +1,8 @@
 //! Frames (RFC 6455, section 5.2), as far as a well-behaved client needs them.
 
-/// The bit that says that a frame is a message's last.
+/// The bit of the last frame of a message.
 const FIN: u8 = 0x80;
-/// The bit that says that a message is compressed (RFC 7692, section 6).
+/// The bit of a compressed message (RFC 7692, section 6).
 pub const RSV1: u8 = 0x40;
 /// The first byte of an unfragmented text message.
 pub const TEXT: u8 = FIN | 0x1;

@@ -93,7 +93,7 @@ impl<'a> Crowd<'a> {
     /// the attempt before; then there is nothing to do yet.
     fn go_on(&mut self, slot: usize) -> Result<bool, Failure> {
         let Some(attempt) = &mut self.attempts[slot] else { return Ok(false) };
-        if !attempt.ask(self.request.as_bytes())? || !attempt.hear()? {
+        if !attempt.ask(self.request.as_bytes())? || !attempt.receive()? {
             return Ok(false);
         }
         self.latency.add(attempt.start.elapsed());
@@ -118,7 +118,7 @@ impl Attempt {
     }
 
     /// Reads the answer; returns whether all of it is there.
-    fn hear(&mut self) -> Result<bool, Failure> {
+    fn receive(&mut self) -> Result<bool, Failure> {
         let mut buffer = [0; 1_024];
         match self.stream.read(&mut buffer) {
             Ok(0) => Err("the server ended a connection instead of answering".into()),

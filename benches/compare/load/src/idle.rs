@@ -21,7 +21,7 @@ const STRETCH: Duration = Duration::from_millis(100);
 const STRETCHES: u32 = 5;
 const LONGEST_WAIT: Duration = Duration::from_secs(15);
 
-/// The length of the message that a connection says and hears.
+/// The length of the message that a connection sends and receives.
 const BYTES: usize = 100;
 
 /// Opens connections, and reports what memory the server takes for them.
@@ -58,7 +58,7 @@ fn growth(before: &Memory, after: &Memory, connections: usize) -> Value {
     })
 }
 
-/// Opens a connection that says one message and hears it, if it is to.
+/// Opens a connection that may send one message and receive it.
 fn open(target: &Target, load: &Idle, number: u32) -> Result<Opened, Failure> {
     let own = format!("/room-{number}");
     let room = if load.own_rooms { &own } else { connect::ROOM };
@@ -73,38 +73,42 @@ fn open(target: &Target, load: &Idle, number: u32) -> Result<Opened, Failure> {
     Ok(opened)
 }
 
-/// Says one message, compressed where that is agreed, and hears it.
+/// Sends one message, compressed if negotiated, and receives it.
 fn converse(opened: &mut Opened, terms: Option<Terms>, number: u32) -> Result<(), Failure> {
     let message = speech::message(0, number, BYTES);
-    let said = match &terms {
+    let sent = match &terms {
         Some(terms) => {
             let payload = Deflater::new(terms)?.deflate(&message)?;
             frame::from_client(Mask::SOME, frame::TEXT | frame::RSV1, &payload)
         }
         None => frame::from_client(Mask::SOME, frame::TEXT, &message),
     };
-    opened.stream.write_all(&said)?;
-    let (first, payload) = hear_frame(opened)?;
-    let heard = match (&terms, first & frame::RSV1) {
+    opened.stream.write_all(&sent)?;
+    let (first, payload) = receive_frame(opened)?;
+    let received = match (&terms, first & frame::RSV1) {
         (_, 0) => payload,
         (Some(terms), _) => Inflater::new(terms).inflate(&payload)?,
-        (None, _) => return Err("heard a compressed message without agreement".into()),
+        (None, _) => return Err("received a compressed message without agreement".into()),
     };
-    if heard == message { Ok(()) } else { Err("a connection heard what it did not say".into()) }
+    if received == message {
+        Ok(())
+    } else {
+        Err("a connection received what it did not send".into())
+    }
 }
 
 /// Hears one frame; returns its first byte and its payload.
-fn hear_frame(opened: &mut Opened) -> Result<(u8, Vec<u8>), Failure> {
+fn receive_frame(opened: &mut Opened) -> Result<(u8, Vec<u8>), Failure> {
     let mut buffer = [0; 1_024];
     loop {
-        if let Some(head) = Head::parse(&opened.heard)
-            && let Some(payload) = opened.heard.get(head.size..head.size + head.payload)
+        if let Some(head) = Head::parse(&opened.received)
+            && let Some(payload) = opened.received.get(head.size..head.size + head.payload)
         {
             return Ok((head.first, payload.to_vec()));
         }
         match opened.stream.read(&mut buffer)? {
             0 => return Err("the server ended a connection".into()),
-            count => opened.heard.extend_from_slice(&buffer[..count]),
+            count => opened.received.extend_from_slice(&buffer[..count]),
         }
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-/// The most samples that are kept; later ones are left out, and the report says how many there
+/// The most samples that are kept; later ones are left out, and the report shows how many there
 /// are.
 const MOST: usize = 4_000_000;
 

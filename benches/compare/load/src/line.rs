@@ -29,7 +29,7 @@ impl Line {
     }
 
     /// Reads all that there is, in pieces.
-    pub fn hear(
+    pub fn receive(
         &mut self,
         buffer: &mut [u8],
         mut each: impl FnMut(&[u8]) -> Result<(), Failure>,

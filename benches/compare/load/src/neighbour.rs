@@ -1,7 +1,7 @@
 //! A member of a quiet room beside a room that is flooded.
 //!
 //! The generator has one thread for both, so it looks at the quiet member after every piece that a
-//! member of the loud room has heard: what it measures is the server's delay, not its own.
+//! member of the loud room has received: what it measures is the server's delay, not its own.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -19,13 +19,13 @@ use crate::meter::Meter;
 use crate::reference::Reference;
 use crate::speech::Speech;
 
-/// The length of what the quiet member says, in bytes.
+/// The length of what the quiet member sends, in bytes.
 const QUIET_BYTES: usize = 20;
 
 /// How much time passes between two messages of the quiet member.
 const INTERVAL: Duration = Duration::from_millis(2);
 
-/// The room that is flooded. Its first member speaks, and all hear.
+/// The room that is flooded. Its first member sends, and all receive.
 #[derive(Debug)]
 struct Flood<'a> {
     target: &'a Target,
@@ -33,24 +33,24 @@ struct Flood<'a> {
     members: Vec<Member>,
     reference: Reference,
     speech: Speech,
-    said: u32,
-    /// How many of its messages every member has heard.
-    heard: u32,
+    sent: u32,
+    /// How many of its messages every member has received.
+    received: u32,
     in_flight: u32,
     buffer: Vec<u8>,
     quiet: Quiet,
 }
 
-/// The only member of the quiet room. It speaks at fixed times, whatever it has heard, so that a
+/// The only member of the quiet room. It sends at fixed times, whatever it has received, so that a
 /// server that stalls delays every message that is due meanwhile.
 #[derive(Debug)]
 struct Quiet {
     member: Member,
     reference: Reference,
     speech: Speech,
-    said: u32,
+    sent: u32,
     next: Instant,
-    /// When the messages were due that it has not heard yet.
+    /// When the messages were due that it has not received yet.
     waiting: VecDeque<Instant>,
     latency: Latency,
     buffer: Vec<u8>,
@@ -59,11 +59,11 @@ struct Quiet {
 #[derive(Debug)]
 struct Member {
     line: Line,
-    /// How many bytes it has heard.
+    /// How many bytes it has received.
     position: u64,
 }
 
-/// Measures how long the quiet member waits to hear itself, first alone, then beside the flood.
+/// Measures how long the quiet member waits for its own message, first alone, then during the flood.
 pub fn neighbour(target: &Target, load: &Neighbour) -> Result<Value, Failure> {
     let mut flood = Flood::open(target, load)?;
     flood.run(load.warm_up)?;
@@ -94,40 +94,40 @@ impl<'a> Flood<'a> {
             members,
             reference: Reference::new(1, load.bytes),
             speech: Speech::new(target.mask, load.bytes),
-            said: 0,
-            heard: 0,
+            sent: 0,
+            received: 0,
             in_flight: load.in_flight,
             buffer: vec![0; BUFFER],
             quiet,
         })
     }
 
-    /// Lets the quiet member say `samples` messages while the flood rests.
+    /// Lets the quiet member send `samples` messages without the flood.
     fn rest(&mut self, samples: u32) -> Result<Latency, Failure> {
         self.quiet.begin();
-        let last = self.quiet.said + samples;
+        let last = self.quiet.sent + samples;
         let mut events = Events::with_capacity(64);
-        while self.quiet.said < last {
+        while self.quiet.sent < last {
             self.poll(&mut events)?;
         }
         self.settle(&mut events)?;
         Ok(self.quiet.latency())
     }
 
-    /// Floods the room with `messages` more, until every member has heard them all, and the quiet
+    /// Floods the room with `messages` more, until every member has received them all, and the quiet
     /// member its own.
     fn run(&mut self, messages: u32) -> Result<(), Failure> {
-        let quota = self.said + messages;
+        let quota = self.sent + messages;
         let mut events = Events::with_capacity(self.members.len().clamp(64, 4_096));
-        while self.heard < quota {
-            self.speak(quota.min(self.heard + self.in_flight))?;
+        while self.received < quota {
+            self.send_flood(quota.min(self.received + self.in_flight))?;
             self.poll(&mut events)?;
             self.count();
         }
         self.settle(&mut events)
     }
 
-    /// Waits until the quiet member has heard all that it said.
+    /// Waits until the quiet member has received all that it sent.
     fn settle(&mut self, events: &mut Events) -> Result<(), Failure> {
         while !self.quiet.waiting.is_empty() {
             self.poll(events)?;
@@ -135,22 +135,22 @@ impl<'a> Flood<'a> {
         Ok(())
     }
 
-    /// Counts what every member has heard, and forgets it.
+    /// Counts what every member has received, and forgets it.
     fn count(&mut self) {
         let slowest = self.members.iter().map(|member| member.position).min().unwrap_or(0);
-        self.heard += self.reference.own_heard(0, slowest) as u32;
+        self.received += self.reference.own_received(0, slowest) as u32;
         if self.reference.is_long() {
             self.reference.trim(slowest);
         }
     }
 
-    /// Lets the first member say messages up to number `last`.
-    fn speak(&mut self, last: u32) -> Result<(), Failure> {
+    /// Lets the first member send messages up to number `last`.
+    fn send_flood(&mut self, last: u32) -> Result<(), Failure> {
         let line = &mut self.members[0].line;
-        for number in self.said..last {
-            self.speech.say(0, number, &mut line.unsent);
+        for number in self.sent..last {
+            self.speech.append(0, number, &mut line.unsent);
         }
-        self.said = self.said.max(last);
+        self.sent = self.sent.max(last);
         line.flush()
     }
 
@@ -166,7 +166,7 @@ impl<'a> Flood<'a> {
             return quiet.check().map(drop);
         };
         if event.is_readable() {
-            member.hear(buffer, reference, || quiet.check().map(drop))?;
+            member.receive(buffer, reference, || quiet.check().map(drop))?;
         }
         member.line.flush()
     }
@@ -178,7 +178,7 @@ impl Quiet {
             member: Member::enter(target, "quiet", poll, token)?,
             reference: Reference::new(1, QUIET_BYTES),
             speech: Speech::new(target.mask, QUIET_BYTES),
-            said: 0,
+            sent: 0,
             next: Instant::now(),
             waiting: VecDeque::new(),
             latency: Latency::default(),
@@ -196,15 +196,15 @@ impl Quiet {
         std::mem::take(&mut self.latency)
     }
 
-    /// Hears what there is, says what is due, and returns how long there is until the next message.
+    /// Receives everything available, sends what is due, and returns the time until the next message.
     fn check(&mut self) -> Result<Duration, Failure> {
-        self.member.hear(&mut self.buffer, &mut self.reference, || Ok(()))?;
+        self.member.receive(&mut self.buffer, &mut self.reference, || Ok(()))?;
         let now = Instant::now();
-        let heard = self.reference.own_heard(0, self.member.position);
-        self.waiting.drain(..heard).for_each(|due| self.latency.add(now - due));
+        let received = self.reference.own_received(0, self.member.position);
+        self.waiting.drain(..received).for_each(|due| self.latency.add(now - due));
         while self.next <= now {
-            self.speech.say(0, self.said, &mut self.member.line.unsent);
-            self.said += 1;
+            self.speech.append(0, self.sent, &mut self.member.line.unsent);
+            self.sent += 1;
             self.waiting.push_back(self.next);
             self.next += INTERVAL;
         }
@@ -221,14 +221,14 @@ impl Member {
     }
 
     /// Reads what there is, verifies it, and calls `after` behind every piece.
-    fn hear(
+    fn receive(
         &mut self,
         buffer: &mut [u8],
         reference: &mut Reference,
         mut after: impl FnMut() -> Result<(), Failure>,
     ) -> Result<(), Failure> {
-        self.line.hear(buffer, |bytes| {
-            reference.hear(self.position, bytes)?;
+        self.line.receive(buffer, |bytes| {
+            reference.receive(self.position, bytes)?;
             self.position += bytes.len() as u64;
             after()
         })

@@ -1,4 +1,4 @@
-//! The one sequence of messages that all members of a room hear.
+//! The one sequence of messages that all members of a room receive.
 
 use std::collections::VecDeque;
 
@@ -8,13 +8,13 @@ use crate::speech::{self, SHORTEST};
 /// The most bytes by which the slowest member may be behind the first one.
 const MOST: usize = 256 << 20;
 
-/// Bytes that every member has heard are forgotten when there are so many.
+/// Bytes that every member has received are forgotten when there are this many.
 const TRIM: usize = 1 << 20;
 
-/// The bytes that the member who is furthest has heard.
+/// The bytes that the member furthest ahead has received.
 ///
-/// Only what that member adds is parsed; what the others hear is compared to it, which costs no
-/// more than memcmp, so that a generator on one core can check thousands of members.
+/// Only what that member adds is parsed. The bytes of the others are compared with it, which costs no more
+/// than memcmp, so that a generator on one core can check thousands of members.
 #[derive(Debug)]
 pub struct Reference {
     bytes: Vec<u8>,
@@ -30,12 +30,12 @@ pub struct Reference {
     rounds: Vec<u64>,
 }
 
-/// What was heard of a sender.
+/// What was received from a sender.
 #[derive(Debug, Default)]
 struct Sender {
     /// The number of its next message.
     next: u32,
-    /// Where its messages ended that it has not heard itself.
+    /// Where those of its messages end that it has not received itself.
     ends: VecDeque<u64>,
 }
 
@@ -53,7 +53,7 @@ impl Reference {
         }
     }
 
-    /// How many messages were heard by whoever is furthest.
+    /// How many messages the member furthest ahead has received.
     pub fn messages(&self) -> u64 {
         self.messages
     }
@@ -68,20 +68,21 @@ impl Reference {
         self.rounds.get(index).copied()
     }
 
-    /// How many of its own messages a sender heard that has now heard everything up to `position`.
-    pub fn own_heard(&mut self, sender: u32, position: u64) -> usize {
+    /// How many more of its own messages a sender has received, now that it has received everything up to
+    /// `position`.
+    pub fn own_received(&mut self, sender: u32, position: u64) -> usize {
         let ends = &mut self.senders[sender as usize].ends;
-        let heard = ends.iter().take_while(|&&end| end <= position).count();
-        ends.drain(..heard);
-        heard
+        let received = ends.iter().take_while(|&&end| end <= position).count();
+        ends.drain(..received);
+        received
     }
 
-    /// Verifies what a member heard at `position`.
-    pub fn hear(&mut self, position: u64, heard: &[u8]) -> Result<(), String> {
+    /// Verifies what a member received at `position`.
+    pub fn receive(&mut self, position: u64, received: &[u8]) -> Result<(), String> {
         let known = &self.bytes[(position - self.start) as usize..];
-        let (old, new) = heard.split_at(heard.len().min(known.len()));
+        let (old, new) = received.split_at(received.len().min(known.len()));
         if old != &known[..old.len()] {
-            return Err("two members heard different messages".into());
+            return Err("two members received different messages".into());
         }
         if new.is_empty() { Ok(()) } else { self.extend(new) }
     }
@@ -103,10 +104,12 @@ impl Reference {
 
     fn note(&mut self, sender: u32, sequence: u32, end: u64) -> Result<(), String> {
         let known = self.senders.get_mut(sender as usize);
-        let known = known.ok_or_else(|| format!("heard sender {sender}, which there is not"))?;
+        let known = known.ok_or_else(|| format!("received sender {sender}, which there is not"))?;
         if sequence != known.next {
             let next = known.next;
-            return Err(format!("heard message {sequence} of sender {sender} instead of {next}"));
+            return Err(format!(
+                "received message {sequence} of sender {sender} instead of {next}"
+            ));
         }
         known.next += 1;
         known.ends.push_back(end);
@@ -122,13 +125,13 @@ impl Reference {
         self.bytes.len() > TRIM
     }
 
-    /// Forgets what everybody has heard: the bytes before `slowest`.
+    /// Forgets what everybody has received: the bytes before `slowest`.
     pub fn trim(&mut self, slowest: u64) {
         let slowest = slowest.min(self.parsed);
         // Moving the rest to the front is worth while when it is the smaller part.
-        let heard = (slowest - self.start) as usize;
-        if heard > self.bytes.len() / 2 {
-            self.bytes.drain(..heard);
+        let received = (slowest - self.start) as usize;
+        if received > self.bytes.len() / 2 {
+            self.bytes.drain(..received);
             self.start = slowest;
         }
     }
@@ -139,12 +142,12 @@ fn verify(frame: &[u8], expected: &[u8]) -> Result<(u32, u32), String> {
     let head = Head::parse(expected).map_or(0, |head| head.size);
     let digits = head..head + SHORTEST;
     if frame[..head] != expected[..head] {
-        return Err(format!("heard a frame that begins {:02x?}", &frame[..head]));
+        return Err(format!("received a frame that begins {:02x?}", &frame[..head]));
     }
     if frame[digits.end..] != expected[digits.end..] {
-        return Err("heard a message that nobody said".into());
+        return Err("received a message that nobody sent".into());
     }
-    speech::parse(&frame[head..]).ok_or_else(|| "heard a message without its numbers".into())
+    speech::parse(&frame[head..]).ok_or_else(|| "received a message without its numbers".into())
 }
 
 #[cfg(test)]
@@ -163,51 +166,51 @@ mod tests {
     }
 
     #[test]
-    fn members_may_hear_in_pieces_of_any_size() {
-        let heard = frames(&[(0, 0), (1, 0), (1, 1), (0, 1)]);
-        for size in 1..heard.len() {
+    fn members_may_receive_in_pieces_of_any_size() {
+        let received = frames(&[(0, 0), (1, 0), (1, 1), (0, 1)]);
+        for size in 1..received.len() {
             let mut reference = Reference::new(2, BYTES);
             let mut position = 0;
-            for piece in heard.chunks(size) {
-                reference.hear(position, piece).unwrap();
+            for piece in received.chunks(size) {
+                reference.receive(position, piece).unwrap();
                 position += piece.len() as u64;
             }
-            for piece in heard.chunks(size + 1) {
-                reference.hear(position - heard.len() as u64, piece).unwrap();
+            for piece in received.chunks(size + 1) {
+                reference.receive(position - received.len() as u64, piece).unwrap();
                 position += piece.len() as u64;
             }
             assert_eq!((reference.messages(), reference.end()), (4, 4 * FRAME));
             assert_eq!(reference.round_end(1), Some(4 * FRAME));
-            assert_eq!(reference.own_heard(1, 3 * FRAME - 1), 1);
-            assert_eq!(reference.own_heard(1, 3 * FRAME), 1);
+            assert_eq!(reference.own_received(1, 3 * FRAME - 1), 1);
+            assert_eq!(reference.own_received(1, 3 * FRAME), 1);
         }
     }
 
     #[test]
-    fn what_is_not_as_it_was_said_is_refused() {
-        let refusal = |heard: &[u8]| Reference::new(2, BYTES).hear(0, heard).unwrap_err();
+    fn a_message_that_differs_from_what_was_sent_is_refused() {
+        let refusal = |received: &[u8]| Reference::new(2, BYTES).receive(0, received).unwrap_err();
         assert!(refusal(&frames(&[(0, 1)])).contains("instead of 0"));
         assert!(refusal(&frames(&[(2, 0)])).contains("which there is not"));
-        let mut heard = frames(&[(0, 0)]);
-        heard[21] = b'x';
-        assert!(refusal(&heard).contains("nobody said"));
-        heard[0] = 0x88;
-        assert!(refusal(&heard).contains("88"));
+        let mut received = frames(&[(0, 0)]);
+        received[21] = b'x';
+        assert!(refusal(&received).contains("nobody sent"));
+        received[0] = 0x88;
+        assert!(refusal(&received).contains("88"));
     }
 
     #[test]
-    fn members_must_hear_the_same() {
+    fn members_must_receive_the_same() {
         let mut reference = Reference::new(2, BYTES);
-        reference.hear(0, &frames(&[(0, 0), (1, 0)])).unwrap();
-        assert!(reference.hear(0, &frames(&[(1, 0)])).is_err());
+        reference.receive(0, &frames(&[(0, 0), (1, 0)])).unwrap();
+        assert!(reference.receive(0, &frames(&[(1, 0)])).is_err());
     }
 
     #[test]
-    fn what_was_heard_by_all_is_forgotten() {
+    fn bytes_that_all_have_received_are_forgotten() {
         let mut reference = Reference::new(1, BYTES);
-        reference.hear(0, &frames(&[(0, 0), (0, 1), (0, 2)])).unwrap();
+        reference.receive(0, &frames(&[(0, 0), (0, 1), (0, 2)])).unwrap();
         reference.trim(2 * FRAME);
-        reference.hear(2 * FRAME, &frames(&[(0, 2), (0, 3)])).unwrap();
+        reference.receive(2 * FRAME, &frames(&[(0, 2), (0, 3)])).unwrap();
         assert_eq!((reference.messages(), reference.end()), (4, 4 * FRAME));
     }
 }

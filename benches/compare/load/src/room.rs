@@ -1,4 +1,4 @@
-//! Members of rooms, in each of which everyone hears everyone who speaks.
+//! Rooms in which every member receives the messages of all senders.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -16,14 +16,14 @@ use crate::meter::Meter;
 use crate::reference::Reference;
 use crate::speech::Speech;
 
-/// When a sender says its next message.
+/// When a sender sends its next message.
 #[derive(Debug, Clone, Copy)]
 enum Pace {
-    /// When it has heard one of everybody.
+    /// When it has received one from each sender.
     Rounds,
-    /// When it has heard its own, of which so many may be on the way.
+    /// When it has received its own, of which this many may be in flight.
     InFlight(u32),
-    /// When its time has come: one message, of each in turn, in every such interval.
+    /// At fixed times: one message in every such interval, from each sender in turn.
     Interval(Duration),
 }
 
@@ -31,30 +31,30 @@ enum Pace {
 struct Rooms<'a> {
     target: &'a Target,
     poll: Poll,
-    /// Those of the first room, then those of the next one, and so on.
+    /// The members of the first room, then those of the next one, and so on.
     members: Vec<Member>,
-    /// What each room hears.
+    /// What each room receives.
     references: Vec<Reference>,
     buffer: Vec<u8>,
     voices: Voices,
     schedule: Schedule,
 }
 
-/// Who says the next message when, at the pace of an interval.
+/// Which sender sends the next message, and when, at the pace of an interval.
 #[derive(Debug)]
 struct Schedule {
     time: Instant,
     sender: u32,
 }
 
-/// What is the same for all who speak.
+/// What all senders share.
 #[derive(Debug)]
 struct Voices {
-    /// How many there are in each room.
+    /// The number of senders in each room.
     count: u32,
     pace: Pace,
     speech: Speech,
-    /// How many messages each says.
+    /// How many messages each sends.
     quota: u32,
     latency: Latency,
 }
@@ -64,21 +64,21 @@ struct Member {
     line: Line,
     /// The index of its room.
     room: usize,
-    /// How many bytes it has heard.
+    /// How many bytes it has received.
     position: u64,
     voice: Option<Voice>,
 }
 
-/// What a member needs that speaks.
+/// The state of a member that sends.
 #[derive(Debug)]
 struct Voice {
     sender: u32,
-    said: u32,
-    /// When it said what it has not heard yet.
+    sent: u32,
+    /// When it sent the messages that it has not received yet.
     waiting: VecDeque<Instant>,
 }
 
-/// Each of the members says a message, waits until it has heard one of each, and so on.
+/// Each member sends a message, waits until it has received one from each, and starts again.
 pub fn everyone(target: &Target, load: &Everyone) -> Result<Value, Failure> {
     let voices = Voices::new(target, load.members, load.bytes, Pace::Rounds);
     let mut rooms = Rooms::open(target, 1, load.members, load.bytes, voices)?;
@@ -90,7 +90,7 @@ pub fn everyone(target: &Target, load: &Everyone) -> Result<Value, Failure> {
     Ok(report)
 }
 
-/// A few members speak, and all hear.
+/// A few members send, and all receive.
 pub fn broadcast(target: &Target, load: &Broadcast) -> Result<Value, Failure> {
     if !load.members.is_multiple_of(load.rooms) {
         return Err("rooms of one size do not hold the members".into());
@@ -136,24 +136,24 @@ impl<'a> Rooms<'a> {
         Ok(all)
     }
 
-    /// Opens the connection of number `index` of a room's members. Those who speak are evenly
-    /// spread among those who listen.
+    /// Opens the connection of number `index` of a room's members. Senders are evenly spread among the
+    /// members.
     fn enter(&mut self, room: u32, index: u32, members: u32) -> Result<(), Failure> {
         let path = format!("{}-{room}", connect::ROOM);
         let opened = connect::open(self.target, &path, None)?;
-        if !opened.heard.is_empty() {
-            return Err("a member heard something before anybody spoke".into());
+        if !opened.received.is_empty() {
+            return Err("a member received something before anybody sent".into());
         }
         let every = members / self.voices.count;
         let sender = index / every;
-        let speaks = index.is_multiple_of(every) && sender < self.voices.count;
-        let voice = speaks.then(|| Voice { sender, said: 0, waiting: VecDeque::new() });
+        let sends = index.is_multiple_of(every) && sender < self.voices.count;
+        let voice = sends.then(|| Voice { sender, sent: 0, waiting: VecDeque::new() });
         let line = Line::new(opened, &self.poll, self.members.len())?;
         self.members.push(Member { line, room: room as usize, position: 0, voice });
         Ok(())
     }
 
-    /// Lets every sender say `messages` more, and reports what that cost.
+    /// Lets every sender send `messages` more, and reports the cost.
     fn measure(&mut self, messages: u32) -> Result<Value, Failure> {
         self.voices.latency = Latency::default();
         let before = self.deliveries();
@@ -164,13 +164,13 @@ impl<'a> Rooms<'a> {
         Ok(report)
     }
 
-    /// How many messages all members of all rooms have heard, when each has heard all.
+    /// The number of messages that all members of all rooms receive together.
     fn deliveries(&self) -> u64 {
         let messages: u64 = self.references.iter().map(Reference::messages).sum();
         messages * (self.members.len() / self.references.len()) as u64
     }
 
-    /// Lets every sender say `messages` more, until everybody has heard them all.
+    /// Lets every sender send `messages` more, until everybody has received them all.
     fn run(&mut self, messages: u32) -> Result<(), Failure> {
         self.voices.quota += messages;
         let goal = u64::from(self.voices.quota) * u64::from(self.voices.count);
@@ -186,9 +186,8 @@ impl<'a> Rooms<'a> {
         Ok(())
     }
 
-    /// Says what is due by now, and returns how long there is until the next message. Who is late
-    /// catches up, and the time of a message is when it was due: a server that stalls cannot
-    /// shorten the list of those who wait for it.
+    /// Sends what is due, and returns the time until the next message. A late sender catches up, and the time
+    /// of a message is when it was due, so a server that stalls cannot reduce the load.
     fn keep_schedule(&mut self) -> Result<Duration, Failure> {
         let Pace::Interval(interval) = self.voices.pace else { return Ok(Duration::MAX) };
         let every = self.members.len() / self.voices.count as usize;
@@ -196,10 +195,10 @@ impl<'a> Rooms<'a> {
         while self.schedule.time <= now {
             let member = &mut self.members[self.schedule.sender as usize * every];
             let Some(voice) = &mut member.voice else { break };
-            if voice.said == self.voices.quota {
+            if voice.sent == self.voices.quota {
                 return Ok(Duration::MAX);
             }
-            voice.say(1, &self.voices, self.schedule.time, &mut member.line.unsent);
+            voice.send(1, &self.voices, self.schedule.time, &mut member.line.unsent);
             member.line.flush()?;
             self.schedule.time += interval;
             self.schedule.sender = (self.schedule.sender + 1) % self.voices.count;
@@ -215,8 +214,8 @@ impl<'a> Rooms<'a> {
             && self.members.iter().all(|member| member.position == references[member.room].end())
     }
 
-    /// Forgets what is known of one room that has grown long, if there is one among those that
-    /// have just heard something.
+    /// Forgets the bytes of a room that has grown long, if there is one among the rooms that have just received
+    /// something.
     fn trim(&mut self, events: &Events) {
         let mut rooms = events.iter().map(|event| self.members[event.token().0].room);
         let Some(room) = rooms.find(|&room| self.references[room].is_long()) else { return };
@@ -230,7 +229,7 @@ impl<'a> Rooms<'a> {
         let member = &mut self.members[event.token().0];
         if event.is_readable() {
             let reference = &mut self.references[member.room];
-            member.hear(&mut self.buffer, reference)?;
+            member.receive(&mut self.buffer, reference)?;
             member.answer(reference, &mut self.voices);
         }
         member.line.flush()
@@ -245,7 +244,7 @@ impl Voices {
 }
 
 impl Member {
-    /// Says its first messages.
+    /// Sends its first messages.
     fn start(&mut self, voices: &Voices) -> Result<(), Failure> {
         let first = match voices.pace {
             Pace::Rounds => 1,
@@ -253,48 +252,48 @@ impl Member {
             Pace::Interval(_) => 0,
         };
         if let Some(voice) = &mut self.voice {
-            voice.say(first, voices, Instant::now(), &mut self.line.unsent);
+            voice.send(first, voices, Instant::now(), &mut self.line.unsent);
         }
         self.line.flush()
     }
 
-    /// Reads what there is, and verifies it.
-    fn hear(&mut self, buffer: &mut [u8], reference: &mut Reference) -> Result<(), Failure> {
-        self.line.hear(buffer, |bytes| {
-            reference.hear(self.position, bytes)?;
+    /// Reads everything available, and verifies it.
+    fn receive(&mut self, buffer: &mut [u8], reference: &mut Reference) -> Result<(), Failure> {
+        self.line.receive(buffer, |bytes| {
+            reference.receive(self.position, bytes)?;
             self.position += bytes.len() as u64;
             Ok(())
         })
     }
 
-    /// Says what the pace asks for after hearing.
+    /// Sends what is due after receiving.
     fn answer(&mut self, reference: &mut Reference, voices: &mut Voices) {
         let Some(voice) = &mut self.voice else { return };
-        let own = reference.own_heard(voice.sender, self.position);
+        let own = reference.own_received(voice.sender, self.position);
         let now = Instant::now();
-        voice.waiting.drain(..own).for_each(|said| voices.latency.add(now - said));
+        voice.waiting.drain(..own).for_each(|sent| voices.latency.add(now - sent));
         let due = match voices.pace {
             Pace::InFlight(_) => own as u32,
-            Pace::Rounds => u32::from(voice.has_heard_round(self.position, reference)),
+            Pace::Rounds => u32::from(voice.has_received_round(self.position, reference)),
             Pace::Interval(_) => 0,
         };
-        voice.say(due, voices, now, &mut self.line.unsent);
+        voice.send(due, voices, now, &mut self.line.unsent);
     }
 }
 
 impl Voice {
-    /// Says up to `messages` more, as far as the quota allows.
-    fn say(&mut self, messages: u32, voices: &Voices, now: Instant, out: &mut Vec<u8>) {
-        for _ in 0..messages.min(voices.quota - self.said) {
-            voices.speech.say(self.sender, self.said, out);
-            self.said += 1;
+    /// Sends up to `messages` more, as far as the quota allows.
+    fn send(&mut self, messages: u32, voices: &Voices, now: Instant, out: &mut Vec<u8>) {
+        for _ in 0..messages.min(voices.quota - self.sent) {
+            voices.speech.append(self.sender, self.sent, out);
+            self.sent += 1;
             self.waiting.push_back(now);
         }
     }
 
-    /// Whether a member at `position` has heard the round in which it spoke last.
-    fn has_heard_round(&self, position: u64, reference: &Reference) -> bool {
-        let round = self.said.checked_sub(1).and_then(|round| reference.round_end(round as usize));
+    /// Whether a member at `position` has received the round of its last message.
+    fn has_received_round(&self, position: u64, reference: &Reference) -> bool {
+        let round = self.sent.checked_sub(1).and_then(|round| reference.round_end(round as usize));
         round.is_some_and(|end| end <= position)
     }
 }

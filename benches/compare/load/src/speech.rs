@@ -1,11 +1,11 @@
-//! What senders say: their number, the message's number, and some letters.
+//! The messages of senders: the number of the sender, the number of the message, and some letters.
 
 use crate::frame::{self, Mask};
 
 /// The two numbers, eight hexadecimal digits each.
 pub const SHORTEST: usize = 16;
 
-/// Says messages of one length.
+/// Messages of one length.
 #[derive(Debug, Clone)]
 pub struct Speech {
     mask: Mask,
@@ -24,7 +24,7 @@ impl Speech {
     }
 
     /// Appends the masked frame of a sender's message to `out`.
-    pub fn say(&self, sender: u32, sequence: u32, out: &mut Vec<u8>) {
+    pub fn append(&self, sender: u32, sequence: u32, out: &mut Vec<u8>) {
         let start = out.len() + self.digits;
         out.extend_from_slice(&self.frame);
         let digits = &mut out[start..start + SHORTEST];
@@ -61,9 +61,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_said_can_be_parsed() {
+    fn messages_can_be_parsed() {
         let mut out = Vec::new();
-        Speech::new(Mask::SOME, 20).say(0x1f, 0xdead_beef, &mut out);
+        Speech::new(Mask::SOME, 20).append(0x1f, 0xdead_beef, &mut out);
         assert_eq!(&out[..6], [0x81, 0x94, 0x37, 0xfa, 0x21, 0x3d]);
         let mut message = out.split_off(6);
         Mask::SOME.apply(&mut message);
