@@ -13,7 +13,7 @@ const NETTYS_NAME: &str = "deflate-frame";
 /// The terms of permessage-deflate that server and client agreed on.
 ///
 /// A server that sends compressed messages keeps a [`Deflater`](super::Deflater) for each connection, or
-/// for all that hear the same messages with the same window:
+/// one for all connections that receive the same messages and have the same window:
 ///
 /// ```
 /// use townhall::protocol::{Deflate, DeflateTerms, Deflater, Message};

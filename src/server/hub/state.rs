@@ -31,7 +31,7 @@ pub(crate) type Application<'a> = dyn FnMut(&mut Hub, ClientId, Event<'_>) + 'a;
 /// Messages are queued, and written at the end of the event loop's turn; a long message to one client
 /// may be written at once. A message to a client that is not open, or no longer there, is dropped.
 ///
-/// An application in which members choose their rooms, and do not hear themselves:
+/// An application in which clients choose their rooms, and do not receive their own messages:
 ///
 /// ```
 /// use townhall::{ClientId, CloseCode, Event, Hub, Message};
