@@ -307,7 +307,7 @@ ROWS = [
       for connections in (2_000, 15_000) for compressed in (False, True)),
     *(idle(connections, compressed=compressed, spoken=True)
       for connections in (2_000, 15_000) for compressed in (False, True)),
-    # One sender, so that what a tick gathers does not depend on chance.
+    # One sender, so that what a turn gathers does not depend on chance.
     *(counted(tool, counts, row, work)
       for tool, counts in (("valgrind", "instructions"), ("strace", "system calls"))
       for row, work in ((echo(1, 1, 20, 0), 5_000), (echo(1, 16, 20, 0), 20_000),

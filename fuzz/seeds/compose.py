@@ -67,8 +67,8 @@ def come(*offers):
 def room_seeds():
     """Yield names and steps of `room`."""
     talk = [(SAY, number % 5, 5 + number % 7) for number in range(60)]
-    yield "lobby", come(1, 1, 2, 3, 0) + [step for said in talk for step in (said, (FLUSH, 0, 0))]
-    yield "one-tick", come(1, 1) + talk + [(FLUSH, 0, 0)]
+    yield "lobby", come(1, 1, 2, 3, 0) + [step for sent in talk for step in (sent, (FLUSH, 0, 0))]
+    yield "one-turn", come(1, 1) + talk + [(FLUSH, 0, 0)]
     yield "deaf", come(1, 1) + [(SAY, 0, 200), (FLUSH, 0, 0)] * 180
     yield "late", come(1) + [step for member in range(12) for step in (
         (SAY, 0, 90), (FLUSH, 0, 0), (CONNECT, 1, 0), (READ, member, 0))]

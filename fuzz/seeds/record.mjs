@@ -19,7 +19,7 @@ const run = promisify(execFile);
 const python = process.env.PYTHON || path('../../target/clients-venv/bin/python');
 const END_OF_HEAD = '\r\n\r\n';
 
-// --- An echo server, and before it a relay that keeps what each client says. ---
+// --- An echo server, behind a relay that records what each client sends. ---
 
 function echo(http) {
   const server = new WebSocketServer({ server: http, perMessageDeflate: { threshold: 0 } });
@@ -35,15 +35,15 @@ async function listen(server) {
   return server.address().port;
 }
 
-/** Runs a client, and returns what it said on each of its connections. */
+/** Runs a client, and returns what it sent on each of its connections. */
 async function record(client) {
   const http = createHttpServer((request, response) => response.end('<!doctype html>'));
   echo(http);
   const inner = await listen(http);
-  const said = [];
+  const sent = [];
   const relay = createServer((socket) => {
     const chunks = [];
-    said.push(chunks);
+    sent.push(chunks);
     const server = connect(inner, '127.0.0.1');
     socket.on('data', (chunk) => chunks.push(chunk));
     socket.pipe(server).pipe(socket);
@@ -54,40 +54,40 @@ async function record(client) {
   relay.close();
   http.closeAllConnections();
   http.close();
-  return said.map((chunks) => Buffer.concat(chunks));
+  return sent.map((chunks) => Buffer.concat(chunks));
 }
 
 // --- The clients. ---
 
-/** A `ws` client that does `talk` and closes; an `echo` is awaited by `said`. */
+/** A `ws` client that does `talk` and closes; `received` waits for an echo. */
 function node(talk, { protocols = [], ...options } = {}) {
   return async (address) => {
     const socket = new WebSocket(`ws://${address}/room?name=node`, protocols, options);
     await once(socket, 'open');
-    const said = once.bind(null, socket, 'message');
-    await talk(socket, said);
+    const received = once.bind(null, socket, 'message');
+    await talk(socket, received);
     if (socket.readyState !== WebSocket.CLOSED) await once(socket, 'close');
   };
 }
 
 const nodeClients = {
-  'node-text': node(async (socket, said) => {
+  'node-text': node(async (socket, received) => {
     for (const text of ['Hello', 'Grüße, 世界 😀', 'x'.repeat(126)]) {
       socket.send(text);
-      await said();
+      await received();
     }
     socket.close(1000, 'Bye');
   }, { perMessageDeflate: false }),
-  'node-fragments': node(async (socket, said) => {
+  'node-fragments': node(async (socket, received) => {
     socket.send('€uro '.repeat(8), { fin: false });
     socket.ping('between');
     socket.send('', { fin: false });
     socket.send('the end 😀', { fin: true });
-    await said();
+    await received();
     socket.send(Buffer.from([0, 1, 2, 253, 254, 255]), { fin: false });
     socket.pong('unasked');
     socket.send(Buffer.alloc(200, 7), { fin: true });
-    await said();
+    await received();
     socket.close();
   }, { perMessageDeflate: false }),
   'node-burst': node(async (socket) => {
@@ -97,16 +97,16 @@ const nodeClients = {
     socket.send('after the empty one');
     socket.close(4000, 'done');
   }, { protocols: ['v2.chat', 'chat'], perMessageDeflate: false }),
-  'node-deflate': node(async (socket, said) => {
+  'node-deflate': node(async (socket, received) => {
     for (const text of ['Hello', 'Hello again, hello, hello', 'x'.repeat(126)]) {
       socket.send(text);
-      await said();
+      await received();
     }
     socket.close(1000, 'Bye');
   }, { perMessageDeflate: { threshold: 0 } }),
-  'node-gone': node(async (socket, said) => {
+  'node-gone': node(async (socket, received) => {
     socket.send('and then its network fails');
-    await said();
+    await received();
     socket.terminate();
   }, { perMessageDeflate: false }),
 };
@@ -140,7 +140,7 @@ const UPGRADE = [
   'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==',
 ].flatMap((field) => ['-H', field]);
 
-/** curl says its request and no frame; it gives up after a second. */
+/** curl sends its request and no frame; it gives up after a second. */
 const curl = (...options) => async (address) => {
   const time = ['--silent', '--http1.1', '--max-time', '1'];
   await run('curl', [...time, ...options, `http://${address}/room`]).catch(() => {});
@@ -257,7 +257,7 @@ const texts = {
   'long-ascii': bytes('The quick brown fox jumps over the lazy dog. '.repeat(12)),
 };
 
-// --- From what was said to the inputs of the targets. ---
+// --- From recordings to the inputs of the targets. ---
 
 const cut = (conversation) => {
   const end = conversation.indexOf(END_OF_HEAD) + END_OF_HEAD.length;
@@ -311,9 +311,9 @@ for (const target of ['connection', 'frame', 'handshake', 'mask', 'utf8']) {
   mkdirSync(CORPUS + target, { recursive: true });
 }
 for (const [name, client] of Object.entries(clients)) {
-  const said = await record(client);
-  const upgrade = said.find((conversation) => /upgrade: websocket/i.test(conversation));
-  writeRecorded(name, upgrade ?? said[0]);
+  const sent = await record(client);
+  const upgrade = sent.find((conversation) => /upgrade: websocket/i.test(conversation));
+  writeRecorded(name, upgrade ?? sent[0]);
 }
 for (const [name, data] of Object.entries(headers)) write('frame', name, data);
 for (const [name, data] of Object.entries(frames)) {

@@ -8,7 +8,7 @@
 
 enum { MESSAGE_BYTES = 1 << 16, LINES = 64 };
 
-/* What standard input said and was not sent yet. */
+/* The lines of standard input that were not sent yet. */
 static struct {
 	char *lines[LINES];
 	size_t first, end;
@@ -77,7 +77,7 @@ static int write_line(struct lws *wsi)
 	return lws_write(wsi, buffer + LWS_PRE, size, LWS_WRITE_TEXT) < (int)size ? -1 : 0;
 }
 
-static void hear(struct lws *wsi, const char *bytes, size_t size)
+static void receive(struct lws *wsi, const char *bytes, size_t size)
 {
 	if (lws_is_first_fragment(wsi))
 		message_bytes = 0;
@@ -101,7 +101,7 @@ static int on_websocket(struct lws *wsi, enum lws_callback_reasons reason, void 
 	case LWS_CALLBACK_CLIENT_WRITEABLE:
 		return write_line(wsi);
 	case LWS_CALLBACK_CLIENT_RECEIVE:
-		hear(wsi, in, len);
+		receive(wsi, in, len);
 		return 0;
 	case LWS_CALLBACK_WS_PEER_INITIATED_CLOSE:
 		if (len >= 2)

@@ -32,6 +32,6 @@ func main() {
 		}
 		fmt.Println("message", message)
 	}
-	// The library does not say with which code.
+	// The library does not report the code.
 	fmt.Println("closed")
 }

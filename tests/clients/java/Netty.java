@@ -68,13 +68,13 @@ public final class Netty extends SimpleChannelInboundHandler<WebSocketFrame> {
     public void userEventTriggered(ChannelHandlerContext context, Object event) {
         if (event == ClientHandshakeStateEvent.HANDSHAKE_COMPLETE) {
             System.out.println("open");
-            Thread speaker = new Thread(() -> say(context.channel()));
-            speaker.setDaemon(true);
-            speaker.start();
+            Thread sender = new Thread(() -> sendLines(context.channel()));
+            sender.setDaemon(true);
+            sender.start();
         }
     }
 
-    private static void say(Channel channel) {
+    private static void sendLines(Channel channel) {
         BufferedReader input =
             new BufferedReader(new InputStreamReader(System.in, StandardCharsets.UTF_8));
         input.lines().forEach(line -> send(channel, new TextWebSocketFrame(line)));

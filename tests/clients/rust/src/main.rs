@@ -26,7 +26,7 @@ async fn main() -> Result<(), BoxedError> {
     println!("open");
     let (mut sender, mut receiver) = client.into_builder().finish();
 
-    let say = async {
+    let send = async {
         let mut lines = BufReader::new(tokio::io::stdin()).lines();
         while let Some(line) = lines.next_line().await? {
             sender.send_text(line).await?;
@@ -36,7 +36,7 @@ async fn main() -> Result<(), BoxedError> {
         // What ends the program is the end of the connection.
         std::future::pending::<Result<(), BoxedError>>().await
     };
-    let hear = async {
+    let receive = async {
         let mut message = Vec::new();
         loop {
             message.clear();
@@ -51,7 +51,7 @@ async fn main() -> Result<(), BoxedError> {
         }
     };
     tokio::select! {
-        ended = say => ended,
-        ended = hear => ended,
+        ended = send => ended,
+        ended = receive => ended,
     }
 }
