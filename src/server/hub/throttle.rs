@@ -23,7 +23,7 @@ pub(crate) fn count_read(hub: &mut Hub, id: ClientId, stats: &ReadStats, size: u
     // What is sent before the upgrade or after the end makes no message, and counts at once.
     let passed_over = ReadStats { messages: 1, bytes: size };
     let stats = if client.connection.is_open() { stats } else { &passed_over };
-    if client.rate.is_rested(now, allowance) {
+    if client.throttled.is_some() && client.rate.is_rested(now, allowance) {
         client.throttled = None;
     }
     let pause = client.rate.count(stats, size, now, allowance);
