@@ -93,7 +93,7 @@ impl Running {
 
     /// The next event that the application sees.
     pub fn seen(&self) -> Seen {
-        self.seen.recv_timeout(PATIENCE).expect("the application is seen something")
+        self.seen.recv_timeout(PATIENCE).expect("the application sees something")
     }
 
     /// The next client that opens.

@@ -40,7 +40,7 @@ pub fn client_messages(text: bool, size: usize, count: usize) -> Vec<u8> {
     (0..count).flat_map(|number| client_message(text, &payload(number, size))).collect()
 }
 
-/// What message `number` says.
+/// The payload of message `number`.
 pub fn payload(number: usize, size: usize) -> Vec<u8> {
     vec![b'a' + (number % 26) as u8; size]
 }
@@ -66,11 +66,11 @@ mod tests {
     fn all_parsers_give_all_messages() {
         for (text, size) in [(false, 20), (true, 1 << 10), (false, 64 << 10), (true, 100_000)] {
             for mut parser in all(&client_messages(text, size, 5)) {
-                let mut heard = Vec::new();
-                parser.parse(7, &mut |message| heard.push(message.to_vec()));
-                parser.parse(6, &mut |message| heard.push(message.to_vec()));
-                let said: Vec<_> = (0..13).map(|number| payload(number % 5, size)).collect();
-                assert!(heard == said, "{} with {size} bytes", parser.name());
+                let mut received = Vec::new();
+                parser.parse(7, &mut |message| received.push(message.to_vec()));
+                parser.parse(6, &mut |message| received.push(message.to_vec()));
+                let sent: Vec<_> = (0..13).map(|number| payload(number % 5, size)).collect();
+                assert!(received == sent, "{} with {size} bytes", parser.name());
             }
         }
     }

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 /// are.
 const MOST: usize = 4_000_000;
 
-/// The time from saying a message to hearing it, of each one that was measured.
+/// The time from sending to receiving each measured message.
 #[derive(Debug, Default)]
 pub struct Latency {
     nanoseconds: Vec<u64>,
