@@ -4,12 +4,17 @@ use std::time::Duration;
 
 use crate::protocol::CloseCode;
 
-/// How the server stops: it sends each client a close frame, and waits for the answers.
+/// How the server stops: after a delay it closes its listening sockets, sends each client a close frame,
+/// and waits for the answers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ShutdownConfig {
-    /// How long the server continues after it has been asked to stop, so that clients can answer its
-    /// close frames. If it is zero, the server ends as soon as these are sent.
+    /// How long the server serves everyone as before after it has been asked to stop, except that
+    /// [`Hub::is_stopping`](crate::Hub::is_stopping) reports it. A load balancer that checks the server's
+    /// health then sends new clients elsewhere before this server stops listening. Zero by default.
+    pub delay: Duration,
+    /// How long the server continues after the delay, so that clients can answer its close frames. If it
+    /// is zero, the server ends as soon as these are sent.
     pub timeout: Duration,
     /// The time over which these close frames are spread, so that clients do not all come back at once;
     /// a hundred or fewer are always sent at once. It is half of `timeout` at most.
@@ -21,6 +26,7 @@ pub struct ShutdownConfig {
 impl Default for ShutdownConfig {
     fn default() -> Self {
         Self {
+            delay: Duration::ZERO,
             timeout: Duration::from_secs(5),
             spread: Duration::from_secs(2),
             code: CloseCode::GOING_AWAY,

@@ -7,6 +7,9 @@ use townhall::{CloseCode, Config};
 
 use super::duration::{Timeout, duration, show, timeout};
 
+/// The longest delay, spread and timeout of a shutdown.
+const MAX_SHUTDOWN: Duration = Duration::from_secs(15 * 60);
+
 /// The flags for timeouts, keepalive and shutdown.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Timeouts and shutdown")]
@@ -48,17 +51,26 @@ pub struct TimeFlags {
     #[arg(default_value = show(Config::default().timeouts.close), value_parser = duration)]
     close_timeout: Duration,
 
-    /// How long to wait for clients to disconnect after SIGINT or SIGTERM. With 0, the server exits as
-    /// soon as it has sent the close frames
+    /// How long to serve clients as before after SIGINT or SIGTERM, while /health already answers with
+    /// 503, so that a load balancer sends new clients elsewhere; at most 15min. After this delay, the
+    /// server closes its listening sockets, and another process can use their addresses
+    #[arg(long, value_name = "DURATION", env = "TOWNHALL_SHUTDOWN_DELAY")]
+    #[arg(default_value = show(Config::default().shutdown.delay), value_parser = shutdown_duration)]
+    shutdown_delay: Duration,
+
+    /// How long to wait for clients to disconnect after --shutdown-delay; at most 15min. With 0, the
+    /// server exits as soon as it has sent the close frames
     #[arg(long, value_name = "DURATION", env = "TOWNHALL_SHUTDOWN_TIMEOUT")]
-    #[arg(default_value = show(Config::default().shutdown.timeout), value_parser = duration)]
+    #[arg(default_value = show(Config::default().shutdown.timeout))]
+    #[arg(value_parser = shutdown_duration)]
     shutdown_timeout: Duration,
 
-    /// The time over which close frames are spread after SIGINT or SIGTERM, so that clients do not all
+    /// The time over which close frames are spread after --shutdown-delay, so that clients do not all
     /// reconnect at once; at most half of --shutdown-timeout. With 0, or with up to 100 clients, all
     /// close frames are sent immediately
     #[arg(long, value_name = "DURATION", env = "TOWNHALL_SHUTDOWN_SPREAD")]
-    #[arg(default_value = show(Config::default().shutdown.spread), value_parser = duration)]
+    #[arg(default_value = show(Config::default().shutdown.spread))]
+    #[arg(value_parser = shutdown_duration)]
     shutdown_spread: Duration,
 
     /// The close code after SIGINT or SIGTERM: 1001 (going away), or 1012 (service restart) if the
@@ -77,9 +89,18 @@ impl TimeFlags {
         config.timeouts.write = self.write_timeout.0;
         config.rates.throttle_timeout = self.throttle_timeout.0;
         config.timeouts.close = self.close_timeout;
+        config.shutdown.delay = self.shutdown_delay;
         config.shutdown.timeout = self.shutdown_timeout;
         config.shutdown.spread = self.shutdown_spread;
         config.shutdown.code = self.shutdown_code;
+    }
+}
+
+/// A part of the shutdown, which an operator or a service manager waits for.
+fn shutdown_duration(text: &str) -> Result<Duration, &'static str> {
+    match duration(text)? {
+        duration if duration <= MAX_SHUTDOWN => Ok(duration),
+        _ => Err("it must be at most 15min"),
     }
 }
 

@@ -168,9 +168,10 @@ impl Server {
         Ok(())
     }
 
-    /// Serves until the server is stopped: every connection is then closed, and given time to end, as
-    /// [`Config::shutdown`] says. Until then, requests are still answered, so that they can report
-    /// [`Hub::is_stopping`]; upgrades are refused with 503.
+    /// Serves until the server is stopped, and for the delay of [`Config::shutdown`], in which requests can
+    /// report [`Hub::is_stopping`]. Then the listeners are closed, and every connection is closed and given
+    /// time to end. Requests on connections that are open are still answered; upgrades are refused with
+    /// 503.
     ///
     /// It logs through the `log` crate from the calling thread. A logger that waits for its output
     /// holds up every connection.

@@ -143,7 +143,7 @@ fn the_largest_numbers_break_nothing() {
         .flat_map(|flag| [format!("--{flag}"), u64::MAX.to_string()])
         .collect();
     let durations = "handshake-timeout ping-interval pong-timeout write-timeout throttle-timeout \
-        close-timeout shutdown-timeout shutdown-spread"
+        close-timeout"
         .split_whitespace()
         .flat_map(|flag| [format!("--{flag}"), format!("{}s", u64::MAX)]);
     let large = "max-fragments max-connections-per-address max-new-connections-per-second \

@@ -1,6 +1,7 @@
 //! The program as its users start it: flags, output, signals, exit status.
 
 mod flags;
+mod restart;
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -129,7 +130,8 @@ fn status_of(address: &str, request: &str) -> String {
 
 #[test]
 fn health_is_good_until_a_shutdown_begins() {
-    let (mut program, address) = Program::start(&["--shutdown-code", "1012"]);
+    let flags = ["--shutdown-code", "1012", "--shutdown-delay", "15min"];
+    let (mut program, address) = Program::start(&flags);
     let mut client = connect(&address, "/");
     // The second is HAProxy's default `option httpchk`, the third is `option httpchk GET /health`.
     let checks = [
@@ -147,6 +149,9 @@ fn health_is_good_until_a_shutdown_begins() {
         assert!(Instant::now() < deadline);
     }
     assert_eq!(all(), ["503"; 5]);
+    send(&mut connect(&address, "/"), "hello");
+    assert_eq!(receive(&mut client), "hello");
+    program.signal("TERM");
     let Message::Close(Some(frame)) = client.read().unwrap() else { panic!("no close") };
     assert_eq!(u16::from(frame.code), 1012);
     while client.read().is_ok() {}
@@ -467,7 +472,7 @@ fn the_help_names_every_flag_and_its_variable() {
         max-bytes-per-second max-rooms max-rooms-per-address max-room-name-length max-backlog-size \
         max-total-backlog-size socket-unsent-size min-frame-bytes-per-second handshake-timeout \
         ping-interval pong-timeout write-timeout throttle-timeout close-timeout shutdown-timeout \
-        shutdown-spread shutdown-code log-level";
+        shutdown-delay shutdown-spread shutdown-code log-level";
     for flag in flags.split_whitespace() {
         let variable = format!("TOWNHALL_{}", flag.replace('-', "_").to_uppercase());
         assert!(help.contains(&format!("--{flag}")) && help.contains(&variable), "{flag}: {help}");

@@ -25,6 +25,9 @@ const BACKLOG: i32 = 4096;
 /// not keep the server from everything else.
 const MAX_PER_TURN: usize = 256;
 
+/// How many turns it takes to accept everything that waits on one socket.
+pub(crate) const TURNS_PER_BACKLOG: usize = BACKLOG as usize / MAX_PER_TURN;
+
 /// The sockets that new connections come from.
 #[derive(Debug)]
 pub(crate) struct Listeners {
@@ -107,6 +110,17 @@ impl Listeners {
         if let Some(listener) = self.listeners.get_mut(index) {
             listener.ready = true;
         }
+    }
+
+    /// Notes that a connection may be waiting on every socket.
+    pub(crate) fn wake_all(&mut self) {
+        self.listeners.iter_mut().for_each(|listener| listener.ready = true);
+    }
+
+    /// Closes the sockets, so that another process can bind their addresses. The system resets the
+    /// connections that wait to be accepted.
+    pub(crate) fn close(&mut self) {
+        self.listeners.clear();
     }
 
     /// How long the event loop may sleep before it accepts again.

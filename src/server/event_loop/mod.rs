@@ -26,13 +26,14 @@ use crate::server::client::transport::Transport;
 use crate::server::client_id::ClientId;
 use crate::server::event::Event;
 use crate::server::event_loop::flushing::flush;
-use crate::server::event_loop::listeners::{Arrival, Listeners, PAUSE, turn_away};
+use crate::server::event_loop::listeners::{
+    Arrival, Listeners, PAUSE, TURNS_PER_BACKLOG, turn_away,
+};
 use crate::server::event_loop::reading::{MAX_GROWTH_BYTES, Reader, fire_timers};
 use crate::server::event_loop::shutdown::Shutdown;
 use crate::server::handle::{Commands, Stop};
-use crate::server::hub::Application;
-use crate::server::hub::Hub;
 use crate::server::hub::answering::refuse;
+use crate::server::hub::{Application, Hub, Phase};
 use crate::server::hub::{keepalive, lifecycle, throttle, trim};
 use crate::server::limits::address::{AddressKey, Admission};
 use crate::server::room::TurnEnd;
@@ -150,13 +151,14 @@ impl EventLoop {
             return Some(Duration::ZERO);
         }
         let now = self.hub.time.now;
-        if let Some(shutdown) = &self.shutdown {
-            return Some(shutdown.timeout(now).min(GRAIN));
-        }
+        let shutdown = self.shutdown.as_ref().map(|shutdown| shutdown.timeout(now).min(GRAIN));
         let waiting = self.hub.time.is_waiting()
             || self.reader.holds_memory()
             || trim::holds_spare(&self.hub);
-        self.listeners.timeout(now).or(waiting.then_some(GRAIN))
+        [self.listeners.timeout(now), shutdown, waiting.then_some(GRAIN)]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     fn note(&mut self, events: &Events) {
@@ -195,21 +197,35 @@ impl EventLoop {
         }
     }
 
-    /// Closes all clients, once the server has been asked to stop.
+    /// Closes the listeners and all clients, once the server has been asked to stop and the delay is over.
     #[cold]
     fn shut_down(&mut self) {
-        let shutdown = self.shutdown.get_or_insert_with(|| {
-            info!(
-                "shutting down, {} connections open; {}",
-                self.hub.client_count(),
-                self.hub.counts
-            );
-            Shutdown::begin(&mut self.hub)
-        });
-        shutdown.step(&mut self.hub);
+        let now = self.hub.time.now;
+        let shutdown = self.shutdown.get_or_insert_with(|| Shutdown::begin(&mut self.hub));
         if self.commands.stop() == Stop::Now {
-            shutdown.hurry(&self.hub);
+            shutdown.hurry(now);
         }
+        if shutdown.is_delayed(now) {
+            return;
+        }
+        if self.hub.phase == Phase::Delayed {
+            shutdown.begin_closing(&mut self.hub);
+            self.stop_listening();
+        }
+        if let Some(shutdown) = &mut self.shutdown {
+            shutdown.step(&mut self.hub);
+        }
+    }
+
+    /// Accepts the connections that are waiting, and closes the listeners.
+    fn stop_listening(&mut self) {
+        self.listeners.wake_all();
+        for _ in 0..TURNS_PER_BACKLOG {
+            if self.listeners.are_ready(self.hub.time.now) {
+                self.accept();
+            }
+        }
+        self.listeners.close();
     }
 
     #[cold]

@@ -1,11 +1,13 @@
-//! Stopping: every client is closed, but not all at once.
+//! Stopping: after a delay, every client is closed, but not all at once.
 
 use std::time::{Duration, Instant};
 
+use log::info;
+
 use crate::server::client_id::ClientId;
 use crate::server::departure::Cause;
-use crate::server::hub::Hub;
 use crate::server::hub::lifecycle;
+use crate::server::hub::{Hub, Phase};
 use crate::server::time::timers::after;
 
 /// How many clients are closed without a delay.
@@ -17,29 +19,48 @@ const STEP: Duration = Duration::from_millis(50);
 /// A shutdown in progress.
 #[derive(Debug)]
 pub(crate) struct Shutdown {
+    /// When the delay is over.
     begin: Instant,
     /// The time to end at, even if clients are still there.
     deadline: Instant,
-    /// The clients to be closed, in order.
+    /// The clients to be closed, in order, once the delay is over.
     clients: Vec<ClientId>,
     closed: usize,
 }
 
 impl Shutdown {
-    /// Begins the shutdown. Requests are answered until it ends, but it does not wait for any.
+    /// Begins the delay before the shutdown.
     pub(crate) fn begin(hub: &mut Hub) -> Self {
-        hub.stopping = true;
-        let mut clients = hub.clients.ids();
-        clients.retain(|&id| {
+        hub.phase = Phase::Delayed;
+        let delay = hub.config.shutdown.delay;
+        if !delay.is_zero() {
+            info!("asked to stop, shutting down in {delay:?}");
+        }
+        let begin = after(hub.time.now, delay);
+        let deadline = after(begin, hub.config.shutdown.timeout);
+        Self { begin, deadline, clients: Vec::new(), closed: 0 }
+    }
+
+    /// Whether the server still serves everyone.
+    pub(crate) fn is_delayed(&self, now: Instant) -> bool {
+        now < self.begin
+    }
+
+    /// Begins to close clients. Requests on open connections are answered until the shutdown ends, but
+    /// it does not wait for any.
+    pub(crate) fn begin_closing(&mut self, hub: &mut Hub) {
+        info!("shutting down, {} connections open; {}", hub.client_count(), hub.counts);
+        hub.phase = Phase::Closing;
+        self.clients = hub.clients.ids();
+        self.clients.retain(|&id| {
             hub.clients.get(id).is_some_and(|client| client.presence.counts_as_open())
         });
-        let deadline = after(hub.time.now, hub.config.shutdown.timeout);
-        Self { begin: hub.time.now, deadline, clients, closed: 0 }
     }
 
     /// Makes the shutdown end now.
-    pub(crate) fn hurry(&mut self, hub: &Hub) {
-        self.deadline = hub.time.now;
+    pub(crate) fn hurry(&mut self, now: Instant) {
+        self.begin = self.begin.min(now);
+        self.deadline = now;
     }
 
     /// Closes the clients whose time has come.
@@ -66,13 +87,17 @@ impl Shutdown {
 
     /// How long the event loop may sleep.
     pub(crate) fn timeout(&self, now: Instant) -> Duration {
+        if self.is_delayed(now) {
+            return self.begin.saturating_duration_since(now);
+        }
         let rest = self.deadline.saturating_duration_since(now);
         if self.closed < self.clients.len() { rest.min(STEP) } else { rest }
     }
 
     /// Whether everybody has left, or the time is over.
     pub(crate) fn is_over(&self, hub: &Hub) -> bool {
-        hub.client_count() == 0 || hub.time.now >= self.deadline
+        let now = hub.time.now;
+        !self.is_delayed(now) && (hub.client_count() == 0 || now >= self.deadline)
     }
 }
 

@@ -12,7 +12,7 @@ use crate::server::hub::answering::{refuse, respond};
 use crate::server::hub::forwarded;
 use crate::server::hub::keepalive;
 use crate::server::hub::site::{check_host, check_origin};
-use crate::server::hub::state::{Application, Hub};
+use crate::server::hub::state::{Application, Hub, Phase};
 use crate::server::limits::address::is_trusted_proxy;
 use crate::server::limits::address::{AddressKey, Admission};
 use crate::server::room::compressor::Encoding;
@@ -77,7 +77,7 @@ fn admit(hub: &mut Hub, id: ClientId, request: &Request<'_>, room: &str) -> Resu
     let Config { subprotocols, deflate, .. } = &hub.config;
     let terms = Terms::negotiate(request, subprotocols, deflate.as_ref())?;
     check_origin(hub, id, request)?;
-    if hub.is_stopping() {
+    if hub.phase == Phase::Closing {
         return Err(Refusal::Stopping);
     }
     if hub.is_full() {

@@ -26,5 +26,5 @@ mod state;
 pub(crate) mod throttle;
 pub(crate) mod trim;
 
-pub(crate) use state::Application;
 pub use state::Hub;
+pub(crate) use state::{Application, Phase};

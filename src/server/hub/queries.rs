@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::server::client_id::ClientId;
 use crate::server::counts::Counts;
-use crate::server::hub::state::Hub;
+use crate::server::hub::state::{Hub, Phase};
 use crate::server::time::timers;
 
 impl Hub {
@@ -118,9 +118,10 @@ impl Hub {
         self.was_compressed
     }
 
-    /// Whether the server has been asked to stop: it still answers requests, but opens no connections.
+    /// Whether the server has been asked to stop. It still answers requests, and opens connections until
+    /// [`ShutdownConfig::delay`](crate::ShutdownConfig::delay) is over.
     pub fn is_stopping(&self) -> bool {
-        self.stopping
+        self.phase != Phase::Serving
     }
 
     /// Counts of what has happened since the server's start.

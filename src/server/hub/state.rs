@@ -26,6 +26,17 @@ use crate::server::time::Time;
 /// The application.
 pub(crate) type Application<'a> = dyn FnMut(&mut Hub, ClientId, Event<'_>) + 'a;
 
+/// How far a server's shutdown has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Phase {
+    /// Nobody has asked the server to stop.
+    Serving,
+    /// The server has been asked to stop, and serves as before for the configured delay.
+    Delayed,
+    /// No client may open any more, and those that are open are closed.
+    Closing,
+}
+
 /// The clients of a server and the rooms that they are in.
 ///
 /// Messages are queued, and written at the end of the event loop's turn; a long message to one client
@@ -73,8 +84,8 @@ pub struct Hub {
     pub(crate) data: ClientData,
     /// Whether the message that the application handles arrived compressed.
     pub(crate) was_compressed: bool,
-    /// Whether the server has been asked to stop.
-    pub(crate) stopping: bool,
+    /// How far the shutdown has come.
+    pub(crate) phase: Phase,
 }
 
 impl Hub {
@@ -92,7 +103,7 @@ impl Hub {
             log_rate: LogRate::default(),
             data: ClientData::default(),
             was_compressed: false,
-            stopping: false,
+            phase: Phase::Serving,
             config,
         }
     }
