@@ -113,6 +113,9 @@ pub enum Event<'a> {
     },
     /// The client is gone; nothing more can be sent to it.
     Close(&'a Departure),
+    /// The shutdown begins: the listening sockets are closed after this, and so are all clients. It belongs
+    /// to no client, but to [`ClientId::SERVER`](crate::ClientId::SERVER).
+    Shutdown,
 }
 
 /// A plain HTTP request that awaits its answer. `examples/http.rs` serves a page

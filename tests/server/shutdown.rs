@@ -5,7 +5,7 @@ use std::net::TcpStream;
 use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
-use townhall::{CloseCode, Hub};
+use townhall::{ClientId, CloseCode, Event, Hub};
 
 use crate::support::{
     Client, PATIENCE, Running, chat, config, counting_chat, read_all, read_head, request,
@@ -35,6 +35,21 @@ fn a_shutdown_closes_many_clients_over_time() {
     assert!(begin.elapsed() > spread * 3 / 4, "{:?}", begin.elapsed());
     clients.into_iter().for_each(Client::end);
     assert_eq!(server.join().len(), 200);
+}
+
+#[test]
+fn the_application_learns_of_a_shutdown_before_anyone_is_closed() {
+    let app = |hub: &mut Hub, client: ClientId, event: Event<'_>| match event {
+        Event::Shutdown if client == ClientId::SERVER => hub.broadcast("/", "goodbye"),
+        event => chat(hub, client, event),
+    };
+    let server = Running::start(config(), app);
+    let mut client = crowd(&server, 1).remove(0);
+    server.handle.stop();
+    assert_eq!(client.receive(), "goodbye");
+    assert_eq!(client.receive_close().0, 1001);
+    client.end();
+    server.join();
 }
 
 /// The answer to a plain request on a stream, without the head.

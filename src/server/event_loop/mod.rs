@@ -105,7 +105,7 @@ impl EventLoop {
             self.commands.run(&mut self.hub, MAX_GROWTH_BYTES);
         }
         if self.commands.stop() > Stop::No {
-            self.shut_down();
+            self.shut_down(app);
         }
         flush(&mut self.hub, TurnEnd::Now);
         if self.hub.time.timestamp != self.expired {
@@ -199,7 +199,7 @@ impl EventLoop {
 
     /// Closes the listeners and all clients, once the server has been asked to stop and the delay is over.
     #[cold]
-    fn shut_down(&mut self) {
+    fn shut_down(&mut self, app: &mut Application<'_>) {
         let now = self.hub.time.now;
         let shutdown = self.shutdown.get_or_insert_with(|| Shutdown::begin(&mut self.hub));
         if self.commands.stop() == Stop::Now {
@@ -209,6 +209,7 @@ impl EventLoop {
             return;
         }
         if self.hub.phase == Phase::Delayed {
+            app(&mut self.hub, ClientId::SERVER, Event::Shutdown);
             shutdown.begin_closing(&mut self.hub);
             self.stop_listening();
         }
