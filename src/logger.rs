@@ -51,6 +51,11 @@ pub fn flush() {
     QUEUE.flush(FLUSH_TIMEOUT);
 }
 
+/// The number of lines that were not written since the start.
+pub fn lost_lines() -> u64 {
+    QUEUE.lock().lost
+}
+
 /// Whether this is the thread that writes log lines.
 pub fn is_writer() -> bool {
     thread::current().name() == Some(WRITER)
@@ -120,6 +125,7 @@ fn write_lines(queue: &Queue) {
         }
         if lost > 0 || !line.write() {
             lost += 1;
+            queue.lock().lost += 1;
         }
     }
 }
@@ -138,6 +144,8 @@ struct Waiting {
     bytes: usize,
     /// How many lines were dropped since the queue was full.
     dropped: u64,
+    /// How many lines were dropped or could not be written since the start.
+    lost: u64,
     /// Whether a line is being written.
     writing: bool,
 }
@@ -145,11 +153,8 @@ struct Waiting {
 impl Queue {
     const fn new() -> Self {
         let lines = VecDeque::new();
-        Self {
-            waiting: Mutex::new(Waiting { lines, bytes: 0, dropped: 0, writing: false }),
-            filled: Condvar::new(),
-            emptied: Condvar::new(),
-        }
+        let waiting = Waiting { lines, bytes: 0, dropped: 0, lost: 0, writing: false };
+        Self { waiting: Mutex::new(waiting), filled: Condvar::new(), emptied: Condvar::new() }
     }
 
     fn lock(&self) -> MutexGuard<'_, Waiting> {
@@ -164,6 +169,7 @@ impl Queue {
         let fits = waiting.lines.len() < MAX_LINES && waiting.bytes + line.size() <= MAX_BYTES;
         if waiting.dropped > 0 || !fits {
             waiting.dropped += 1;
+            waiting.lost += 1;
         } else {
             waiting.bytes += line.size();
             waiting.lines.push_back(line);
@@ -253,6 +259,7 @@ mod tests {
         let written = drain(&queue);
         assert_eq!(written.len(), MAX_LINES);
         assert_eq!(written[MAX_LINES - 1], "log lines dropped: 6");
+        assert_eq!(queue.lock().lost, 6);
         queue.push(line("after the gap"));
         assert_eq!(drain(&queue), ["after the gap"]);
     }

@@ -1,5 +1,6 @@
 //! The townhall binary: flags, the chat page, and an application that broadcasts messages.
 
+mod admin;
 mod flags;
 mod heap;
 mod logger;
@@ -7,12 +8,15 @@ mod output;
 mod page;
 
 use std::error::Error;
+use std::io;
+use std::net::SocketAddr;
 use std::process::ExitCode;
 
+use admin::{Admin, Key};
 use flags::{Flags, Mode};
 use log::{info, warn};
 use page::Page;
-use townhall::{ClientId, Event, Exchange, Hub, Message, Response, Server};
+use townhall::{ClientId, Event, Exchange, Handle, Hub, Message, Response, Server};
 
 fn main() -> ExitCode {
     let flags = Flags::read().unwrap_or_else(|error| error.exit());
@@ -33,11 +37,13 @@ fn main() -> ExitCode {
 fn run(flags: &Flags) -> Result<(), Box<dyn Error>> {
     logger::init(flags.log_level)?;
     let config = flags.config()?;
-    let max_connections = config.connections.max;
-    let mut server = Server::bind(config)?;
-    raise_descriptor_limit(max_connections);
+    let mut server = Server::bind(config.clone())?;
+    let admin = bind_admin(flags)?;
+    raise_descriptor_limit(config.connections.max);
     server.listen_to_signals()?;
-    output::announce(server.addresses().to_vec())?;
+    let admin_addresses = admin.as_ref().map_or(&[][..], Admin::addresses);
+    output::announce(served(server.addresses(), admin_addresses))?;
+    let admin = admin.map(|admin| admin.start(server.handle(), config)).transpose()?;
     let page = Page::new();
     server.run(|hub, client, event| match event {
         Event::Request(exchange) => answer(&page, hub, exchange),
@@ -45,9 +51,25 @@ fn run(flags: &Flags) -> Result<(), Box<dyn Error>> {
             hub.join(client, room);
         }
         Event::Message(message) => forward(flags, hub, client, message),
+        // The next process may take over the addresses now.
+        Event::Shutdown => admin.iter().for_each(Handle::stop),
         _ => {}
     })?;
     Ok(())
+}
+
+/// Binds the admin listener, if the flags ask for one.
+fn bind_admin(flags: &Flags) -> io::Result<Option<Admin>> {
+    let Some(address) = flags.admin.admin_listen else { return Ok(None) };
+    let key = flags.admin.admin_key_file.as_deref().map(Key::read).transpose()?;
+    Admin::bind(address, key).map(Some)
+}
+
+/// What to tell the user about each address.
+fn served(addresses: &[SocketAddr], admin_addresses: &[SocketAddr]) -> Vec<String> {
+    let line = |address| format!("townhall is listening on http://{address}/");
+    let admin_line = |address| format!("townhall serves metrics on http://{address}/metrics");
+    addresses.iter().map(line).chain(admin_addresses.iter().map(admin_line)).collect()
 }
 
 /// Raises the soft limit on file descriptors to the hard limit, because each connection takes one, and

@@ -4,7 +4,6 @@
 use std::backtrace::{Backtrace, BacktraceStatus};
 use std::fmt::Display;
 use std::io::{self, Write, stderr, stdout};
-use std::net::SocketAddr;
 use std::panic;
 use std::sync::mpsc;
 use std::thread;
@@ -17,18 +16,17 @@ use crate::logger;
 /// How long the program waits until its last line is written.
 const LAST_LINE_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Prints the addresses on standard output, from a separate thread.
+/// Prints what the program serves on standard output, one item a line, from a separate thread.
 ///
 /// # Errors
 /// The system cannot start another thread.
-pub fn announce(addresses: Vec<SocketAddr>) -> io::Result<()> {
-    let announce = move || addresses.into_iter().for_each(print_address);
+pub fn announce(served: Vec<String>) -> io::Result<()> {
+    let announce = move || served.iter().for_each(|line| print(line));
     thread::Builder::new().name("announce".to_owned()).spawn(announce)?;
     Ok(())
 }
 
-fn print_address(address: SocketAddr) {
-    let line = format!("townhall is listening on http://{address}/");
+fn print(line: &str) {
     if let Err(error) = stdout().write_all(format!("{line}\n").as_bytes()) {
         warn!("{line} (cannot print this to standard output: {error})");
     }

@@ -1,6 +1,7 @@
 //! The command line.
 
 mod access;
+mod admin;
 mod deflate;
 mod duration;
 mod environment;
@@ -17,6 +18,7 @@ use std::io;
 use std::net::IpAddr;
 
 use access::AccessFlags;
+use admin::AdminFlags;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::error::ErrorKind;
 use clap::{CommandFactory, FromArgMatches, Parser, ValueEnum};
@@ -102,6 +104,9 @@ pub struct Flags {
 
     #[command(flatten)]
     times: TimeFlags,
+
+    #[command(flatten)]
+    pub admin: AdminFlags,
 }
 
 /// Who receives a message.
@@ -190,6 +195,7 @@ impl Flags {
                 format!("with {no_reflect} and {mode} echo, nobody would receive anything");
             return Err((ErrorKind::ArgumentConflict, reason));
         }
+        self.admin.check(&name)?;
         self.settings().check().map_err(|error| {
             (ErrorKind::ValueValidation, error.describe(|field| name(fields::flag(field))))
         })

@@ -50,7 +50,8 @@ pub struct Counts {
 }
 
 impl Counts {
-    fn refused_by_status(&self) -> BTreeMap<u16, u64> {
+    /// Requests that the server refused, by the status of the answer.
+    pub fn refused_by_status(&self) -> BTreeMap<u16, u64> {
         let mut statuses = BTreeMap::new();
         for (refusal, count) in &self.refused {
             *statuses.entry(refusal.status()).or_default() += count;

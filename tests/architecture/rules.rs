@@ -23,7 +23,9 @@ const fn area(
 /// From the top to the bottom.
 pub const AREAS: &[Area] = &[
     // The binary uses the library by its public API alone.
-    area("binary", &["main", "heap", "logger", "output"], &["flags", "page"]),
+    area("binary", &["main", "heap", "output"], &["admin", "flags", "logger", "page"]),
+    area("admin", &["admin"], &["logger"]),
+    area("logger", &["logger"], &[]),
     area("flags", &["flags"], &[]),
     area("page", &["page"], &[]),
     // The library.

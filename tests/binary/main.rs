@@ -1,5 +1,6 @@
 //! The program as its users start it: flags, output, signals, exit status.
 
+mod admin;
 mod flags;
 mod restart;
 
@@ -47,10 +48,15 @@ impl Program {
 
     /// The address in the next line of the output.
     fn address(&mut self) -> String {
+        self.text_between("townhall is listening on http://", "/\n")
+    }
+
+    /// The rest of the next line of the output.
+    fn text_between(&mut self, prefix: &str, suffix: &str) -> String {
         let mut line = String::new();
         self.stdout.read_line(&mut line).unwrap();
-        let address = line.strip_prefix("townhall is listening on http://");
-        address.and_then(|rest| rest.strip_suffix("/\n")).expect(&line).to_owned()
+        let rest = line.strip_prefix(prefix);
+        rest.and_then(|rest| rest.strip_suffix(suffix)).expect(&line).to_owned()
     }
 
     fn signal(&self, name: &str) {
@@ -455,11 +461,16 @@ fn a_failure_is_one_clear_line_and_a_status() {
         ),
     ];
     for &(flags, status, line) in cases {
-        let output = run(flags);
-        let stderr = String::from_utf8(output.stderr).unwrap();
-        assert_eq!(output.status.code(), Some(status), "{flags:?}: {stderr}");
-        assert!(stderr.starts_with(line), "{flags:?}: {stderr}");
+        assert_fails(flags, status, line);
     }
+}
+
+/// Checks that the program ends with this status, and with a line on standard error that begins so.
+fn assert_fails(flags: &[&str], status: i32, line: &str) {
+    let output = run(flags);
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(status), "{flags:?}: {stderr}");
+    assert!(stderr.starts_with(line), "{flags:?}: {stderr}");
 }
 
 #[test]
@@ -472,7 +483,7 @@ fn the_help_names_every_flag_and_its_variable() {
         max-bytes-per-second max-rooms max-rooms-per-address max-room-name-length max-backlog-size \
         max-total-backlog-size socket-unsent-size min-frame-bytes-per-second handshake-timeout \
         ping-interval pong-timeout write-timeout throttle-timeout close-timeout shutdown-timeout \
-        shutdown-delay shutdown-spread shutdown-code log-level";
+        shutdown-delay shutdown-spread shutdown-code log-level admin-listen admin-key-file";
     for flag in flags.split_whitespace() {
         let variable = format!("TOWNHALL_{}", flag.replace('-', "_").to_uppercase());
         assert!(help.contains(&format!("--{flag}")) && help.contains(&variable), "{flag}: {help}");

@@ -25,6 +25,7 @@ process.on('exit', () => running.forEach((child) => child.kill('SIGKILL')));
 export class Townhall {
   #child;
   #log = '';
+  #output = '';
   #stopped = false;
   #expected;
 
@@ -54,6 +55,7 @@ export class Townhall {
       this.#child.once('exit', (code, signal) => done(code ?? signal));
     });
     this.ended.then(() => running.delete(this.#child), () => running.delete(this.#child));
+    this.#child.stdout.setEncoding('utf8').on('data', (text) => { this.#output += text; });
     this.#child.stderr.setEncoding('utf8').on('data', (text) => { this.#log += text; });
     const line = await within(this.#firstLine(), 'line from the server', START_DEADLINE);
     const listening = LISTENING.exec(line);
@@ -72,14 +74,22 @@ export class Townhall {
 
   /** Wait for a line in the log that matches, and return the match. */
   async logged(expression) {
-    const match = async () => {
-      for (;;) {
-        const found = expression.exec(this.#log);
-        if (found) return found;
-        await once(this.#child.stderr, 'data');
-      }
-    };
-    return within(match(), `${expression} in the log`);
+    const match = this.#match(expression, this.#child.stderr, () => this.#log);
+    return within(match, `${expression} in the log`);
+  }
+
+  /** Wait for a line of output that matches, and return the match. */
+  async printed(expression) {
+    const match = this.#match(expression, this.#child.stdout, () => this.#output);
+    return within(match, `${expression} in the output`);
+  }
+
+  async #match(expression, stream, text) {
+    for (;;) {
+      const found = expression.exec(text());
+      if (found) return found;
+      await once(stream, 'data');
+    }
   }
 
   /** End the server as a service manager would, and insist that it obeys. */

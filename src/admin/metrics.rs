@@ -1,0 +1,129 @@
+//! The metrics of the server, in the text format of Prometheus.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::DescriptorEncoder;
+use prometheus_client::encoding::prometheus_text::{CONTENT_TYPE, encode};
+use prometheus_client::registry::Registry;
+use townhall::{CauseKind, Config, Counts, Hub, Response};
+
+use super::encoder::Encoder;
+use super::process::Process;
+use crate::logger;
+
+/// Statuses and causes that are shown even if they have not occurred: the first increase of a counter
+/// that appears with it cannot be seen.
+const STATUSES: [u16; 12] = [400, 403, 404, 405, 408, 414, 421, 426, 429, 431, 503, 505];
+const CAUSES: [CauseKind; 11] = [
+    CauseKind::Peer,
+    CauseKind::Lost,
+    CauseKind::Application,
+    CauseKind::Violation,
+    CauseKind::TooSlow,
+    CauseKind::TooFast,
+    CauseKind::Overload,
+    CauseKind::Silent,
+    CauseKind::Stalled,
+    CauseKind::Shutdown,
+    CauseKind::Refused,
+];
+
+/// What the event loop's thread is asked for.
+#[derive(Debug)]
+pub struct Snapshot {
+    counts: Counts,
+    connections: usize,
+    rooms: usize,
+    members: usize,
+}
+
+impl Snapshot {
+    pub fn of(hub: &Hub) -> Self {
+        Self {
+            counts: hub.counts().clone(),
+            connections: hub.client_count(),
+            rooms: hub.room_count(),
+            members: hub.rooms().map(|(_, members)| members).sum(),
+        }
+    }
+}
+
+/// The response to a scrape.
+pub fn response(snapshot: Snapshot, limits: &Config) -> Response {
+    let server = Figures {
+        snapshot,
+        max_connections: limits.connections.max,
+        max_rooms: limits.rooms.max,
+        lost_log_lines: logger::lost_lines(),
+    };
+    let mut registry = Registry::default();
+    registry.sub_registry_with_prefix("townhall").register_collector(Box::new(server));
+    registry.sub_registry_with_prefix("process").register_collector(Box::new(Process::current()));
+    let mut text = String::new();
+    encode(&mut text, &registry).expect("writing to a string does not fail");
+    let response = Response::new(200).header("Content-Type", CONTENT_TYPE);
+    response.expect("a valid field").body(text.into_bytes())
+}
+
+/// Everything that is shown of the server.
+#[derive(Debug)]
+struct Figures {
+    snapshot: Snapshot,
+    max_connections: usize,
+    max_rooms: usize,
+    lost_log_lines: u64,
+}
+
+impl Collector for Figures {
+    fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let mut out = Encoder(encoder);
+        self.encode_gauges(&mut out)?;
+        self.encode_connections(&mut out)?;
+        self.encode_limits(&mut out)?;
+        out.counter("lost_log_lines", "Log lines that were not written", self.lost_log_lines)
+    }
+}
+
+impl Figures {
+    fn encode_gauges(&self, out: &mut Encoder<'_>) -> fmt::Result {
+        let Snapshot { connections, rooms, members, .. } = self.snapshot;
+        out.gauge("connections", "WebSocket connections, closing ones included", connections)?;
+        out.gauge("connections_limit", "Maximum of WebSocket connections", self.max_connections)?;
+        out.gauge("rooms", "Rooms with members", rooms)?;
+        out.gauge("rooms_limit", "Maximum of rooms", self.max_rooms)?;
+        out.gauge("members", "Members of all rooms, closing ones included", members)
+    }
+
+    fn encode_connections(&self, out: &mut Encoder<'_>) -> fmt::Result {
+        let counts = &self.snapshot.counts;
+        let refused = complete(&STATUSES, counts.refused_by_status());
+        let departed = complete(&CAUSES, counts.departed.clone());
+        let departed =
+            departed.into_iter().map(|(cause, count)| (cause.to_string().replace(' ', "_"), count));
+        let dropped = "Connections that were dropped without a response when they were accepted";
+        let contextless = "Upgrades without a compression context, for lack of memory for contexts";
+        out.counter("accepted_connections", "Accepted TCP connections", counts.accepted)?;
+        out.counter("dropped_connections", dropped, counts.dropped)?;
+        out.counter("upgrades", "Upgrades to WebSocket", counts.opened)?;
+        out.counter("contextless_upgrades", contextless, counts.contextless)?;
+        out.counters("refused_requests", "Refused requests", "status", refused)?;
+        out.counters("departures", "WebSocket connections that ended", "cause", departed)
+    }
+
+    fn encode_limits(&self, out: &mut Encoder<'_>) -> fmt::Result {
+        let counts = &self.snapshot.counts;
+        let throttled = "Times that a connection was not read for a while because it sent too much";
+        let paused = "Times that a room began to wait for a member that was too far behind";
+        let skipped = "Messages that a member missed because it was too far behind";
+        out.counter("throttled_connections", throttled, counts.throttled)?;
+        out.counter("paused_rooms", paused, counts.paused)?;
+        out.counter("skipped_messages", skipped, counts.skipped)
+    }
+}
+
+/// The counts of all keys, those that have not occurred included.
+fn complete<K: Copy + Ord>(keys: &[K], counts: BTreeMap<K, u64>) -> BTreeMap<K, u64> {
+    keys.iter().map(|&key| (key, 0)).chain(counts).collect()
+}

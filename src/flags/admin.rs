@@ -1,0 +1,47 @@
+//! The listener for operators.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::Args;
+use clap::error::ErrorKind;
+
+/// Metrics and the state of the server.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Administration")]
+pub struct AdminFlags {
+    /// Serve /metrics, /live, /ready and /rooms on this address, such as 127.0.0.1:9090, for operators
+    /// and their tools. An address that other machines can reach needs --admin-key-file. By default,
+    /// this is off
+    #[arg(long, value_name = "ADDRESS", env = "TOWNHALL_ADMIN_LISTEN")]
+    #[arg(value_parser = address)]
+    pub admin_listen: Option<SocketAddr>,
+
+    /// Require the content of this file, one word, as a Bearer token in requests to --admin-listen
+    #[arg(long, value_name = "FILE", env = "TOWNHALL_ADMIN_KEY_FILE")]
+    #[arg(requires = "admin_listen")]
+    pub admin_key_file: Option<PathBuf>,
+}
+
+fn address(text: &str) -> Result<SocketAddr, &'static str> {
+    text.parse().map_err(|_| "it must be an IP address and a port, such as 127.0.0.1:9090")
+}
+
+impl AdminFlags {
+    /// Checks that only this machine can connect without a key. `name` returns the name under which
+    /// the user set a flag.
+    ///
+    /// # Errors
+    /// The flag that is missing.
+    pub fn check(&self, name: impl Fn(&str) -> String) -> Result<(), (ErrorKind, String)> {
+        let is_public =
+            self.admin_listen.is_some_and(|address| !address.ip().to_canonical().is_loopback());
+        if is_public && self.admin_key_file.is_none() {
+            let listen = name("admin_listen");
+            let reason =
+                format!("{listen} is not a loopback address, so --admin-key-file is needed");
+            return Err((ErrorKind::MissingRequiredArgument, reason));
+        }
+        Ok(())
+    }
+}
