@@ -85,6 +85,7 @@ impl Config {
 
     /// Checks that each timeout leaves some time.
     fn check_durations(&self) -> Result<(), ConfigError> {
+        not_zero("connections.max_age", self.connections.max_age)?;
         not_zero("timeouts.handshake", Some(self.timeouts.handshake))?;
         not_zero("timeouts.ping_interval", self.timeouts.ping_interval)?;
         not_zero("timeouts.pong", self.timeouts.pong)?;
@@ -265,7 +266,8 @@ mod tests {
 
     #[test]
     fn a_time_of_zero_is_no_time() {
-        let cases: [(Change, &str); 6] = [
+        let cases: [(Change, &str); 7] = [
+            (|config| config.connections.max_age = Some(Duration::ZERO), "connections.max_age"),
             (|config| config.timeouts.handshake = Duration::ZERO, "timeouts.handshake"),
             (
                 |config| config.timeouts.ping_interval = Some(Duration::ZERO),

@@ -1,4 +1,6 @@
-//! The limits on how many connections there are.
+//! The limits on how many connections there are, and for how long.
+
+use std::time::Duration;
 
 /// The limits on connections, all together and from one address. An address is a network of 64 bits in
 /// IPv6.
@@ -14,10 +16,19 @@ pub struct ConnectionLimits {
     pub max_per_address: u32,
     /// The most new connections from one address in a second. The next is answered with 429.
     pub max_new_per_address_per_second: u32,
+    /// How long a connection may stay open before it is closed with 1012, so that its client moves to
+    /// another process. Each connection gets its own time within a tenth of this, so that clients that
+    /// came together do not leave together. If it is `None`, which is the default, there is no limit.
+    pub max_age: Option<Duration>,
 }
 
 impl Default for ConnectionLimits {
     fn default() -> Self {
-        Self { max: 10_000, max_per_address: 1_000, max_new_per_address_per_second: 100 }
+        Self {
+            max: 10_000,
+            max_per_address: 1_000,
+            max_new_per_address_per_second: 100,
+            max_age: None,
+        }
     }
 }

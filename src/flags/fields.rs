@@ -1,13 +1,14 @@
 //! The flags that set the fields of the configuration.
 
 /// The fields that the library checks, and the flags that set them.
-const FLAGS: [(&str, &str); 26] = [
+const FLAGS: [(&str, &str); 27] = [
     ("limits.max_head_bytes", "max_head_size"),
     ("limits.max_headers", "max_headers"),
     ("limits.max_message_bytes", "max_message_size"),
     ("limits.max_fragments", "max_fragments"),
     ("connections.max", "max_connections"),
     ("connections.max_per_address", "max_connections_per_address"),
+    ("connections.max_age", "max_connection_age"),
     ("connections.max_new_per_address_per_second", "max_new_connections_per_second"),
     ("rates.max_messages_per_second", "max_messages_per_second"),
     ("rates.max_bytes_per_second", "max_bytes_per_second"),

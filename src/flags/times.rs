@@ -51,6 +51,13 @@ pub struct TimeFlags {
     #[arg(default_value = show(Config::default().timeouts.close), value_parser = duration)]
     close_timeout: Duration,
 
+    /// How long a connection may stay open before it is closed with 1012 (service restart), so that its
+    /// client moves to another server, such as a newer one behind the same load balancer. The time
+    /// varies by up to 10% from connection to connection. With `off` or 0, there is no limit
+    #[arg(long, value_name = "DURATION", env = "TOWNHALL_MAX_CONNECTION_AGE")]
+    #[arg(default_value_t = Timeout(Config::default().connections.max_age), value_parser = timeout)]
+    max_connection_age: Timeout,
+
     /// How long to serve clients as before after SIGINT or SIGTERM, while /health already answers with
     /// 503, so that a load balancer sends new clients elsewhere; at most 15min. After this delay, the
     /// server closes its listening sockets, and another process can use their addresses
@@ -89,6 +96,7 @@ impl TimeFlags {
         config.timeouts.write = self.write_timeout.0;
         config.rates.throttle_timeout = self.throttle_timeout.0;
         config.timeouts.close = self.close_timeout;
+        config.connections.max_age = self.max_connection_age.0;
         config.shutdown.delay = self.shutdown_delay;
         config.shutdown.timeout = self.shutdown_timeout;
         config.shutdown.spread = self.shutdown_spread;

@@ -76,6 +76,9 @@ pub enum Cause {
     Silent,
     /// The peer read nothing of what there was for it.
     Stalled,
+    /// The connection reached its maximum age
+    /// ([`ConnectionLimits::max_age`](crate::ConnectionLimits::max_age)).
+    TooOld,
     /// The server is shutting down.
     Shutdown,
     /// The room that the application chose in [`Event::Upgrade`](crate::Event::Upgrade) was refused.
@@ -96,6 +99,7 @@ impl Cause {
             Self::Overload => CauseKind::Overload,
             Self::Silent => CauseKind::Silent,
             Self::Stalled => CauseKind::Stalled,
+            Self::TooOld => CauseKind::TooOld,
             Self::Shutdown => CauseKind::Shutdown,
             Self::Refused(_) => CauseKind::Refused,
         }
@@ -114,6 +118,7 @@ impl fmt::Display for Cause {
             Self::Overload => f.write_str("the server holds too much for all clients"),
             Self::Silent => f.write_str("the peer did not answer a ping"),
             Self::Stalled => f.write_str("the peer took nothing for too long"),
+            Self::TooOld => f.write_str("the connection reached its maximum age"),
             Self::Shutdown => f.write_str("server shutting down"),
             Self::Refused(refusal) => refusal.fmt(f),
         }
@@ -149,6 +154,8 @@ pub enum CauseKind {
     Silent,
     /// [`Cause::Stalled`].
     Stalled,
+    /// [`Cause::TooOld`].
+    TooOld,
     /// [`Cause::Shutdown`].
     Shutdown,
     /// [`Cause::Refused`].
@@ -167,6 +174,7 @@ impl fmt::Display for CauseKind {
             Self::Overload => "overload",
             Self::Silent => "silent",
             Self::Stalled => "stalled",
+            Self::TooOld => "too old",
             Self::Shutdown => "shutdown",
             Self::Refused => "refused",
         })

@@ -483,7 +483,8 @@ fn the_help_names_every_flag_and_its_variable() {
         max-bytes-per-second max-rooms max-rooms-per-address max-room-name-length max-backlog-size \
         max-total-backlog-size socket-unsent-size min-frame-bytes-per-second handshake-timeout \
         ping-interval pong-timeout write-timeout throttle-timeout close-timeout shutdown-timeout \
-        shutdown-delay shutdown-spread shutdown-code log-level admin-listen admin-key-file";
+        max-connection-age shutdown-delay shutdown-spread shutdown-code log-level admin-listen \
+        admin-key-file";
     for flag in flags.split_whitespace() {
         let variable = format!("TOWNHALL_{}", flag.replace('-', "_").to_uppercase());
         assert!(help.contains(&format!("--{flag}")) && help.contains(&variable), "{flag}: {help}");

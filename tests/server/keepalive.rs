@@ -30,6 +30,33 @@ fn a_silent_peer_is_pinged_and_then_dropped() {
 }
 
 #[test]
+fn an_old_connection_is_closed_with_1012_however_busy_it_is() {
+    let age = Duration::from_secs(1);
+    let mut config = config();
+    config.connections.max_age = Some(age);
+    let server = Running::start(config, chat);
+    let begin = Instant::now();
+    let mut client = server.connect("/");
+    let close = loop {
+        client.send("hello");
+        match client.0.read().unwrap() {
+            tungstenite::Message::Close(frame) => break frame.unwrap(),
+            message => assert_eq!(message.into_text().unwrap(), "hello"),
+        }
+        assert!(begin.elapsed() < PATIENCE);
+    };
+    assert_eq!(u16::from(close.code), 1012);
+    assert!(begin.elapsed() >= age * 9 / 10, "{:?}", begin.elapsed());
+    client.end();
+    let departure = loop {
+        if let Seen::Close(_, departure) = server.seen() {
+            break departure;
+        }
+    };
+    assert_eq!((departure.code, departure.cause), (1012, Cause::TooOld));
+}
+
+#[test]
 fn bytes_of_an_endless_frame_are_no_activity() {
     let server = Running::start(impatient(), chat);
     let mut trickler = server.raw("/");

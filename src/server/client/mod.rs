@@ -46,6 +46,8 @@ pub(crate) struct Client {
     pub(crate) blocked: Option<Timestamp>,
     /// When the client was last active.
     pub(crate) last_active: Timestamp,
+    /// When the client is to be closed because its connection is too old.
+    pub(crate) expiry: Option<Timestamp>,
     /// How many bytes of unfinished messages have come since the last activity, or since the ping.
     pub(crate) arrived: u32,
     /// When a ping was sent, if nothing has come since.
@@ -93,6 +95,7 @@ impl Client {
             pending_departure: None,
             blocked: None,
             last_active: Timestamp::default(),
+            expiry: None,
             arrived: 0,
             pinged: None,
             rate: SendRate::default(),

@@ -1,6 +1,10 @@
-//! Whether a client is still there.
+//! Whether a client is still there, and whether it may stay.
+
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::time::Duration;
 
 use crate::config::Config;
+use crate::protocol::CloseCode;
 use crate::server::client::{Client, Reading};
 use crate::server::client_id::ClientId;
 use crate::server::departure::Cause;
@@ -19,22 +23,41 @@ enum Due {
     End(Cause),
 }
 
-/// Pings a silent client, drops one that does not answer or that reads nothing, and sets the time
-/// of the next check.
+/// When a connection that opens now will be too old. The time varies by a tenth of `max_age` in both
+/// directions, so that connections that were opened together are not closed together.
+pub(crate) fn expiry(max_age: Option<Duration>, time: &Time) -> Option<Timestamp> {
+    let max_age = max_age?;
+    let least = max_age - max_age / 10;
+    let random = RandomState::new().build_hasher().finish() as f64 / u64::MAX as f64;
+    Some(time.timestamp.after(least.saturating_add((max_age / 5).mul_f64(random))))
+}
+
+/// Closes a client whose connection is too old, pings a silent one, drops one that does not answer or
+/// that reads nothing, and sets the time of the next check.
 pub(crate) fn check(hub: &mut Hub, id: ClientId) {
     let Some(client) = hub.clients.get_mut(id) else { return };
     if client.reading == Reading::Paused {
         // It may have sent something that has not been read.
         client.note_activity(hub.time.timestamp);
     }
+    let expiry = client.expiry;
+    if expiry.is_some_and(|expiry| expiry <= hub.time.horizon) {
+        return close_old(hub, id);
+    }
+    let first = |next: Timestamp| expiry.map_or(next, |expiry| next.min(expiry));
     match due(client, &hub.config, &hub.time) {
-        Due::Nothing(next) => lifecycle::expect_by(hub, id, next),
+        Due::Nothing(next) => lifecycle::expect_by(hub, id, first(next)),
         Due::Ping(next) => {
             ping(hub, id);
-            lifecycle::expect_by(hub, id, next);
+            lifecycle::expect_by(hub, id, first(next));
         }
         Due::End(cause) => give_up(hub, id, cause),
     }
+}
+
+fn close_old(hub: &mut Hub, id: ClientId) {
+    let code = CloseCode::SERVICE_RESTART;
+    lifecycle::close_because(hub, id, code, "maximum connection age reached", Cause::TooOld);
 }
 
 /// What is due for a client. Bytes of a long frame that arrive fast enough are activity: the client can
@@ -88,5 +111,23 @@ fn give_up(hub: &mut Hub, id: ClientId, cause: Cause) {
     if let Some(client) = hub.clients.get_mut(id) {
         client.pending_departure.get_or_insert_default().cause = Some(cause);
         lifecycle::lose(hub, id);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn connections_expire_within_a_tenth_of_the_maximum_age() {
+        let time = Time::new();
+        let after = |seconds| time.timestamp.after(Duration::from_secs(seconds));
+        let age = Duration::from_secs(1_000);
+        let mut expiries: Vec<_> = (0..100).filter_map(|_| expiry(Some(age), &time)).collect();
+        expiries.sort();
+        assert!(expiries[0] >= after(900) && expiries[99] <= after(1_100), "{expiries:?}");
+        assert!(expiries[0] < after(980) && expiries[99] > after(1_020), "{expiries:?}");
+        assert!(expiry(Some(Duration::MAX), &time) > Some(after(1 << 28)));
+        assert_eq!(expiry(None, &time), None);
     }
 }
