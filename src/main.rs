@@ -6,6 +6,7 @@ mod heap;
 mod logger;
 mod output;
 mod page;
+mod systemd;
 
 use std::error::Error;
 use std::io;
@@ -37,6 +38,7 @@ fn main() -> ExitCode {
 fn run(flags: &Flags) -> Result<(), Box<dyn Error>> {
     logger::init(flags.log_level)?;
     let config = flags.config()?;
+    let shutdown = config.shutdown.clone();
     let mut server = Server::bind(config.clone())?;
     let admin = bind_admin(flags)?;
     raise_descriptor_limit(config.connections.max);
@@ -44,6 +46,7 @@ fn run(flags: &Flags) -> Result<(), Box<dyn Error>> {
     let admin_addresses = admin.as_ref().map_or(&[][..], Admin::addresses);
     output::announce(served(server.addresses(), admin_addresses))?;
     let admin = admin.map(|admin| admin.start(server.handle(), config)).transpose()?;
+    systemd::ready(&server.handle());
     let page = Page::new();
     server.run(|hub, client, event| match event {
         Event::Request(exchange) => answer(&page, hub, exchange),
@@ -53,6 +56,9 @@ fn run(flags: &Flags) -> Result<(), Box<dyn Error>> {
         Event::Message(message) => forward(flags, hub, client, message),
         // The next process may take over the addresses now.
         Event::Shutdown => admin.iter().for_each(Handle::stop),
+        Event::Timer { token: systemd::WATCHDOG, .. } => systemd::feed_watchdog(hub),
+        Event::Reload => systemd::reloaded(),
+        Event::Stop => systemd::stopping(&shutdown),
         _ => {}
     })?;
     Ok(())

@@ -13,6 +13,9 @@ use crate::server::departure::Departure;
 /// [`Hub::set_data`](crate::Hub::set_data), and until [`Close`](Self::Close), which follows unless the
 /// application itself refuses the upgrade.
 ///
+/// [`Stop`](Self::Stop), [`Shutdown`](Self::Shutdown) and [`Reload`](Self::Reload) belong to no client, but
+/// to [`ClientId::SERVER`](crate::ClientId::SERVER).
+///
 /// Only between `Open` and `Close` is the client open: in the other callbacks,
 /// [`Hub::join`](crate::Hub::join) returns `false`, and messages to the client are dropped.
 ///
@@ -113,9 +116,16 @@ pub enum Event<'a> {
     },
     /// The client is gone; nothing more can be sent to it.
     Close(&'a Departure),
-    /// The shutdown begins: the listening sockets are closed after this, and so are all clients. It belongs
-    /// to no client, but to [`ClientId::SERVER`](crate::ClientId::SERVER).
+    /// The server has been asked to stop: [`Hub::is_stopping`](crate::Hub::is_stopping) is true from now
+    /// on. [`Shutdown`](Self::Shutdown) follows after
+    /// [`ShutdownConfig::delay`](crate::ShutdownConfig::delay).
+    Stop,
+    /// The shutdown begins: the listening sockets are closed after this, and so are all clients.
     Shutdown,
+    /// SIGHUP arrived at a server that listens to signals
+    /// ([`Server::listen_to_signals`](crate::Server::listen_to_signals)). An application may read its own
+    /// settings again.
+    Reload,
 }
 
 /// A plain HTTP request that awaits its answer. `examples/http.rs` serves a page

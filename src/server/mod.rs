@@ -130,6 +130,7 @@ impl Server {
             signals: None,
             commands,
             expired: Timestamp::default(),
+            hung_up: false,
             shutdown: None,
         };
         Ok(Self { event_loop, addresses })
@@ -145,8 +146,8 @@ impl Server {
         self.event_loop.commands.handle()
     }
 
-    /// Lets SIGINT and SIGTERM stop the server, and SIGHUP log what happened so far: it does not end
-    /// the server, as it would by default when the terminal goes away. A second signal to stop ends the
+    /// Lets SIGINT and SIGTERM stop the server, and SIGHUP log what happened so far and cause an
+    /// [`Event::Reload`]: it does not end the server, as it would by default when the terminal goes away. A second signal to stop ends the
     /// server at once.
     ///
     /// ```no_run

@@ -3,6 +3,7 @@
 mod admin;
 mod flags;
 mod restart;
+mod systemd;
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};

@@ -136,3 +136,19 @@ fn a_connection_that_waits_when_the_server_stops_is_answered() {
     assert_eq!(member.receive_close().0, 1001);
     member.end();
 }
+
+#[test]
+fn the_application_learns_once_that_the_server_stops() {
+    let mut config = config();
+    config.shutdown.delay = Duration::from_millis(200);
+    let (sender, stops) = channel();
+    let app = move |hub: &mut Hub, client: ClientId, event: Event<'_>| {
+        if let Event::Stop = event {
+            sender.send((client, hub.is_stopping())).unwrap();
+        }
+    };
+    let server = Running::start(config, app);
+    server.handle.stop();
+    server.join();
+    assert_eq!(stops.iter().collect::<Vec<_>>(), [(ClientId::SERVER, true)]);
+}

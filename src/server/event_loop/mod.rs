@@ -71,6 +71,8 @@ pub(crate) struct EventLoop {
     pub(crate) commands: Commands,
     /// The turn whose deadlines were checked last.
     pub(crate) expired: Timestamp,
+    /// Whether SIGHUP came and the application has not learned of it.
+    pub(crate) hung_up: bool,
     /// The shutdown, once the server has been asked to stop.
     pub(crate) shutdown: Option<Shutdown>,
 }
@@ -103,6 +105,9 @@ impl EventLoop {
         }
         if self.commands.are_waiting() {
             self.commands.run(&mut self.hub, MAX_GROWTH_BYTES);
+        }
+        if mem::take(&mut self.hung_up) {
+            app(&mut self.hub, ClientId::SERVER, Event::Reload);
         }
         if self.commands.stop() > Stop::No {
             self.shut_down(app);
@@ -190,6 +195,7 @@ impl EventLoop {
                 let clients = self.hub.client_count();
                 let rooms = self.hub.room_count();
                 info!("{clients} connections, {rooms} rooms; {}", self.hub.counts);
+                self.hung_up = true;
             } else {
                 info!("received signal {signal}");
                 self.commands.note_signal();
@@ -201,7 +207,11 @@ impl EventLoop {
     #[cold]
     fn shut_down(&mut self, app: &mut Application<'_>) {
         let now = self.hub.time.now;
-        let shutdown = self.shutdown.get_or_insert_with(|| Shutdown::begin(&mut self.hub));
+        let shutdown = self.shutdown.get_or_insert_with(|| {
+            let shutdown = Shutdown::begin(&mut self.hub);
+            app(&mut self.hub, ClientId::SERVER, Event::Stop);
+            shutdown
+        });
         if self.commands.stop() == Stop::Now {
             shutdown.hurry(now);
         }
