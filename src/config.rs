@@ -27,8 +27,8 @@ pub use shutdown::ShutdownConfig;
 pub use slow::Slow;
 pub use timeouts::Timeouts;
 
-/// The configuration of a [`Server`](crate::Server). It will grow, and so will its parts: start from a
-/// default, and assign what should be different.
+/// The configuration of a [`Server`](crate::Server). Fields may be added to it and to its parts: start
+/// from a default, and assign the fields that should be different.
 ///
 /// ```
 /// use std::time::Duration;
@@ -59,7 +59,7 @@ pub use timeouts::Timeouts;
 /// config.rates.max_bytes_per_second = 64 << 10;
 /// config.rates.throttle_timeout = Some(Duration::from_secs(10));
 ///
-/// // A reader that does not keep up misses messages, instead of being closed.
+/// // A reader that does not keep up misses messages instead of being closed.
 /// config.slow = Slow::Drop;
 /// config.memory.max_backlog_bytes = 1 << 20;
 /// config.memory.max_total_backlog_bytes = 256 << 20;
@@ -76,31 +76,31 @@ pub use timeouts::Timeouts;
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Config {
-    /// The addresses to listen on; port 0 takes a free one. The loopback address by default, so that
-    /// nothing is reachable from the network unless somebody asks for it. `[::]` takes IPv4 connections
-    /// too, unless an IPv4 address with the same port is listed.
+    /// The addresses to listen on. Port 0 picks a free port. The default is the loopback address, so
+    /// that nothing is reachable from the network by accident. `[::]` accepts IPv4 connections too,
+    /// unless an IPv4 address with the same port is listed.
     pub listen: Vec<SocketAddr>,
-    /// The subprotocols that the server speaks; the first of a client's offers that is in this list is
-    /// chosen (RFC 6455, section 4.2.2).
+    /// The subprotocols that the server supports. It chooses the first of a client's offers that is in
+    /// this list (RFC 6455, section 4.2.2).
     pub subprotocols: Vec<String>,
-    /// The origins whose pages may connect; by default that of the host to which they connect. On a
-    /// loopback address, a host other than `localhost` and the loopback addresses counts only if
-    /// `hosts` names it or a trusted proxy forwarded the request: the name of a hostile page may point
-    /// to such an address too (DNS rebinding).
+    /// The origins whose pages may connect. The default is the origin of the host that the page connects
+    /// to. On a loopback address, a host other than `localhost` and the loopback addresses counts only
+    /// if `hosts` names it or a trusted proxy forwarded the request, because the owner of a hostile page
+    /// can make its name resolve to a loopback address (DNS rebinding).
     pub origins: Origins,
-    /// The host names of the server. A request for another host is answered with 421, unless it is for
-    /// the very address that the connection was made to, as the requests of load balancers are. If
-    /// there are none, which is the default, every host is served.
+    /// The host names of the server. A request for another host gets 421, unless it is for the IP
+    /// address that the client connected to, as the requests of load balancers are. If the list is
+    /// empty, which is the default, every host is served.
     pub hosts: Vec<Host>,
-    /// The networks of trusted reverse proxies, to which the limits of a single address do not apply.
-    /// Their `X-Forwarded-For` and `X-Forwarded-Host` are believed, and `Forwarded` (RFC 7239) where
-    /// these fields are missing. By default the loopback addresses, since most proxies run on the same
+    /// The networks of trusted reverse proxies, which are exempt from the limits per address. The server
+    /// uses their `X-Forwarded-For` and `X-Forwarded-Host`, and `Forwarded` (RFC 7239) where these
+    /// fields are missing. The default is the loopback addresses, because most proxies run on the same
     /// machine.
     pub trusted_proxies: Vec<IpNet>,
-    /// How messages are compressed with clients that offer permessage-deflate (RFC 7692); not at all if
-    /// it is `None`.
+    /// How messages are compressed for clients that offer permessage-deflate (RFC 7692). If it is
+    /// `None`, they are not compressed.
     pub deflate: Option<Deflate>,
-    /// The limits on one peer's input.
+    /// The limits on the input of one client.
     pub limits: Limits,
     /// The limits on connections.
     pub connections: ConnectionLimits,
@@ -108,21 +108,21 @@ pub struct Config {
     pub rates: RateLimits,
     /// The limits on rooms.
     pub rooms: RoomLimits,
-    /// The limits on what is kept for clients.
+    /// The limits on memory that is held for clients.
     pub memory: MemoryLimits,
-    /// What happens to a member that is further behind than `memory.max_backlog_bytes`.
+    /// What happens to a member that is more than `memory.max_backlog_bytes` behind its room.
     pub slow: Slow,
-    /// How long the server waits for a peer.
+    /// How long the server waits for a client.
     pub timeouts: Timeouts,
     /// How the server stops.
     pub shutdown: ShutdownConfig,
 }
 
 impl Config {
-    /// The default configuration for messages of up to `max_message_bytes`. The limits that hold
+    /// The default configuration for messages of up to `max_message_bytes`. The limits on memory for
     /// messages grow with that size, and are never less than a busy room needs: in `memory`,
-    /// `max_incomplete_bytes` is 16 times as much and at least 256 MiB, `max_backlog_bytes` twice as
-    /// much and at least 4 MiB, and `max_total_backlog_bytes` 64 times as much and at least 1 GiB.
+    /// `max_incomplete_bytes` is 16 times as much and at least 256 MiB, `max_backlog_bytes` is twice as
+    /// much and at least 4 MiB, and `max_total_backlog_bytes` is 64 times as much and at least 1 GiB.
     pub fn with_max_message_bytes(max_message_bytes: usize) -> Self {
         Self {
             limits: Limits { max_message_bytes, ..Limits::default() },

@@ -1,4 +1,4 @@
-//! Checks that a configuration makes sense: each value by itself, and all of them together.
+//! Checks of a configuration: each value by itself, and all of them together.
 
 use std::time::Duration;
 
@@ -10,11 +10,11 @@ use crate::protocol::is_token_byte;
 /// Sec-WebSocket-Key and Sec-WebSocket-Version.
 const MIN_HEADERS: u64 = 5;
 
-/// The size in bytes of a request that holds little more than these fields.
+/// The size in bytes of a request with little more than these fields.
 const MIN_HEAD_BYTES: u64 = 200;
 
-/// The largest limit in bytes of a message: what one client holds is counted in 32 bits, and a
-/// buffer may be twice as long as what it holds.
+/// The largest allowed message limit in bytes: the memory of one client is counted in 32 bits, and a
+/// buffer may be twice as long as its contents.
 const MAX_MESSAGE_BYTES: u64 = 1 << 30;
 
 impl Config {
@@ -22,7 +22,7 @@ impl Config {
     /// [`Server::bind`](crate::Server::bind) does.
     ///
     /// # Errors
-    /// The first field that is wrong, and what it should be.
+    /// The first field with a wrong value, and what is allowed.
     ///
     /// ```
     /// use townhall::Config;
@@ -53,7 +53,7 @@ impl Config {
         }
     }
 
-    /// Checks that there is something that a peer may send.
+    /// Checks that a client may send a request and a message.
     fn check_input(&self) -> Result<(), ConfigError> {
         let limits = &self.limits;
         at_least("limits.max_headers", limits.max_headers as u64, MIN_HEADERS)?;
@@ -63,7 +63,7 @@ impl Config {
         at_most("limits.max_message_bytes", limits.max_message_bytes as u64, MAX_MESSAGE_BYTES)
     }
 
-    /// Checks that there may be connections that send something.
+    /// Checks that connections may be opened, and may send.
     fn check_connections(&self) -> Result<(), ConfigError> {
         let connections = &self.connections;
         at_least("connections.max", connections.max as u64, 1)?;
@@ -75,7 +75,7 @@ impl Config {
         at_least("rates.max_bytes_per_second", rates.max_bytes_per_second.into(), 1)
     }
 
-    /// Checks that there may be rooms.
+    /// Checks that rooms may exist.
     fn check_rooms(&self) -> Result<(), ConfigError> {
         let rooms = &self.rooms;
         at_least("rooms.max", rooms.max as u64, 1)?;
@@ -83,7 +83,7 @@ impl Config {
         at_least("rooms.max_name_bytes", rooms.max_name_bytes as u64, 1)
     }
 
-    /// Checks that each timeout leaves some time.
+    /// Checks that no timeout is zero.
     fn check_durations(&self) -> Result<(), ConfigError> {
         not_zero("connections.max_age", self.connections.max_age)?;
         not_zero("timeouts.handshake", Some(self.timeouts.handshake))?;
@@ -94,7 +94,7 @@ impl Config {
         not_zero("timeouts.close", Some(self.timeouts.close))
     }
 
-    /// Checks that the system takes `socket_unsent_bytes`, and that each of the other limits is large
+    /// Checks that the system accepts `socket_unsent_bytes`, and that each of the other limits is large
     /// enough for what it must hold. Input is collected in buffers of up to twice its size.
     fn check_memory(&self) -> Result<(), ConfigError> {
         let memory = &self.memory;
@@ -111,7 +111,7 @@ impl Config {
         holds(incomplete, 2, head)
     }
 
-    /// Checks that zlib supports the settings of compression.
+    /// Checks that zlib supports the compression settings.
     fn check_deflate(&self) -> Result<(), ConfigError> {
         let Some(deflate) = &self.deflate else { return Ok(()) };
         let numbers = [
@@ -148,7 +148,7 @@ fn not_zero(field: &'static str, duration: Option<Duration>) -> Result<(), Confi
     }
 }
 
-/// Checks that one limit is at least `times` another. Each has its name and its value.
+/// Checks that one limit is at least `times` another. Each is given as its name and value.
 fn holds(
     (field, value): (&'static str, usize),
     times: usize,
@@ -175,7 +175,7 @@ mod tests {
 
     type Change = fn(&mut Config);
 
-    /// The error that the default configuration gives after a change to it.
+    /// The error of the default configuration after a change.
     fn complaint(change: Change) -> String {
         let mut config = Config::default();
         change(&mut config);
@@ -183,12 +183,12 @@ mod tests {
     }
 
     #[test]
-    fn the_default_goes_together() {
+    fn the_default_is_valid() {
         assert_eq!(Config::default().check(), Ok(()));
     }
 
     #[test]
-    fn the_default_for_messages_of_any_size_goes_together() {
+    fn the_default_for_any_message_size_is_valid() {
         for size in [1, 1 << 10, 16 << 20, 1 << 30] {
             assert_eq!(Config::with_max_message_bytes(size).check(), Ok(()), "{size}");
         }
@@ -196,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn an_error_can_be_told_in_the_words_of_a_program() {
+    fn an_error_can_use_the_names_of_a_program() {
         let mut config = Config::default();
         config.memory.max_backlog_bytes = 1;
         let error = config.check().unwrap_err();
@@ -207,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_go_together_is_named() {
+    fn limits_that_contradict_each_other_are_named() {
         let cases: [(Change, &str); 6] = [
             (|config| config.memory.max_backlog_bytes = 1, "memory.max_backlog_bytes is 1, "),
             (
@@ -232,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn a_limit_that_leaves_nothing_is_named() {
+    fn a_limit_that_allows_nothing_is_named() {
         let cases: [(Change, &str); 12] = [
             (|config| config.limits.max_head_bytes = 199, "limits.max_head_bytes is 199"),
             (|config| config.limits.max_headers = 4, "limits.max_headers is 4"),
@@ -265,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn a_time_of_zero_is_no_time() {
+    fn a_timeout_of_zero_is_an_error() {
         let cases: [(Change, &str); 7] = [
             (|config| config.connections.max_age = Some(Duration::ZERO), "connections.max_age"),
             (|config| config.timeouts.handshake = Duration::ZERO, "timeouts.handshake"),
@@ -290,7 +290,7 @@ mod tests {
     }
 
     #[test]
-    fn compression_is_what_zlib_can_do() {
+    fn compression_settings_that_zlib_does_not_support_are_errors() {
         let deflate = |level, window_bits, client_window_bits| {
             let deflate = Deflate { level, window_bits, client_window_bits, ..Deflate::default() };
             Config { deflate: Some(deflate), ..Config::default() }.check()

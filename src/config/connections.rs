@@ -2,19 +2,19 @@
 
 use std::time::Duration;
 
-/// The limits on connections, all together and from one address. An address is a network of 64 bits in
-/// IPv6.
+/// The limits on connections, in total and per address. An address is an IPv4 address or an IPv6 /64
+/// network.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ConnectionLimits {
-    /// The most connections that are open at once. The next request for an upgrade is answered with
-    /// 503. 10,000 fit into the usual limit of file descriptors.
+    /// The maximum number of open connections. Further upgrade requests get 503. 10,000 connections fit
+    /// into the usual limit on file descriptors.
     pub max: usize,
-    /// The most connections from one address. The next is answered with 429. The default is a tenth of
-    /// all connections, so that an office behind one address has room, and nobody can take all of them
-    /// alone.
+    /// The maximum number of open connections from one address. Further connections get 429. The default
+    /// is a tenth of all connections, which is enough for an office behind one address, and does not let
+    /// one address take all of them.
     pub max_per_address: u32,
-    /// The most new connections from one address in a second. The next is answered with 429.
+    /// The maximum number of new connections per second from one address. Further connections get 429.
     pub max_new_per_address_per_second: u32,
     /// How long a connection may stay open before it is closed with 1012, so that its client moves to
     /// another process. Each connection gets its own time within a tenth of this, so that clients that

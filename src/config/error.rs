@@ -1,9 +1,9 @@
-//! What is wrong with a configuration.
+//! The errors of a configuration.
 
 use std::error::Error;
 use std::fmt;
 
-/// Why a [`Config`](super::Config) is refused. It names fields by their paths, such as
+/// The reason why a [`Config`](super::Config) is not valid. It names fields by their paths, such as
 /// `memory.max_backlog_bytes`.
 ///
 /// ```
@@ -16,39 +16,39 @@ use std::fmt;
 /// assert_eq!(error, ConfigError::NoTime { field: "timeouts.close" });
 /// assert_eq!(error.to_string(), "timeouts.close must be longer than zero");
 ///
-/// // A program whose users know the field as a flag.
+/// // For users who know the field as a flag.
 /// let flag = |field| if field == "timeouts.close" { "--close-timeout" } else { field }.to_owned();
 /// assert_eq!(error.describe(flag), "--close-timeout must be longer than zero");
 ///
-/// // `Server::bind` returns it within an `io::Error`.
-/// let within = Server::bind(config).unwrap_err();
-/// let found = within.get_ref().and_then(|reason| reason.downcast_ref::<ConfigError>());
-/// assert_eq!(found.map(ConfigError::field), Some("timeouts.close"));
+/// // `Server::bind` returns it inside an `io::Error`.
+/// let outer = Server::bind(config).unwrap_err();
+/// let inner = outer.get_ref().and_then(|error| error.downcast_ref::<ConfigError>());
+/// assert_eq!(inner.map(ConfigError::field), Some("timeouts.close"));
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ConfigError {
-    /// A list is empty that must not be.
+    /// A list that must not be empty is empty.
     Empty {
         /// The list.
         field: &'static str,
     },
-    /// A number is too small for the server to do its work.
+    /// A number is smaller than the server needs.
     TooSmall {
-        /// What the number is for.
+        /// The field.
         field: &'static str,
-        /// The number.
+        /// Its value.
         value: u64,
-        /// The smallest that is allowed.
+        /// The smallest allowed value.
         least: u64,
     },
-    /// A number is larger than what the server can work with.
+    /// A number is larger than the server supports.
     TooLarge {
-        /// What the number is for.
+        /// The field.
         field: &'static str,
-        /// The number.
+        /// Its value.
         value: u64,
-        /// The largest that is allowed.
+        /// The largest allowed value.
         most: u64,
     },
     /// A limit is too small for what it must hold, which is a multiple of another limit.
@@ -59,9 +59,9 @@ pub enum ConfigError {
         value: u64,
         /// The other limit.
         held: &'static str,
-        /// How many times the other limit it must hold.
+        /// The multiple of the other limit that it must hold.
         times: u64,
-        /// The smallest value that is allowed, in bytes.
+        /// The smallest allowed value, in bytes.
         least: u64,
     },
     /// A timeout or an interval is zero.
@@ -79,7 +79,7 @@ pub enum ConfigError {
 }
 
 impl ConfigError {
-    /// The path of the field that is wrong, such as `memory.max_backlog_bytes`.
+    /// The path of the field with the wrong value, such as `memory.max_backlog_bytes`.
     pub fn field(&self) -> &'static str {
         match *self {
             Self::Empty { field }
@@ -91,8 +91,8 @@ impl ConfigError {
         }
     }
 
-    /// Says what is wrong, with the name that `name` gives to each field, for a program whose users
-    /// know the fields as flags or under the keys of a file.
+    /// Describes the error, and calls each field by the name that `name` returns, for programs whose
+    /// users know the fields as flags or as keys of a file.
     pub fn describe(&self, name: impl Fn(&'static str) -> String) -> String {
         let subject = name(self.field());
         match self {

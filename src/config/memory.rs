@@ -2,35 +2,37 @@
 
 use crate::protocol::Limits;
 
-/// How far a member may be behind by default, whatever the size of messages: the event loop reads about
+/// The minimum default of a member's backlog, whatever the size of messages: the event loop reads about
 /// 1 MiB in a turn, and checks backlogs in the next one.
 const MIN_BACKLOG_BYTES: usize = 4 << 20;
 
-/// The limits on what is kept for clients.
+/// The limits on memory that is held for clients.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct MemoryLimits {
-    /// The most memory in bytes for messages and request heads that have not arrived whole, over all
-    /// connections. Above it, the client that holds most is closed with 1013, or answered with 503. The
-    /// default is sixteen of the longest messages.
+    /// The maximum memory in bytes for incomplete messages and request heads, over all connections.
+    /// Above it, the client that holds the most is closed with 1013, or gets 503. The default is 16
+    /// times the longest message.
     pub max_incomplete_bytes: usize,
-    /// The most bytes that a member may be behind its room, and that are kept for it. It must hold
-    /// the longest message; the default holds two.
+    /// The maximum size in bytes of the messages that a member has not received. Above it,
+    /// [`Config::slow`](super::Config::slow) applies. It must hold the longest message; the default
+    /// holds two.
     pub max_backlog_bytes: usize,
-    /// The most bytes that are kept for all members of all rooms. Above it, those that are furthest
-    /// behind are closed with 1013. The default is thirty-two of the longest backlogs.
+    /// The maximum memory in bytes for messages that members have not received, over all rooms. Above
+    /// it, the members that are furthest behind are closed with 1013. The default is 32 times
+    /// `max_backlog_bytes`.
     pub max_total_backlog_bytes: usize,
-    /// The most memory in bytes for the windows of all clients that keep their compression context (RFC
-    /// 7692, section 7.1.1). A window is reserved when it is agreed on; clients for which no memory is
-    /// left keep no context. 64 MiB are the windows of 2,048 clients, or of 16,384 that let the server
-    /// choose the window's size.
+    /// The maximum memory in bytes for the compression windows of all clients that keep their context
+    /// (RFC 7692, section 7.1.1). A window is reserved when it is negotiated; clients for which no
+    /// memory is left keep no context. 64 MiB is enough for 2,048 clients, or for 16,384 that let the
+    /// server choose the size of their window.
     pub max_deflate_context_bytes: usize,
-    /// The most bytes that the system should keep unsent for one connection, on Linux
-    /// (`TCP_NOTSENT_LOWAT`); 0 leaves it to the system, which keeps megabytes. The rest stays in the
-    /// room's log, where one copy serves all, the limits on backlogs cover it, and no ping has to wait
-    /// behind it. 128 KiB are enough to send while the server is busy for a moment, but an echo of
-    /// 1 MiB costs a tenth to a quarter more CPU time than with 512 KiB. Data that was sent and is not
-    /// acknowledged comes on top, up to the last value of `net.ipv4.tcp_wmem`.
+    /// The maximum amount of unsent data in bytes that the system should hold per connection, on Linux
+    /// only (`TCP_NOTSENT_LOWAT`). With 0, the system decides, and holds megabytes. The rest stays in
+    /// the room's log, where one copy serves all members, the backlog limits apply, and no ping has to
+    /// wait behind it. 128 KiB keeps the connection busy while the server does other work for a moment,
+    /// but an echo of 1 MiB costs 10% to 25% more CPU time than with 512 KiB. Data that was sent but not
+    /// acknowledged is not included; it can grow to the last value of `net.ipv4.tcp_wmem`.
     pub socket_unsent_bytes: u32,
 }
 

@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use crate::protocol::normal_path;
 
-/// The path of one room, or the beginning of the paths of several, followed by `*`.
+/// The path of one room, or the beginning of the paths of several rooms, followed by `*`.
 ///
 /// It is compared with the [normal form](crate::Request::normal_path) of a request's path.
 ///
@@ -20,12 +20,12 @@ use crate::protocol::normal_path;
 pub struct RoomPattern {
     /// In normal form.
     path: String,
-    /// Whether anything may follow.
+    /// Whether a path may continue after it.
     is_prefix: bool,
 }
 
 impl RoomPattern {
-    /// Whether a room of this name, which is a path in normal form, may exist.
+    /// Whether the pattern allows a room of this name, which is a path in normal form.
     pub fn matches(&self, room: &str) -> bool {
         if self.is_prefix { room.starts_with(&self.path) } else { room == self.path }
     }
@@ -48,7 +48,7 @@ impl FromStr for RoomPattern {
     }
 }
 
-/// The normal form of the beginning of a path. A dot at its end is the beginning of a segment's name.
+/// The normal form of the beginning of a path. A dot at its end begins the name of a segment.
 fn normal_prefix(prefix: &str) -> String {
     let mut normal = normal_path(&format!("{prefix}x"));
     normal.pop();

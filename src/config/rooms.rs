@@ -1,4 +1,4 @@
-//! Which rooms there may be, and how many.
+//! The rooms that may exist, and how many.
 
 use super::RoomPattern;
 
@@ -6,19 +6,19 @@ use super::RoomPattern;
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RoomLimits {
-    /// The paths that are rooms; a request for an upgrade at any other is answered with 404. If there
-    /// are none, which is the default, every path is a room. A name that the application chooses
-    /// instead of the path is not compared with them.
+    /// The paths that are rooms. An upgrade request for any other path gets 404. If the list is empty,
+    /// which is the default, every path is a room. A room name that the application chooses instead of
+    /// the path is not checked.
     pub patterns: Vec<RoomPattern>,
-    /// The most rooms that exist at once. The next is refused with 503.
+    /// The maximum number of rooms. A request that would create another room gets 503.
     pub max: usize,
-    /// The most rooms that clients from one address have made and that somebody is still in. The next
-    /// is refused with 429. The default is a fiftieth of all rooms, so that a few strangers cannot take
-    /// every room. It does not apply to clients for which a trusted proxy forwards no address, since
-    /// these cannot be told apart.
+    /// The maximum number of rooms created by clients from one address. A room counts until it has no
+    /// members. A request that would create another room gets 429. The default is a fiftieth of all
+    /// rooms, so that a few addresses cannot take every room. The limit does not apply to clients for
+    /// which a trusted proxy forwards no address, because they cannot be distinguished.
     pub max_per_address: usize,
-    /// The longest name of a room, in bytes of the [normal form](crate::protocol::Request::normal_path)
-    /// of its path; a longer one is answered with 414.
+    /// The maximum length of a room's name, in bytes of the [normal
+    /// form](crate::protocol::Request::normal_path) of its path. A longer one gets 414.
     pub max_name_bytes: usize,
 }
 

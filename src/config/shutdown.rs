@@ -16,10 +16,11 @@ pub struct ShutdownConfig {
     /// How long the server continues after the delay, so that clients can answer its close frames. If it
     /// is zero, the server ends as soon as these are sent.
     pub timeout: Duration,
-    /// The time over which these close frames are spread, so that clients do not all come back at once;
-    /// a hundred or fewer are always sent at once. It is half of `timeout` at most.
+    /// The time over which close frames are spread, so that clients do not all reconnect at once. It is
+    /// at most half of `timeout`. Up to 100 close frames are always sent immediately.
     pub spread: Duration,
-    /// The code of these close frames: 1001, or 1012 to say that the server will soon be back.
+    /// The code of the close frames: 1001 (going away), or 1012 (service restart) if the server will
+    /// soon be back.
     pub code: CloseCode,
 }
 

@@ -4,14 +4,14 @@
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Slow {
-    /// The member is closed with 1013, and may come back.
+    /// Closes the member's connection with 1013. The client may reconnect.
     #[default]
     Close,
-    /// The member misses the oldest messages, and goes on with the newest that fit into half of the
-    /// limit, or with one. Control frames are kept.
+    /// Skips the oldest messages that the member has not received, and continues with the newest that
+    /// fit into half of the limit, or with the newest one. Control frames are kept.
     Drop,
-    /// Nothing is read from anyone in its room until it has caught up, so that nobody misses anything.
-    /// One member can hold up the whole room for as long as [`Timeouts::write`](super::Timeouts::write):
-    /// this is for trusted members.
+    /// Stops reading from everyone in the room until the member has caught up, so that nobody misses a
+    /// message. One slow member can hold up the room for as long as
+    /// [`Timeouts::write`](super::Timeouts::write), so this is only for trusted members.
     Pause,
 }

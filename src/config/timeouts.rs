@@ -1,28 +1,28 @@
-//! How long the server waits for a peer.
+//! How long the server waits for a client.
 
 use std::time::Duration;
 
-/// How long the server waits for a peer.
+/// How long the server waits for a client.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Timeouts {
-    /// How long a client may take to send the request's head. After that, the answer is 408; a
-    /// connection that has sent nothing, such as those that browsers open in advance, is closed without
-    /// an answer. It must be longer than zero: a connection without a deadline would hold its place
+    /// How long a client may take to send the head of its request. A slower client gets 408. A
+    /// connection that has sent nothing, such as one that a browser opened in advance, is closed without
+    /// a response. It must be longer than zero, because a connection without a deadline could stay
     /// forever.
     pub handshake: Duration,
-    /// How long a peer may be silent before it is sent a ping. Any whole frame counts as activity.
-    /// Thirty seconds are less than home routers and most proxies wait. If it is `None`, no pings are
-    /// sent, and silence is never a reason to drop a connection.
+    /// How long a client may be silent before the server sends a ping. Any complete frame counts as
+    /// activity. The default of 30 seconds is shorter than the timeouts of home routers and most
+    /// proxies. If it is `None`, the server sends no pings, and silent clients stay connected.
     pub ping_interval: Option<Duration>,
-    /// How long a peer may be silent after the ping before it is dropped. If it is `None`, pings are
-    /// sent at every interval, and nobody has to answer them.
+    /// How long a client may stay silent after a ping before it is dropped. If it is `None`, the server
+    /// still sends pings, but clients need not answer them.
     pub pong: Option<Duration>,
-    /// How long a peer may read nothing while there is something for it to read; forever if it is
-    /// `None`.
+    /// How long a client may read nothing while data is waiting for it. If it is `None`, there is no
+    /// limit.
     pub write: Option<Duration>,
-    /// How long a peer may take to answer a close frame, and to end its side of the connection. It must
-    /// be longer than zero, for the same reason as `handshake`.
+    /// How long a client may take to answer a close frame, and to end its side of the connection. It
+    /// must be longer than zero, for the same reason as `handshake`.
     pub close: Duration,
 }
 

@@ -54,7 +54,7 @@ pub struct Flags {
     #[arg(default_value = "127.0.0.1:8080")]
     listen: Vec<List<Listen>>,
 
-    /// Who receives a message
+    /// The clients that receive a message
     #[arg(long, env = "TOWNHALL_MODE", value_enum, ignore_case = true, default_value_t = Mode::Broadcast)]
     pub mode: Mode,
 
@@ -109,7 +109,7 @@ pub struct Flags {
     pub admin: AdminFlags,
 }
 
-/// Who receives a message.
+/// The clients that receive a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Mode {
     /// All members of the sender's room
