@@ -22,7 +22,7 @@ pub struct CloseCode(u16);
 impl CloseCode {
     /// 1000: the purpose of the connection has been fulfilled.
     pub const NORMAL: Self = Self(1000);
-    /// 1001: the server goes down, or a browser leaves the page.
+    /// 1001: the server is shutting down, or a browser has left the page.
     pub const GOING_AWAY: Self = Self(1001);
     /// 1002: the peer broke the protocol.
     pub const PROTOCOL_ERROR: Self = Self(1002);
@@ -36,12 +36,12 @@ impl CloseCode {
     pub const MESSAGE_TOO_BIG: Self = Self(1009);
     /// 1011: the server met an unexpected condition.
     pub const INTERNAL_ERROR: Self = Self(1011);
-    /// 1012: the server restarts (IANA registry).
+    /// 1012: the server is restarting (IANA registry).
     pub const SERVICE_RESTART: Self = Self(1012);
-    /// 1013: try again later (IANA registry).
+    /// 1013: the client should try again later (IANA registry).
     pub const TRY_AGAIN_LATER: Self = Self(1013);
 
-    /// The code of this number, or `None` if it must not be sent.
+    /// The code with this number, or `None` if it must not be sent.
     pub const fn new(code: u16) -> Option<Self> {
         match code {
             1000..=1003 | 1007..=1014 | 3000..=4999 => Some(Self(code)),
@@ -72,7 +72,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn codes_that_must_not_be_sent_are_not_made() {
+    fn codes_that_must_not_be_sent_are_refused() {
         let forbidden = [0, 999, 1004, 1005, 1006, 1015, 1016, 1100, 2000, 2999, 5000, 65535];
         for code in forbidden {
             assert_eq!(CloseCode::new(code), None, "{code}");

@@ -16,11 +16,11 @@ use super::limits::Limits;
 use super::message::{Buffers, Incoming, Message, Receiver};
 use super::violation::Violation;
 
-/// What a connection has received as a whole.
+/// A complete unit that a connection has received.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Received<'a> {
-    /// A request's head, complete. Nothing more is received until [`Connection::accept`],
+    /// A complete request head. Nothing more is received until [`Connection::accept`],
     /// [`Connection::respond`] or [`Connection::fail`] has answered it.
     Head(Vec<u8>),
     /// A message or a control frame.
@@ -29,9 +29,9 @@ pub enum Received<'a> {
 
 /// The server's side of a connection.
 ///
-/// Bytes that arrived go into [`receive`](Self::receive); what is to be sent is appended by the
-/// other methods to the buffer that they are given. The caller owns the transport and the time. The
-/// [module](super) shows how the bytes are moved; this is what can be done when time passes:
+/// [`receive`](Self::receive) takes the bytes that arrived. The other methods append the bytes to be
+/// sent to a buffer. The caller owns the transport and the clock. The [module](super) shows how to move
+/// the bytes; this example handles timeouts and a lack of memory:
 ///
 /// ```
 /// use townhall::protocol::{CloseCode, Connection, Limits, Refusal};
@@ -39,14 +39,14 @@ pub enum Received<'a> {
 /// /// Called when nothing has arrived for 20 seconds.
 /// fn handle_silence(connection: &mut Connection, out: &mut Vec<u8>) {
 ///     if connection.is_untouched() {
-///         // Browsers open connections in advance, and expect no answer to nothing.
+///         // Browsers open connections in advance, and expect no response if they send nothing.
 ///         connection.abandon();
 ///     } else if connection.is_handshaking() {
 ///         connection.fail(Refusal::Timeout, out);
 ///     } else if connection.is_open() && connection.expected_bytes() == 0 {
 ///         connection.ping(b"", out);
 ///     } else {
-///         // It is in the middle of a frame, or does not answer our close frame.
+///         // The client is in the middle of a frame, or does not answer our close frame.
 ///         connection.abandon();
 ///     }
 /// }
@@ -72,18 +72,19 @@ pub struct Connection {
 
 #[derive(Debug)]
 enum State {
-    /// The request's head has not arrived whole.
+    /// The request head is not complete.
     Handshaking(Head),
-    /// The head has been handed over, and its answer is awaited. What follows it is not touched.
+    /// The head has been returned, and the connection waits for the response to it. The bytes after it
+    /// are not read.
     Answering {
-        /// Whether the method is HEAD, whose answer has no body (RFC 9110, section 9.3.2).
+        /// Whether the method is HEAD, whose response has no body (RFC 9110, section 9.3.2).
         is_head: bool,
     },
     /// Messages go both ways.
     Open(Receiver),
-    /// Our close frame has been sent, and the peer's is awaited (RFC 6455, section 7.1.2).
+    /// Our close frame has been sent, and the connection waits for the peer's (RFC 6455, section 7.1.2).
     Closing(Closing),
-    /// Nothing more is sent, and what arrives is ignored.
+    /// Nothing more is sent, and input is ignored.
     Closed {
         /// Both close frames were exchanged.
         clean: bool,
@@ -91,17 +92,17 @@ enum State {
 }
 
 impl Connection {
-    /// A connection that has just been made. Connections can share their limits in an [`Arc`].
+    /// A new connection. Connections can share their limits in an [`Arc`].
     pub fn new(limits: impl Into<Arc<Limits>>) -> Self {
         Self { limits: limits.into(), state: State::Handshaking(Head::default()) }
     }
 
-    /// Takes bytes off the front of `input` until something is whole; `None` when they are used
-    /// up. Payloads are unmasked in place. Any number of connections can share a `buffers`.
+    /// Takes bytes off the front of `input` until a unit is complete, and returns it, or `None` when the
+    /// input is used up. Payloads are unmasked in place. Any number of connections can share `buffers`.
     ///
     /// # Errors
-    /// What the peer did wrong, which [`fail`](Self::fail) must answer. Once a connection has failed
-    /// after its upgrade, only the peer's close frame is received.
+    /// What the peer did wrong, which [`fail`](Self::fail) must answer. After a failure of an open
+    /// connection, only the peer's close frame is received.
     pub fn receive<'a>(
         &mut self,
         input: &mut &'a mut [u8],
@@ -118,7 +119,7 @@ impl Connection {
         self.receive_any(input, buffers)
     }
 
-    /// Handles everything but the usual case, which stays short this way.
+    /// Handles everything except the usual case, which stays short this way.
     #[inline(never)]
     fn receive_any<'a>(
         &mut self,
@@ -150,8 +151,8 @@ impl Connection {
         Ok(received)
     }
 
-    /// Answers a [`Received::Head`] with an upgrade (RFC 6455, section 4.2.2): the connection is open.
-    /// Does nothing unless a head waits for its answer.
+    /// Answers a [`Received::Head`] with an upgrade, which opens the connection (RFC 6455, section
+    /// 4.2.2). Does nothing unless a request waits for its response.
     pub fn accept(&mut self, terms: &Terms, out: &mut Vec<u8>) {
         if matches!(self.state, State::Answering { .. }) {
             terms.encode(out);
@@ -160,7 +161,7 @@ impl Connection {
         }
     }
 
-    /// Answers without an upgrade, and ends the connection. A request with the method HEAD gets no body
+    /// Answers a request without an upgrade, and ends the connection. The response to HEAD has no body
     /// (RFC 9110, section 9.3.2). Does nothing once the request has been answered.
     ///
     /// ```
@@ -186,20 +187,20 @@ impl Connection {
         self.state = State::Closed { clean: false };
     }
 
-    /// Sends a message as one uncompressed frame (RFC 6455, section 5.6), if messages may still be sent.
+    /// Sends a message as one uncompressed frame (RFC 6455, section 5.6), if messages may be sent.
     pub fn send<'m>(&self, message: impl Into<Message<'m>>, out: &mut Vec<u8>) {
         if self.is_open() {
             message.into().encode(out);
         }
     }
 
-    /// Answers a ping with the ping's payload (RFC 6455, section 5.5.3), if messages may still be sent.
+    /// Answers a ping with its payload (RFC 6455, section 5.5.3), if messages may be sent.
     pub fn pong(&self, payload: &[u8], out: &mut Vec<u8>) {
         self.send_control(Opcode::Pong, payload, out);
     }
 
     /// Sends a ping (RFC 6455, section 5.5.2), if messages may be sent. A payload of more than 125 bytes
-    /// is shortened, since no control frame may have more.
+    /// is shortened, because no control frame may have more.
     pub fn ping(&self, payload: &[u8], out: &mut Vec<u8>) {
         self.send_control(Opcode::Ping, payload, out);
     }
@@ -211,7 +212,7 @@ impl Connection {
         }
     }
 
-    /// Begins the close handshake, if messages may be sent; after it, nothing else is sent (RFC 6455,
+    /// Begins the close handshake, if messages may be sent. After that, nothing else is sent (RFC 6455,
     /// section 7.1.2). A reason of more than 123 bytes is shortened.
     pub fn close(&mut self, code: CloseCode, reason: &str, out: &mut Vec<u8>) {
         self.state = match mem::replace(&mut self.state, State::Closed { clean: false }) {
@@ -223,8 +224,8 @@ impl Connection {
         };
     }
 
-    /// Completes the close handshake when the peer's close frame has arrived, with an answer that
-    /// echoes its code and reason if the peer began.
+    /// Completes the close handshake after the peer's close frame has arrived. If the peer began, the
+    /// answer echoes its code and reason.
     pub fn answer_close(&mut self, frame: Option<&CloseFrame>, out: &mut Vec<u8>) {
         if self.is_open() {
             match frame {
@@ -235,9 +236,10 @@ impl Connection {
         self.state = State::Closed { clean: true };
     }
 
-    /// Fails the connection. Before the upgrade, an HTTP answer says why, and the connection is closed.
-    /// After it, a close frame says why, and the peer's is awaited (RFC 6455, section 7.1.7), unless a
-    /// close frame is what broke the protocol.
+    /// Fails the connection. Before the upgrade, it sends an HTTP response with the reason, and the
+    /// connection is closed. After the upgrade, it sends a close frame with the reason, and the
+    /// connection waits for the peer's close frame (RFC 6455, section 7.1.7), unless that frame was the
+    /// violation.
     pub fn fail(&mut self, failure: impl Into<Failure>, out: &mut Vec<u8>) {
         match failure.into() {
             Failure::Handshake(refusal) => self.respond(&Response::refusal(refusal), out),
@@ -252,12 +254,12 @@ impl Connection {
         }
     }
 
-    /// Ends the connection without a close frame: its transport is gone.
+    /// Ends the connection without a close frame, because its transport has ended.
     pub fn abandon(&mut self) {
         self.state = State::Closed { clean: false };
     }
 
-    /// The memory in bytes taken by a head or a message that has not arrived whole.
+    /// The memory in bytes for an incomplete head or message.
     pub fn held_bytes(&self) -> usize {
         match &self.state {
             State::Handshaking(head) => head.held_bytes(),
@@ -267,7 +269,7 @@ impl Connection {
         }
     }
 
-    /// How many bytes of the frame that has begun have not arrived; 0 if none has begun.
+    /// The number of bytes of the frame that has begun that have not arrived; 0 if none has begun.
     #[inline]
     pub fn expected_bytes(&self) -> u64 {
         match &self.state {
@@ -281,7 +283,7 @@ impl Connection {
         matches!(self.state, State::Handshaking(_) | State::Answering { .. })
     }
 
-    /// Whether nothing has arrived, but for the empty lines that may come before a request.
+    /// Whether nothing has arrived, except for the empty lines that may precede a request.
     pub fn is_untouched(&self) -> bool {
         matches!(&self.state, State::Handshaking(head) if !head.has_begun())
     }
@@ -296,8 +298,8 @@ impl Connection {
         matches!(self.state, State::Closed { .. })
     }
 
-    /// Whether the connection closed with a close frame from each side, so that the peer has
-    /// nothing more to send (RFC 6455, section 7.1.4).
+    /// Whether the connection closed with a close frame from each side, after which the peer sends
+    /// nothing (RFC 6455, section 7.1.4).
     pub fn was_clean(&self) -> bool {
         matches!(self.state, State::Closed { clean: true })
     }
@@ -317,7 +319,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_received_between_a_request_and_its_answer() {
+    fn nothing_is_received_between_a_request_and_its_response() {
         let mut connection = Connection::new(Limits::default());
         let mut bytes = format!("{UPGRADE}GET / HTTP/1.1\r\n").into_bytes();
         let mut input = &mut bytes[..];
@@ -344,7 +346,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_answer_to_head_has_no_body() {
+    fn only_the_response_to_head_has_no_body() {
         for (method, body) in [("GET", "found\n"), ("HEAD", ""), ("HEADER", "found\n")] {
             let mut connection = Connection::new(Limits::default());
             let mut out = Vec::new();

@@ -1,17 +1,18 @@
-//! What ends a connection from the peer's side, before or after the upgrade.
+//! Errors of a peer that end a connection, before or after the upgrade.
 
 use std::fmt;
 
 use super::http::Refusal;
 use super::violation::Violation;
 
-/// What a peer did that ends the connection. [`Connection::fail`](super::Connection::fail) answers it.
+/// An error of a peer that ends the connection. [`Connection::fail`](super::Connection::fail) answers
+/// it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Failure {
-    /// Before the upgrade: a request that is refused.
+    /// Before the upgrade: the refusal of a request.
     Handshake(Refusal),
-    /// After the upgrade: a breach of the rules for frames and messages.
+    /// After the upgrade: a violation of the rules for frames and messages.
     Protocol(Violation),
 }
 

@@ -1,4 +1,4 @@
-//! The opening handshake: terms and answer (RFC 6455, section 4.2).
+//! The opening handshake: terms and response (RFC 6455, section 4.2).
 
 use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig, STANDARD};
 use base64::{Engine, alphabet};
@@ -7,17 +7,17 @@ use sha1::{Digest, Sha1};
 use super::deflate::{Deflate, DeflateTerms};
 use super::http::{InvalidHeader, Refusal, Request, check_upgrade_field};
 
-/// What is appended to a key before it is hashed (RFC 6455, section 1.3).
+/// The text that is appended to a key before it is hashed (RFC 6455, section 1.3).
 const GUID: &[u8] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 
-/// Decodes keys. Sixteen bytes leave four bits of the last symbol unused. They are set by clients that
-/// draw random letters instead of bytes, and in the example of RFC 6455, section 4.1.
+/// Decodes keys. Sixteen bytes leave four bits of the last symbol unused. These bits are set in the
+/// example of RFC 6455, section 4.1, and by clients that generate random letters instead of bytes.
 const KEY_DECODER: GeneralPurpose = GeneralPurpose::new(
     &alphabet::STANDARD,
     GeneralPurposeConfig::new().with_decode_allow_trailing_bits(true),
 );
 
-/// What server and client agreed on.
+/// The result of the negotiation between server and client.
 ///
 /// ```
 /// use townhall::protocol::{Deflate, Request, Terms};
@@ -31,7 +31,7 @@ const KEY_DECODER: GeneralPurpose = GeneralPurpose::new(
 /// assert_eq!(terms.deflate, None, "it was not offered");
 ///
 /// terms.add_header("Set-Cookie", "seen=yes")?;
-/// // `Connection::accept` writes the answer.
+/// // `Connection::accept` writes the response.
 /// let mut answer = Vec::new();
 /// terms.encode(&mut answer);
 /// assert!(answer.starts_with(b"HTTP/1.1 101 ") && answer.ends_with(b"seen=yes\r\n\r\n"));
@@ -40,20 +40,20 @@ const KEY_DECODER: GeneralPurpose = GeneralPurpose::new(
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Terms {
     accept_key: String,
-    /// The subprotocol, if the server speaks one that the client offered.
+    /// The subprotocol, if the server supports one that the client offered.
     pub subprotocol: Option<String>,
-    /// How messages may be compressed, if they may.
+    /// The terms of permessage-deflate, if it was negotiated.
     pub deflate: Option<DeflateTerms>,
-    /// Further fields of the answer.
+    /// Further fields of the response.
     headers: Vec<(String, String)>,
 }
 
 impl Terms {
-    /// Checks a request for an upgrade and settles the terms. `subprotocols` are those that the
-    /// server speaks; the client's order decides. Without `deflate`, compression is declined.
+    /// Checks an upgrade request, and negotiates the terms. `subprotocols` are those that the server
+    /// supports; the client's order of preference decides. Without `deflate`, compression is declined.
     ///
     /// # Errors
-    /// The part of the request that does not conform to RFC 6455, section 4.2.1.
+    /// The refusal of a request that does not conform to RFC 6455, section 4.2.1.
     pub fn negotiate(
         request: &Request<'_>,
         subprotocols: &[String],
@@ -80,17 +80,17 @@ impl Terms {
         })
     }
 
-    /// Adds a header field to the 101 answer, after those of the handshake.
+    /// Adds a header field to the 101 response, after those of the handshake.
     ///
     /// # Errors
-    /// The name or the value is not one of a header field, or the field belongs to the handshake itself.
+    /// The name or the value is not valid, or the field belongs to the handshake itself.
     pub fn add_header(&mut self, name: &str, value: &str) -> Result<(), InvalidHeader> {
         check_upgrade_field(name, value)?;
         self.headers.push((name.to_owned(), value.to_owned()));
         Ok(())
     }
 
-    /// Appends the 101 answer to `out` (RFC 6455, section 4.2.2).
+    /// Appends the 101 response to `out` (RFC 6455, section 4.2.2).
     pub fn encode(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(
             b"HTTP/1.1 101 Switching Protocols\r\n\
@@ -190,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn a_field_that_was_added_is_part_of_the_answer() {
+    fn a_field_that_was_added_is_part_of_the_response() {
         let mut terms = negotiate(REQUEST, &[]).unwrap();
         let mut out = Vec::new();
         terms.add_header("Set-Cookie", "seen=yes").unwrap();
@@ -202,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn the_clients_first_known_subprotocol_is_picked() {
+    fn the_clients_first_supported_subprotocol_is_chosen() {
         let picked = |ours: &[&str]| negotiate(REQUEST, ours).unwrap().subprotocol;
         assert_eq!(picked(&["superchat", "chat"]).as_deref(), Some("chat"));
         assert_eq!(picked(&["superchat"]).as_deref(), Some("superchat"));
@@ -211,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn fields_are_token_lists_whatever_their_case() {
+    fn upgrade_fields_are_token_lists_of_any_case() {
         assert_eq!(status("Upgrade: websocket", "uPGRADE: h2c, , WebSocket"), 101);
         assert_eq!(
             status("Connection: Upgrade", "Connection: keep-alive\r\nconnection: UPGRADE"),
@@ -220,9 +220,9 @@ mod tests {
         assert_eq!(status("Upgrade: websocket", "Upgrade: websockets"), 426);
     }
 
-    /// Section 4.2.1 asks for what decodes to 16 bytes, and no more than that.
+    /// Section 4.2.1 only requires that a key decodes to 16 bytes.
     #[test]
-    fn a_key_may_have_bits_to_spare() {
+    fn a_key_may_have_unused_bits_set() {
         let with = |key: &str| status("dGhlIHNhbXBsZSBub25jZQ==", key);
         // The example of section 4.1.
         assert_eq!(with("AQIDBAUGBwgJCgsMDQ4PEC=="), 101);

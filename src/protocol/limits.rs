@@ -1,7 +1,7 @@
-//! The limits on one peer's input.
+//! The limits on the input of one peer.
 
-/// The limits that the protocol enforces. None of them is reached by a length that a peer merely
-/// declares: memory grows with the bytes that arrive, up to these limits.
+/// The limits that the protocol enforces. A length that a peer only declares takes no memory: memory
+/// grows with the bytes that arrive, up to these limits.
 ///
 /// ```
 /// use townhall::protocol::{Connection, Limits};
@@ -15,17 +15,18 @@
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Limits {
-    /// The longest request head, in bytes. 16 KiB hold a request line of 8,000 bytes, the least that
-    /// RFC 9112, section 3, recommends supporting, and every browser's cookies as well.
+    /// The maximum size of a request head in bytes. The default of 16 KiB is enough for a request line
+    /// of 8,000 bytes, the minimum that RFC 9112, section 3, recommends, and for the cookies of any
+    /// browser.
     pub max_head_bytes: usize,
-    /// The most header fields of a request. Browsers send about 15, proxies add a few, and 100 is
-    /// what most web servers take.
+    /// The maximum number of header fields in a request. Browsers send about 15, and proxies add a few.
+    /// Most web servers accept 100, which is the default.
     pub max_headers: usize,
-    /// The longest message, in bytes of its payload, however it is fragmented. 16 MiB is the
-    /// longest that the Autobahn suite sends.
+    /// The maximum size of a message in bytes of payload, in one frame or many. The default of 16 MiB is
+    /// the largest that the Autobahn TestSuite sends.
     pub max_message_bytes: usize,
-    /// The most fragments of one message, empty ones included: they carry nothing, so no limit in bytes
-    /// stops them. The Autobahn suite sends 65,536.
+    /// The maximum number of fragments in a message. Empty ones count too, because no limit in bytes
+    /// applies to them. The Autobahn TestSuite sends 65,536.
     pub max_fragments: u32,
 }
 

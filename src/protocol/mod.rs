@@ -1,8 +1,8 @@
 //! RFC 6455 and RFC 7692 without sockets: bytes and state only.
 //!
-//! Nothing here opens a socket, reads a clock or writes a log line, so any transport can carry it and
-//! every test is exact. [`Connection`] is the server's side of one connection. Its caller moves the bytes
-//! and owns the time.
+//! Nothing here opens a socket, reads a clock or writes a log line, so it works with any transport, and
+//! every test is deterministic. [`Connection`] is the server's side of one connection. Its caller moves
+//! the bytes and owns the clock.
 //!
 //! # The driving loop
 //!
@@ -17,14 +17,14 @@
 //! 4. Once [`Connection::is_closed`], write what is left, and close the transport. If the transport ends
 //!    first, call [`Connection::abandon`].
 //!
-//! Timeouts are the caller's, since it owns the clock; [`Connection`] shows them.
+//! The caller is responsible for timeouts, because it owns the clock; [`Connection`] has an example.
 //!
 //! ```
 //! use townhall::protocol::{
 //!     Buffers, Connection, Incoming, Limits, Received, Refusal, Request, Terms,
 //! };
 //!
-//! /// Takes bytes from a client, and appends those for it to `out`: an echo.
+//! /// Takes bytes from a client, and appends the bytes for it to `out`: an echo server.
 //! fn drive(
 //!     connection: &mut Connection,
 //!     mut input: &mut [u8],
@@ -88,13 +88,13 @@
 //!
 //! # Other requests
 //!
-//! [`Request`] also is what an answer to a plain request goes by, and [`Origins`] decides which pages may
-//! connect. A server behind a proxy reads [`Forwarded`] fields, if it trusts the proxy.
+//! [`Request`] also describes plain requests, and [`Origins`] decides which pages may connect. A server
+//! behind a proxy that it trusts can parse [`Forwarded`] fields.
 //!
 //! # Compression
 //!
-//! [`Terms::negotiate`] agrees on permessage-deflate if it is given a [`Deflate`]. Compressed messages
-//! from the client are then inflated without further ado. [`DeflateTerms`] shows how to send them.
+//! [`Terms::negotiate`] negotiates permessage-deflate if it is given a [`Deflate`]. Compressed messages
+//! from the client are then inflated automatically. [`DeflateTerms`] has an example of sending them.
 
 mod close_code;
 mod connection;
@@ -125,7 +125,8 @@ pub use limits::Limits;
 pub use message::{Buffers, Incoming, IncomingMessage, Message};
 pub use violation::Violation;
 
-/// What this crate's benchmarks, fuzzers and tests need besides the API. It may change at any time.
+/// Items for this crate's benchmarks, fuzzers and tests, which are not part of the API and may change at
+/// any time.
 #[doc(hidden)]
 pub mod internals {
     #[cfg(fuzzing)]

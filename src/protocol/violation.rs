@@ -1,10 +1,10 @@
-//! What a peer did wrong after the handshake, and the close code that answers it.
+//! Violations of the protocol after the handshake, and the close codes that answer them.
 
 use std::fmt;
 
 use super::close_code::CloseCode;
 
-/// A breach of the rules for frames and messages, after the handshake.
+/// A violation of the rules for frames and messages, after the handshake.
 ///
 /// Its text is the reason in the close frame that answers it.
 ///
@@ -17,34 +17,34 @@ use super::close_code::CloseCode;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Violation {
-    /// A reserved bit is set to which no negotiated extension gives a meaning (RFC 6455, section 5.2;
-    /// RFC 7692, section 6.1).
+    /// A reserved bit is set without a negotiated extension that defines it (RFC 6455, section 5.2; RFC
+    /// 7692, section 6.1).
     ReservedBits,
     /// The opcode, 3 to 7 or 11 to 15, is reserved (RFC 6455, section 5.2).
     ReservedOpcode(u8),
-    /// A client's frame came without a mask (RFC 6455, section 5.1).
+    /// A frame from a client without a mask (RFC 6455, section 5.1).
     Unmasked,
     /// A control frame without FIN (RFC 6455, section 5.5).
     FragmentedControl,
     /// A control frame of more than 125 bytes (RFC 6455, section 5.5).
     LongControl,
-    /// A length in more bytes than it needs (RFC 6455, section 5.2).
+    /// A length that is encoded in more bytes than it needs (RFC 6455, section 5.2).
     NonMinimalLength,
     /// A 64-bit length with its top bit set (RFC 6455, section 5.2).
     LengthTopBit,
     /// A continuation frame with nothing to continue (RFC 6455, section 5.4).
     UnexpectedContinuation,
-    /// A new message inside an unfinished one (RFC 6455, section 5.4).
+    /// A new message inside an incomplete one (RFC 6455, section 5.4).
     InterruptedMessage,
     /// Text that is not UTF-8 (RFC 6455, section 8.1).
     InvalidUtf8,
     /// Compressed data that is not DEFLATE (RFC 7692, section 7.2.2).
     InvalidDeflate,
-    /// A compressed message that refers to an earlier one, although the client had agreed to keep no
-    /// context (RFC 7692, section 7.1.1.2).
+    /// A compressed message that refers to an earlier one, although the client agreed to keep no context
+    /// (RFC 7692, section 7.1.1.2).
     NoContext,
-    /// A compressed message that refers to data further back than the client's window (RFC 7692,
-    /// section 7.1.2.2), or than its first message.
+    /// A compressed message that refers to data before the client's window (RFC 7692, section 7.1.2.2),
+    /// or before its first message.
     OutsideWindow,
     /// A compressed message that consists of too many DEFLATE streams (RFC 7692, section 7.2.3.4).
     TooManyDeflateStreams,
@@ -75,7 +75,7 @@ impl Violation {
         }
     }
 
-    /// Whether it is a malformed close frame, after which the peer sends nothing (RFC 6455, section
+    /// Whether this is a malformed close frame, after which the peer sends nothing (RFC 6455, section
     /// 5.5.1).
     pub(super) fn is_of_close_frame(self) -> bool {
         use Violation::{InvalidCloseCode, InvalidCloseReason, TruncatedCloseCode};

@@ -1,10 +1,10 @@
-//! Compressing one message at a time (RFC 7692, section 7.2.1).
+//! Compression, one message at a time (RFC 7692, section 7.2.1).
 
 use flate2::{Compress, Compression, FlushCompress};
 
 use super::config::{MAX_WINDOW_BITS, MIN_WINDOW_BITS, TAIL};
 
-/// Compresses messages, each with those before it as its context until [`reset`](Self::reset).
+/// Compresses messages. Each has those since the last [`reset`](Self::reset) as its context.
 ///
 /// ```
 /// use townhall::protocol::{Deflater, Message};
@@ -17,13 +17,13 @@ use super::config::{MAX_WINDOW_BITS, MIN_WINDOW_BITS, TAIL};
 /// message.encode_compressed(&mut deflater, &mut second);
 /// assert!(second.len() < first.len());
 ///
-/// // A client that joins now does not know the first message.
+/// // A client that joins now does not have the first message.
 /// deflater.reset();
 /// let mut third = Vec::new();
 /// message.encode_compressed(&mut deflater, &mut third);
 /// assert_eq!(third, first);
 ///
-/// // Without the header of a frame:
+/// // Without a frame header:
 /// let mut payload = Vec::new();
 /// deflater.reset();
 /// deflater.deflate(message.payload(), &mut payload);
@@ -35,8 +35,7 @@ pub struct Deflater {
 }
 
 impl Deflater {
-    /// A compressor at zlib's `level` with a window of `window_bits`, 9 to 15, or the nearest of
-    /// these.
+    /// A compressor with zlib's `level` and a window of `window_bits`, 9 to 15, or the nearest of these.
     pub fn new(level: u32, window_bits: u8) -> Self {
         let window_bits = window_bits.clamp(MIN_WINDOW_BITS, MAX_WINDOW_BITS);
         let level = Compression::new(level.min(9));
@@ -51,8 +50,8 @@ impl Deflater {
     /// Appends the message, compressed, to `out` (RFC 7692, section 7.2.1).
     pub fn deflate(&mut self, mut message: &[u8], out: &mut Vec<u8>) {
         if message.is_empty() {
-            // A second flush in a row writes nothing. RFC 7692, section 7.2.3.6, has the one octet that
-            // stands for an empty message.
+            // A second flush in a row writes nothing. RFC 7692, section 7.2.3.6, defines the single
+            // octet of an empty message.
             out.push(0);
             return;
         }
@@ -61,7 +60,7 @@ impl Deflater {
             let read = self.stream.total_in();
             let status = self.stream.compress_vec(message, out, FlushCompress::Sync);
             message = &message[(self.stream.total_in() - read) as usize..];
-            // It fails only if the stream has ended, which it never has.
+            // This fails only if the stream has ended, and it never ends.
             if status.is_err() || message.is_empty() && out.len() < out.capacity() {
                 break;
             }
@@ -97,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn the_context_makes_a_repetition_short_until_it_is_forgotten() {
+    fn the_context_makes_a_repetition_short_until_the_reset() {
         let mut deflater = Deflater::new(6, 15);
         let message = noise(200);
         let sizes = [(); 2].map(|()| deflate(&mut deflater, &message).len());
@@ -118,8 +117,8 @@ mod tests {
     }
 
     #[test]
-    fn a_small_window_is_kept() {
-        // With 512 bytes of window, what lies 600 bytes back must not be referred to.
+    fn a_small_window_is_respected() {
+        // With a window of 512 bytes, there must be no reference to data 600 bytes back.
         let message = [noise(600), noise(600)].concat();
         let small = &mut Deflater::new(9, 9);
         let large = &mut Deflater::new(9, 15);

@@ -56,7 +56,7 @@ impl Scanner<'_> {
         Ok(Extension { name, parameters })
     }
 
-    /// Takes this character, if it is next, and the white space after it.
+    /// Takes this character and the white space after it, if it is next.
     fn skip(&mut self, wanted: char) -> bool {
         let rest = self.0.strip_prefix(wanted);
         self.0 = rest.map_or(self.0, str::trim_ascii_start);

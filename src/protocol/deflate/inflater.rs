@@ -1,4 +1,4 @@
-//! Inflating one message at a time (RFC 7692, section 7.2.2).
+//! Decompression, one message at a time (RFC 7692, section 7.2.2).
 
 use flate2::{Decompress, FlushDecompress, Status};
 
@@ -9,37 +9,36 @@ use crate::protocol::violation::Violation;
 /// The shortest last block of a stream, which is empty (RFC 1951, section 3.2.6).
 pub(super) const LAST_BLOCK: [u8; 2] = [0x03, 0x00];
 
-/// How often any message may end its DEFLATE stream and go on, and how many bytes it must have for each
-/// further time. Each time costs a copy of the window, so a few bytes must not be able to cause many
-/// copies.
+/// The number of times that any message may end its DEFLATE stream and continue, and the number of bytes
+/// that it needs for each further time. Each time costs a copy of the window, and a few bytes must not
+/// cause many copies.
 const FREE_STREAMS: usize = 16;
 const BYTES_PER_STREAM: usize = 64;
 
-/// Inflates the messages of any number of peers, one after another. It holds no memory before the
-/// first.
+/// Inflates the messages of any number of peers, one after another. It takes no memory before the first
+/// message.
 #[derive(Debug, Default)]
 pub struct Inflater {
     stream: Option<Decompress>,
 }
 
 impl Inflater {
-    /// Inflates a message that refers to nothing before it.
+    /// Inflates a message without context.
     ///
     /// # Errors
-    /// [`Violation::MessageTooBig`] once there is more than `max_bytes` of it,
+    /// [`Violation::MessageTooBig`] if the message has more than `max_bytes`,
     /// [`Violation::InvalidDeflate`] if it is not DEFLATE, [`Violation::TooManyDeflateStreams`] if it
-    /// ends its stream again and again, and [`Violation::NoContext`] if it refers to something before
-    /// it.
+    /// ends its stream too often, and [`Violation::NoContext`] if it refers to earlier data.
     pub fn inflate(&mut self, message: &[u8], max_bytes: usize) -> Result<Vec<u8>, Violation> {
         let none = SlidingWindow::default();
         self.inflate_or_explain(message, &none, max_bytes, Violation::NoContext)
     }
 
-    /// Inflates a message that may refer to the contents of the window, and moves the window on.
+    /// Inflates a message that may refer to the contents of the window, and appends it to the window.
     ///
     /// # Errors
-    /// As [`inflate`](Self::inflate), but [`Violation::OutsideWindow`] if it refers to something that
-    /// the window does not hold. The window must not be used after that.
+    /// As for [`inflate`](Self::inflate), but [`Violation::OutsideWindow`] if the message refers to data
+    /// that is not in the window. The window must not be used after an error.
     pub fn inflate_in_context(
         &mut self,
         message: &[u8],
@@ -51,9 +50,8 @@ impl Inflater {
         Ok(out)
     }
 
-    /// Inflates a message that follows a window. Fails with `reference` if the message is DEFLATE but
-    /// refers to something that is not in the window, which shows in that it can be inflated with a
-    /// full one.
+    /// Inflates a message that follows a window. Fails with `reference` if the message is DEFLATE, but
+    /// refers to data that is not in the window: it can then be inflated with a full window.
     fn inflate_or_explain(
         &mut self,
         message: &[u8],
@@ -75,7 +73,8 @@ impl Inflater {
         max_bytes: usize,
     ) -> Result<Vec<u8>, Violation> {
         if message.is_empty() {
-            // It should be a byte (RFC 7692, section 7.2.3.6), but Mojolicious 9.31 omits even that.
+            // An empty message should be one byte (RFC 7692, section 7.2.3.6), but Mojolicious 9.31
+            // omits even that.
             return Ok(Vec::new());
         }
         let stream = self.stream.get_or_insert_with(|| Decompress::new(false));
@@ -96,18 +95,18 @@ impl Inflater {
         for mut end in [&TAIL[..], &LAST_BLOCK] {
             if status != Status::StreamEnd {
                 status = feed(stream, &mut end, &mut out, max_bytes)?;
-                // The block that was not sent adds nothing, and ends the stream only here.
+                // The final block, which was not sent, adds nothing and ends the stream only here.
                 if out.len() > length || !end.is_empty() {
                     return Err(Violation::InvalidDeflate);
                 }
             }
         }
-        // A last block can end the stream only after another block.
+        // A final block can end the stream only after another block.
         if status == Status::StreamEnd { Ok(out) } else { Err(Violation::InvalidDeflate) }
     }
 }
 
-/// Begins a stream that may refer to the window, and to what was inflated after it.
+/// Begins a stream that may refer to the window, and to the data that was inflated after it.
 fn begin(stream: &mut Decompress, window: &SlidingWindow, out: &[u8]) -> Result<(), Violation> {
     stream.reset(false);
     let (first, second) = window.as_slices();
@@ -117,8 +116,8 @@ fn begin(stream: &mut Decompress, window: &SlidingWindow, out: &[u8]) -> Result<
     Ok(())
 }
 
-/// Inflates `input`, until it is used up or the stream ends, to the end of `out`, which grows to at
-/// most a byte over the limit.
+/// Appends the inflated `input` to `out`, until the input is used up or the stream ends. `out` grows to
+/// at most one byte over the limit.
 fn feed(
     stream: &mut Decompress,
     input: &mut &[u8],

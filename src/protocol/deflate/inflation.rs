@@ -1,11 +1,11 @@
-//! A connection's state for its client's compressed messages.
+//! The state of a connection for compressed messages from its client.
 
 use super::inflater::Inflater;
 use super::terms::DeflateTerms;
 use super::window::SlidingWindow;
 use crate::protocol::violation::Violation;
 
-/// How compressed messages are treated.
+/// How compressed messages are inflated.
 #[derive(Debug)]
 pub(crate) enum Inflation {
     /// There are no compressed messages: permessage-deflate was not negotiated.
@@ -16,13 +16,13 @@ pub(crate) enum Inflation {
     Context {
         /// The window in bits, 8 to 15.
         window_bits: u8,
-        /// What the client sent compressed, once it has sent something.
+        /// The client's window, once it has sent a compressed message.
         window: Option<Box<SlidingWindow>>,
     },
 }
 
 impl Inflation {
-    /// What the terms of permessage-deflate lead to, if there are any.
+    /// The state for the terms of permessage-deflate, if it was negotiated.
     pub(crate) fn of(terms: Option<DeflateTerms>) -> Self {
         match terms {
             None => Self::Off,
@@ -41,7 +41,7 @@ impl Inflation {
     /// Inflates the client's next compressed message.
     ///
     /// # Errors
-    /// Those of [`Inflater`]. Nothing may be inflated after an error.
+    /// The errors of [`Inflater`]. Nothing may be inflated after an error.
     pub(crate) fn inflate(
         &mut self,
         message: &[u8],

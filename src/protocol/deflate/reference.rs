@@ -1,21 +1,21 @@
-//! An inflater to compare ours with, in tests and fuzzers.
+//! A reference inflater for tests and fuzzers.
 
 use flate2::{Decompress, FlushDecompress, Status};
 
 use super::config::TAIL;
 use super::inflater::LAST_BLOCK;
 
-/// A byte of DEFLATE gives at most 1,032 bytes.
+/// A byte of DEFLATE inflates to at most 1,032 bytes.
 const MAX_EXPANSION: usize = 1_100;
 
-/// An inflater like those that other servers have for each connection: it keeps its state from one
-/// message to the next. When a stream ends, all that was inflated so far becomes the dictionary of the
-/// next one.
+/// An inflater of the kind that other servers have for each connection: it keeps its state from one
+/// message to the next. When a stream ends, all the data that was inflated so far becomes the dictionary
+/// of the next one.
 #[derive(Debug)]
 pub struct LongLivedInflater {
     stream: Decompress,
     inflated: Vec<u8>,
-    /// The length of what was inflated up to the last byte that was sent.
+    /// The length of the data that was inflated up to the last byte that was sent.
     sent: usize,
 }
 
@@ -57,7 +57,7 @@ impl LongLivedInflater {
         }
     }
 
-    /// Whether the last message ended where a block does, so that what was not sent adds nothing.
+    /// Whether the last message ended at a block boundary, so that the omitted bytes add nothing.
     pub fn is_between_blocks(&mut self) -> bool {
         self.feed(&LAST_BLOCK) == Some(true) && self.inflated.len() == self.sent
     }

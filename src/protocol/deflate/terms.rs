@@ -5,9 +5,9 @@ use super::extensions::{Extension, InvalidExtensions, parse};
 
 const NAME: &str = "permessage-deflate";
 
-/// The extension that Netty's clients offer besides permessage-deflate. Until 2025 Netty let the server
-/// choose the client's window, and failed at its first message if that was smaller, since Java's own
-/// DEFLATE knows no other (<https://github.com/netty/netty/pull/15018>).
+/// The extension that Netty clients offer in addition to permessage-deflate. Until 2025, Netty let the
+/// server choose the client's window, and failed at its first message if that was smaller than 15 bits,
+/// because Java's own DEFLATE supports no other (<https://github.com/netty/netty/pull/15018>).
 const NETTYS_NAME: &str = "deflate-frame";
 
 /// The terms of permessage-deflate that server and client agreed on.
@@ -18,7 +18,7 @@ const NETTYS_NAME: &str = "deflate-frame";
 /// ```
 /// use townhall::protocol::{Deflate, DeflateTerms, Deflater, Message};
 ///
-/// /// Appends a message to `out`, compressed as the client can read it.
+/// /// Appends a message to `out`, compressed according to the terms.
 /// fn send(message: Message<'_>, terms: DeflateTerms, deflater: &mut Deflater, out: &mut Vec<u8>) {
 ///     if !terms.server_context_takeover {
 ///         deflater.reset();
@@ -34,9 +34,9 @@ const NETTYS_NAME: &str = "deflate-frame";
 /// let mut deflater = Deflater::new(deflate.level, terms.server_window_bits());
 /// let mut out = Vec::new();
 /// send("hello".into(), terms, &mut deflater, &mut out);
-/// assert_eq!(out[0], 0xc1, "a whole text, compressed");
+/// assert_eq!(out[0], 0xc1, "a complete, compressed text");
 ///
-/// // A server that is short of memory can demand that the client keeps no context.
+/// // A server that is short of memory can demand that the client keep no context.
 /// let terms = terms.without_client_context();
 /// assert!(!terms.client_context_takeover);
 /// assert!(terms.answer().contains("client_no_context_takeover"));
@@ -48,16 +48,15 @@ pub struct DeflateTerms {
     pub server_context_takeover: bool,
     /// Whether the client may refer to its earlier messages.
     pub client_context_takeover: bool,
-    /// The server's window in bits, 9 to 15, if the answer names it; 15 if it does not.
+    /// The server's window in bits, 9 to 15, if the response names it; otherwise it is 15.
     server_max_window_bits: Option<u8>,
-    /// The client's window in bits, 8 to 15, if the answer names it; 15 if it does not.
+    /// The client's window in bits, 8 to 15, if the response names it; otherwise it is 15.
     client_max_window_bits: Option<u8>,
 }
 
 impl DeflateTerms {
-    /// The terms of the first offer that the server can accept, over all values of
-    /// Sec-WebSocket-Extensions, which are in the client's order of preference; `None` if there is
-    /// none.
+    /// The terms for the first offer that the server can accept, from all values of
+    /// Sec-WebSocket-Extensions, which are in the client's order of preference; `None` if there is none.
     ///
     /// # Errors
     /// A value that does not conform to the grammar.
@@ -84,14 +83,14 @@ impl DeflateTerms {
         self.client_max_window_bits.unwrap_or(MAX_WINDOW_BITS)
     }
 
-    /// The same terms, except that the client keeps no context (RFC 7692, section 7.1.1.2: a server
-    /// may demand that of any client).
+    /// The same terms, except that the client keeps no context. A server may demand this of any client
+    /// (RFC 7692, section 7.1.1.2).
     #[must_use]
     pub fn without_client_context(self) -> Self {
         Self { client_context_takeover: false, client_max_window_bits: None, ..self }
     }
 
-    /// The value of Sec-WebSocket-Extensions in the answer.
+    /// The value of Sec-WebSocket-Extensions in the response.
     pub fn answer(&self) -> String {
         let mut answer = NAME.to_owned();
         if !self.server_context_takeover {
@@ -119,7 +118,7 @@ impl DeflateTerms {
         let wanted = Wanted::read(&offer.parameters)?;
         let ours = Some(deflate.window_bits).filter(|&bits| bits < MAX_WINDOW_BITS);
         let window = [wanted.server_max_window_bits, ours].into_iter().flatten().min();
-        // A member with a smaller window than the others shares no context with them.
+        // A member with a smaller window than the others cannot share their context.
         let smaller = window.is_some_and(|bits| bits < deflate.window_bits);
         let terms = Self {
             server_context_takeover: !wanted.server_no_context_takeover && !smaller,
@@ -132,13 +131,13 @@ impl DeflateTerms {
     }
 }
 
-/// What a client's offer asks for (RFC 7692, section 7.1).
+/// The parameters of a client's offer (RFC 7692, section 7.1).
 #[derive(Debug, Default)]
 struct Wanted {
     server_no_context_takeover: bool,
     client_no_context_takeover: bool,
     server_max_window_bits: Option<u8>,
-    /// The largest window that the client may use, in bits. With this parameter it lets the server
+    /// The largest window in bits that the client may use. With this parameter, it lets the server
     /// choose a smaller one.
     client_max_window_bits: Option<u8>,
 }
@@ -172,8 +171,8 @@ impl Wanted {
         Some(wanted)
     }
 
-    /// The client's window for the answer to name, in bits, `ours` at most. RFC 7692, section 7.1.2.2:
-    /// a server "MUST NOT" name one where the client did not offer to have it chosen.
+    /// The client's window in bits for the response to name, at most `ours`. RFC 7692, section 7.1.2.2:
+    /// a server "MUST NOT" name one unless the client offered the parameter.
     fn client_window(&self, ours: u8) -> Option<u8> {
         let window = self.client_max_window_bits?.min(ours);
         (window < MAX_WINDOW_BITS).then_some(window)
@@ -191,7 +190,7 @@ fn window_bits(value: &str) -> Option<u8> {
 mod tests {
     use super::*;
 
-    /// The answer to these offers.
+    /// The response to these offers.
     fn answer(offers: &[&str], deflate: &Deflate) -> Option<String> {
         let values = offers.iter().map(|offer| offer.as_bytes());
         DeflateTerms::negotiate(values, deflate).unwrap().map(|terms| terms.answer())
@@ -209,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn a_client_that_offers_it_is_given_a_smaller_window() {
+    fn a_client_that_offers_it_gets_a_smaller_window() {
         let window = |parameter: &str, client_window_bits| {
             let deflate = Deflate { client_window_bits, ..Deflate::default() };
             let offer = format!("permessage-deflate; client_max_window_bits{parameter}");
@@ -225,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn netty_is_left_the_largest_window() {
+    fn netty_gets_the_largest_window() {
         let offer =
             "permessage-deflate;client_max_window_bits,deflate-frame,x-webkit-deflate-frame";
         assert_eq!(by_default(offer).as_deref(), Some("permessage-deflate"));
@@ -259,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_offer_that_can_be_accepted_is() {
+    fn the_first_acceptable_offer_is_accepted() {
         let offers = "permessage-deflate; server_max_window_bits=8, \
             permessage-deflate; server_max_window_bits=10, permessage-deflate";
         assert!(by_default(offers).unwrap().ends_with("=10"));
@@ -317,7 +316,7 @@ mod tests {
     }
 
     #[test]
-    fn the_servers_own_window_and_leave_are_told() {
+    fn the_response_names_the_servers_window_and_context_setting() {
         let deflate = Deflate { window_bits: 12, ..Deflate::default() };
         let told = |offer| answer(&[offer], &deflate).unwrap();
         assert_eq!(told("permessage-deflate"), "permessage-deflate; server_max_window_bits=12");

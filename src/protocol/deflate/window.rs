@@ -1,16 +1,16 @@
-//! What an inflater remembers between two messages.
+//! The window of an inflater between two messages.
 
 use std::collections::VecDeque;
 
 use super::config::MAX_WINDOW_BITS;
 
-/// The LZ77 sliding window of a peer that keeps its context (RFC 7692, section 7.1.1): the last bytes
-/// of what it has sent compressed.
+/// The LZ77 sliding window of a peer that keeps its context (RFC 7692, section 7.1.1): the end of the
+/// data that it has sent compressed.
 ///
 /// Between two messages, no other state of an inflater is needed.
 #[derive(Debug, Default)]
 pub struct SlidingWindow {
-    /// The most bytes, a power of two.
+    /// The maximum number of bytes, a power of two.
     size: usize,
     bytes: VecDeque<u8>,
 }
@@ -38,8 +38,8 @@ impl SlidingWindow {
         self.bytes.capacity() <= self.size
     }
 
-    /// Moves the window on by a message. The memory grows by doubling, so that many short messages do
-    /// not move it each time, but never beyond the window.
+    /// Appends a message to the window. The memory grows by doubling, so that short messages do not
+    /// reallocate it each time, but never beyond the window.
     pub(super) fn slide(&mut self, message: &[u8]) {
         let last = &message[message.len().saturating_sub(self.size)..];
         let over = (self.bytes.len() + last.len()).saturating_sub(self.size);
@@ -57,7 +57,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_window_takes_no_more_than_was_said_rounded_up_and_no_more_than_its_size() {
+    fn a_window_takes_at_most_its_contents_rounded_up_and_at_most_its_size() {
         for (length, times, most) in
             [(100, 1, 128), (20, 10, 256), (20, 1_000, 4_096), (100_000, 1, 4_096), (0, 5, 0)]
         {

@@ -5,7 +5,7 @@ use super::opcode::{MAX_CONTROL_BYTES, Opcode};
 use crate::protocol::close_code::CloseCode;
 use crate::protocol::violation::Violation;
 
-/// The contents of a peer's close frame, if it is not empty.
+/// The contents of a close frame from the peer that is not empty.
 ///
 /// ```
 /// use townhall::protocol::{CloseCode, CloseFrame};
@@ -17,17 +17,17 @@ use crate::protocol::violation::Violation;
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct CloseFrame {
-    /// Why the peer closes.
+    /// The close code.
     pub code: CloseCode,
     /// The reason, at most 123 bytes, possibly empty.
     pub reason: String,
 }
 
 impl CloseFrame {
-    /// Reads the payload of a close frame; `None` if it is empty.
+    /// Parses the payload of a close frame; `None` if it is empty.
     ///
     /// # Errors
-    /// A code without its second byte, a code that must not be sent, a reason that is not UTF-8.
+    /// A code without its second byte, a code that must not be sent, or a reason that is not UTF-8.
     pub fn parse(payload: &[u8]) -> Result<Option<Self>, Violation> {
         let Some((code, reason)) = payload.split_first_chunk::<2>() else {
             // 5.5.1: "If there is a body, the first two bytes of the body MUST be a 2-byte
@@ -41,10 +41,10 @@ impl CloseFrame {
     }
 }
 
-/// The most bytes that a reason may have: a control frame's 125, less the code's two.
+/// The maximum length of a reason in bytes: 125 for a control frame, less two for the code.
 const MAX_REASON_BYTES: usize = MAX_CONTROL_BYTES - 2;
 
-/// Appends a close frame to `out`. A reason that does not fit is cut at a character.
+/// Appends a close frame to `out`. A reason that does not fit is cut at a character boundary.
 pub fn encode_close(code: CloseCode, reason: &str, out: &mut Vec<u8>) {
     let reason = &reason[..reason.floor_char_boundary(MAX_REASON_BYTES)];
     encode_header(Opcode::Close, 2 + reason.len(), out);
@@ -57,14 +57,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_frame_says_code_and_reason_or_nothing() {
+    fn a_frame_has_a_code_and_a_reason_or_nothing() {
         assert_eq!(CloseFrame::parse(b""), Ok(None));
         let frame = CloseFrame { code: CloseCode::NORMAL, reason: "Bye!".into() };
         assert_eq!(CloseFrame::parse(b"\x03\xe8Bye!"), Ok(Some(frame)));
     }
 
     #[test]
-    fn a_broken_frame_is_a_violation() {
+    fn a_malformed_frame_is_a_violation() {
         assert_eq!(CloseFrame::parse(b"\x03"), Err(Violation::TruncatedCloseCode));
         assert_eq!(CloseFrame::parse(b"\x03\xed"), Err(Violation::InvalidCloseCode(1005)));
         assert_eq!(CloseFrame::parse(b"\x03\xe8\xff"), Err(Violation::InvalidCloseReason));

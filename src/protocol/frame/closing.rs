@@ -1,4 +1,4 @@
-//! What follows our close frame (RFC 6455, section 7.1.2): everything except the peer's close frame is
+//! Input after our close frame (RFC 6455, section 7.1.2): everything except the peer's close frame is
 //! skipped.
 
 use super::close::CloseFrame;
@@ -8,14 +8,14 @@ use super::opcode::{MAX_CONTROL_BYTES, Opcode};
 
 /// Waits for the peer's close frame.
 ///
-/// Frames are skipped by their lengths, whatever is wrong with them: a peer that broke the protocol
-/// considers its frames correct, and answers after them. If their lengths are wrong too, no answer is
-/// found.
+/// Frames are skipped by their lengths, even if they are malformed: a peer that broke the protocol
+/// considers its frames correct, and sends its close frame after them. If the lengths are wrong too, no
+/// close frame is found.
 #[derive(Debug, Default)]
 pub(crate) struct Closing {
-    /// How many bytes of the frame that has begun are still to be skipped.
+    /// The number of bytes of the frame that has begun that are still to be skipped.
     rest: u64,
-    /// The bytes so far of a header, or of a close frame.
+    /// The bytes of an incomplete header or close frame.
     begun: Vec<u8>,
 }
 
@@ -30,19 +30,19 @@ impl Closing {
         Self { rest: 0, begun }
     }
 
-    /// Starts in the middle of a close frame whose payload has been unmasked so far; `mask` is rotated
+    /// Starts in the middle of a close frame whose payload so far has been unmasked. `mask` is rotated
     /// for the next byte.
     pub(crate) fn within_close(mut payload: Vec<u8>, mask: [u8; 4], rest: u64) -> Self {
         let length = payload.len() as u64 + rest;
-        // The mask of the first byte: turned back as far as it was turned.
+        // The mask for the first byte, rotated back.
         let mask = rotate_mask(mask, 4 - payload.len() % 4);
         apply_mask(&mut payload, mask);
         let header = [0x80 | Opcode::Close as u8, 0x80 | length as u8];
         Self { rest: 0, begun: [&header[..], &mask, &payload].concat() }
     }
 
-    /// Takes bytes off the front of `input` until the peer's close frame is whole, and returns what it
-    /// says. A malformed one says nothing, but nothing follows it either.
+    /// Takes bytes off the front of `input` until the peer's close frame is complete, and returns its
+    /// contents. A malformed one counts as empty, and nothing follows it either.
     pub(crate) fn receive(&mut self, input: &mut &mut [u8]) -> Option<Option<CloseFrame>> {
         loop {
             self.pass_over(input);
@@ -61,7 +61,7 @@ impl Closing {
         self.rest -= size;
     }
 
-    /// Looks at the frame that has begun: a close frame is collected, any other is skipped.
+    /// Handles the header of the next frame: a close frame is collected, any other is skipped.
     fn look(&mut self) -> Option<Option<CloseFrame>> {
         let Shape { opcode, mask, length, header } = Shape::of(&self.begun)?;
         if opcode != Opcode::Close as u8 {
@@ -79,7 +79,7 @@ impl Closing {
         })
     }
 
-    /// The memory in bytes taken by a close frame that has not arrived whole.
+    /// The memory in bytes for an incomplete header or close frame.
     pub(crate) fn held_bytes(&self) -> usize {
         self.begun.capacity()
     }

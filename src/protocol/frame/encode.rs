@@ -2,13 +2,13 @@
 
 use super::opcode::{CONTROL, FIN, Opcode, RSV1};
 
-/// Appends the header of a whole, unmasked frame with a payload of `length` bytes to `out`.
-/// "A server MUST NOT mask any frames that it sends to the client" (RFC 6455, section 5.1).
+/// Appends the header of an unfragmented, unmasked frame with a payload of `length` bytes to `out`. "A
+/// server MUST NOT mask any frames that it sends to the client" (RFC 6455, section 5.1).
 pub fn encode_header(opcode: Opcode, length: usize, out: &mut Vec<u8>) {
     encode(FIN | opcode as u8, length, out);
 }
 
-/// Appends a whole, unmasked frame with a compressed payload to `out` (RFC 7692, section 6.1).
+/// Appends an unfragmented, unmasked frame with a compressed payload to `out` (RFC 7692, section 6.1).
 pub fn encode_compressed_frame(opcode: Opcode, compressed: &[u8], out: &mut Vec<u8>) {
     encode(FIN | RSV1 | opcode as u8, compressed.len(), out);
     out.extend_from_slice(compressed);
@@ -29,7 +29,7 @@ fn encode(first: u8, length: usize, out: &mut Vec<u8>) {
     }
 }
 
-/// Appends a whole, unmasked frame to `out`.
+/// Appends an unfragmented, unmasked frame to `out`.
 #[inline]
 pub fn encode_frame(opcode: Opcode, payload: &[u8], out: &mut Vec<u8>) {
     encode_header(opcode, payload.len(), out);
@@ -45,13 +45,13 @@ pub fn header_size(length: usize) -> usize {
     }
 }
 
-/// Whether the whole server frame in `bytes` is a close, a ping or a pong.
+/// Whether the server frame in `bytes` is a close, a ping or a pong.
 pub fn is_control(bytes: &[u8]) -> bool {
     bytes.first().is_some_and(|first| first & CONTROL != 0)
 }
 
-/// The size in bytes of the whole server frame at the start of `bytes`, which must begin with what
-/// [`encode_frame`] wrote; `None` if its header is cut short or its length does not fit into memory.
+/// The size in bytes of the server frame at the start of `bytes`, which [`encode_frame`] must have
+/// written; `None` if its header is incomplete or its length does not fit into memory.
 pub fn frame_size(bytes: &[u8]) -> Option<usize> {
     let length = match *bytes.get(1)? {
         126 => u16::from_be_bytes(*bytes.get(2..)?.first_chunk()?).into(),
@@ -66,7 +66,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_encoded_has_its_size() {
+    fn an_encoded_frame_has_the_computed_size() {
         for length in [0, 1, 125, 126, 65535, 65536, 100_000] {
             let mut out = Vec::new();
             encode_frame(Opcode::Text, &vec![b'x'; length], &mut out);

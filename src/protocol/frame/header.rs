@@ -3,7 +3,8 @@
 use super::opcode::{FIN, MAX_CONTROL_BYTES, Opcode, RSV1};
 use crate::protocol::violation::Violation;
 
-/// The most bytes of a client's frame header: two, eight of length, four of mask.
+/// The maximum size in bytes of a frame header from a client: two, eight for the length, and four for
+/// the mask.
 pub const MAX_CLIENT_HEADER_BYTES: usize = 14;
 
 const RESERVED: u8 = 0x70;
@@ -15,9 +16,9 @@ const LENGTH: u8 = 0x7f;
 pub struct ClientHeader {
     /// Whether this is the last fragment of its message.
     pub fin: bool,
-    /// What the frame is.
+    /// The opcode.
     pub opcode: Opcode,
-    /// Whether RSV1 says that the message is compressed (RFC 7692, section 6).
+    /// Whether the message is compressed, as RSV1 indicates (RFC 7692, section 6).
     pub compressed: bool,
     /// The masking key (RFC 6455, section 5.3).
     pub mask: [u8; 4],
@@ -26,11 +27,11 @@ pub struct ClientHeader {
 }
 
 impl ClientHeader {
-    /// Reads the header at the start of `bytes`, and returns it with its size in bytes (6, 8 or 14);
-    /// `None` if it has not arrived whole. `deflate` says whether permessage-deflate was negotiated.
+    /// Parses the header at the start of `bytes`, and returns it with its size in bytes (6, 8 or 14);
+    /// `None` if it is incomplete. `deflate` is whether permessage-deflate was negotiated.
     ///
     /// # Errors
-    /// A header that breaks RFC 6455, sections 5.1, 5.2 or 5.5, as soon as that can be seen.
+    /// A header that violates RFC 6455, section 5.1, 5.2 or 5.5, as soon as that is certain.
     #[inline]
     pub fn parse(bytes: &[u8], deflate: bool) -> Result<Option<(Self, usize)>, Violation> {
         match Self::parse_usual(bytes) {
@@ -39,8 +40,8 @@ impl ClientHeader {
         }
     }
 
-    /// What [`parse`](Self::parse) makes of the usual header: of a data frame, without reserved
-    /// bits, with a length of 7 or 16 bits. Two bytes at least must follow the shorter form.
+    /// The result of [`parse`](Self::parse) for the usual header: a data frame without reserved bits,
+    /// and with a length of 7 or 16 bits. At least two bytes must follow the shorter form.
     #[inline]
     pub(crate) fn parse_usual(bytes: &[u8]) -> Option<(Self, usize)> {
         let word = u64::from_le_bytes(*bytes.first_chunk()?);
@@ -133,7 +134,7 @@ impl ClientHeader {
     }
 }
 
-/// What a header says about where its frame ends, whatever else is wrong with it.
+/// The end of a frame as its header gives it, whatever else is wrong with the header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Shape {
     /// The four bits of the opcode.
@@ -147,7 +148,7 @@ pub(super) struct Shape {
 }
 
 impl Shape {
-    /// Reads the header at the start of `bytes`; `None` if it has not arrived whole.
+    /// Parses the header at the start of `bytes`; `None` if it is incomplete.
     pub(super) fn of(bytes: &[u8]) -> Option<Self> {
         let (&[first, second], rest) = bytes.split_first_chunk::<2>()?;
         let (length, rest) = match second & LENGTH {
@@ -180,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn all_three_length_forms_at_their_edges() {
+    fn all_three_length_forms_are_parsed_at_their_limits() {
         let cases: [(&[u8], u64); 6] = [
             (&[0x80], 0),
             (&[0x80 | 125], 125),
@@ -199,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn the_usual_header_is_read_as_any_other() {
+    fn the_usual_header_is_parsed_like_any_other() {
         let lengths = [0, 1, 125, 126, 127, 128, 255, 256, 0xffff];
         let bytes = |first, second, long: u16| {
             let [high, low] = long.to_be_bytes();
@@ -215,7 +216,7 @@ mod tests {
                 }
             }
         }
-        // Six first bytes; 126 short lengths after any bytes, or six of the nine long ones.
+        // Six first bytes, with 126 short lengths, and six of the nine long ones.
         assert_eq!(usual, 6 * (126 * lengths.len() + 6));
     }
 
@@ -228,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn what_breaks_a_rule_is_a_violation() {
+    fn a_header_that_breaks_a_rule_is_a_violation() {
         let cases: [(u8, &[u8], Violation); 9] = [
             (0xc1, &[0x80], Violation::ReservedBits),
             (0xa1, &[0x80], Violation::ReservedBits),

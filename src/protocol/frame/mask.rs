@@ -1,13 +1,13 @@
 //! Masking (RFC 6455, section 5.3).
 
-/// The smallest size in bytes for which it pays to begin at an aligned address: a vector that lies
-/// across two cache lines takes twice as long.
+/// The minimum size in bytes for which it is worth starting at an aligned address. A vector across two
+/// cache lines takes twice as long.
 const LONG_BYTES: usize = 256;
 
-/// The size in bytes below which copying and unmasking in one pass is faster than one after the other.
+/// The size in bytes below which copying and unmasking in one pass is faster than in two.
 pub(crate) const SHORT_BYTES: usize = 64;
 
-/// Masks or unmasks `payload` in place; `payload[0]` meets `mask[0]`.
+/// Masks or unmasks `payload` in place, with `mask[0]` for `payload[0]`.
 ///
 /// The compiler turns this into vector instructions.
 #[inline]
@@ -49,7 +49,7 @@ fn mask_chunks<const N: usize>(payload: &mut [u8], mask: [u8; 4]) -> &mut [u8] {
 #[inline(always)]
 pub(crate) fn append_unmasked(payload: &[u8], mask: [u8; 4], out: &mut Vec<u8>) -> bool {
     let start = out.len();
-    // With a constant size this is a few stores; with the payload's own size it would be a call.
+    // With a constant size, this is a few stores; with the payload's own size, it would be a call.
     out.extend_from_slice(&[0; SHORT_BYTES]);
     let is_ascii = unmask_into(payload, mask, &mut out[start..][..payload.len()]);
     out.truncate(start + payload.len());
@@ -64,7 +64,7 @@ fn unmask_into(payload: &[u8], mask: [u8; 4], out: &mut [u8]) -> bool {
         for (chunk, place) in payload.as_chunks().0.iter().zip(out.as_chunks_mut().0) {
             *place = unmask_word(*chunk, mask, &mut seen);
         }
-        // The last word overlaps the one before it, so that no remainder is left.
+        // The last word overlaps the previous one, so that no remainder is left.
         if let Some(place) = out.last_chunk_mut() {
             *place = unmask_word(*last, rotate_mask(mask, payload.len()), &mut seen);
         }
@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_unmasked_while_it_is_copied_is_the_same_and_known_to_be_ascii_or_not() {
+    fn unmasking_while_copying_gives_the_same_bytes_and_detects_ascii() {
         let mask = [0x37, 0xfa, 0x21, 0x3d];
         for length in 0..SHORT_BYTES {
             for other in (0..length).map(Some).chain([None]) {

@@ -1,15 +1,15 @@
-//! What a frame is: the bits of its first byte (RFC 6455, section 5.2).
+//! Opcodes, and the other bits of a frame's first byte (RFC 6455, section 5.2).
 
 use crate::protocol::violation::Violation;
 
-/// The most payload bytes of a control frame (RFC 6455, section 5.5).
+/// The maximum payload of a control frame in bytes (RFC 6455, section 5.5).
 pub const MAX_CONTROL_BYTES: usize = 125;
 
 pub(super) const FIN: u8 = 0x80;
 pub(super) const RSV1: u8 = 0x40;
 pub(super) const CONTROL: u8 = 0x08;
 
-/// What a frame is (RFC 6455, section 5.2).
+/// The type of a frame (RFC 6455, section 5.2).
 ///
 /// ```
 /// use townhall::protocol::{Message, Opcode};
@@ -21,22 +21,22 @@ pub(super) const CONTROL: u8 = 0x08;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[repr(u8)]
 pub enum Opcode {
-    /// The next fragment of a message.
+    /// A further fragment of a message.
     Continuation = 0x0,
     /// A text message, or its first fragment.
     Text = 0x1,
     /// A binary message, or its first fragment.
     Binary = 0x2,
-    /// The end of the connection.
+    /// A close frame.
     Close = 0x8,
-    /// Asks whether the peer is there.
+    /// A ping.
     Ping = 0x9,
-    /// The answer to a ping.
+    /// A pong.
     Pong = 0xa,
 }
 
 impl Opcode {
-    /// The opcode of these four bits.
+    /// The opcode with these four bits.
     pub(super) fn from_bits(bits: u8) -> Result<Self, Violation> {
         Ok(match bits {
             0x0 => Self::Continuation,

@@ -1,18 +1,18 @@
-//! Header fields that an application adds to an answer (RFC 9110, section 5).
+//! Header fields that an application adds to a response (RFC 9110, section 5).
 
 use std::fmt;
 
 use super::token::is_token_byte;
 
-/// The fields that every answer writes itself, and those that would contradict them (RFC 9110, sections
-/// 6.6.2 and 8.6; RFC 9112, sections 6.1 and 9.6).
+/// The fields that every response has, and those that would contradict them (RFC 9110, sections 6.6.2
+/// and 8.6; RFC 9112, sections 6.1 and 9.6).
 const OF_THE_CONNECTION: [&str; 4] =
     ["Connection", "Content-Length", "Trailer", "Transfer-Encoding"];
 
-/// The fields of the opening handshake (RFC 6455, section 11.3) begin with this.
+/// The beginning of the fields of the opening handshake (RFC 6455, section 11.3).
 const HANDSHAKE_PREFIX: &[u8] = b"sec-websocket-";
 
-/// Why a header field cannot be added to an answer.
+/// The reason why a header field cannot be added to a response.
 ///
 /// ```
 /// use townhall::protocol::{InvalidHeader, Response};
@@ -47,7 +47,7 @@ impl fmt::Display for InvalidHeader {
 
 impl std::error::Error for InvalidHeader {}
 
-/// Checks a field that is to be added to the answer to an upgrade.
+/// Checks a field that is to be added to the response to an upgrade.
 pub(crate) fn check_upgrade(name: &str, value: &str) -> Result<(), InvalidHeader> {
     let start = name.as_bytes().get(..HANDSHAKE_PREFIX.len());
     let is_of_handshake = name.eq_ignore_ascii_case("Upgrade")
@@ -58,7 +58,7 @@ pub(crate) fn check_upgrade(name: &str, value: &str) -> Result<(), InvalidHeader
     check_answer(name, value)
 }
 
-/// Checks a field that is to be added to any answer.
+/// Checks a field that is to be added to any response.
 pub(super) fn check_answer(name: &str, value: &str) -> Result<(), InvalidHeader> {
     if name.is_empty() || !name.bytes().all(is_token_byte) {
         return Err(InvalidHeader::Name);

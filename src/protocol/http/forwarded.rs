@@ -1,11 +1,11 @@
-//! What proxies say about the clients for which they forward: the field Forwarded (RFC 7239).
+//! What proxies report about their clients: the field Forwarded (RFC 7239).
 
 /// One proxy's element of a Forwarded field.
 ///
 /// ```
 /// use townhall::protocol::Forwarded;
 ///
-/// // Anybody can have written what is before the nearest proxy's element.
+/// // The client may have written any elements before that of the nearest proxy.
 /// let value = b"for=198.51.100.17, for=192.0.2.43;host=chat.example";
 /// let nearest = Forwarded::elements(value).next().flatten().expect("an element");
 /// assert_eq!(nearest.node, Some("192.0.2.43"));
@@ -14,24 +14,25 @@
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct Forwarded<'h> {
-    /// The sender of the request, as the parameter `for` has it: an address, in brackets if it is an
-    /// IPv6 address, perhaps with a port; `unknown`, or an invented name (section 6).
+    /// The sender of the request, from the parameter `for`: an address, in brackets if it is an IPv6
+    /// address, and possibly with a port; `unknown`; or an obfuscated identifier (section 6).
     pub node: Option<&'h str>,
     /// The Host field of that request.
     pub host: Option<&'h str>,
 }
 
 impl<'h> Forwarded<'h> {
-    /// The elements of one field value from the last to the first, which is from the nearest proxy to
-    /// the furthest. `None` stands for one that is malformed.
+    /// The elements of one field value from the last to the first, that is, from the nearest proxy to
+    /// the furthest. A malformed element is `None`.
     ///
-    /// The value is read backwards, since anybody can have written its beginning: a quote that is
-    /// opened there and not closed would otherwise hide what a trusted proxy added after it.
+    /// The value is parsed backwards, because the client may have written its beginning: a quote that is
+    /// opened there and not closed would otherwise hide the elements that trusted proxies added after
+    /// it.
     pub fn elements(value: &'h [u8]) -> impl Iterator<Item = Option<Self>> {
         rsplit_unquoted(value, b',').filter(|element| !element.is_empty()).map(Self::parse)
     }
 
-    /// Reads `[ pair ] *( ";" [ pair ] )` (section 4).
+    /// Parses `[ pair ] *( ";" [ pair ] )` (section 4).
     fn parse(element: &'h [u8]) -> Option<Self> {
         let mut forwarded = Self::default();
         for pair in rsplit_unquoted(element, b';').filter(|pair| !pair.is_empty()) {
@@ -63,8 +64,8 @@ fn rsplit_unquoted(text: &[u8], separator: u8) -> impl Iterator<Item = &[u8]> {
     parts.map(<[u8]>::trim_ascii)
 }
 
-/// The value of a token or a quoted string. No address and no host has anything in it that would
-/// have to be escaped.
+/// The value of a token or a quoted string. No address and no host contains a character that must be
+/// escaped.
 fn unquote(value: &str) -> Option<&str> {
     let value = match value.strip_prefix('"') {
         Some(quoted) => quoted.strip_suffix('"')?,
@@ -124,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_malformed_hides_nothing_behind_it() {
+    fn a_malformed_element_does_not_hide_later_ones() {
         let proxy_element = Some((Some("192.0.2.1"), None));
         for forged in [r#"for=""#, r#"for="x;"#, "for", "for=a;for=b", "for=\"", "\u{a0}"] {
             let value = format!("{forged}, for=192.0.2.1");

@@ -1,4 +1,4 @@
-//! The head of a request as it arrives: refused at its first impossible byte, whole at its empty
+//! The head of a request as it arrives: refused at its first invalid byte, and complete at its empty
 //! line (RFC 9112, sections 2.2, 3 and 5).
 
 use std::mem;
@@ -6,8 +6,8 @@ use std::mem;
 use super::refusal::Refusal;
 use super::token::is_token_byte;
 
-/// The most empty lines before a request. RFC 9112, section 2.2: a server "SHOULD ignore at least
-/// one empty line (CRLF) received prior to the request-line".
+/// The maximum number of empty lines before a request. RFC 9112, section 2.2: a server "SHOULD ignore at
+/// least one empty line (CRLF) received prior to the request-line".
 const MAX_EMPTY_LINES: u8 = 4;
 
 /// The version of a request, without its minor version, and the position of the major version in it.
@@ -17,10 +17,10 @@ const MAJOR_VERSION: u8 = 5;
 /// The first byte of a TLS connection: the type of a handshake's record (RFC 8446, section 5.1).
 const TLS_HANDSHAKE: u8 = 0x16;
 
-/// How many bytes of a target or of a field's value are looked at at once.
+/// The number of bytes of a target or of a field's value that are checked at once.
 const BLOCK_BYTES: usize = 16;
 
-/// A head as far as it has arrived.
+/// The part of a head that has arrived.
 #[derive(Debug, Default)]
 pub(crate) struct Head {
     /// The bytes of the head, without the empty lines before it.
@@ -29,11 +29,11 @@ pub(crate) struct Head {
 }
 
 impl Head {
-    /// Takes the head off the front of `input`, once it is whole. What follows it stays.
+    /// Takes the head off the front of `input`, once it is complete. The bytes after it stay.
     ///
     /// # Errors
-    /// A head that does not belong to a request, or is longer than `max_bytes`, as soon as that is
-    /// certain.
+    /// The refusal of a head that is not one of a request, or is longer than `max_bytes`, as soon as
+    /// that is certain.
     pub(crate) fn receive(
         &mut self,
         input: &mut &mut [u8],
@@ -55,7 +55,7 @@ impl Head {
         }
     }
 
-    /// How many bytes belong to empty lines before the request.
+    /// The number of bytes that belong to empty lines before the request.
     fn skip_empty_lines(&mut self, bytes: &[u8]) -> Result<usize, Refusal> {
         let mut skipped = 0;
         while !self.has_begun()
@@ -76,13 +76,13 @@ impl Head {
         !matches!(self.part, Part::Beginning { .. } | Part::EmptyLine { .. })
     }
 
-    /// The memory in bytes that the head takes.
+    /// The memory in bytes for the head.
     pub(crate) fn held_bytes(&self) -> usize {
         self.bytes.capacity()
     }
 }
 
-/// Checks that a head is whole, and well-formed as far as single bytes can show it.
+/// Checks that a head is complete, and well-formed as far as a check byte by byte can show it.
 pub(super) fn check(head: &[u8]) -> Result<(), Refusal> {
     let mut part = Part::default();
     let taken = part.scan(head)?;
@@ -107,7 +107,7 @@ enum Part {
     Method,
     TargetBegin,
     Target,
-    /// The version, of which this many bytes have come.
+    /// The version, of which this many bytes have arrived.
     Version(u8),
     VersionEnd,
     /// A header field, or the empty line at the end.
@@ -118,7 +118,7 @@ enum Part {
     LineFeed,
     /// The line feed of the empty line at the end.
     LastLineFeed,
-    /// Nothing: the head is whole.
+    /// Nothing, because the head is complete.
     Whole,
 }
 
@@ -129,7 +129,7 @@ impl Default for Part {
 }
 
 impl Part {
-    /// Goes through bytes up to the end of the head, and returns how many there are before it.
+    /// Checks bytes up to the end of the head, and returns the number of bytes up to it.
     fn scan(&mut self, bytes: &[u8]) -> Result<usize, Refusal> {
         let mut at = 0;
         while *self != Self::Whole
@@ -141,7 +141,7 @@ impl Part {
         Ok(at)
     }
 
-    /// How many bytes follow before the part changes: nearly all bytes of a head leave it as it is.
+    /// The number of bytes before the part changes. Nearly all bytes of a head do not change it.
     fn run(self, bytes: &[u8]) -> usize {
         match self {
             Self::Target => count_leading(bytes, is_target_byte),
@@ -154,7 +154,7 @@ impl Part {
     /// The part after this byte. A line may end in a bare LF (RFC 9112, section 2.2).
     ///
     /// # Errors
-    /// A byte that cannot be there, whatever follows it.
+    /// The refusal of a byte that is not valid there, whatever follows it.
     fn next(self, byte: u8) -> Result<Self, Refusal> {
         Ok(match (self, byte) {
             (Self::Beginning { empty_lines }, b'\r') => Self::EmptyLine { empty_lines },
@@ -186,7 +186,7 @@ impl Part {
         }
     }
 
-    /// A minor version that is not known counts as the highest that is known (RFC 9110, section 2.5).
+    /// An unknown minor version counts as the highest known one (RFC 9110, section 2.5).
     fn version(at: u8, byte: u8) -> Result<Self, Refusal> {
         match HTTP_1.get(usize::from(at)) {
             Some(&expected) if byte == expected => Ok(Self::Version(at + 1)),
@@ -218,8 +218,8 @@ impl Part {
     }
 }
 
-/// How many bytes there are before the first that is not of this kind. They are looked at in blocks,
-/// without a decision for each byte, so that the compiler can compare a block's bytes at once.
+/// The number of bytes before the first that is not of this kind. Bytes are checked in blocks, without a
+/// branch for each byte, so that the compiler can compare all bytes of a block at once.
 #[inline]
 fn count_leading(bytes: &[u8], is_kind: impl Fn(u8) -> bool) -> usize {
     let is_whole = |block: &&[u8]| block.iter().fold(true, |all, &byte| all & is_kind(byte));
@@ -227,7 +227,7 @@ fn count_leading(bytes: &[u8], is_kind: impl Fn(u8) -> bool) -> usize {
     whole + bytes[whole..].iter().take_while(|&&byte| is_kind(byte)).count()
 }
 
-/// Whether a byte may be in a target. Whether it is UTF-8 shows when the target is whole.
+/// Whether a byte may be in a target. UTF-8 is checked once the target is complete.
 fn is_target_byte(byte: u8) -> bool {
     (byte > b' ') & (byte != 0x7f)
 }

@@ -4,11 +4,11 @@ use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
 use std::str::FromStr;
 
-/// The longest name in bytes (RFC 1035, section 2.3.4, in the notation with dots).
+/// The maximum length of a name in bytes (RFC 1035, section 2.3.4, in the notation with dots).
 const MAX_NAME_BYTES: usize = 253;
 
-/// A host in its canonical form, which can be compared: an IP address, or a name in lower case without
-/// the dot of the root. Non-ASCII names are in Punycode (RFC 3492), as browsers send them.
+/// A host in canonical form, which can be compared: an IP address, or a name in lower case without the
+/// dot of the root. Non-ASCII names are in Punycode (RFC 3492), as browsers send them.
 ///
 /// ```
 /// use townhall::protocol::Host;
@@ -31,7 +31,7 @@ enum Kind {
 }
 
 impl Host {
-    /// Reads `uri-host` (RFC 3986, section 3.2.2): an IPv6 address is in brackets.
+    /// Parses `uri-host` (RFC 3986, section 3.2.2), with an IPv6 address in brackets.
     pub(super) fn parse(text: &str) -> Option<Self> {
         if let Some(literal) = text.strip_prefix('[') {
             let address: Ipv6Addr = literal.strip_suffix(']')?.parse().ok()?;
@@ -44,9 +44,8 @@ impl Host {
         }
     }
 
-    /// Whether the host always means the machine that asks for it: `localhost`, a name below it (RFC
-    /// 6761, section 6.3), or an address of the loopback interface. No name server decides where these
-    /// names lead.
+    /// Whether the host always refers to the client's own machine: `localhost`, a name below it (RFC
+    /// 6761, section 6.3), or a loopback address. No name server decides what these names resolve to.
     pub fn is_loopback(&self) -> bool {
         match &self.0 {
             Kind::Address(address) => address.to_canonical().is_loopback(),
@@ -57,7 +56,7 @@ impl Host {
         }
     }
 
-    /// Whether the host is this address. An IPv4 address is the same in its form for IPv6.
+    /// Whether the host is this address. An IPv4-mapped IPv6 address equals its IPv4 address.
     pub fn is_address(&self, address: IpAddr) -> bool {
         matches!(self.0, Kind::Address(own) if own.to_canonical() == address.to_canonical())
     }
@@ -72,7 +71,7 @@ impl From<IpAddr> for Host {
 impl FromStr for Host {
     type Err = InvalidHost;
 
-    /// Reads a name or an IP address, which needs no brackets.
+    /// Parses a name or an IP address, which needs no brackets.
     fn from_str(text: &str) -> Result<Self, InvalidHost> {
         let text = text.trim_ascii();
         let address = text.parse().map(|address: IpAddr| Self::from(address)).ok();
@@ -90,7 +89,7 @@ impl fmt::Display for Host {
     }
 }
 
-/// A text that is not a [`Host`]. Its own text says what a host is.
+/// The error of a text that is not a [`Host`]. Its message explains the form of a host.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InvalidHost(());
 
@@ -105,8 +104,8 @@ impl fmt::Display for InvalidHost {
 
 impl std::error::Error for InvalidHost {}
 
-/// Whether this can be the name of a host. A name cannot end in a number: browsers would take it for
-/// an IPv4 address (WHATWG URL, section 3.5), in forms that other parsers do not know.
+/// Whether this can be the name of a host. A name cannot end in a number, because browsers would parse
+/// it as an IPv4 address (WHATWG URL, section 3.5), in forms that other parsers do not support.
 fn is_name(name: &str) -> bool {
     let is_name_byte = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
     let is_label = |label: &str| !label.is_empty() && label.bytes().all(is_name_byte);
@@ -116,7 +115,7 @@ fn is_name(name: &str) -> bool {
     name.len() <= MAX_NAME_BYTES && name.split('.').all(is_label) && !is_number
 }
 
-/// A host, and the port if one is named: `uri-host [ ":" port ]` (RFC 9110, section 7.2).
+/// A host, and a port if there is one: `uri-host [ ":" port ]` (RFC 9110, section 7.2).
 ///
 /// ```
 /// use townhall::protocol::Authority;
@@ -143,7 +142,7 @@ impl Authority {
             Some(colon) => (&text[..bracket + colon], &text[bracket + colon + 1..]),
             None => (text, ""),
         };
-        // `parse` would take a sign.
+        // `parse` would accept a sign.
         let is_number = port.bytes().all(|byte| byte.is_ascii_digit());
         let port = match port {
             "" => None,
@@ -157,7 +156,7 @@ impl Authority {
 impl FromStr for Authority {
     type Err = InvalidAuthority;
 
-    /// Reads an authority without user information. An IPv6 address is in brackets.
+    /// Parses an authority without user information. An IPv6 address is in brackets.
     fn from_str(text: &str) -> Result<Self, InvalidAuthority> {
         Self::parse(text).ok_or(InvalidAuthority(()))
     }
@@ -172,7 +171,7 @@ impl fmt::Display for Authority {
     }
 }
 
-/// A text that is not an [`Authority`]. Its own text says what an authority is.
+/// The error of a text that is not an [`Authority`]. Its message explains the form of an authority.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InvalidAuthority(());
 
@@ -230,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn only_names_that_no_name_server_answers_for_are_loopback() {
+    fn only_names_that_no_name_server_resolves_are_loopback() {
         let is_loopback = |text: &str| text.parse::<Host>().unwrap().is_loopback();
         for text in [
             "localhost",

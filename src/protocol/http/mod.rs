@@ -1,5 +1,5 @@
-//! HTTP/1.1 as far as a WebSocket server needs it (RFC 9110, RFC 9112): requests, answers, and whose
-//! pages may connect.
+//! HTTP/1.1 as far as a WebSocket server needs it (RFC 9110, RFC 9112): requests, responses, and the
+//! origins whose pages may connect.
 
 mod field;
 mod forwarded;

@@ -1,13 +1,13 @@
-//! Where a page comes from (RFC 6454).
+//! The origin of a page (RFC 6454).
 
 use std::fmt;
 use std::str::FromStr;
 
 use super::host::{Authority, Host};
 
-/// An origin as browsers send it: `https://example.com`, `http://localhost:3000`, `null`.
+/// An origin as browsers send it: `https://example.com`, `http://localhost:3000` or `null`.
 ///
-/// It is kept in its canonical form, which can be compared, without a port that the scheme implies.
+/// It is kept in canonical form, which can be compared, without the default port of its scheme.
 ///
 /// ```
 /// use townhall::protocol::Origin;
@@ -21,19 +21,19 @@ pub struct Origin(Kind);
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 enum Kind {
-    /// The origin of a page that has none: a local file, a sandboxed frame.
+    /// The origin of a page without one, such as a local file or a sandboxed frame.
     Null,
     Web {
         scheme: Scheme,
         host: Host,
         port: u16,
     },
-    /// An origin with its own scheme, in lower case: that of an extension, or of an app that shows
-    /// pages.
+    /// An origin with another scheme, in lower case, such as that of a browser extension, or of an app
+    /// that shows pages.
     Other(String),
 }
 
-/// The schemes of the web.
+/// The schemes of web pages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum Scheme {
     Http,
@@ -59,7 +59,7 @@ impl Scheme {
 impl FromStr for Origin {
     type Err = InvalidOrigin;
 
-    /// Reads `scheme://host[:port]` (RFC 6454, section 7), or `null`. White space around it and a slash
+    /// Parses `scheme://host[:port]` (RFC 6454, section 7), or `null`. White space around it and a slash
     /// at its end are ignored.
     fn from_str(text: &str) -> Result<Self, InvalidOrigin> {
         let text = text.trim_ascii();
@@ -95,7 +95,8 @@ impl Kind {
 }
 
 impl Origin {
-    /// An origin with a scheme that is not the web's, `scheme` in lower case (RFC 3986, section 3.1).
+    /// An origin with another scheme than http and https (RFC 3986, section 3.1). `scheme` is in lower
+    /// case.
     fn other(scheme: &str, rest: &str) -> Option<Self> {
         let is_scheme_byte = |byte: u8| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte);
         let is_rest_byte = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~:[]%".contains(&byte);
@@ -119,7 +120,7 @@ impl fmt::Display for Origin {
     }
 }
 
-/// A text that is not an [`Origin`], and why.
+/// The error of a text that is not an [`Origin`], with the reason.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InvalidOrigin {
     text: String,
@@ -137,7 +138,7 @@ enum Problem {
 }
 
 impl InvalidOrigin {
-    /// What is wrong, without the text.
+    /// The reason, without the text.
     pub fn reason(&self) -> &'static str {
         match self.problem {
             Problem::NoScheme => "it has no scheme, as in https://chat.example",
@@ -146,7 +147,7 @@ impl InvalidOrigin {
             }
             Problem::Scheme => "it is not of the form scheme://host or scheme://host:port",
             Problem::Path => "an origin ends after the host and port, without a path",
-            Problem::Wildcard => "a * cannot be a part of an origin",
+            Problem::Wildcard => "an origin cannot contain a *",
             Problem::Host => {
                 "what follows the scheme is not a host, or a host and a port; a name that is not \
                  ASCII is written in Punycode, xn--..."
@@ -185,7 +186,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn the_one_form_reads_as_itself_and_can_be_quoted(
+        fn the_canonical_form_parses_as_itself_and_can_be_quoted(
             text in "\\PC{0,20}|(https?|app|file)://[a-zA-Z0-9.:_\\[\\]-]{0,12}/?",
         ) {
             if let Ok(origin) = text.parse::<Origin>() {
@@ -198,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_origin_is_said_to_be_none_and_why() {
+    fn an_invalid_origin_is_refused_with_the_reason() {
         for (text, reason) in [
             ("chat.example", "no scheme"),
             ("", "no scheme"),
@@ -206,7 +207,7 @@ mod tests {
             ("wss://chat.example", "http or https"),
             ("https://chat.example/app", "without a path"),
             ("https://chat.example?a", "without a path"),
-            ("https://*.chat.example", "a * cannot"),
+            ("https://*.chat.example", "cannot contain a *"),
             ("https://chat .example", "not a host"),
             ("https://user@chat.example", "not a host"),
             ("https://bücher.example", "Punycode"),

@@ -1,7 +1,7 @@
-//! Whose pages may connect (RFC 6455, section 10.2).
+//! The origins whose pages may connect (RFC 6455, section 10.2).
 //!
-//! Browsers let any page open a WebSocket to any server, with the visitor's cookies, and send the
-//! page's origin. A server that does not look at it can be used by every page that its users visit.
+//! Browsers let any page open a WebSocket to any server, with the visitor's cookies, and send the origin
+//! of the page. A server that does not check it can be used by every page that its users visit.
 
 use super::host::Authority;
 use super::origin::{InvalidOrigin, Origin, Scheme};
@@ -9,8 +9,8 @@ use super::refusal::Refusal;
 use super::request::Request;
 use super::site::Site;
 
-/// The origins from which a browser's page may connect: the server's own, and those that are named.
-/// Clients that send no Origin are let in, since browsers always send one.
+/// The origins whose pages may connect: the server's own, and those that are listed. Clients that send
+/// no Origin may connect, because browsers always send one.
 ///
 /// ```
 /// use townhall::Origins;
@@ -49,7 +49,7 @@ enum Allowed {
 }
 
 impl Default for Origins {
-    /// The server's own origin alone.
+    /// Only the server's own origin.
     fn default() -> Self {
         Self(Allowed::Listed(Vec::new()))
     }
@@ -63,7 +63,7 @@ impl FromIterator<Origin> for Origins {
 }
 
 impl Origins {
-    /// Every origin: any page that a user visits can use the server in that user's name.
+    /// Every origin. Any page that a user visits can then use the server in the name of that user.
     pub fn any() -> Self {
         Self(Allowed::Any)
     }
@@ -71,12 +71,12 @@ impl Origins {
     /// The server's own origin, and these.
     ///
     /// # Errors
-    /// The first text that is not an origin.
+    /// The error of the first text that is not an origin.
     pub fn of<T: AsRef<str>>(origins: impl IntoIterator<Item = T>) -> Result<Self, InvalidOrigin> {
         origins.into_iter().map(|origin| origin.as_ref().parse()).collect()
     }
 
-    /// Checks that the page that a request comes from, if it comes from one, may connect to this site.
+    /// Checks that the page that sent a request, if a page sent it, may connect to this site.
     ///
     /// # Errors
     /// [`Refusal::Origin`] if it may not, or if there is more than one Origin.
@@ -127,9 +127,9 @@ fn is_own(origin: &str, site: &Site<'_>) -> bool {
 enum Sender {
     /// A browser, for a page.
     Page(Scheme, Authority),
-    /// Anything else. Clients that are not browsers send `http://host/`, `ws://host:port`, or `host`,
-    /// often without the port to which they connect. No page can make a browser send these, so they are
-    /// safe to let in.
+    /// Any other client. Such clients send `http://host/`, `ws://host:port`, or `host`, often without
+    /// the port to which they connect. No page can make a browser send these, so it is safe to let these
+    /// clients connect.
     Program(Authority),
 }
 
@@ -161,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn a_page_of_the_same_host_may() {
+    fn a_page_of_the_same_host_may_connect() {
         for (origin, host) in [
             ("http://example.com", "example.com"),
             ("https://example.com", "example.com"),
@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn no_other_page_may() {
+    fn no_other_page_may_connect() {
         for (origin, host) in [
             ("http://evil.example", "example.com"),
             ("http://example.com.evil.example", "example.com"),
@@ -209,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn what_only_programs_send_may_be_the_servers_own_in_any_form() {
+    fn origins_that_only_programs_send_may_name_the_server_in_any_form() {
         for origin in [
             "http://example.com/",
             "https://example.com:8080/",
@@ -236,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn where_a_proxy_leaves_the_port_out_it_is_not_compared() {
+    fn the_port_is_not_compared_if_a_proxy_may_have_removed_it() {
         let allowed = |origin, authority| {
             let site = Site { port_may_be_missing: true, ..Site::named(authority) };
             Origins::default().allow(origin, &site)
@@ -244,11 +244,14 @@ mod tests {
         assert!(allowed("http://chat.example:8081", "chat.example"));
         assert!(allowed("https://chat.example", "chat.example"));
         assert!(!allowed("http://evil.example:8081", "chat.example"));
-        assert!(!allowed("http://chat.example:8081", "chat.example:8080"), "it is not left out");
+        assert!(
+            !allowed("http://chat.example:8081", "chat.example:8080"),
+            "the port is not missing"
+        );
     }
 
     #[test]
-    fn where_only_this_machine_connects_a_name_that_is_not_its_own_is_not_trusted() {
+    fn on_a_loopback_address_only_loopback_names_are_trusted() {
         let origins = Origins::of(["http://friend.example"]).unwrap();
         let allowed = |origin, authority| {
             origins.allow(origin, &Site { loopback_only: true, ..Site::named(authority) })
@@ -262,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn those_that_are_named_may_and_any_is_everybody() {
+    fn listed_origins_may_connect_and_any_allows_all() {
         let named = ["https://app.example/", " http://[::1]:3000", "null", "app://-"];
         let origins = Origins::of(named).unwrap();
         let chat = Site::named("chat.example");

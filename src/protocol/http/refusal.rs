@@ -1,13 +1,13 @@
-//! Why a request is refused, and the status of the answer.
+//! The reasons for refusing a request, and the status of the response.
 
 use std::fmt;
 
 /// The methods that are served, as the value of a field (RFC 9110, section 10.2.1).
 pub(crate) const ALLOWED_METHODS: &str = "GET, HEAD, OPTIONS";
 
-/// Why a request is not upgraded.
+/// The reason why a request is refused.
 ///
-/// Its text is the body of the answer, [`Response::refusal`](super::Response::refusal).
+/// Its text is the body of the response, [`Response::refusal`](super::Response::refusal).
 ///
 /// ```
 /// use townhall::protocol::Refusal;
@@ -31,17 +31,17 @@ pub enum Refusal {
     Tls,
     /// The major version is not that of HTTP/1.1 (RFC 9110, section 15.6.6).
     HttpVersion,
-    /// The method is not served, or not the one of an upgrade (RFC 6455, section 4.2.1).
+    /// The method is not supported, or is not GET for an upgrade (RFC 6455, section 4.2.1).
     Method,
     /// The request does not ask for an upgrade to WebSocket.
     NoUpgrade,
-    /// The request asks for an upgrade in HTTP/1.0, which has none (RFC 9110, section 7.8).
+    /// The request asks for an upgrade in HTTP/1.0, which does not support it (RFC 9110, section 7.8).
     UpgradeInHttp10,
     /// The requesting page's origin is not allowed (RFC 6455, section 10.2).
     Origin,
     /// The request is for a host other than this server (RFC 9110, section 15.5.20).
     Misdirected,
-    /// No room may have this path.
+    /// The path is not one of the allowed rooms.
     NoSuchRoom,
     /// The WebSocket version is not 13 (RFC 6455, section 4.4).
     WebSocketVersion,
@@ -51,18 +51,18 @@ pub enum Refusal {
     RoomNameTooLong,
     /// Too many connections come from one address (RFC 6585, section 4).
     TooManyFromAddress,
-    /// The server holds as many connections as it may.
+    /// The server has the maximum number of connections.
     Full,
-    /// The server has as many rooms as it may.
+    /// The server has the maximum number of rooms.
     TooManyRooms,
-    /// Too many rooms were made from one address (RFC 6585, section 4).
+    /// Too many rooms were created from one address (RFC 6585, section 4).
     TooManyRoomsFromAddress,
     /// The server is shutting down.
     Stopping,
 }
 
 impl Refusal {
-    /// The HTTP status of the answer.
+    /// The HTTP status of the response.
     pub fn status(self) -> u16 {
         match self {
             Self::Malformed(_) | Self::Tls => 400,
@@ -80,7 +80,7 @@ impl Refusal {
         }
     }
 
-    /// The fields, name and value, that the status requires.
+    /// The header fields that the status requires, as names and values.
     pub fn headers(self) -> &'static [(&'static str, &'static str)] {
         match self {
             Self::Method => &[("Allow", ALLOWED_METHODS)],

@@ -1,4 +1,4 @@
-//! A request, parsed (RFC 9112).
+//! A parsed request (RFC 9112).
 
 use super::head;
 use super::refusal::Refusal;
@@ -7,7 +7,7 @@ use super::uri::{is_authority, normal_path};
 
 const MALFORMED_LINE: Refusal = Refusal::Malformed("the request line is malformed");
 
-/// A request, parsed; borrowed from the bytes of its head.
+/// A parsed request, which borrows from the bytes of its head.
 ///
 /// ```
 /// use townhall::protocol::{Refusal, Request};
@@ -42,16 +42,16 @@ pub struct Request<'h> {
 }
 
 impl<'h> Request<'h> {
-    /// Parses a whole head, up to and including its empty line.
+    /// Parses a complete head, up to and including its empty line.
     ///
     /// # Errors
-    /// A major version other than that of HTTP/1.1, more than `max_headers` fields, not exactly one
-    /// Host where one is needed, or anything else that is not HTTP.
+    /// The refusal of a head with another major version than HTTP/1.1, with more than `max_headers`
+    /// fields, without exactly one Host field where it is required, or that is not HTTP.
     pub fn parse(head: &'h [u8], max_headers: usize) -> Result<Self, Refusal> {
         head::check(head)?;
         let (line, fields) = split_line(head);
         let line = std::str::from_utf8(line).map_err(|_| MALFORMED_LINE)?;
-        // The line has these three words, since it was checked.
+        // The line has these three words, because it was checked.
         let mut words = line.splitn(3, ' ');
         let mut word = || words.next().ok_or(MALFORMED_LINE);
         let method = word()?;
@@ -74,8 +74,8 @@ impl<'h> Request<'h> {
         self.target
     }
 
-    /// The path as it was sent, percent-encoding and all, without the query. Different paths can be
-    /// equivalent: a room is named by the [normal form](Self::normal_path).
+    /// The path as it was sent, with its percent-encoding and without the query. Different paths can be
+    /// equivalent, so a room is named by the [normal form](Self::normal_path).
     pub fn path(&self) -> &'h str {
         self.form.path_and_query().0
     }
@@ -87,27 +87,27 @@ impl<'h> Request<'h> {
         normal_path(self.path())
     }
 
-    /// What follows the first `?` of the target.
+    /// The part of the target after the first `?`.
     pub fn query(&self) -> Option<&'h str> {
         self.form.path_and_query().1
     }
 
-    /// The host, and the port if there is one, that the request is for: those of its target, which take
-    /// precedence over the Host field (RFC 9112, section 3.2.2), or those of the Host field. `None` if
-    /// it names none.
+    /// The host that the request is for, and the port if there is one: from the target, which takes
+    /// precedence (RFC 9112, section 3.2.2), otherwise from the Host field. `None` if neither has a
+    /// host.
     pub fn authority(&self) -> Option<&'h str> {
         let host = || self.header("Host").filter(|host| !host.is_empty());
         self.form.authority().or_else(host)
     }
 
-    /// The values of the fields of this name, which is compared without case, in their order.
+    /// The values of the fields with this name, in their order. Names are compared case-insensitively.
     pub fn header_values(&self, name: &str) -> impl Iterator<Item = &'h [u8]> {
         let named =
             self.headers.iter().filter(move |header| header.name.eq_ignore_ascii_case(name));
         named.map(|header| header.value)
     }
 
-    /// The value of the field of this name, if there is exactly one and it is UTF-8.
+    /// The value of the field with this name, if there is exactly one and it is UTF-8.
     pub fn header(&self, name: &str) -> Option<&'h str> {
         let mut values = self.header_values(name);
         match (values.next(), values.next()) {
@@ -116,7 +116,7 @@ impl<'h> Request<'h> {
         }
     }
 
-    /// The names of the fields, in their order and as they were sent.
+    /// The names of the fields as they were sent, in their order.
     pub fn header_names(&self) -> impl Iterator<Item = &'h str> {
         self.headers.iter().map(|header| header.name)
     }
@@ -127,7 +127,7 @@ impl<'h> Request<'h> {
         self.list("Sec-WebSocket-Protocol")
     }
 
-    /// The elements of a list field, over all its lines (RFC 9110, section 5.6.1).
+    /// The elements of a list field, from all its lines (RFC 9110, section 5.6.1).
     pub(crate) fn list(&self, name: &str) -> impl Iterator<Item = &'h str> {
         let lines = self.header_values(name).filter_map(|value| std::str::from_utf8(value).ok());
         lines.flat_map(|line| line.split(',')).map(str::trim_ascii).filter(|item| !item.is_empty())
@@ -143,8 +143,8 @@ impl<'h> Request<'h> {
         self.lists_token("Upgrade", "websocket") && !self.is_http_1_0
     }
 
-    /// The refusal of a request that does not ask for a WebSocket where nothing else is served. Some
-    /// proxies turn a request for one into HTTP/1.0, and the answer should name that cause.
+    /// The refusal of a request that does not ask for a WebSocket, where nothing else is served. Some
+    /// proxies turn an upgrade request into HTTP/1.0, and the response should name that cause.
     pub fn missing_upgrade(&self) -> Refusal {
         if self.is_http_1_0 && self.lists_token("Upgrade", "websocket") {
             Refusal::UpgradeInHttp10
@@ -178,13 +178,13 @@ impl<'h> Request<'h> {
     }
 }
 
-/// Whether this is the value of a Host field: an authority, or nothing, which a client sends if its
-/// target has none (RFC 9112, section 3.2).
+/// Whether this is a valid value of the Host field: an authority, or an empty value, which a client
+/// sends if its target has no authority (RFC 9112, section 3.2).
 fn is_host_field(value: &[u8]) -> bool {
     value.is_empty() || std::str::from_utf8(value).is_ok_and(is_authority)
 }
 
-/// The first line that is not empty, without its end, and what follows it.
+/// The first line that is not empty, without its end, and the rest of the head.
 fn split_line(head: &[u8]) -> (&[u8], &[u8]) {
     let begin = head.iter().position(|byte| !b"\r\n".contains(byte)).unwrap_or_default();
     let end =
@@ -231,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn the_authority_of_the_target_counts_instead_of_the_host_field() {
+    fn the_authority_of_the_target_takes_precedence_over_the_host_field() {
         for (target, host, authority) in [
             ("/", "a:80", Some("a:80")),
             ("/", "", None),
@@ -244,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn a_host_that_is_no_host_is_refused_whatever_the_target() {
+    fn an_invalid_host_is_refused_whatever_the_target() {
         let malformed = Refusal::Malformed("the Host field is malformed");
         for host in
             ["a:b:c", "a b", "user@a", "http://a", "a/b", ":80", "a, b", "[::1", "gr\u{fc}n"]

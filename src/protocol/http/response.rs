@@ -1,11 +1,11 @@
-//! An HTTP answer that is not an upgrade (RFC 9112).
+//! An HTTP response that is not an upgrade (RFC 9112).
 
 use std::borrow::Cow;
 
 use super::field::{self, InvalidHeader};
 use super::refusal::{ALLOWED_METHODS, Refusal};
 
-/// A whole HTTP/1.1 answer, after which the connection closes.
+/// A complete HTTP/1.1 response, after which the connection closes.
 ///
 /// ```
 /// use townhall::protocol::{Refusal, Response};
@@ -32,14 +32,14 @@ pub struct Response {
 }
 
 impl Response {
-    /// An answer with no body. Its status is final, from 200 to 599 (RFC 9110, section 15); any other
+    /// A response without a body. Its status is final, from 200 to 599 (RFC 9110, section 15); any other
     /// becomes 500.
     pub fn new(status: u16) -> Self {
         let status = if (200..600).contains(&status) { status } else { 500 };
         Self { status, headers: Vec::new(), body: Cow::Borrowed(b"") }
     }
 
-    /// An answer whose body is a line of plain text.
+    /// A response whose body is a line of plain text.
     pub fn text(status: u16, line: impl Into<String>) -> Self {
         let mut body = line.into();
         body.push('\n');
@@ -47,12 +47,12 @@ impl Response {
         response.body(body.into_bytes())
     }
 
-    /// The answer to OPTIONS, which lists the methods that are served (RFC 9110, section 9.3.7).
+    /// The response to OPTIONS, which lists the supported methods (RFC 9110, section 9.3.7).
     pub fn options() -> Self {
         Self::new(204).with("Allow", ALLOWED_METHODS)
     }
 
-    /// The answer that a refused request gets, with the reason as its body.
+    /// The response to a refused request, with the reason as its body.
     pub fn refusal(refusal: Refusal) -> Self {
         let response = Self::text(refusal.status(), refusal.to_string());
         let headers = refusal.headers().iter();
@@ -62,8 +62,8 @@ impl Response {
     /// Adds a header field.
     ///
     /// # Errors
-    /// [`InvalidHeader`] if the name or the value is not one of a header field, or the field describes the
-    /// connection or the length of the body: those are written by [`encode`](Self::encode).
+    /// [`InvalidHeader`] if the name or the value is not valid, or if the field describes the connection
+    /// or the length of the body, which [`encode`](Self::encode) writes itself.
     pub fn header(
         self,
         name: impl Into<Cow<'static, str>>,
@@ -96,7 +96,7 @@ impl Response {
         self.status
     }
 
-    /// Appends the answer to `out`.
+    /// Appends the response to `out`.
     pub fn encode(&self, out: &mut Vec<u8>) {
         self.encode_head(out);
         if self.has_content() {
@@ -104,7 +104,7 @@ impl Response {
         }
     }
 
-    /// Appends the answer to `out` without its body, for a request with the method HEAD (RFC 9110,
+    /// Appends the response to `out` without its body, for a request with the method HEAD (RFC 9110,
     /// section 9.3.2). Content-Length is that of the body.
     ///
     /// ```
@@ -239,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn a_field_cannot_forge_another_or_contradict_the_answer() {
+    fn a_field_cannot_forge_another_or_contradict_the_response() {
         let header = |name: &'static str, value: &'static str| {
             let response = Response::new(302).header(name, value)?;
             Ok(encoded(&response))

@@ -1,14 +1,14 @@
-//! The server, as a request names it.
+//! The name of the server in a request.
 
-/// How a request names the server, and how far that can be believed.
+/// How a request names the server, and how far that name can be trusted.
 ///
-/// An application with a transport of its own knows what stands between it and its clients; with
-/// nothing between them, [`named`](Self::named) is all.
+/// An application with its own transport knows which proxies are between it and its clients. Without
+/// proxies, [`named`](Self::named) is enough.
 ///
 /// ```
 /// use townhall::protocol::{Origins, Site};
 ///
-/// // On a loopback address, with no proxy before it.
+/// // On a loopback address, without a proxy.
 /// let mut site = Site::named("evil.example");
 /// site.loopback_only = true;
 /// assert!(!Origins::default().allow("http://evil.example", &site));
@@ -21,21 +21,22 @@
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct Site<'h> {
-    /// The host, and the port if there is one, as the client's user sees them (RFC 9110, section 7.2):
-    /// [`Request::authority`](super::Request::authority), or what a trusted proxy has forwarded in its
-    /// place.
+    /// The host, and the port if there is one, as the user of the client sees them (RFC 9110, section
+    /// 7.2): [`Request::authority`](super::Request::authority), or the host that a trusted proxy has
+    /// forwarded instead.
     pub authority: &'h str,
     /// Whether a proxy may have omitted the port, as nginx does with `$host`. A missing port is then
     /// not compared.
     pub port_may_be_missing: bool,
-    /// Whether a page may connect only if the host is a [loopback](super::Host::is_loopback) one. The
-    /// owner of `evil.example` can make that name point at 127.0.0.1 once the page has been loaded (DNS
-    /// rebinding); the browser then sends requests for `evil.example` to the server that listens there.
+    /// Whether a page may connect only if the host is a [loopback](super::Host::is_loopback) host. The
+    /// owner of `evil.example` can make that name resolve to 127.0.0.1 once the page has been loaded
+    /// (DNS rebinding). The browser then sends requests for `evil.example` to the server that listens
+    /// there.
     pub loopback_only: bool,
 }
 
 impl<'h> Site<'h> {
-    /// A site to which clients connect directly, by the name that they use.
+    /// A site to which clients connect directly, with the authority that they use.
     pub fn named(authority: &'h str) -> Self {
         Self { authority, port_may_be_missing: false, loopback_only: false }
     }

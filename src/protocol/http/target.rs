@@ -3,28 +3,28 @@
 use super::refusal::Refusal;
 use super::uri::is_authority;
 
-/// The schemes of an absolute form. Those of WebSocket are not HTTP, but clients send them.
+/// The schemes of an absolute form. The schemes of WebSocket are not HTTP, but clients send them.
 const SCHEMES: [&str; 4] = ["http", "https", "ws", "wss"];
 
 /// A request's target.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Target<'h> {
-    /// A path, and perhaps a query.
+    /// A path, and a query if there is one.
     Origin(&'h str),
-    /// A URI, as it is sent to proxies: its authority, and its path and query, which may be empty.
+    /// A URI, as clients send it to proxies: its authority, and its path and query, which may be empty.
     Absolute(&'h str, &'h str),
-    /// A host and a port, to which CONNECT asks for a tunnel.
+    /// A host and a port, for a tunnel with CONNECT.
     Authority,
-    /// The server itself, which OPTIONS asks about.
+    /// The server itself, for OPTIONS.
     Asterisk,
 }
 
 impl<'h> Target<'h> {
-    /// Reads the target of a request with this method.
+    /// Parses the target of a request with this method.
     ///
     /// # Errors
-    /// A target in none of these forms, or in one that the method does not allow. A fragment is never
-    /// sent, nor is a user's name (RFC 9110, section 4.2.4).
+    /// The refusal of a target in none of these forms, in a form that the method does not allow, with a
+    /// fragment, or with user information (RFC 9110, section 4.2.4).
     pub(super) fn parse(method: &str, target: &'h str) -> Result<Self, Refusal> {
         let parsed = match method {
             "CONNECT" => is_authority(target).then_some(Self::Authority),
@@ -80,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn a_path_is_all_that_the_origin_form_has() {
+    fn the_origin_form_has_only_a_path() {
         assert_eq!(parts("/a/b?c=d?e"), (None, "/a/b", Some("c=d?e")));
         assert_eq!(parts("/a?"), (None, "/a", Some("")));
         assert_eq!(parts("//a/b"), (None, "//a/b", None));

@@ -3,8 +3,8 @@
 use std::fmt::Write;
 use std::net::Ipv6Addr;
 
-/// Whether this is `uri-host [ ":" port ]` with a host (RFC 9110, section 7.2). Some clients send
-/// the zone of an IPv6 address too, `[fe80::1%eth0]`.
+/// Whether this is `uri-host [ ":" port ]` with a host (RFC 9110, section 7.2). Some clients also send
+/// the zone of an IPv6 address, as in `[fe80::1%eth0]`.
 pub(super) fn is_authority(text: &str) -> bool {
     // The colons of an IPv6 address are inside its brackets.
     let end_of_host = match text.rfind(']') {
@@ -25,7 +25,7 @@ fn is_host(host: &str) -> bool {
     }
 }
 
-/// A `reg-name` that is not empty; an IPv4 address is one too (RFC 3986, section 3.2.2).
+/// Whether this is a `reg-name` that is not empty. An IPv4 address is one too (RFC 3986, section 3.2.2).
 fn is_reg_name(name: &str) -> bool {
     let mut rest = name.as_bytes();
     while let Some((&byte, tail)) = rest.split_first() {
@@ -38,7 +38,7 @@ fn is_reg_name(name: &str) -> bool {
     !name.is_empty()
 }
 
-/// Nothing, or a colon and a port, which may be omitted (RFC 3986, section 3.2.3).
+/// Whether this is empty, or a colon and a port, which may be omitted (RFC 3986, section 3.2.3).
 fn is_port(port: &str) -> bool {
     match port.strip_prefix(':') {
         None => port.is_empty(),
@@ -53,8 +53,8 @@ fn is_port(port: &str) -> bool {
 /// percent-encoding has upper-case digits and is used only where it is needed, and there are no
 /// dot segments. `%2F` is data, and stays apart from `/`.
 ///
-/// Characters that no URI may contain are taken as the data that they stand for, as in browsers: a `%`
-/// that encodes nothing is `%25`, and `é` is `%C3%A9` (RFC 3987, section 3.1).
+/// Characters that no URI may contain are percent-encoded, as in browsers: a `%` that encodes nothing
+/// becomes `%25`, and `é` becomes `%C3%A9` (RFC 3987, section 3.1).
 pub(crate) fn normal_path(path: &str) -> String {
     remove_dot_segments(&normal_encoding(path))
 }
@@ -92,7 +92,7 @@ fn remove_dot_segments(path: &str) -> String {
             }
         }
         if segments.peek().is_none() {
-            // What remains is a folder, whose path ends with a slash.
+            // The rest is a folder, whose path ends with a slash.
             kept.push("");
         }
     }
@@ -126,7 +126,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_authority_is_a_host_and_perhaps_a_port() {
+    fn an_authority_is_a_host_with_or_without_a_port() {
         for authority in [
             "localhost",
             "example.com:8080",
@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_authority_is_none() {
+    fn an_invalid_authority_is_refused() {
         for text in [
             "",
             ":80",
@@ -199,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn paths_that_may_differ_stay_apart() {
+    fn different_paths_have_different_normal_forms() {
         let paths =
             ["/a/b", "/a%2Fb", "//a/b", "/a//b", "/a/b/", "/A/b", "/a+b", "/a%2Bb", "/a%20b"];
         for (at, path) in paths.iter().enumerate() {

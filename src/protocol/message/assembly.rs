@@ -1,4 +1,4 @@
-//! A message as it is put together from pieces.
+//! The assembly of a message from pieces.
 
 use super::buffers::Buffers;
 use super::partial_frame::PartialFrame;
@@ -7,8 +7,8 @@ use crate::protocol::frame::{ClientHeader, Opcode, SHORT_BYTES, append_unmasked,
 use crate::protocol::limits::Limits;
 use crate::protocol::violation::Violation;
 
-/// The size in bytes that the buffer of a message begins with, so that short fragments do not make
-/// it grow again and again.
+/// The initial size in bytes of the buffer for a message, so that it does not grow with each short
+/// fragment.
 const FIRST_BYTES: usize = 256;
 
 /// A message that did not arrive in one piece.
@@ -22,13 +22,13 @@ pub(super) struct Assembly {
 pub(super) enum Content {
     Text(TextAssembly),
     Binary(Vec<u8>),
-    /// What has arrived of a compressed message of this opcode. It is inflated when it is whole, so
-    /// that an unfinished one costs no more than what was sent.
+    /// The part of a compressed message with this opcode that has arrived. It is inflated once it is
+    /// complete, so that an incomplete message costs no more than the bytes that were sent.
     Compressed(Opcode, Vec<u8>),
 }
 
 impl Assembly {
-    /// An assembly for the message that begins with a frame of which `arrived` bytes are there.
+    /// An assembly for a message that begins with a frame of which `arrived` bytes have arrived.
     pub(super) fn new(frame: &PartialFrame, arrived: usize, buffers: &mut Buffers) -> Self {
         // Compressed input is short, and is inflated into another buffer.
         let buffer = if frame.compressed { None } else { buffers.take(arrived) };
@@ -48,7 +48,7 @@ impl Assembly {
         }
     }
 
-    /// Whether another fragment may come, and fits.
+    /// Checks that another fragment is allowed, and fits.
     pub(super) fn admit(
         &mut self,
         header: &ClientHeader,
@@ -69,7 +69,7 @@ impl Assembly {
         }
     }
 
-    /// Takes the next piece, which is masked.
+    /// Adds the next piece, which is masked.
     #[inline(always)]
     pub(super) fn push_masked(&mut self, piece: &mut [u8], mask: [u8; 4]) -> Result<(), Violation> {
         match &mut self.content {
@@ -87,8 +87,8 @@ impl Assembly {
     }
 }
 
-/// Whether a message of this many bytes may have this many more. The latter are fewer than 2^63, and
-/// what is held fits in memory, so the sum cannot overflow.
+/// Checks that a message of `before` bytes may have this many more. The latter are fewer than 2^63, and
+/// the former fit in memory, so the sum cannot overflow.
 pub(super) fn check_length(
     before: usize,
     length: u64,
@@ -100,8 +100,8 @@ pub(super) fn check_length(
     if before as u64 + length > max as u64 { Err(Violation::MessageTooBig) } else { Ok(()) }
 }
 
-/// The most bytes that a compressed message may have. It can be longer than the message: DEFLATE
-/// adds a little to what does not compress, and a flush for each fragment adds more.
+/// The maximum size in bytes of a message in compressed form. It can be longer than the message: DEFLATE
+/// adds a little to incompressible data, and a flush for each fragment adds more.
 fn max_compressed_bytes(max_message_bytes: usize) -> usize {
     max_message_bytes.saturating_add(max_message_bytes / 8).saturating_add(1024)
 }

@@ -1,25 +1,25 @@
-//! The inflater and the buffers that connections share, since they are served one after another.
+//! The inflater and the buffers that connections share, because they are served one after another.
 
 use super::incoming::Incoming;
 use crate::protocol::deflate::Inflater;
 
-/// How many bytes of a message must have arrived together before it gets a long buffer. A client that
-/// only announces a long message gets none.
+/// The number of bytes of a message that must have arrived together before it gets a long buffer. A
+/// client that only declares a long message gets none.
 const MIN_ARRIVED_BYTES: usize = 16 << 10;
 
-/// The smallest size in bytes of a buffer that is kept: the allocator itself keeps smaller ones. A
-/// message of 64 KiB comes in two reads, in a buffer that has doubled.
+/// The minimum size in bytes of a buffer that is kept, because the allocator itself keeps smaller ones.
+/// A message of 64 KiB arrives in two reads, in a buffer that has doubled.
 const MIN_KEPT_BYTES: usize = 64 << 10;
 
-/// The most bytes that are kept, enough for the messages that are under way at once on a busy server.
+/// The maximum number of bytes that are kept, enough for the messages that arrive at the same time on a
+/// busy server.
 const MAX_KEPT_BYTES: usize = 64 << 20;
 
-/// What the connections of one thread share: an inflater, and the buffers of long messages.
+/// The state that the connections of one thread share: an inflater, and the buffers of long messages.
 ///
-/// Memory that is new from the system is slow at its first touch: for a message of one mebibyte, that
-/// costs as much as everything else. So a caller gives the messages that it has handled back with
-/// [`recycle`](Self::recycle), and releases what was not needed for a while with [`trim`](Self::trim).
-/// Neither is required.
+/// The first access to new memory is slow: for a message of 1 MiB, it costs as much as everything else.
+/// A caller can therefore give back the messages that it has handled with [`recycle`](Self::recycle),
+/// and free the buffers that were not needed for a while with [`trim`](Self::trim). Neither is required.
 ///
 /// ```
 /// use townhall::protocol::{Buffers, Connection, Received};
@@ -44,9 +44,9 @@ const MAX_KEPT_BYTES: usize = 64 << 20;
 pub struct Buffers {
     pub(super) inflater: Inflater,
     kept: Vec<Vec<u8>>,
-    /// The bytes that the kept buffers can hold.
+    /// The number of bytes that the kept buffers can hold.
     held: usize,
-    /// How many of them, counted from the first, have not been needed since [`trim`](Self::trim).
+    /// The number of buffers, from the first, that have not been needed since [`trim`](Self::trim).
     idle: usize,
 }
 
@@ -80,14 +80,14 @@ impl Buffers {
         Some(buffer)
     }
 
-    /// Releases the buffers that have not been needed since the last call.
+    /// Frees the buffers that have not been needed since the last call.
     pub fn trim(&mut self) {
         let idle = self.kept.drain(..self.idle);
         self.held -= idle.map(|buffer| buffer.capacity()).sum::<usize>();
         self.idle = self.kept.len();
     }
 
-    /// The memory in bytes that is kept for messages to come.
+    /// The memory in bytes that is kept for later messages.
     pub fn held_bytes(&self) -> usize {
         self.held
     }
@@ -103,7 +103,7 @@ mod tests {
     use crate::protocol::message::incoming::IncomingMessage;
     use crate::protocol::{Deflater, Limits};
 
-    /// Buffers that were given buffers of these sizes.
+    /// A `Buffers` that keeps buffers of these sizes.
     fn with_buffers<const N: usize>(sizes: [usize; N]) -> Buffers {
         let mut buffers = Buffers::default();
         for size in sizes {
@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn long_buffers_are_used_again_for_messages_of_which_much_has_arrived() {
+    fn long_buffers_are_reused_for_messages_of_which_much_has_arrived() {
         let mut buffers = with_buffers([MIN_KEPT_BYTES, MIN_KEPT_BYTES - 1]);
         assert_eq!(buffers.take(MIN_ARRIVED_BYTES - 1), None);
         let buffer = buffers.take(MIN_ARRIVED_BYTES).unwrap();
@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_message_was_inflated_into_is_not_kept() {
+    fn the_buffer_of_an_inflated_message_is_not_kept() {
         let mut buffers = with_buffers([MIN_KEPT_BYTES]);
         let mut compressed = Vec::new();
         Deflater::new(6, 15).deflate(&vec![0; 2 * MIN_KEPT_BYTES], &mut compressed);
@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_of_the_message_before_is_left_in_a_buffer() {
+    fn nothing_of_the_previous_message_is_left_in_a_buffer() {
         let mut buffers = Buffers::default();
         let mut receiver = Receiver::new(Arc::new(Limits::default()), Inflation::Off);
         for (byte, length) in
@@ -165,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_needed_between_two_trims_is_released() {
+    fn buffers_that_were_not_needed_between_two_trims_are_freed() {
         let mut buffers = with_buffers([MIN_KEPT_BYTES; 3]);
         buffers.trim();
         assert_eq!(buffers.held_bytes(), 3 * MIN_KEPT_BYTES);

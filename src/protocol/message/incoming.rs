@@ -1,11 +1,12 @@
-//! What arrives on an open connection.
+//! Messages and control frames from the peer.
 
 use std::borrow::Cow;
 
 use super::outgoing::Message;
 use crate::protocol::frame::CloseFrame;
 
-/// A message or control frame that arrived whole. The [module](crate::protocol) shows how each is answered.
+/// A complete message or control frame from the peer. The [module](crate::protocol) shows how to answer
+/// each.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Incoming<'a> {
@@ -30,8 +31,8 @@ impl Incoming<'_> {
     }
 }
 
-/// A message that arrived whole. One whose payload lay in one piece in the input is borrowed from there;
-/// one that had to be put together or inflated is owned.
+/// A complete message from the peer. It borrows its payload from the input if that was in one piece, and
+/// owns a payload that was assembled or inflated.
 ///
 /// ```
 /// use townhall::protocol::{Incoming, Message};
@@ -71,12 +72,12 @@ impl<'a> IncomingMessage<'a> {
         Self { payload: Payload::Binary(bytes.into()), was_compressed: false }
     }
 
-    /// The same message, which arrived compressed.
+    /// The same message, marked as compressed.
     pub(super) fn inflated(self) -> Self {
         Self { was_compressed: true, ..self }
     }
 
-    /// The message, borrowed, as it can be sent on.
+    /// The message, borrowed, in the form in which it can be sent.
     #[inline]
     pub fn as_message(&self) -> Message<'_> {
         match &self.payload {
@@ -90,8 +91,8 @@ impl<'a> IncomingMessage<'a> {
         self.was_compressed
     }
 
-    /// The buffer in which the message was put together from pieces, if it was. Messages are inflated
-    /// into buffers of their exact size, which are not worth keeping.
+    /// The buffer in which the message was assembled, if it was. Messages are inflated into buffers of
+    /// their exact size, which are not worth keeping.
     pub(super) fn into_assembly_buffer(self) -> Option<Vec<u8>> {
         if self.was_compressed {
             return None;

@@ -1,4 +1,4 @@
-//! Messages (RFC 6455, sections 5.4 and 5.6): those that are sent, and from bytes to those that arrive.
+//! Outgoing and incoming messages (RFC 6455, sections 5.4 and 5.6).
 
 mod assembly;
 mod buffers;

@@ -1,15 +1,16 @@
-//! A message, as it is sent.
+//! Outgoing messages.
 
 use unicode_segmentation::UnicodeSegmentation;
 
 use crate::protocol::deflate::Deflater;
 use crate::protocol::frame::{self, Opcode};
 
-/// The longest grapheme cluster that [`Message::truncate`] keeps, in bytes. The longest emoji have
-/// about 50, but Unicode sets no limit: a letter and megabytes of accents are one cluster too.
+/// The maximum size in bytes of a grapheme cluster that [`Message::truncate`] keeps. The longest emoji
+/// have about 50 bytes, but Unicode sets no limit: a letter with megabytes of accents is one cluster
+/// too.
 const MAX_CLUSTER_BYTES: usize = 1024;
 
-/// A whole text or binary message (RFC 6455, section 5.6), borrowed.
+/// A complete text or binary message (RFC 6455, section 5.6), borrowed.
 ///
 /// ```
 /// use townhall::protocol::Message;
@@ -34,7 +35,7 @@ pub enum Message<'a> {
 }
 
 impl<'a> Message<'a> {
-    /// The payload: a text's UTF-8, or the bytes.
+    /// The payload: the UTF-8 of a text, or the bytes.
     pub fn payload(self) -> &'a [u8] {
         match self {
             Self::Text(text) => text.as_bytes(),
@@ -53,8 +54,8 @@ impl<'a> Message<'a> {
     /// The first `length` characters of a text, or bytes of a binary message.
     ///
     /// A character is what a reader perceives as one: an extended grapheme cluster (Unicode Standard
-    /// Annex #29). It is kept or left out whole. A text of more than `length` bytes ends before a
-    /// cluster of more than 1 KiB.
+    /// Annex #29). No character is split. A text of more than `length` bytes ends before a cluster of
+    /// more than 1 KiB.
     ///
     /// ```
     /// use townhall::protocol::Message;
@@ -70,14 +71,14 @@ impl<'a> Message<'a> {
         }
     }
 
-    /// Appends the message to `out` as one whole, unmasked frame.
+    /// Appends the message to `out` as one unmasked frame.
     #[inline]
     pub fn encode(self, out: &mut Vec<u8>) {
         frame::encode_frame(self.opcode(), self.payload(), out);
     }
 
-    /// Appends the message to `out` as one whole frame, compressed in the context of what
-    /// `deflater` compressed before (RFC 7692, section 7.2.1).
+    /// Appends the message to `out` as one frame, compressed in the context of the `deflater` (RFC 7692,
+    /// section 7.2.1).
     pub fn encode_compressed(self, deflater: &mut Deflater, out: &mut Vec<u8>) {
         let mut compressed = Vec::new();
         deflater.deflate(self.payload(), &mut compressed);
@@ -91,8 +92,8 @@ impl<'a> Message<'a> {
     }
 }
 
-/// The first `count` grapheme clusters of a text, up to the first that is too long. Nothing of the
-/// text is looked at beyond the longest that the next cluster may be.
+/// The first `count` grapheme clusters of a text, up to the first that is too long. The text is not read
+/// beyond the maximum size of the next cluster.
 fn first_clusters(text: &str, count: usize) -> &str {
     if text.len() <= count {
         return text;
@@ -100,7 +101,7 @@ fn first_clusters(text: &str, count: usize) -> &str {
     let mut end = 0;
     for _ in 0..count {
         let rest = &text[end..];
-        // The end of a cluster shows only in the character after it.
+        // The end of a cluster is known only from the code point after it.
         let beginning = &rest[..rest.ceil_char_boundary(MAX_CLUSTER_BYTES + 1)];
         match beginning.graphemes(true).next() {
             Some(cluster) if cluster.len() <= MAX_CLUSTER_BYTES => end += cluster.len(),
@@ -152,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn a_text_is_cut_by_characters_and_bytes_by_bytes() {
+    fn a_text_is_cut_by_characters_and_binary_data_by_bytes() {
         assert_eq!(Message::Text("äöü").truncate(2), Message::Text("äö"));
         assert_eq!(Message::Text("äöü").truncate(3), Message::Text("äöü"));
         assert_eq!(Message::Text("").truncate(0), Message::Text(""));
@@ -161,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn what_its_reader_takes_for_one_character_is_kept_or_left_out_whole() {
+    fn no_character_that_a_reader_perceives_as_one_is_split() {
         let family = "\u{1F468}\u{200D}\u{1F469}\u{200D}\u{1F467}\u{200D}\u{1F466}";
         let flag = "\u{1F1E9}\u{1F1EA}";
         let accents = "e\u{301}\u{323}";
@@ -176,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn a_character_without_an_end_is_left_out_and_so_is_what_follows_it() {
+    fn a_text_ends_before_a_character_that_is_too_long() {
         let longest = "\u{301}".repeat(MAX_CLUSTER_BYTES / 2);
         assert_eq!(first(&format!("ab{}c", &longest[2..]), 3), format!("ab{}c", &longest[2..]));
         assert_eq!(first(&format!("ab{longest}c"), 3), "a");
@@ -184,9 +185,9 @@ mod tests {
     }
 
     #[test]
-    fn of_a_character_without_an_end_only_the_beginning_is_looked_at() {
+    fn only_the_beginning_of_a_character_that_is_too_long_is_read() {
         let endless = format!("a{}", "\u{301}".repeat(8 << 20));
-        // Examining all of the text each time would take the better part of an hour.
+        // Examining the complete text each time would take most of an hour.
         for _ in 0..10_000 {
             assert_eq!(first(&endless, 1_000_000), "");
         }

@@ -1,4 +1,4 @@
-//! A frame whose payload has not arrived whole.
+//! A frame with an incomplete payload.
 
 use std::mem;
 
@@ -12,19 +12,19 @@ pub(super) struct PartialFrame {
     pub(super) compressed: bool,
     /// The mask, rotated for the next byte.
     pub(super) mask: [u8; 4],
-    /// The bytes of the payload that have not arrived.
+    /// The number of bytes of the payload that have not arrived.
     pub(super) remaining: u64,
 }
 
 impl PartialFrame {
-    /// Takes what has arrived of the payload off `input`, unmasked.
+    /// Takes the part of the payload that has arrived off `input`, and unmasks it.
     pub(super) fn take_payload<'a>(&mut self, input: &mut &'a mut [u8]) -> &'a mut [u8] {
         let (piece, mask) = self.take_masked(input);
         apply_mask(piece, mask);
         piece
     }
 
-    /// Takes what has arrived of the payload off `input`, and returns it with its mask.
+    /// Takes the part of the payload that has arrived off `input`, and returns it with its mask.
     pub(super) fn take_masked<'a>(&mut self, input: &mut &'a mut [u8]) -> (&'a mut [u8], [u8; 4]) {
         let size = usize::try_from(self.remaining).unwrap_or(usize::MAX).min(input.len());
         let mask = self.mask;

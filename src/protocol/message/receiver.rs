@@ -1,4 +1,4 @@
-//! From bytes to messages: fragments, control frames between them, limits (RFC 6455, section 5.4).
+//! The receiver of messages: fragments, control frames between them, and limits (RFC 6455, section 5.4).
 
 use std::borrow::Cow;
 use std::mem;
@@ -16,8 +16,7 @@ use crate::protocol::frame::{
 use crate::protocol::limits::Limits;
 use crate::protocol::violation::Violation;
 
-/// The receiving half of an open connection. While nothing is under way it holds no memory beyond its
-/// own fields.
+/// The receiving half of an open connection. Between messages, it takes no memory beyond its own fields.
 #[derive(Debug)]
 pub(crate) struct Receiver {
     limits: Arc<Limits>,
@@ -25,13 +24,13 @@ pub(crate) struct Receiver {
     progress: Option<Box<Progress>>,
 }
 
-/// What is under way between two pieces of input.
+/// The state between two pieces of input.
 #[derive(Debug, Default)]
 struct Progress {
-    /// The first bytes of an unfinished header.
+    /// The first bytes of an incomplete header.
     header: Vec<u8>,
     frame: Option<PartialFrame>,
-    /// The payload so far of an unfinished control frame.
+    /// The payload so far of an incomplete control frame.
     control: Vec<u8>,
     message: Option<Assembly>,
 }
@@ -58,8 +57,8 @@ impl Receiver {
         Self { limits, inflation, progress: None }
     }
 
-    /// Hands over to the wait for the peer's close frame from the current position, which may be after
-    /// a violation.
+    /// Starts the wait for the peer's close frame at the current position, which may be after a
+    /// violation.
     pub(crate) fn into_closing(self) -> Closing {
         let Some(progress) = self.progress else { return Closing::default() };
         match progress.frame {
@@ -71,19 +70,19 @@ impl Receiver {
         }
     }
 
-    /// The memory in bytes taken by what has not arrived whole.
+    /// The memory in bytes for incomplete input.
     pub(crate) fn held_bytes(&self) -> usize {
         self.progress.as_ref().map_or(0, |progress| progress.held_bytes())
     }
 
-    /// How many bytes of the frame that has begun have not arrived; 0 between frames.
+    /// The number of bytes of the frame that has begun that have not arrived; 0 between frames.
     pub(crate) fn expected_bytes(&self) -> u64 {
         let frame = self.progress.as_ref().and_then(|progress| progress.frame.as_ref());
         frame.map_or(0, |frame| frame.remaining)
     }
 
-    /// Takes frames off the front of `input`, unmasking them in place, until something is whole;
-    /// `None` when the input is used up. Any number of receivers can share a `buffers`.
+    /// Takes frames off the front of `input`, and unmasks them in place, until a message or control
+    /// frame is complete; `None` when the input is used up. Any number of receivers can share `buffers`.
     ///
     /// # Errors
     /// What the peer did wrong. Nothing may be received after an error.
@@ -112,8 +111,8 @@ impl Receiver {
         Ok(None)
     }
 
-    /// The usual case, when nothing is under way: an uncompressed message in one frame that has arrived
-    /// whole. Any other input is left untouched.
+    /// The usual case between messages: a complete, uncompressed message in one frame. Any other input
+    /// is left untouched.
     #[inline(always)]
     pub(crate) fn receive_whole<'a>(
         &self,
@@ -137,8 +136,8 @@ impl Receiver {
         })
     }
 
-    /// Takes the fragments that continue a message, but do not end it, as far as they are whole:
-    /// there may be many, and short ones.
+    /// Takes the complete fragments that continue a message, but do not end it, because there may be
+    /// many short ones.
     fn take_fragments(&mut self, input: &mut &mut [u8]) -> Result<(), Violation> {
         let progress = self.progress.as_mut().filter(|progress| progress.is_between_frames());
         let Some(message) = progress.and_then(|progress| progress.message.as_mut()) else {
@@ -155,7 +154,7 @@ impl Receiver {
         Ok(())
     }
 
-    /// The frame that the input continues or begins; `None` if its header is not complete.
+    /// The frame that the input continues or begins; `None` if its header is incomplete.
     fn next_frame(&mut self, input: &mut &mut [u8]) -> Result<Option<PartialFrame>, Violation> {
         if let Some(frame) = self.progress.as_mut().and_then(|progress| progress.frame.take()) {
             return Ok(Some(frame));
@@ -197,7 +196,7 @@ impl Receiver {
         Ok(None)
     }
 
-    /// Whether the frame may come now, and fits.
+    /// Checks that the frame is allowed now, and fits.
     fn admit(&mut self, header: &ClientHeader) -> Result<(), Violation> {
         let message = self.progress.as_mut().and_then(|progress| progress.message.as_mut());
         match (header.opcode, message) {
@@ -289,7 +288,7 @@ impl Receiver {
         Ok(message.inflated())
     }
 
-    /// Releases the memory for what is under way when nothing is.
+    /// Frees the memory for incomplete input if there is none.
     fn release_if_idle(&mut self) {
         if self.progress.as_ref().is_some_and(|progress| progress.is_idle()) {
             self.progress = None;

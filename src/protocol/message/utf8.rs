@@ -1,22 +1,21 @@
-//! UTF-8 as it arrives in pieces (RFC 6455, section 8.1).
+//! UTF-8 that arrives in pieces (RFC 6455, section 8.1).
 
 use crate::protocol::frame::{SHORT_BYTES, append_unmasked, apply_mask};
 use crate::protocol::violation::Violation;
 
-/// The smallest size in bytes of a piece that becomes a text at once.
+/// The minimum size in bytes of a piece that is checked and added to the text at once.
 const LONG_BYTES: usize = 512;
 
-/// A text that has not arrived whole. It refuses the first byte that cannot be right, and keeps a
-/// character that is cut at the end of a piece until the next one brings the rest.
+/// An incomplete text. It refuses the first invalid byte, and keeps a character that is cut at the end
+/// of a piece until the next piece completes it.
 #[derive(Debug)]
 pub struct TextAssembly {
-    /// The bytes of a text, as long as they are all ASCII and came in short pieces. Checking them costs
-    /// less than making a text of each piece, but they are checked again when they become one.
+    /// The bytes of a text, as long as they are all ASCII and arrived in short pieces. That check costs
+    /// less than converting each piece to a text, but the bytes are checked again when they become one.
     ascii: Option<Vec<u8>>,
-    /// The whole characters of any other text, none of which is checked twice.
+    /// The complete characters of any other text, none of which is checked twice.
     text: String,
-    /// The first bytes of an unfinished character: `carry[..carried]`, three at most between
-    /// pieces.
+    /// The first bytes of an incomplete character: `carry[..carried]`, at most three between pieces.
     carry: [u8; 4],
     carried: usize,
 }
@@ -39,7 +38,7 @@ impl TextAssembly {
         self.ascii.as_ref().map_or(self.text.len(), Vec::len) + self.carried
     }
 
-    /// The memory in bytes that the text takes.
+    /// The memory in bytes for the text.
     pub fn capacity(&self) -> usize {
         self.ascii.as_ref().map_or(self.text.capacity(), Vec::capacity)
     }

@@ -39,7 +39,7 @@ fn the_rfcs_own_examples() {
 }
 
 #[test]
-fn messages_of_all_sizes_come_back() {
+fn messages_of_all_sizes_are_restored() {
     let mut deflater = Deflater::new(6, 15);
     let mut inflater = Inflater::default();
     let mut window = SlidingWindow::new(15);
@@ -64,7 +64,7 @@ fn a_bomb_stops_at_the_limit_and_the_limit_itself_passes() {
 }
 
 #[test]
-fn what_is_not_deflate_is_refused_and_forgotten() {
+fn invalid_deflate_is_refused_and_does_not_affect_the_next_message() {
     let mut inflater = Inflater::default();
     let behind_the_end = [0xf3, 0x48, 0xcd, 0xc9, 0xc9, 0x07, 0x00, 0x07];
     let broken = [&[0xff, 0xff, 0xff][..], &[0x07], &[0xf2, 0x48, 0xcd, 0xc9, 0xc9]];
@@ -78,7 +78,7 @@ fn what_is_not_deflate_is_refused_and_forgotten() {
 }
 
 #[test]
-fn a_reference_to_what_is_not_there_differs_from_data_that_is_not_deflate() {
+fn a_reference_outside_the_window_differs_from_invalid_deflate() {
     let mut inflater = Inflater::default();
     assert_eq!(inflater.inflate(&AGAIN, MAX), Err(Violation::NoContext));
     let mut window = SlidingWindow::new(15);
@@ -116,7 +116,7 @@ fn an_empty_message_may_be_compressed_to_nothing() {
 }
 
 #[test]
-fn what_was_not_sent_does_not_complete_a_message() {
+fn the_omitted_bytes_do_not_complete_a_message() {
     let mut inflater = Inflater::default();
     // A stored block that lacks four bytes, and a last block without its end.
     for message in [&[0x00, 0x04, 0x00, 0xfb, 0xff][..], &[0x73, 0x3d, 0x31, 0x69]] {
@@ -137,7 +137,7 @@ fn a_few_bytes_do_not_cause_many_copies_of_the_window() {
 enum End {
     /// As RFC 7692, section 7.2.1, describes.
     Flush,
-    /// With its stream, and with the byte that lets others go on, or without.
+    /// With its stream, with or without the byte after which others can continue.
     Stream { byte: bool },
 }
 
@@ -194,7 +194,7 @@ fn end() -> impl Strategy<Value = End> {
 
 proptest! {
     #[test]
-    fn what_is_inflated_in_turns_is_what_an_inflater_for_each_connection_gives(
+    fn a_shared_inflater_agrees_with_an_inflater_for_each_connection(
         clients in vec((1..10u32, 8..16u8), 1..4),
         talk in vec((0..4usize, message(), end()), 1..40),
     ) {
@@ -213,7 +213,7 @@ proptest! {
     }
 
     #[test]
-    fn what_is_broken_is_refused_where_such_an_inflater_refuses_it(
+    fn broken_messages_are_refused_where_the_reference_inflater_refuses_them(
         talk in vec((message(), end(), any::<prop::sample::Index>(), any::<u8>()), 1..10),
     ) {
         let mut inflater = Inflater::default();
@@ -223,7 +223,7 @@ proptest! {
         for (message, end, at, flips) in talk {
             let mut compressed = client.say(&message, end);
             let at = at.index(compressed.len());
-            // Every other message is left as it is.
+            // Every other message stays intact.
             compressed[at] ^= if flips & 1 == 0 { flips } else { 0 };
             let expected = long_lived.inflate(&compressed);
             match inflater.inflate_in_context(&compressed, &mut window, MAX) {

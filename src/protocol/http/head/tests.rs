@@ -3,7 +3,7 @@ use super::*;
 const HEAD: &[u8] = b"GET /a?b HTTP/1.1\r\nHost: a\r\nX:\r\n\r\n";
 const MAX_BYTES: usize = 100;
 
-/// What came of these bytes, which arrive one at a time, and how many were taken for it.
+/// The result of these bytes, which arrive one at a time, and the number of bytes that were taken.
 fn receive(bytes: &[u8]) -> (usize, Result<Option<Vec<u8>>, Refusal>) {
     let mut head = Head::default();
     for (at, &byte) in bytes.iter().enumerate() {
@@ -21,7 +21,7 @@ fn refused(bytes: &[u8]) -> (usize, u16) {
 }
 
 #[test]
-fn a_head_is_whole_at_its_empty_line_and_what_follows_it_stays() {
+fn a_head_is_complete_at_its_empty_line_and_the_bytes_after_it_stay() {
     assert_eq!(receive(HEAD), (HEAD.len(), Ok(Some(HEAD.to_vec()))));
     let mut bytes = [b"\r\n\n", HEAD, b"more"].concat();
     let mut input = &mut bytes[..];
@@ -39,7 +39,7 @@ fn lines_may_end_in_a_bare_line_feed() {
 
 /// Each of these is refused at its last byte.
 #[test]
-fn the_first_impossible_byte_is_refused() {
+fn the_first_invalid_byte_is_refused() {
     for bytes in [
         &b"\0"[..],
         b" ",
@@ -81,7 +81,7 @@ fn the_first_impossible_byte_is_refused() {
 }
 
 #[test]
-fn an_impossible_byte_is_found_wherever_it_is_in_a_long_run() {
+fn an_invalid_byte_is_found_anywhere_in_a_long_run() {
     for (before, run, after) in [
         ("GET /", "a", " HTTP/1.1\r\n\r\n"),
         ("GET / HTTP/1.1\r\n", "a", ": b\r\n\r\n"),
@@ -97,20 +97,19 @@ fn an_impossible_byte_is_found_wherever_it_is_in_a_long_run() {
 }
 
 #[test]
-fn another_major_version_is_refused_as_that() {
+fn another_major_version_is_refused_as_unsupported() {
     assert_eq!(refused(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"), (12, 505));
     assert_eq!(refused(b"GET / HTTP/0.9\r\n"), (12, 505));
 }
 
 #[test]
-fn a_tls_hello_is_known_by_its_first_byte() {
+fn a_tls_hello_is_recognized_by_its_first_byte() {
     assert_eq!(receive(b"\x16\x03\x01\x02\0\x01"), (1, Err(Refusal::Tls)));
     assert_eq!(refused(b"\r\n\x16"), (3, 400));
     assert_ne!(receive(b"\r\n\x16").1, Err(Refusal::Tls));
 }
 
-/// Among all the bytes with which a connection can begin, those of a method and of an empty line
-/// are waited on.
+/// Of all first bytes of a connection, only those of a method and of an empty line are accepted.
 #[test]
 fn a_connection_begins_with_a_token_or_an_empty_line() {
     for byte in 0..=u8::MAX {
@@ -128,7 +127,7 @@ fn only_a_few_empty_lines_may_come_before_a_request() {
 }
 
 #[test]
-fn empty_lines_alone_are_no_request_that_has_begun() {
+fn empty_lines_alone_do_not_begin_a_request() {
     let mut head = Head::default();
     for byte in *b"\r\n\r\n\r" {
         head.receive(&mut &mut [byte][..], MAX_BYTES).unwrap();
@@ -153,7 +152,7 @@ fn a_head_may_be_as_long_as_the_limit() {
 }
 
 #[test]
-fn a_part_of_a_head_is_no_head_and_nor_is_more() {
+fn part_of_a_head_is_not_a_head_and_nor_is_a_head_with_more() {
     for end in 0..HEAD.len() {
         assert!(check(&HEAD[..end]).is_err());
     }
