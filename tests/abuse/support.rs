@@ -75,7 +75,8 @@ impl Siege {
     }
 }
 
-/// Waits until a condition holds.
+/// Waits until a condition holds. It polls, because another process does not report the conditions that
+/// tests wait for, such as its memory or its number of sockets.
 pub fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
     let deadline = Instant::now() + PATIENCE;
     while !is_so() {

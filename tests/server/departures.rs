@@ -166,10 +166,11 @@ fn a_slow_reader_gets_a_long_answer_and_its_close() {
         }
     });
     let mut slow = server.raw("/");
+    server.opened();
     let (mut bytes, mut piece) = (Vec::new(), vec![0; 512 << 10]);
     while let Ok(size @ 1..) = slow.read(&mut piece) {
         bytes.extend_from_slice(&piece[..size]);
-        std::thread::sleep(Duration::from_millis(100));
+        assert_eq!(server.seen_within(Duration::from_millis(100)), None);
     }
     assert_eq!(bytes.len(), (16 << 20) + 10 + 8);
     assert!(bytes.ends_with(b"\x88\x06\x03\xe8Bye!"));

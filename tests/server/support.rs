@@ -2,7 +2,7 @@
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -94,6 +94,15 @@ impl Running {
     /// The next event that the application sees.
     pub fn seen(&self) -> Seen {
         self.seen.recv_timeout(PATIENCE).expect("the application sees something")
+    }
+
+    /// The next event that the application sees within `time`, if there is one.
+    pub fn seen_within(&self, time: Duration) -> Option<Seen> {
+        match self.seen.recv_timeout(time) {
+            Ok(seen) => Some(seen),
+            Err(RecvTimeoutError::Timeout) => None,
+            Err(RecvTimeoutError::Disconnected) => panic!("the server has ended"),
+        }
     }
 
     /// The next client that opens.
