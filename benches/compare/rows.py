@@ -155,7 +155,7 @@ def latency(share):
 
 
 def neighbour(members, size, messages):
-    """A member of another room waits to hear itself while one room is flooded."""
+    """A member of another room waits for its own messages while one room is flooded."""
     return Row(
         name="neighbour",
         title=f"a quiet room beside a flooded one: {members:,} members, {amount(size)}",
@@ -169,7 +169,7 @@ def neighbour(members, size, messages):
 
 
 def growth(members, rooms, deliveries):
-    """One member of each room speaks, and all in it hear: what more members and more rooms cost."""
+    """One member of each room sends, and all its members receive: the cost of more members and rooms."""
     each = members // rooms
     known = ROOMS if rooms > 1 else (*ROOMS, *FLOORS)
     who = "1 member" if each == 1 else f"{each:,} members"
@@ -201,7 +201,7 @@ def deflate(members, size, in_flight, messages):
 
 
 def echo(connections, in_flight, size, messages, **flags):
-    """Each client hears what it said."""
+    """Each client receives its own messages."""
     kind = "binary" if flags.get("binary") else "text"
     if "fragments" in flags:
         kind += f" in {flags['fragments']} fragments"

@@ -1,7 +1,7 @@
 //! A room with compressed JSON messages.
 //!
-//! A server may compress for every member on its own, so what members receive can't be compared
-//! byte by byte. A sample of them inflates all of it and compares the messages; the others count.
+//! A server may compress for each member separately, so the received bytes cannot be compared. A sample
+//! of the members inflates everything and compares the messages; the others count them.
 
 use std::collections::VecDeque;
 use std::time::Instant;
@@ -20,8 +20,8 @@ use crate::latency::Latency;
 use crate::line::{BUFFER, Line};
 use crate::meter::Meter;
 
-/// How many members inflate what they receive, at least: the senders, one that only receives, and later one
-/// that joins in the middle.
+/// The minimum number of members that inflate what they receive: the senders, and members that only
+/// receive. A member that joins late inflates too.
 const SAMPLE: u32 = 5;
 
 #[derive(Debug)]
@@ -32,21 +32,22 @@ struct Chat<'a> {
     members: Vec<Member>,
     buffer: Vec<u8>,
     talk: Talk,
-    /// How many messages each sender sends.
+    /// The number of messages that each sender may have sent.
     quota: u32,
     latency: Latency,
 }
 
-/// All messages, and the order in which they were received.
+/// The messages of all senders, and the order in which they were received.
 #[derive(Debug)]
 struct Talk {
     chatter: Chatter,
     bytes: usize,
     /// The messages of each sender.
     sent: Vec<Vec<Vec<u8>>>,
-    /// The senders and numbers of the messages, as the member furthest ahead received them.
+    /// The senders and numbers of the messages, in the order in which the member furthest ahead received
+    /// them.
     order: Vec<(u32, u32)>,
-    /// How many messages of each sender that member has received.
+    /// The number of messages of each sender that this member has received.
     received: Vec<u32>,
 }
 
@@ -60,12 +61,12 @@ struct Member {
 #[derive(Debug)]
 struct Listener {
     frames: Frames,
-    /// How many messages it has received.
+    /// The number of received messages.
     messages: u64,
-    /// How many bytes they took on the wire.
+    /// Their size on the wire in bytes.
     bytes: u64,
     ear: Option<Ear>,
-    /// Its number, if it sends.
+    /// The member's number as a sender, if it sends.
     sender: Option<u32>,
 }
 
@@ -77,17 +78,18 @@ struct Ear {
     first: Option<u8>,
     payload: Vec<u8>,
     position: Position,
-    /// How many of its messages were compressed.
+    /// The number of received messages that were compressed.
     deflated: u64,
 }
 
 /// The position of a member in the sequence of messages.
 #[derive(Debug)]
 enum Position {
-    /// So many messages from the first.
+    /// The number of received messages, from the first on.
     FromTheFirst(usize),
-    /// These. Where they belong is seen at the end: a late member may well be the first to receive a
-    /// message, and what it did not receive may still be on the way to the others.
+    /// The received messages of a late member. Their position is known only at the end, because a late
+    /// member may be the first to receive a message, and the messages before may still be on the way to
+    /// the others.
     Late(Vec<(u32, u32)>),
 }
 
@@ -97,7 +99,7 @@ struct Voice {
     sender: u32,
     sent: u32,
     deflater: Option<Deflater>,
-    /// When it sent the messages that it has not received yet.
+    /// The times at which it sent the messages that it has not received yet.
     waiting: VecDeque<Instant>,
 }
 
@@ -136,8 +138,8 @@ impl<'a> Chat<'a> {
         Ok(chat)
     }
 
-    /// Opens a member's connection. The first ones send, and some more inflate; so does whoever
-    /// comes late.
+    /// Opens the connection of a member. The first members send, and they, some others and late members
+    /// inflate.
     fn enter(&mut self) -> Result<(), Failure> {
         let load = self.load;
         let index = self.members.len() as u32;
@@ -182,8 +184,8 @@ impl<'a> Chat<'a> {
         Ok(report)
     }
 
-    /// Lets every sender send `messages` more, until everybody has received them all. With `joins`,
-    /// one more member comes when about half is received.
+    /// Lets every sender send `messages` more, until all members have received them. With `joins`,
+    /// another member joins when about half of them have been received.
     fn run(&mut self, messages: u32, mut joins: bool) -> Result<(), Failure> {
         let start = self.talk.order.len();
         self.quota += messages;
@@ -208,7 +210,7 @@ impl<'a> Chat<'a> {
         order.len() == goal && self.members.iter().all(|member| member.listener.is_at(order))
     }
 
-    /// Verifies that whoever came late missed nothing from then on.
+    /// Verifies that late members missed nothing since they joined.
     fn verify_late(&self) -> Result<(), Failure> {
         let ears = self.members.iter().filter_map(|member| member.listener.ear.as_ref());
         let late = ears.filter_map(|ear| match &ear.position {
@@ -218,7 +220,7 @@ impl<'a> Chat<'a> {
         if late.into_iter().all(|received| self.talk.order.ends_with(received)) {
             Ok(())
         } else {
-            Err("a late member received the messages in another order, or not all".into())
+            Err("a late member received messages in another order, or missed some".into())
         }
     }
 
@@ -247,14 +249,14 @@ impl<'a> Chat<'a> {
     }
 }
 
-/// What was received by all members together.
+/// Totals over all members.
 #[derive(Debug, Default)]
 struct Sums {
     messages: u64,
     bytes: u64,
-    /// By those who inflate.
+    /// The messages of members that inflate.
     sampled: u64,
-    /// Of these, compressed ones.
+    /// The compressed ones of these.
     deflated: u64,
 }
 
@@ -269,7 +271,7 @@ impl Talk {
         }
     }
 
-    /// A sender's next message.
+    /// The next message of a sender.
     fn send(&mut self, sender: u32) -> &[u8] {
         let sent = &mut self.sent[sender as usize];
         sent.push(self.chatter.message(sender, sent.len() as u32, self.bytes));
@@ -283,11 +285,11 @@ impl Talk {
         if sent.is_some_and(|sent| sent == message) {
             Ok(numbers)
         } else {
-            Err("received a message that nobody sent".into())
+            Err("received a message that was not sent".into())
         }
     }
 
-    /// Verifies that the message at `index` of the order is this one.
+    /// Verifies that the message with this sender and number is at `index` of the order.
     fn position(&mut self, index: usize, (sender, sequence): (u32, u32)) -> Result<(), Failure> {
         match self.order.get(index) {
             Some(&known) if known == (sender, sequence) => Ok(()),
@@ -302,7 +304,7 @@ impl Talk {
 }
 
 impl Member {
-    /// Reads what there is; returns how many of its own messages it received.
+    /// Reads everything available, and returns the number of its own messages that it received.
     fn receive(&mut self, buffer: &mut [u8], talk: &mut Talk) -> Result<usize, Failure> {
         let mut own = 0;
         self.line.receive(buffer, |bytes| {
@@ -312,7 +314,7 @@ impl Member {
         Ok(own)
     }
 
-    /// Says up to `messages` more, as far as the quota allows.
+    /// Sends up to `messages` more, within the quota.
     fn send(&mut self, messages: u32, quota: u32, talk: &mut Talk) -> Result<(), Failure> {
         let Some(voice) = &mut self.voice else { return Ok(()) };
         for _ in 0..messages.min(quota - voice.sent) {
@@ -327,7 +329,7 @@ impl Listener {
         Self { frames: Frames::default(), messages: 0, bytes: 0, ear, sender }
     }
 
-    /// Takes what was received; returns how many of its own messages were in it.
+    /// Handles received bytes, and returns the number of its own messages in them.
     fn receive(&mut self, mut bytes: &[u8], talk: &mut Talk) -> Result<usize, Failure> {
         let mut own = 0;
         self.bytes += bytes.len() as u64;
@@ -360,7 +362,7 @@ impl Ear {
         }
     }
 
-    /// Takes a piece of a frame; returns the sender of the message that it ends.
+    /// Handles a piece of a frame, and returns the sender of the message that it completes.
     fn receive(&mut self, piece: Piece, talk: &mut Talk) -> Result<Option<u32>, Failure> {
         if piece.is_control() {
             return Ok(None);

@@ -1,7 +1,7 @@
 //! A member of a quiet room beside a room that is flooded.
 //!
-//! The generator has one thread for both, so it looks at the quiet member after every piece that a
-//! member of the loud room has received: what it measures is the server's delay, not its own.
+//! The load generator has one thread for both, so it checks the quiet member after every piece that a
+//! member of the flooded room has received. It thus measures the delay of the server, not its own.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -19,10 +19,10 @@ use crate::meter::Meter;
 use crate::reference::Reference;
 use crate::speech::Speech;
 
-/// The length of what the quiet member sends, in bytes.
+/// The size of the quiet member's messages in bytes.
 const QUIET_BYTES: usize = 20;
 
-/// How much time passes between two messages of the quiet member.
+/// The time between two messages of the quiet member.
 const INTERVAL: Duration = Duration::from_millis(2);
 
 /// The room that is flooded. Its first member sends, and all receive.
@@ -34,15 +34,15 @@ struct Flood<'a> {
     reference: Reference,
     speech: Speech,
     sent: u32,
-    /// How many of its messages every member has received.
+    /// The number of messages that every member has received.
     received: u32,
     in_flight: u32,
     buffer: Vec<u8>,
     quiet: Quiet,
 }
 
-/// The only member of the quiet room. It sends at fixed times, whatever it has received, so that a
-/// server that stalls delays every message that is due meanwhile.
+/// The only member of the quiet room. It sends at fixed times, whatever it has received, so a server
+/// that stalls delays every message that is due during the stall.
 #[derive(Debug)]
 struct Quiet {
     member: Member,
@@ -50,7 +50,7 @@ struct Quiet {
     speech: Speech,
     sent: u32,
     next: Instant,
-    /// When the messages were due that it has not received yet.
+    /// The due times of the messages that it has not received yet.
     waiting: VecDeque<Instant>,
     latency: Latency,
     buffer: Vec<u8>,
@@ -59,7 +59,7 @@ struct Quiet {
 #[derive(Debug)]
 struct Member {
     line: Line,
-    /// How many bytes it has received.
+    /// The number of received bytes.
     position: u64,
 }
 
@@ -114,7 +114,7 @@ impl<'a> Flood<'a> {
         Ok(self.quiet.latency())
     }
 
-    /// Floods the room with `messages` more, until every member has received them all, and the quiet
+    /// Floods the room with `messages` more, until every member has received all of them, and the quiet
     /// member its own.
     fn run(&mut self, messages: u32) -> Result<(), Failure> {
         let quota = self.sent + messages;
@@ -127,7 +127,7 @@ impl<'a> Flood<'a> {
         self.settle(&mut events)
     }
 
-    /// Waits until the quiet member has received all that it sent.
+    /// Waits until the quiet member has received all its messages.
     fn settle(&mut self, events: &mut Events) -> Result<(), Failure> {
         while !self.quiet.waiting.is_empty() {
             self.poll(events)?;
@@ -135,7 +135,7 @@ impl<'a> Flood<'a> {
         Ok(())
     }
 
-    /// Counts what every member has received, and forgets it.
+    /// Counts the messages that every member has received, and drops them from the reference.
     fn count(&mut self) {
         let slowest = self.members.iter().map(|member| member.position).min().unwrap_or(0);
         self.received += self.reference.own_received(0, slowest) as u32;
@@ -144,7 +144,7 @@ impl<'a> Flood<'a> {
         }
     }
 
-    /// Lets the first member send messages up to number `last`.
+    /// Makes the first member send messages up to number `last`.
     fn send_flood(&mut self, last: u32) -> Result<(), Failure> {
         let line = &mut self.members[0].line;
         for number in self.sent..last {
@@ -209,7 +209,7 @@ impl Quiet {
             self.next += INTERVAL;
         }
         self.member.line.flush()?;
-        // Polling sleeps for whole milliseconds: the last one is spent awake.
+        // A poll sleeps for whole milliseconds, so the last millisecond is spent polling.
         Ok((self.next - now).saturating_sub(Duration::from_millis(1)))
     }
 }
@@ -220,7 +220,7 @@ impl Member {
         Ok(Self { line: Line::new(opened, poll, token)?, position: 0 })
     }
 
-    /// Reads what there is, verifies it, and calls `after` behind every piece.
+    /// Reads and verifies everything available, and calls `after` after every piece.
     fn receive(
         &mut self,
         buffer: &mut [u8],

@@ -11,7 +11,7 @@ pub struct Speech {
     mask: Mask,
     /// A client's frame with any numbers.
     frame: Vec<u8>,
-    /// Where in the frame the numbers go.
+    /// The position of the numbers in the frame.
     digits: usize,
 }
 
@@ -49,7 +49,7 @@ fn numbers(sender: u32, sequence: u32) -> [u8; SHORTEST] {
     digits
 }
 
-/// The sender and the message's number that a message begins with.
+/// The numbers of the sender and of the message, with which a message begins.
 pub fn parse(message: &[u8]) -> Option<(u32, u32)> {
     let digits = std::str::from_utf8(message.get(..SHORTEST)?).ok()?;
     let number = u64::from_str_radix(digits, 16).ok()?;

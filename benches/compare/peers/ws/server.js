@@ -11,7 +11,7 @@ const { values: flags } = parseArgs({
   },
 });
 
-// `ws` leaves messages under 1,024 bytes uncompressed unless it is told otherwise.
+// By default, `ws` does not compress messages under 1,024 bytes.
 const deflate = {
   off: false,
   takeover: { threshold: 0 },
@@ -26,7 +26,7 @@ const server = new WebSocketServer({
   clientTracking: false,
 });
 
-// Who is in the room of each path.
+// The clients in the room of each path.
 const rooms = new Map();
 
 function enter(client, path) {
@@ -39,7 +39,7 @@ function enter(client, path) {
   return room;
 }
 
-function say(room, message, binary) {
+function broadcast(room, message, binary) {
   for (const client of room) {
     if (client.readyState === WebSocket.OPEN) client.send(message, { binary });
   }
@@ -50,7 +50,7 @@ server.on("connection", (client, request) => {
   client.on("error", () => client.terminate());
   client.on("message", (message, binary) => {
     if (flags.mode === "echo") client.send(message, { binary });
-    else say(room, message, binary);
+    else broadcast(room, message, binary);
   });
 });
 

@@ -26,7 +26,7 @@ struct Room {
     joined: u64,
 }
 
-/// The room, if there is one: without, everybody hears only itself.
+/// The room. Without one, each client receives only its own messages.
 type Chat = Option<Arc<Mutex<Room>>>;
 
 #[tokio::main(flavor = "current_thread")]
@@ -45,7 +45,7 @@ async fn main() -> Result<(), std::io::Error> {
 async fn answer(stream: TcpStream, chat: Chat) {
     let service = service_fn(move |request| open(request, chat.clone()));
     let connection = http1::Builder::new().serve_connection(TokioIo::new(stream), service);
-    // A client that breaks off concerns nobody else.
+    // The failure of one client does not affect the others.
     let _ = connection.with_upgrades().await;
 }
 
@@ -56,7 +56,7 @@ async fn open(
     let (response, client) = upgrade(&mut request)?;
     tokio::spawn(async move {
         match chat {
-            Some(room) => talk(client, &room).await,
+            Some(room) => serve(client, &room).await,
             None => echo(client).await,
         }
     });
@@ -75,7 +75,7 @@ async fn echo(client: UpgradeFut) -> Result<(), WebSocketError> {
     }
 }
 
-async fn talk(client: UpgradeFut, room: &Mutex<Room>) -> Result<(), WebSocketError> {
+async fn serve(client: UpgradeFut, room: &Mutex<Room>) -> Result<(), WebSocketError> {
     let (reader, mut writer) = client.await?.split(tokio::io::split);
     let (sender, mut receiver) = unbounded_channel::<Message>();
     let number = {
@@ -85,28 +85,28 @@ async fn talk(client: UpgradeFut, room: &Mutex<Room>) -> Result<(), WebSocketErr
         room.peers.insert(number, sender.clone());
         number
     };
-    let hear = tokio::spawn(async move {
+    let send = tokio::spawn(async move {
         while let Some((opcode, payload)) = receiver.recv().await {
             let frame = Frame::new(true, opcode, None, Payload::Borrowed(&payload));
             writer.write_frame(frame).await?;
         }
         Ok::<(), WebSocketError>(())
     });
-    let result = speak(FragmentCollectorRead::new(reader), &sender, room).await;
+    let result = receive(FragmentCollectorRead::new(reader), &sender, room).await;
     room.lock().expect("no task panics").peers.remove(&number);
-    hear.abort();
+    send.abort();
     result
 }
 
-/// Gives what the client says to everybody, and what it must be answered to itself.
-async fn speak<R: tokio::io::AsyncRead + Unpin>(
+/// Forwards the client's messages to all members, and its control answers to the client itself.
+async fn receive<R: tokio::io::AsyncRead + Unpin>(
     mut reader: FragmentCollectorRead<R>,
     own: &UnboundedSender<Message>,
     room: &Mutex<Room>,
 ) -> Result<(), WebSocketError> {
     loop {
         let mut answer = |frame: Frame<'_>| {
-            // It fails only when the client is gone.
+            // This fails only when the client has disconnected.
             let _ = own.send((frame.opcode, Bytes::copy_from_slice(&frame.payload)));
             std::future::ready(Ok::<(), Infallible>(()))
         };

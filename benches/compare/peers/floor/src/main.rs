@@ -1,9 +1,9 @@
-//! The floor: a bare TCP program over mio that moves the same bytes as a server, and does nothing
-//! that a protocol would ask for.
+//! The floor: a bare TCP program over mio that moves the same bytes as a server, without the work that a
+//! protocol requires.
 //!
-//! It is told how long the messages are, answers every request with the same words, and gives the
-//! payload of a frame on under a prepared head; its clients mask with zeros. It comes in two forms:
-//! one write for each message and client, and one write for each client and round of polling.
+//! It is given the size of the messages, sends the same response to every request, and forwards the
+//! payload of a frame after a prepared header; its clients mask with zeros. It has two forms: one write
+//! for each message and client, and one write for each client and poll.
 
 use std::io::{self, ErrorKind, IoSlice, Read, Write};
 
@@ -14,12 +14,12 @@ use mio::{Events, Interest, Poll, Token};
 const BUFFER: usize = 64 << 10;
 const LISTENER: Token = Token(usize::MAX);
 
-/// The answer to the key of the RFC's example, which all clients send.
+/// The response to the key of the RFC's example, which all clients send.
 const ANSWER: &[u8] = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\
     Connection: Upgrade\r\nSec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n";
 
-/// A piece of a message is sent from where it was received, if it is so long; a shorter one is
-/// gathered with others.
+/// The minimum size in bytes of a piece of a message that is sent directly from the receive buffer;
+/// shorter pieces are gathered first.
 const LONG: usize = 4_096;
 
 #[derive(Debug, Parser)]
@@ -42,7 +42,7 @@ enum Mode {
 enum Form {
     /// One write for each message and client
     Message,
-    /// One write for each client and round of polling
+    /// One write for each client and poll
     Round,
 }
 
@@ -54,29 +54,29 @@ struct Floor {
     poll: Poll,
     clients: Vec<Option<Client>>,
     buffer: Vec<u8>,
-    /// What was said, and not yet given to those who hear it.
-    said: Vec<u8>,
+    /// The frames that have not been sent to the clients yet.
+    outgoing: Vec<u8>,
 }
 
-/// What all frames have in common.
+/// The sizes and the header that all frames have in common.
 struct Shape {
-    /// How long the head of a frame from a client is.
+    /// The size of the header of a frame from a client.
     head: usize,
-    /// How long such a frame is.
+    /// The size of such a frame.
     frame: usize,
-    /// The head of a frame to a client, without its first byte.
-    outgoing: Vec<u8>,
+    /// The header of a frame to a client, without its first byte.
+    header: Vec<u8>,
 }
 
 struct Client {
     stream: TcpStream,
-    /// It was answered.
+    /// Whether the request has been answered.
     open: bool,
-    /// How much of the current frame was echoed.
+    /// The number of bytes of the current frame that were received.
     position: usize,
-    /// What was received of a frame that is not complete.
+    /// The received bytes of an incomplete frame.
     partial: Vec<u8>,
-    /// What the socket has not taken.
+    /// The bytes that the socket has not taken.
     pending: Vec<u8>,
 }
 
@@ -88,12 +88,12 @@ fn main() -> io::Result<()> {
 
 impl Shape {
     fn new(bytes: usize) -> Self {
-        let (head, outgoing) = match bytes {
+        let (head, header) = match bytes {
             0..=125 => (6, vec![bytes as u8]),
             126..=0xffff => (8, [&[126], &(bytes as u16).to_be_bytes()[..]].concat()),
             _ => (14, [&[127], &(bytes as u64).to_be_bytes()[..]].concat()),
         };
-        Self { head, frame: head + bytes, outgoing }
+        Self { head, frame: head + bytes, header }
     }
 }
 
@@ -110,7 +110,7 @@ impl Floor {
             poll,
             clients: Vec::new(),
             buffer: vec![0; BUFFER],
-            said: Vec::new(),
+            outgoing: Vec::new(),
         })
     }
 
@@ -124,7 +124,7 @@ impl Floor {
                     Token(index) => self.serve(index),
                 }
             }
-            self.give();
+            self.broadcast();
         }
     }
 
@@ -143,7 +143,7 @@ impl Floor {
         }
     }
 
-    /// Reads what a client has sent, until there is no more. One that ends its side is forgotten.
+    /// Reads everything that a client has sent. A client that ends its side is dropped.
     fn serve(&mut self, index: usize) {
         let Some(mut client) = self.clients[index].take() else { return };
         client.flush();
@@ -151,7 +151,7 @@ impl Floor {
             match client.stream.read(&mut self.buffer) {
                 Ok(0) => return,
                 Ok(count) => {
-                    self.hear(&mut client, count);
+                    self.receive(&mut client, count);
                     if count < BUFFER {
                         break;
                     }
@@ -162,12 +162,12 @@ impl Floor {
         }
         self.clients[index] = Some(client);
         if self.form == Form::Message {
-            self.give();
+            self.broadcast();
         }
     }
 
-    /// Deals with what is in the buffer.
-    fn hear(&mut self, client: &mut Client, count: usize) {
+    /// Handles `count` bytes in the buffer.
+    fn receive(&mut self, client: &mut Client, count: usize) {
         if !client.open {
             client.partial.extend_from_slice(&self.buffer[..count]);
             if client.partial.ends_with(b"\r\n\r\n") {
@@ -179,51 +179,51 @@ impl Floor {
         }
         let bytes = &self.buffer[..count];
         match self.mode {
-            Mode::Echo => echo(client, bytes, &self.shape, self.form, &mut self.said),
+            Mode::Echo => echo(client, bytes, &self.shape, self.form, &mut self.outgoing),
             Mode::Broadcast if client.partial.is_empty() => {
-                let rest = gather(bytes, &self.shape, &mut self.said);
+                let rest = gather(bytes, &self.shape, &mut self.outgoing);
                 client.partial.extend_from_slice(rest);
             }
             Mode::Broadcast => {
                 client.partial.extend_from_slice(bytes);
-                let rest = gather(&client.partial, &self.shape, &mut self.said).len();
+                let rest = gather(&client.partial, &self.shape, &mut self.outgoing).len();
                 client.partial.drain(..client.partial.len() - rest);
             }
         }
     }
 
-    /// Gives everybody what was said.
-    fn give(&mut self) {
+    /// Sends the outgoing frames to all clients.
+    fn broadcast(&mut self) {
         let size = match self.form {
-            Form::Message => self.shape.outgoing.len() + 1 + self.shape.frame - self.shape.head,
-            Form::Round => self.said.len().max(1),
+            Form::Message => self.shape.header.len() + 1 + self.shape.frame - self.shape.head,
+            Form::Round => self.outgoing.len().max(1),
         };
-        for portion in self.said.chunks(size) {
+        for portion in self.outgoing.chunks(size) {
             for client in self.clients.iter_mut().flatten().filter(|client| client.open) {
                 client.send(&[portion]);
             }
         }
-        self.said.clear();
+        self.outgoing.clear();
     }
 }
 
-/// Appends the complete frames, as they are sent on; returns what is left.
-fn gather<'a>(mut bytes: &'a [u8], shape: &Shape, said: &mut Vec<u8>) -> &'a [u8] {
+/// Appends the complete frames to `outgoing`, with their new headers, and returns the rest.
+fn gather<'a>(mut bytes: &'a [u8], shape: &Shape, outgoing: &mut Vec<u8>) -> &'a [u8] {
     while let Some((frame, rest)) = bytes.split_at_checked(shape.frame) {
-        said.push(frame[0]);
-        said.extend_from_slice(&shape.outgoing);
-        said.extend_from_slice(&frame[shape.head..]);
+        outgoing.push(frame[0]);
+        outgoing.extend_from_slice(&shape.header);
+        outgoing.extend_from_slice(&frame[shape.head..]);
         bytes = rest;
     }
     bytes
 }
 
-/// Sends a client what it has said, as far as it has arrived.
-fn echo(client: &mut Client, mut bytes: &[u8], shape: &Shape, form: Form, said: &mut Vec<u8>) {
+/// Echoes the bytes that have arrived.
+fn echo(client: &mut Client, mut bytes: &[u8], shape: &Shape, form: Form, outgoing: &mut Vec<u8>) {
     while !bytes.is_empty() {
         if client.position == 0 {
-            said.push(bytes[0]);
-            said.extend_from_slice(&shape.outgoing);
+            outgoing.push(bytes[0]);
+            outgoing.extend_from_slice(&shape.header);
         }
         let in_head = client.position < shape.head;
         let end = if in_head { shape.head } else { shape.frame };
@@ -231,18 +231,18 @@ fn echo(client: &mut Client, mut bytes: &[u8], shape: &Shape, form: Form, said: 
         client.position = (client.position + piece.len()) % shape.frame;
         bytes = rest;
         if !in_head && piece.len() >= LONG {
-            client.send(&[said, piece]);
-            said.clear();
+            client.send(&[outgoing, piece]);
+            outgoing.clear();
         } else if !in_head {
-            said.extend_from_slice(piece);
+            outgoing.extend_from_slice(piece);
         }
         if client.position == 0 && form == Form::Message {
-            client.send(&[said]);
-            said.clear();
+            client.send(&[outgoing]);
+            outgoing.clear();
         }
     }
-    client.send(&[said]);
-    said.clear();
+    client.send(&[outgoing]);
+    outgoing.clear();
 }
 
 impl Client {
@@ -250,7 +250,7 @@ impl Client {
         Self { stream, open: false, position: 0, partial: Vec::new(), pending: Vec::new() }
     }
 
-    /// Sends one or two pieces, behind what is pending. A client that is lost shows when reading.
+    /// Sends one or two pieces after the pending bytes. A lost connection is noticed by the next read.
     fn send(&mut self, pieces: &[&[u8]]) {
         let mut sent = 0;
         if self.pending.is_empty() {
@@ -271,7 +271,7 @@ impl Client {
         }
     }
 
-    /// Sends what is pending, as far as the socket takes it.
+    /// Sends the pending bytes, as far as the socket takes them.
     fn flush(&mut self) {
         while !self.pending.is_empty() {
             match self.stream.write(&self.pending) {

@@ -1,5 +1,5 @@
-//! A chat on tungstenite and tokio, after tokio-tungstenite's examples `server` and `echo-server`:
-//! every client has a task, and a channel for what it is to hear.
+//! A chat on tungstenite and tokio, after tokio-tungstenite's examples `server` and `echo-server`: every
+//! client has a task, and a channel for the messages to it.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -25,7 +25,7 @@ async fn main() -> Result<(), std::io::Error> {
         stream.set_nodelay(true)?;
         let peers = peers.clone();
         tokio::spawn(async move {
-            // A client that breaks off concerns nobody else.
+            // The failure of one client does not affect the others.
             let _ = serve(stream, address, &peers, echoes).await;
             peers.lock().expect("no task panics").remove(&address);
         });
@@ -55,17 +55,17 @@ async fn chat(
     let (sender, receiver) = unbounded();
     peers.lock().expect("no task panics").insert(address, sender);
     let (sink, stream) = client.split();
-    let said = stream.try_filter(|message| future::ready(is_data(message)));
-    let speak = said.try_for_each(|message| {
+    let messages = stream.try_filter(|message| future::ready(is_data(message)));
+    let receive = messages.try_for_each(|message| {
         for peer in peers.lock().expect("no task panics").values() {
-            // It fails for a peer that is just leaving.
+            // This fails for a peer that is disconnecting.
             let _ = peer.unbounded_send(message.clone());
         }
         future::ok(())
     });
-    let hear = receiver.map(Ok).forward(sink);
-    pin_mut!(speak, hear);
-    future::select(speak, hear).await.factor_first().0
+    let send = receiver.map(Ok).forward(sink);
+    pin_mut!(receive, send);
+    future::select(receive, send).await.factor_first().0
 }
 
 fn is_data(message: &Message) -> bool {
