@@ -1,20 +1,20 @@
-//! When collections give back memory that they needed when there was more to do.
+//! When collections give back the memory that they needed under a higher load.
 
-/// The capacity up to which giving memory back is not worth it.
+/// The capacity up to which it is not worth giving memory back.
 pub(crate) const MIN_CAPACITY: usize = 256;
 
-/// Whether a collection has places for many more than are in it. They are given back at a quarter,
-/// so that one that shrinks and grows is not moved all the time.
+/// Whether less than a quarter of a collection's capacity is in use. The margin is large, so that a
+/// collection that shrinks and grows is not moved all the time.
 pub(crate) fn is_loose(capacity: usize, taken: usize) -> bool {
     capacity > MIN_CAPACITY && capacity / 4 > taken
 }
 
-/// How many places a loose collection keeps. A map makes up to 2.3 times as many of it.
+/// The capacity that a loose collection keeps. A map makes up to 2.3 times as much of it.
 pub(crate) fn capacity_to_keep(taken: usize) -> usize {
     (MIN_CAPACITY / 2).max(taken + taken / 2)
 }
 
-/// Gives back what a queue grew by in a turn with much to do.
+/// Gives back the memory by which a queue grew in a busy turn.
 pub(crate) fn trim_queue<T>(queue: &mut Vec<T>) {
     if is_loose(queue.capacity(), queue.len()) {
         queue.shrink_to(MIN_CAPACITY);

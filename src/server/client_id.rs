@@ -5,13 +5,13 @@ use std::fmt;
 use mio::Token;
 
 /// Identifies a client of a server, from the beginning of its TCP connection to its end. Ids are not
-/// reused: one that is kept too long refers to no client.
+/// reused: the id of a client that has left refers to no client.
 ///
 /// ```
 /// use std::collections::HashSet;
 /// use townhall::{ClientId, Event, Hub};
 ///
-/// /// The members of a topic of the application's own, beside the rooms.
+/// /// The subscribers of a topic, which is independent of the rooms.
 /// struct Topic(HashSet<ClientId>);
 ///
 /// impl Topic {
@@ -33,16 +33,17 @@ use mio::Token;
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ClientId(
-    /// The generation in the upper half, the key in the lower one: a token, and compared at once.
+    /// The generation in the upper half, and the key in the lower half. It is also the token of the
+    /// poll.
     u64,
 );
 
 impl ClientId {
-    /// Refers to no client, but to the application itself: the timers that are set for it
-    /// ([`Hub::set_timer`](crate::Hub::set_timer)) belong to nobody else.
+    /// Refers to the application itself instead of a client, for timers that belong to no client
+    /// ([`Hub::set_timer`](crate::Hub::set_timer)).
     pub const SERVER: Self = Self(0);
 
-    /// The id of the slab entry `key`, in its `generation`, which is not 0.
+    /// The id of the slab entry `key` in its `generation`, which must not be 0.
     pub(crate) fn new(key: usize, generation: u32) -> Self {
         Self(u64::from(generation) << 32 | u64::from(key as u32))
     }
@@ -55,7 +56,7 @@ impl ClientId {
         (self.0 >> 32) as u32
     }
 
-    /// The id that a token stands for; `None` for tokens of generation 0, which are the server's own.
+    /// The id of a token; `None` for tokens of generation 0, which are the server's own.
     pub(crate) fn from_token(Token(token): Token) -> Option<Self> {
         let id = Self(token as u64);
         (id.generation() != 0).then_some(id)

@@ -1,4 +1,4 @@
-//! Counts of what has happened so far.
+//! Counts of events since the start of the server.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -6,12 +6,12 @@ use std::fmt;
 use crate::protocol::Refusal;
 use crate::server::departure::CauseKind;
 
-/// How often things have happened since the server's start. It can be shown in a log line.
+/// Counts of events since the start of the server. Their text fits in a log line.
 ///
 /// ```
 /// use townhall::{CauseKind, Counts, Refusal};
 ///
-/// /// Whether strangers seem to attack.
+/// /// Whether the server seems to be under attack.
 /// fn is_under_siege(before: &Counts, now: &Counts) -> bool {
 ///     let refused = |counts: &Counts| -> u64 {
 ///         let reasons = [Refusal::TooManyFromAddress, Refusal::Full];
@@ -28,13 +28,13 @@ use crate::server::departure::CauseKind;
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Counts {
-    /// Connections that were accepted.
+    /// Accepted connections.
     pub accepted: u64,
-    /// Accepted connections that were dropped at once, without an answer.
+    /// Accepted connections that were dropped at once, without a response.
     pub dropped: u64,
     /// Upgrades to WebSocket.
     pub opened: u64,
-    /// Requests that the server refused, by the reason.
+    /// Refused requests, by reason.
     pub refused: BTreeMap<Refusal, u64>,
     /// Departures, by the kind of their cause ([`Cause::kind`](crate::Cause::kind)).
     pub departed: BTreeMap<CauseKind, u64>,
@@ -42,10 +42,10 @@ pub struct Counts {
     pub throttled: u64,
     /// How often a room began to wait for a member that was too far behind.
     pub paused: u64,
-    /// Messages that a member missed because it was too far behind.
+    /// Messages that members missed because they were too far behind.
     pub skipped: u64,
-    /// Upgrades of clients that may keep no compression context, because the windows of other clients
-    /// take all the memory that is allowed for windows.
+    /// Upgrades of clients that had to give up their compression context, because the windows of other
+    /// clients took all the memory that is allowed for windows.
     pub contextless: u64,
 }
 

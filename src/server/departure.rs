@@ -1,4 +1,4 @@
-//! Why a client left.
+//! How and why a client left.
 
 use std::fmt;
 
@@ -9,10 +9,10 @@ use crate::protocol::{Refusal, Violation};
 /// ```
 /// use townhall::{Cause, CauseKind, Departure, Event, Hub};
 ///
-/// /// Says goodbye to the room, and notes what only the server knows.
+/// /// Notifies the room, and logs the causes that only the server knows.
 /// fn note(hub: &mut Hub, departure: &Departure) {
 ///     if let Some(room) = &departure.room {
-///         hub.broadcast(room, "somebody left");
+///         hub.broadcast(room, "a member left");
 ///     }
 ///     match departure.cause {
 ///         Cause::Violation(violation) => println!("a client broke the protocol: {violation}"),
@@ -27,21 +27,21 @@ use crate::protocol::{Refusal, Violation};
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Departure {
-    /// The code of the peer's close frame; 1005 if it had none, 1006 if no close frame came (RFC 6455,
-    /// section 7.1.5).
+    /// The code of the peer's close frame; 1005 if it had none, 1006 if no close frame arrived (RFC
+    /// 6455, section 7.1.5).
     pub code: u16,
     /// The reason in the peer's close frame (RFC 6455, section 7.1.6).
     pub reason: String,
     /// Whether both sides sent a close frame (RFC 6455, section 7.1.4).
     pub was_clean: bool,
-    /// What began the departure.
+    /// The cause of the departure.
     pub cause: Cause,
-    /// The room that the client was in and is no longer a member of.
+    /// The room that the client was in, if any.
     pub room: Option<Box<str>>,
 }
 
 impl Departure {
-    /// 1006: no close frame came.
+    /// 1006: no close frame arrived.
     pub(crate) fn abnormal(cause: Cause) -> Self {
         Self { code: 1006, reason: String::new(), was_clean: false, cause, room: None }
     }
@@ -54,13 +54,13 @@ impl fmt::Display for Departure {
     }
 }
 
-/// What began a departure.
+/// The cause of a departure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Cause {
     /// The peer sent a close frame.
     Peer,
-    /// The peer ended the TCP connection, or it broke, without a close frame.
+    /// The TCP connection ended or failed without a close frame from the peer.
     Lost,
     /// The application closed the connection.
     Application,
@@ -68,26 +68,27 @@ pub enum Cause {
     Violation(Violation),
     /// The peer fell further behind than the backlog limit.
     TooSlow,
-    /// The peer kept on sending more than its rates allow.
+    /// The peer exceeded its rates for too long.
     TooFast,
     /// The memory that the server holds for all clients reached its limit.
     Overload,
     /// The peer did not answer a ping.
     Silent,
-    /// The peer read nothing of what there was for it.
+    /// The peer read nothing for too long while data was waiting for it.
     Stalled,
     /// The connection reached its maximum age
     /// ([`ConnectionLimits::max_age`](crate::ConnectionLimits::max_age)).
     TooOld,
     /// The server is shutting down.
     Shutdown,
-    /// The room that the application chose in [`Event::Upgrade`](crate::Event::Upgrade) was refused.
-    /// The client got this refusal as its answer, and never opened.
+    /// The limits did not allow the room that the application chose in
+    /// [`Event::Upgrade`](crate::Event::Upgrade). The client got this refusal as its response, and never
+    /// opened.
     Refused(Refusal),
 }
 
 impl Cause {
-    /// The kind of the cause, by which [`Counts`](crate::Counts) counts departures.
+    /// The kind of this cause. [`Counts`](crate::Counts) counts departures by kind.
     pub fn kind(self) -> CauseKind {
         match self {
             Self::Peer => CauseKind::Peer,
@@ -109,15 +110,15 @@ impl Cause {
 impl fmt::Display for Cause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Peer => f.write_str("the peer closed"),
+            Self::Peer => f.write_str("the peer closed the connection"),
             Self::Lost => f.write_str("the connection was lost"),
-            Self::Application => f.write_str("the application closed"),
+            Self::Application => f.write_str("the application closed the connection"),
             Self::Violation(violation) => violation.fmt(f),
             Self::TooSlow => f.write_str("the peer fell too far behind"),
-            Self::TooFast => f.write_str("the peer sent too much in a second"),
-            Self::Overload => f.write_str("the server holds too much for all clients"),
+            Self::TooFast => f.write_str("the peer exceeded its rate"),
+            Self::Overload => f.write_str("the server reached its memory limit"),
             Self::Silent => f.write_str("the peer did not answer a ping"),
-            Self::Stalled => f.write_str("the peer took nothing for too long"),
+            Self::Stalled => f.write_str("the peer read nothing for too long"),
             Self::TooOld => f.write_str("the connection reached its maximum age"),
             Self::Shutdown => f.write_str("server shutting down"),
             Self::Refused(refusal) => refusal.fmt(f),
@@ -125,7 +126,7 @@ impl fmt::Display for Cause {
     }
 }
 
-/// What a [`Cause`] is, without its details: for counts and metrics.
+/// The kind of a [`Cause`], without its details, for counts and metrics.
 ///
 /// ```
 /// use townhall::{Cause, CauseKind};

@@ -1,4 +1,4 @@
-//! What the application learns, and decides.
+//! The events that the application handles, and the requests that it answers.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -6,17 +6,17 @@ use std::net::IpAddr;
 use crate::protocol::{DeflateTerms, InvalidHeader, Message, Request, Response, Terms};
 use crate::server::departure::Departure;
 
-/// What happened to a client. For each that opens: one [`Open`](Self::Open), any number of
-/// [`Message`](Self::Message) and [`Timer`](Self::Timer), one [`Close`](Self::Close).
+/// An event of a client. A client that opens causes one [`Open`](Self::Open), any number of
+/// [`Message`](Self::Message) and [`Timer`](Self::Timer), and one [`Close`](Self::Close).
 ///
-/// An application can keep something for a client as soon as [`Upgrade`](Self::Upgrade), with
-/// [`Hub::set_data`](crate::Hub::set_data), and until [`Close`](Self::Close), which follows unless the
-/// application itself refuses the upgrade.
+/// An application can keep a value for a client with [`Hub::set_data`](crate::Hub::set_data), from
+/// [`Upgrade`](Self::Upgrade) until [`Close`](Self::Close), which follows unless the application itself
+/// refuses the upgrade.
 ///
 /// [`Stop`](Self::Stop), [`Shutdown`](Self::Shutdown) and [`Reload`](Self::Reload) belong to no client, but
 /// to [`ClientId::SERVER`](crate::ClientId::SERVER).
 ///
-/// Only between `Open` and `Close` is the client open: in the other callbacks,
+/// The client is open only from `Open` until `Close`: during the other events,
 /// [`Hub::join`](crate::Hub::join) returns `false`, and messages to the client are dropped.
 ///
 /// An application that uses all of them:
@@ -45,7 +45,7 @@ use crate::server::departure::Departure;
 ///             if lobby {
 ///                 upgrade.set_room("/lobby");
 ///             }
-///             // Clients that do not offer it do without it.
+///             // Clients that do not offer it connect without it.
 ///             let _ = upgrade.set_subprotocol("chat.example");
 ///         }
 ///         Event::Open { room, subprotocol, address, .. } => {
@@ -77,44 +77,45 @@ use crate::server::departure::Departure;
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Event<'a> {
-    /// A plain GET or HEAD request. The application may answer it; by default it gets 426, or 404 if
-    /// its path is not a room ([`RoomLimits::patterns`](crate::RoomLimits::patterns)). The server itself
+    /// A plain GET or HEAD request. The application may answer it. Otherwise it gets 426, or 404 if its
+    /// path is not a room ([`RoomLimits::patterns`](crate::RoomLimits::patterns)). The server itself
     /// answers OPTIONS.
     Request(Exchange<'a>),
-    /// A correct request for an upgrade, within all limits, including those of its path's room. The
-    /// application may refuse it or choose its room; by default it is accepted into the room that the
-    /// normal form of its path names. If a room that the application chose is refused,
+    /// A valid upgrade request within all limits, including the limits on the room of its path. The
+    /// application may refuse it or choose its room. By default, it is accepted, and its room is the
+    /// normal form of its path. If the application chooses a room that the limits do not allow,
     /// [`Close`](Self::Close) follows without [`Open`](Self::Open), with the cause
     /// [`Refused`](crate::Cause::Refused).
     Upgrade(Upgrade<'a>),
-    /// The client is connected. It is a member of no room until the application makes it one.
+    /// The client is connected. It is in no room until the application calls
+    /// [`Hub::join`](crate::Hub::join).
     #[non_exhaustive]
     Open {
-        /// The room that its path or the application chose.
+        /// The room that the application chose, or the normal form of the request's path.
         room: &'a str,
-        /// The request for the upgrade: path, query and header fields. It is not kept; what is needed
-        /// later can be kept with [`Hub::set_data`](crate::Hub::set_data).
+        /// The upgrade request: path, query and header fields. The server does not keep it;
+        /// [`Hub::set_data`](crate::Hub::set_data) keeps what the application needs later.
         request: &'a Request<'a>,
-        /// The subprotocol that was chosen, if any (RFC 6455, section 1.9). It is not kept either.
+        /// The subprotocol, if one was chosen (RFC 6455, section 1.9). The server does not keep it
+        /// either.
         subprotocol: Option<&'a str>,
-        /// How messages may be compressed, if they may (RFC 7692, section 7).
+        /// The terms of permessage-deflate, if it was negotiated (RFC 7692, section 7).
         deflate: Option<DeflateTerms>,
-        /// The client's address, as the limits for one address see it: the one that a trusted proxy
-        /// forwards ([`Config::trusted_proxies`](crate::Config::trusted_proxies)), otherwise the
-        /// peer's. `None` if the connection has ended already.
+        /// The client's address, to which the limits per address apply: the one that a trusted proxy
+        /// forwards ([`Config::trusted_proxies`](crate::Config::trusted_proxies)), otherwise that of the
+        /// TCP connection. `None` if the connection has already ended.
         address: Option<IpAddr>,
     },
     /// The client sent a message.
     Message(Message<'a>),
-    /// A timer has expired, which the application has set for the client or, with
-    /// [`ClientId::SERVER`](crate::ClientId::SERVER), for itself
-    /// ([`Hub::set_timer`](crate::Hub::set_timer)).
+    /// A timer of [`Hub::set_timer`](crate::Hub::set_timer) has expired. The client is
+    /// [`ClientId::SERVER`](crate::ClientId::SERVER) if the application set the timer for itself.
     #[non_exhaustive]
     Timer {
-        /// The number that the application has given to the timer.
+        /// The application's own number for the timer.
         token: u64,
     },
-    /// The client is gone; nothing more can be sent to it.
+    /// The client has left. Messages to it are dropped.
     Close(&'a Departure),
     /// The server has been asked to stop: [`Hub::is_stopping`](crate::Hub::is_stopping) is true from now
     /// on. [`Shutdown`](Self::Shutdown) follows after
@@ -128,13 +129,12 @@ pub enum Event<'a> {
     Reload,
 }
 
-/// A plain HTTP request that awaits its answer. `examples/http.rs` serves a page
-/// and a list of rooms.
+/// A plain HTTP request, and its response. `examples/http.rs` serves a page and a list of rooms.
 ///
 /// ```
 /// use townhall::{Event, Exchange, Response};
 ///
-/// /// Answers requests of this machine alone; others get 426.
+/// /// Answers requests from this machine; others get 426.
 /// fn answer(exchange: Exchange<'_>) {
 ///     let is_local = exchange.address().is_some_and(|address| address.is_loopback());
 ///     if is_local && exchange.request().normal_path() == "/hello" {
@@ -151,7 +151,7 @@ pub struct Exchange<'a> {
 }
 
 impl<'a> Exchange<'a> {
-    /// The request. Its method is GET or HEAD. An answer that depends on the path should go by its
+    /// The request. Its method is GET or HEAD. A response that depends on the path should compare its
     /// [normal form](Request::normal_path).
     pub fn request(&self) -> &'a Request<'a> {
         self.request
@@ -162,13 +162,13 @@ impl<'a> Exchange<'a> {
         self.address
     }
 
-    /// Answers the request.
+    /// Answers the request with a response.
     pub fn respond(self, response: Response) {
         *self.answer = Some(response);
     }
 }
 
-/// A request for an upgrade that awaits its answer: 101, unless the application refuses it.
+/// An upgrade request. The response is 101, unless the application refuses it.
 ///
 /// ```
 /// use townhall::{Response, Upgrade};
@@ -203,9 +203,9 @@ impl<'a> Upgrade<'a> {
         self.request
     }
 
-    /// The room that [`Event::Open`] will name: the one that was chosen, or the [normal
-    /// form](Request::normal_path) of the request's path. Decide by this name whether a client may
-    /// enter, since one room has many paths.
+    /// The room that [`Event::Open`] will name: the one that the application chose, or the [normal
+    /// form](Request::normal_path) of the request's path. Use this name to decide whether a client may
+    /// enter, because different paths can name one room.
     pub fn room(&self) -> &str {
         self.room
     }
@@ -220,8 +220,8 @@ impl<'a> Upgrade<'a> {
         self.address
     }
 
-    /// The subprotocol that the answer will name: the one that was chosen, or the first of the client's
-    /// that is in [`Config::subprotocols`](crate::Config::subprotocols).
+    /// The subprotocol that the response will name: the one that the application chose, or the first of
+    /// the client's offers that is in [`Config::subprotocols`](crate::Config::subprotocols).
     pub fn subprotocol(&self) -> Option<&str> {
         self.terms.subprotocol.as_deref()
     }
@@ -230,7 +230,7 @@ impl<'a> Upgrade<'a> {
     /// [`Config::subprotocols`](crate::Config::subprotocols).
     ///
     /// # Errors
-    /// The client has not offered it, so that it would fail the connection (RFC 6455, section 4.1).
+    /// The client has not offered it, and would fail the connection (RFC 6455, section 4.1).
     pub fn set_subprotocol(&mut self, name: &str) -> Result<(), SubprotocolNotOffered> {
         if !self.request.subprotocols().any(|offered| offered == name) {
             return Err(SubprotocolNotOffered);
@@ -239,21 +239,21 @@ impl<'a> Upgrade<'a> {
         Ok(())
     }
 
-    /// Adds a header field to the 101 answer, such as `Set-Cookie`.
+    /// Adds a header field to the 101 response, such as `Set-Cookie`.
     ///
     /// # Errors
-    /// The name or the value is not one of a header field, or the field belongs to the handshake itself.
+    /// The name or the value is not valid, or the field belongs to the handshake itself.
     pub fn add_header(&mut self, name: &str, value: &str) -> Result<(), InvalidHeader> {
         self.terms.add_header(name, value)
     }
 
-    /// Refuses the upgrade with this answer.
+    /// Refuses the upgrade with this response.
     pub fn refuse(self, response: Response) {
         *self.refusal = Some(response);
     }
 }
 
-/// A subprotocol was chosen that the client did not offer: the error of [`Upgrade::set_subprotocol`].
+/// The error of [`Upgrade::set_subprotocol`]: the client has not offered the subprotocol.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SubprotocolNotOffered;

@@ -1,4 +1,4 @@
-//! The way into a running server from other threads: a bounded queue of commands.
+//! Commands from other threads to a running server, in a bounded queue.
 
 use std::fmt;
 use std::sync::Arc;
@@ -12,26 +12,26 @@ use crate::protocol::{CloseCode, Message};
 use crate::server::client_id::ClientId;
 use crate::server::hub::Hub;
 
-/// The most commands that wait, over all handles of a server.
+/// The maximum number of queued commands, over all handles of a server.
 const MAX_COMMANDS: usize = 4096;
 
-/// The most bytes that waiting commands take, unless one command alone takes more.
+/// The maximum size in bytes of the queued commands, unless one command alone is larger.
 const MAX_BYTES: usize = 64 << 20;
 
-/// The most commands that one turn of the event loop runs.
+/// The maximum number of commands that one turn of the event loop runs.
 const MAX_COMMANDS_PER_TURN: usize = 256;
 
-/// Reaches a running server from other threads. It can be cloned and sent, and outlives the server.
+/// Controls a running server from other threads. It can be cloned and sent, and may outlive the server.
 ///
-/// Each call queues a command, wakes the event loop and returns at once: no call ever waits. The server
-/// runs the commands on its own thread, those of one handle in the order in which they were called, up
-/// to 256 in a turn, after it has read what clients sent.
+/// Each call queues a command, wakes the event loop and returns at once, without waiting. The server
+/// runs the commands on its own thread, up to 256 in a turn, after it has read what clients sent. It
+/// runs the commands of one handle in the order of the calls.
 ///
 /// The queue is shared by all handles of a server. It holds at most 4,096 commands and 64 MiB, or a
-/// single command that is longer; when it is full, a call fails with [`HandleError::Full`] and has no
+/// single command that is larger. When it is full, a call fails with [`HandleError::Full`] and has no
 /// effect. Commands that are queued before [`Server::run`](crate::Server::run) take effect when it
-/// begins. During a [graceful shutdown](Self::stop) commands still take effect. Those that are queued
-/// when the server ends are dropped, and later calls fail with [`HandleError::Closed`].
+/// begins, and commands still take effect during a [graceful shutdown](Self::stop). Commands that are
+/// queued when the server ends are dropped, and later calls fail with [`HandleError::Closed`].
 ///
 /// ```
 /// use std::thread;
@@ -77,7 +77,7 @@ impl Handle {
     /// use std::sync::mpsc::Receiver;
     /// use townhall::{ClientId, CloseCode, Handle, HandleError};
     ///
-    /// /// Does what takes long, on a thread of its own.
+    /// /// Does slow work on its own thread.
     /// fn work(jobs: Receiver<(ClientId, String)>, handle: Handle) -> Result<(), HandleError> {
     ///     for (client, job) in jobs {
     ///         if job.is_empty() {
@@ -115,9 +115,9 @@ impl Handle {
         self.queue(reason.len(), || Action::Close(client, code, reason.into()))
     }
 
-    /// Runs a closure on the server's thread, with everything that the application can do. The event
-    /// loop waits for it, so it must not block. A panic in it is one in the server's thread, as a panic
-    /// of the application is. Results can come back through a channel:
+    /// Runs a closure on the server's thread, with access to the hub. The event loop waits for it, so it
+    /// must not block. If it panics, the server's thread panics, as with the application. A channel can
+    /// return results:
     ///
     /// ```
     /// use std::sync::mpsc;
@@ -132,7 +132,7 @@ impl Handle {
     ///
     /// let (sender, receiver) = mpsc::channel();
     /// handle.run(move |hub| {
-    ///     // It fails if nobody waits for the count any more.
+    ///     // This fails if the receiver has been dropped.
     ///     let _ = sender.send(hub.client_count());
     /// })?;
     /// assert_eq!(receiver.recv()?, 0);
@@ -143,7 +143,7 @@ impl Handle {
     /// ```
     ///
     /// # Errors
-    /// The queue is full, or the server has ended. The closure is then dropped without being run.
+    /// The queue is full, or the server has ended. The closure is then dropped without a call.
     pub fn run<F>(&self, closure: F) -> Result<(), HandleError>
     where
         F: FnOnce(&mut Hub) + Send + 'static,
@@ -151,12 +151,12 @@ impl Handle {
         self.queue(size_of::<F>(), || Action::Run(Closure(Box::new(closure))))
     }
 
-    /// Shuts the server down gracefully, once the commands that were called before have taken effect:
-    /// every connection is closed and given time to end, as
-    /// [`Config::shutdown`](crate::Config::shutdown) says. Further calls change nothing.
+    /// Shuts the server down gracefully, after the commands that were queued earlier: it closes every
+    /// connection, and gives clients time to disconnect, as set in
+    /// [`Config::shutdown`](crate::Config::shutdown). Further calls have no effect.
     pub fn stop(&self) {
         if !self.shared.stopping.swap(true, Ordering::AcqRel) {
-            // A full queue takes it too. If the send fails, the server has ended.
+            // It is queued even if the queue is full. If the send fails, the server has ended.
             let command = Command { size: 0, action: Action::Stop };
             self.shared.count.fetch_add(1, Ordering::Relaxed);
             if self.sender.send(command).is_ok() {
@@ -165,15 +165,15 @@ impl Handle {
         }
     }
 
-    /// Ends the server at once: commands that wait are dropped, and so are the connections, after one
-    /// attempt to write what is queued for them.
+    /// Ends the server at once: it drops the queued commands, and the connections after one attempt to
+    /// write what is queued for them.
     ///
     /// ```
     /// use std::thread;
     /// use std::time::Duration;
     /// use townhall::Handle;
     ///
-    /// /// Asks clients to leave, and waits for them no longer than a second.
+    /// /// Closes all connections, and drops those that are still there after a second.
     /// fn shut_down(handle: &Handle) {
     ///     handle.stop();
     ///     thread::sleep(Duration::from_secs(1));
@@ -198,8 +198,8 @@ impl Handle {
     }
 }
 
-/// Why a [`Handle`] could not queue a command. The thread in `examples/publish.rs` goes on when the
-/// queue is full, and ends with the server.
+/// The reason why a [`Handle`] could not queue a command. The thread in `examples/publish.rs` continues
+/// when the queue is full, and ends with the server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum HandleError {
@@ -220,7 +220,7 @@ impl fmt::Display for HandleError {
 
 impl std::error::Error for HandleError {}
 
-/// What the handles and the event loop share.
+/// The state that the handles and the event loop share.
 #[derive(Debug)]
 struct Shared {
     waker: Waker,
@@ -228,7 +228,7 @@ struct Shared {
     woken: AtomicBool,
     stopping: AtomicBool,
     stopping_now: AtomicBool,
-    /// How many commands wait, and how many bytes they take.
+    /// The number of queued commands, and their size in bytes.
     count: AtomicUsize,
     bytes: AtomicUsize,
 }
@@ -250,7 +250,7 @@ impl Shared {
         self.bytes.fetch_sub(size, Ordering::Relaxed);
     }
 
-    /// Wakes the event loop, once for all the commands that come before it looks at the queue.
+    /// Wakes the event loop, once for all commands that are queued before it looks at the queue.
     fn wake(&self) {
         if !self.woken.swap(true, Ordering::AcqRel)
             && let Err(error) = self.waker.wake()
@@ -308,14 +308,14 @@ impl From<Message<'_>> for OwnedMessage {
     }
 }
 
-/// What handles ask the server to do about its end, from less to more urgent.
+/// How the handles asked the server to stop, from less to more urgent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Stop {
-    /// To go on.
+    /// Not at all.
     No,
-    /// To shut down gracefully.
+    /// Gracefully.
     Gracefully,
-    /// To end at once.
+    /// At once.
     Now,
 }
 
@@ -349,17 +349,17 @@ impl Commands {
 
     /// Notes that a handle has woken the event loop.
     pub(crate) fn note_wake(&mut self) {
-        // Commands that come after this wake the event loop again.
+        // Commands that are queued after this wake the event loop again.
         self.handle.shared.woken.swap(false, Ordering::AcqRel);
         self.ready = true;
     }
 
-    /// Notes a signal to stop. The second one means at once.
+    /// Notes a signal to stop. The second one means to stop at once.
     pub(crate) fn note_signal(&mut self) {
         self.stop = if self.stop == Stop::No { Stop::Gracefully } else { Stop::Now };
     }
 
-    /// What the server is to do about its end.
+    /// Whether and how the server was asked to stop.
     pub(crate) fn stop(&self) -> Stop {
         let now = self.handle.shared.stopping_now.load(Ordering::Relaxed);
         if now { Stop::Now } else { self.stop }
@@ -370,8 +370,8 @@ impl Commands {
         self.ready
     }
 
-    /// Runs the commands of one turn: as many as may be run, or until more than `max_growth` bytes wait
-    /// to be written.
+    /// Runs the commands of one turn, up to the maximum number, or until more than `max_growth` bytes
+    /// are queued for clients.
     pub(crate) fn run(&mut self, hub: &mut Hub, max_growth: usize) {
         for _ in 0..MAX_COMMANDS_PER_TURN {
             if self.stop() == Stop::Now || hub.pending.grown > max_growth {

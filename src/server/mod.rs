@@ -41,7 +41,7 @@ use time::wheel::Timestamp;
 
 /// A WebSocket server that is bound to its addresses.
 ///
-/// The application is one closure, which [`run`](Self::run) calls with everything that happens.
+/// The application is one closure, which [`run`](Self::run) calls for every event.
 ///
 /// ```
 /// use townhall::{Config, Event, Server};
@@ -61,7 +61,7 @@ use time::wheel::Timestamp;
 /// })?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[must_use = "nobody is served until it runs"]
+#[must_use = "it serves no clients until `run` is called"]
 pub struct Server {
     event_loop: EventLoop,
     addresses: Vec<SocketAddr>,
@@ -74,12 +74,12 @@ impl fmt::Debug for Server {
 }
 
 impl Server {
-    /// Binds the configured addresses. The system accepts connections after this, and they are served
-    /// by [`run`](Self::run).
+    /// Binds the configured addresses. From then on, the system accepts connections; [`run`](Self::run)
+    /// serves them.
     ///
     /// # Errors
-    /// A [`ConfigError`](crate::ConfigError) within an error of the kind
-    /// [`InvalidInput`](io::ErrorKind::InvalidInput), if the configuration makes no sense; or the
+    /// A [`ConfigError`](crate::ConfigError) inside an error of the kind
+    /// [`InvalidInput`](io::ErrorKind::InvalidInput), if the configuration is not valid; otherwise the
     /// system's error, with the address that it is about.
     pub fn bind(config: Config) -> io::Result<Self> {
         check(&config)?;
@@ -88,11 +88,10 @@ impl Server {
         Self::new(config, poll, listeners)
     }
 
-    /// Serves listeners that are bound already, by the program itself or by a service manager that
-    /// passed them on, instead of [`Config::listen`]. Their options and the length of their accept queues
-    /// stay as they are, but they no longer block, and
+    /// Uses listeners that are already bound, by the program or by a service manager, instead of
+    /// [`Config::listen`]. They become non-blocking, and
     /// [`MemoryLimits::socket_unsent_bytes`](crate::MemoryLimits::socket_unsent_bytes) applies to their
-    /// connections.
+    /// connections. Their other options and the length of their accept queues do not change.
     ///
     /// ```
     /// use std::net::TcpListener;
@@ -106,7 +105,7 @@ impl Server {
     /// ```
     ///
     /// # Errors
-    /// Those of [`bind`](Self::bind). Without a listener, the error is a
+    /// The errors of [`bind`](Self::bind). Without a listener, the error is
     /// [`ConfigError::Empty`](crate::ConfigError::Empty).
     pub fn from_listeners(mut config: Config, listeners: Vec<TcpListener>) -> io::Result<Self> {
         let addresses = listeners.iter().map(TcpListener::local_addr);
@@ -141,7 +140,8 @@ impl Server {
         &self.addresses
     }
 
-    /// A handle that reaches the server from other threads: to send messages, to run a closure, to stop.
+    /// A handle with which other threads send messages, run closures on the server's thread, and stop
+    /// the server.
     pub fn handle(&self) -> Handle {
         self.event_loop.commands.handle()
     }
@@ -174,12 +174,12 @@ impl Server {
     /// time to end. Requests on connections that are open are still answered; upgrades are refused with
     /// 503.
     ///
-    /// It logs through the `log` crate from the calling thread. A logger that waits for its output
-    /// holds up every connection.
+    /// The server logs through the `log` crate, on the calling thread. A logger that blocks delays every
+    /// connection.
     ///
     /// # Errors
-    /// The system's, if waiting for events fails. What happens to a single connection is not an error,
-    /// but an [`Event`].
+    /// The system's error, if waiting for events fails. The failure of a single connection is not an
+    /// error, but an [`Event`].
     pub fn run(self, mut app: impl FnMut(&mut Hub, ClientId, Event<'_>)) -> io::Result<()> {
         self.event_loop.run(&mut app)
     }

@@ -2,7 +2,7 @@
 
 use std::fmt::{self, Write};
 
-/// The most bytes between the quotes.
+/// The maximum number of bytes between the quotes.
 const MAX_BYTES: usize = 100;
 
 /// The longest encoding of a character in UTF-8.
@@ -10,11 +10,10 @@ const MAX_CHAR_BYTES: usize = 4;
 
 /// Bytes that a peer sent, for a log line.
 ///
-/// Every log line that shows a peer's words wraps them in this type, so that no stranger can forge
-/// a line, send escape sequences to a terminal, or fill a disk with a single request. The text is
-/// quoted. Quotes, backslashes, and characters that are not printable are escaped as in a Rust
-/// string literal, and so are bytes that are not UTF-8. After 100 bytes it is cut, and the length
-/// of the whole follows:
+/// Every log line that shows data from a peer wraps it in this type, so that no peer can forge a line,
+/// send escape sequences to a terminal, or fill a disk with a single request. The text is quoted.
+/// Quotes, backslashes, and characters that are not printable are escaped as in a Rust string literal,
+/// and so are bytes that are not UTF-8. After 100 bytes, the text is cut, and the total length follows:
 ///
 /// ```text
 /// "http://evil.example\r\n\u{202e}\xff"
@@ -25,7 +24,7 @@ pub(crate) struct Shown<'a>(pub(crate) &'a [u8]);
 
 impl fmt::Display for Shown<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Each byte takes at least one when shown, so nothing after these can be shown.
+        // Each byte takes at least one byte when shown, so nothing after these can be shown.
         let beginning = &self.0[..self.0.len().min(MAX_BYTES + MAX_CHAR_BYTES)];
         let mut escaped = String::new();
         let whole = escape(beginning, &mut escaped) && beginning.len() == self.0.len();
@@ -34,7 +33,7 @@ impl fmt::Display for Shown<'_> {
     }
 }
 
-/// A flag of the program and its value, for a log line from which it can be pasted into a shell. A
+/// A flag of the program and its value, in a form that can be copied from a log line into a shell. A
 /// value that is too long, or could end the quotes, is not shown.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Flag<'a>(pub(crate) &'static str, pub(crate) &'a str);
@@ -44,16 +43,16 @@ impl fmt::Display for Flag<'_> {
         let Self(name, value) = self;
         let is_plain = value.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\'');
         if is_plain && value.len() <= MAX_BYTES {
-            // A value that looks like a flag is one, unless it is joined to its own.
+            // A value that looks like a flag must be joined to its own flag with a `=`.
             let separator = if value.starts_with('-') { '=' } else { ' ' };
             write!(f, "--{name}{separator}'{value}'")
         } else {
-            write!(f, "--{name} and the whole of it")
+            write!(f, "--{name} and the full value")
         }
     }
 }
 
-/// Appends `bytes` to `out`, escaped, and returns whether all of them fit.
+/// Appends `bytes` to `out`, escaped, and returns whether all of them fitted.
 fn escape(bytes: &[u8], out: &mut String) -> bool {
     bytes.utf8_chunks().all(|chunk| {
         chunk.valid().chars().all(|character| match character {
@@ -63,7 +62,7 @@ fn escape(bytes: &[u8], out: &mut String) -> bool {
     })
 }
 
-/// Appends an escaped character whole or not at all, and returns whether it fits.
+/// Appends an escaped character completely or not at all, and returns whether it fitted.
 fn push(escaped: impl fmt::Display, out: &mut String) -> bool {
     let before = out.len();
     let written = write!(out, "{escaped}").is_ok();
@@ -106,7 +105,7 @@ mod tests {
         assert_eq!(Flag("origin", "app://$(a)`b`").to_string(), "--origin 'app://$(a)`b`'");
         assert_eq!(Flag("subprotocol", "--help").to_string(), "--subprotocol='--help'");
         for value in ["a'; b", "a b", "a\nb", "\u{e9}", &"a".repeat(101)] {
-            assert_eq!(Flag("host", value).to_string(), "--host and the whole of it", "{value}");
+            assert_eq!(Flag("host", value).to_string(), "--host and the full value", "{value}");
         }
     }
 

@@ -1,70 +1,70 @@
-//! Things with a buffer that are kept for reuse, because they are needed briefly, again and again.
+//! Objects with a buffer that are kept for reuse, because they are needed often and only briefly.
 
-/// A thing that is kept for reuse because it has a buffer.
+/// An object that is kept for reuse because it has a buffer.
 pub(crate) trait Buffer {
-    /// How many bytes the buffer can hold without growing.
+    /// The number of bytes that the buffer can hold without growing.
     fn capacity(&self) -> usize;
 }
 
-/// Things that nobody needs at the moment. The last one is used first.
+/// Objects that are not in use. The last one is used first.
 #[derive(Debug)]
 pub(crate) struct Spares<T> {
-    things: Vec<T>,
-    /// The bytes that the kept things can hold.
+    objects: Vec<T>,
+    /// The number of bytes that the objects can hold.
     bytes: usize,
-    /// How many of them, counted from the first, have not been needed since [`trim`](Self::trim).
+    /// The number of objects, from the first, that have not been needed since [`trim`](Self::trim).
     idle: usize,
 }
 
 impl<T> Default for Spares<T> {
     fn default() -> Self {
-        Self { things: Vec::new(), bytes: 0, idle: 0 }
+        Self { objects: Vec::new(), bytes: 0, idle: 0 }
     }
 }
 
 impl<T: Buffer> Spares<T> {
     pub(crate) fn take(&mut self) -> Option<T> {
-        let thing = self.things.pop()?;
-        self.idle = self.idle.min(self.things.len());
-        self.bytes -= thing.capacity();
-        Some(thing)
+        let object = self.objects.pop()?;
+        self.idle = self.idle.min(self.objects.len());
+        self.bytes -= object.capacity();
+        Some(object)
     }
 
-    /// Takes a thing that holds `size` bytes, and not more than twice as many.
+    /// Takes an object that holds at least `size` bytes, and at most twice that.
     pub(crate) fn take_fitting(&mut self, size: usize) -> Option<T> {
-        let fits = |thing: &T| (size..=2 * size).contains(&thing.capacity());
-        let at = self.things.iter().rposition(fits)?;
+        let fits = |object: &T| (size..=2 * size).contains(&object.capacity());
+        let at = self.objects.iter().rposition(fits)?;
         self.idle = self.idle.min(at);
-        let thing = self.things.remove(at);
-        self.bytes -= thing.capacity();
-        Some(thing)
+        let object = self.objects.remove(at);
+        self.bytes -= object.capacity();
+        Some(object)
     }
 
-    /// Keeps one more thing, if there are then no more than `count`, and they hold no more than
+    /// Keeps one more object, unless there would be more than `count`, or they would hold more than
     /// `bytes`.
-    pub(crate) fn put(&mut self, thing: T, count: usize, bytes: usize) {
-        let sum = self.bytes + thing.capacity();
-        if self.things.len() < count && sum <= bytes {
+    pub(crate) fn put(&mut self, object: T, count: usize, bytes: usize) {
+        let sum = self.bytes + object.capacity();
+        if self.objects.len() < count && sum <= bytes {
             self.bytes = sum;
-            self.things.push(thing);
+            self.objects.push(object);
         }
     }
 
-    /// Gives back the things that have not been needed since the last call.
+    /// Frees the objects that have not been needed since the last call.
     pub(crate) fn trim(&mut self) {
-        let idle = self.things.drain(..self.idle);
-        self.bytes -= idle.map(|thing| thing.capacity()).sum::<usize>();
-        self.idle = self.things.len();
+        let idle = self.objects.drain(..self.idle);
+        self.bytes -= idle.map(|object| object.capacity()).sum::<usize>();
+        self.idle = self.objects.len();
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.things.is_empty()
+        self.objects.is_empty()
     }
 
-    /// How many things are kept, and the bytes that they can hold.
+    /// The number of objects, and of the bytes that they can hold.
     #[cfg(test)]
     pub(crate) fn size(&self) -> (usize, usize) {
-        (self.things.len(), self.bytes)
+        (self.objects.len(), self.bytes)
     }
 }
 
@@ -104,12 +104,12 @@ mod tests {
     }
 
     #[test]
-    fn a_thing_that_fits_is_not_much_too_long() {
+    fn an_object_that_fits_is_not_much_too_long() {
         let mut spares = Spares::default();
         for size in [100, 40] {
             spares.put(Vec::<u8>::with_capacity(size), 9, 900);
         }
-        let mut take = |size| spares.take_fitting(size).map(|thing| thing.capacity());
+        let mut take = |size| spares.take_fitting(size).map(|object| object.capacity());
         assert_eq!([take(101), take(49), take(50), take(40)], [None, None, Some(100), Some(40)]);
     }
 }

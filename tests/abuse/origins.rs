@@ -63,8 +63,8 @@ fn a_similar_origin_is_refused_and_logged_as_sent() {
         for (origin, host) in strangers {
             let mut peer = siege.connect();
             assert_eq!(status(&mut peer, host, origin.as_bytes()), "403", "{origin} at {host}");
-            let line = siege.program.log_line("has the origin");
-            let sent = format!("has the origin {origin:?}, and asked for {host:?}");
+            let line = siege.program.log_line("has origin");
+            let sent = format!("has origin {origin:?} and requested host {host:?}");
             assert!(line.contains(&sent), "{origin} at {host}: {line}");
         }
         siege.end(Bounds { memory: 4 * MIB, cpu: 2, time: 30 });
@@ -119,7 +119,7 @@ fn an_origin_cannot_forge_a_log_line() {
     let mut peer = siege.connect();
     let origin = "\"; everything is fine \u{2028}\u{85}\u{1b}[2J";
     assert_eq!(status(&mut peer, "chat.example", origin.replace('\u{1b}', "").as_bytes()), "403");
-    let line = siege.program.log_line("has the origin");
+    let line = siege.program.log_line("has origin");
     assert!(line.contains(r#""\"; everything is fine \u{2028}\u{85}[2J""#), "{line}");
     siege.end(Bounds { memory: 4 * MIB, cpu: 2, time: 30 });
 }
@@ -131,8 +131,8 @@ fn a_long_origin_and_a_long_host_get_a_short_log_line() {
     let mut peer = siege.connect();
     let (host, origin) = ("h".repeat(3_000), [0xff; 4_000]);
     assert_eq!(status(&mut peer, &host, &origin), "403");
-    let line = siege.program.log_line("has the origin");
-    assert!(line.contains(r#"\xff"... (4000 bytes), and asked for "hhhh"#), "{line}");
+    let line = siege.program.log_line("has origin");
+    assert!(line.contains(r#"\xff"... (4000 bytes) and requested host "hhhh"#), "{line}");
     assert!(line.len() < 500, "{} bytes: {line}", line.len());
     siege.end(Bounds { memory: 4 * MIB, cpu: 2, time: 30 });
 }
@@ -144,8 +144,8 @@ fn a_rebound_name_cannot_connect() {
     for host in ["evil.example:8080", "evil.example", "localhost.evil.example", "192.0.2.1:8080"] {
         let origin = format!("http://{host}");
         assert_eq!(status(&mut siege.connect(), host, origin.as_bytes()), "403", "{host}");
-        let line = siege.program.log_line("has the origin");
-        let end = format!("; start with --origin '{origin}' to let it in");
+        let line = siege.program.log_line("has origin");
+        let end = format!("; start with --origin '{origin}' to allow it");
         assert!(line.contains("may not be this machine's name") && line.ends_with(&end), "{line}");
     }
     for host in ["localhost:8080", "127.0.0.1:8080", "127.9.9.9", "[::1]:8080", "chat.localhost"] {
@@ -160,20 +160,20 @@ fn a_rebound_name_cannot_connect() {
 fn the_log_suggests_only_an_origin_in_its_canonical_form() {
     let siege = Siege::begin(&[]);
     for (origin, end) in [
-        ("HTTPS://App.Example:443", "start with --origin 'https://app.example' to let it in"),
-        ("null", "--origin null lets all of them in"),
-        ("app://-", "start with --origin 'app://-' to let it in"),
-        ("http://a' --host 'b", "no page has such an origin"),
-        ("app://$(reboot)", "no page has such an origin"),
-        ("https://app.example, https://b.example", "no page has such an origin"),
+        ("HTTPS://App.Example:443", "start with --origin 'https://app.example' to allow it"),
+        ("null", "--origin null allows all of them"),
+        ("app://-", "start with --origin 'app://-' to allow it"),
+        ("http://a' --host 'b", "no page has this origin"),
+        ("app://$(reboot)", "no page has this origin"),
+        ("https://app.example, https://b.example", "no page has this origin"),
     ] {
         assert_eq!(status(&mut siege.connect(), "localhost", origin.as_bytes()), "403");
-        let line = siege.program.log_line("has the origin");
+        let line = siege.program.log_line("has origin");
         assert!(line.ends_with(end), "{line}");
     }
     let long = format!("http://{}example", "a.".repeat(60));
     assert_eq!(status(&mut siege.connect(), "localhost", long.as_bytes()), "403");
-    let line = siege.program.log_line("has the origin");
-    assert!(line.ends_with("start with --origin and the whole of it to let it in"), "{line}");
+    let line = siege.program.log_line("has origin");
+    assert!(line.ends_with("start with --origin and the full value to allow it"), "{line}");
     siege.end(Bounds { memory: 4 * MIB, cpu: 2, time: 30 });
 }

@@ -165,9 +165,9 @@ fn a_flood_of_refusals_is_logged_in_a_few_lines() {
     crowd.iter_mut().for_each(|peer| assert_eq!(peer.receive_refusal().0, 405));
     let mut lines = Vec::new();
     // This needs no further request.
-    eventually("it logs how many lines it left out", || {
+    eventually("it logs how many lines it dropped", || {
         lines.extend(siege.program.log_so_far());
-        lines.iter().any(|line| line.contains("more lines like these were left out"))
+        lines.iter().any(|line| line.contains("more lines like these were dropped"))
     });
     let logged = lines.iter().filter(|line| line.contains("refused with 405")).count();
     // Twenty per second, including the current one.

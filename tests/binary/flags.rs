@@ -347,7 +347,7 @@ fn the_log_explains_what_the_origin_null_allows() {
     program.signal("TERM");
     let (_, log) = program.wait();
     let end = "; pages from files and sandboxed frames of any site have this origin; \
-        --origin null lets all of them in\n";
+        --origin null allows all of them\n";
     assert!(log.contains(end), "{log}");
 }
 

@@ -308,8 +308,8 @@ fn pages_of_other_origins_may_connect_only_if_allowed() {
     assert_eq!(handshake(&address, "a\r\nOrigin: b"), "403");
     program.signal("TERM");
     let log = program.wait().1;
-    let asked = format!("has the origin \"http://app.example\", and asked for {address:?}");
-    let flag = "; start with --origin 'http://app.example' to let it in\n";
+    let asked = format!("has origin \"http://app.example\" and requested host {address:?}");
+    let flag = "; start with --origin 'http://app.example' to allow it\n";
     assert!(log.contains(&asked) && log.contains(flag), "{log}");
     let (_program, address) = Program::start(&["--origin", "*"]);
     assert_eq!(handshake(&address, "http://evil.example"), "101");
@@ -338,10 +338,10 @@ fn an_unsupported_subprotocol_is_logged() {
     let lines: Vec<_> = log.lines().filter(|line| line.contains("subprotocol")).collect();
     let [first, second] = lines[..] else { panic!("two lines are expected: {log}") };
     assert!(first.contains("INFO"), "{first}");
-    let asked = "asked for the subprotocol \"graphql-ws, mqtt\", which the server does not support";
+    let asked = "offered only unsupported subprotocols, \"graphql-ws, mqtt\", and may disconnect";
     assert!(first.contains(asked), "{first}");
     assert!(first.ends_with("; start with --subprotocol 'graphql-ws' to support it"), "{first}");
-    assert!(second.contains("--subprotocol and the whole of it"), "{second}");
+    assert!(second.contains("--subprotocol and the full value"), "{second}");
 }
 
 #[test]
@@ -386,7 +386,7 @@ fn the_log_ends_with_the_number_of_omitted_lines() {
     let (_, log) = program.wait();
     let shown = log.matches("refused with 400: ").count();
     let counts =
-        log.lines().filter_map(|line| line.strip_suffix(" more lines like these were left out"));
+        log.lines().filter_map(|line| line.strip_suffix(" more lines like these were dropped"));
     let counts = counts.filter_map(|line| line.rsplit(' ').next()?.parse::<usize>().ok());
     assert_eq!(shown + counts.sum::<usize>(), 100, "{log}");
 }

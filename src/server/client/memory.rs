@@ -1,12 +1,12 @@
-//! The memory that clients and the logs of their rooms take.
+//! The memory for clients and for the logs of their rooms.
 
 use crate::server::client::outbox::Outbox;
 use crate::server::limits::total::Total;
 use crate::server::room::segment_pool::SegmentPool;
 use crate::server::spares::{Buffer, Spares};
 
-/// The most outboxes that are kept for reuse, over all clients, and the most bytes in their
-/// buffers.
+/// The maximum number of outboxes that are kept for reuse, over all clients, and the maximum size of
+/// their buffers in bytes.
 const MAX_SPARE_OUTBOXES: usize = 256;
 const MAX_OUTBOX_BYTES: usize = 4 << 20;
 
@@ -16,21 +16,21 @@ impl Buffer for Box<Outbox> {
     }
 }
 
-/// The source of segments and outboxes, and the sums of what clients take.
+/// The source of segments and outboxes, and the totals of the memory for clients.
 #[derive(Debug, Default)]
 pub(crate) struct Memory {
     /// The segments of all rooms' logs.
     pub(crate) segments: SegmentPool,
     /// Empty outboxes.
     outboxes: Spares<Box<Outbox>>,
-    /// Private bytes that are not written, over all clients.
+    /// The memory for unwritten private bytes, over all clients.
     pub(crate) unsent: Total,
-    /// The memory held for messages and request heads that have not arrived whole, over all clients.
+    /// The memory for incomplete messages and request heads, over all clients.
     pub(crate) incomplete: Total,
 }
 
 impl Memory {
-    /// The memory in bytes that is kept because some client has not taken its contents.
+    /// The memory in bytes for data that some client has not read.
     pub(crate) fn backlog(&self) -> usize {
         self.segments.held() + self.unsent.get()
     }
@@ -40,18 +40,18 @@ impl Memory {
         self.outboxes.take().unwrap_or_default()
     }
 
-    /// Takes an empty outbox back.
+    /// Takes back an empty outbox.
     pub(super) fn put_outbox(&mut self, outbox: Box<Outbox>) {
         self.outboxes.put(outbox, MAX_SPARE_OUTBOXES, MAX_OUTBOX_BYTES);
     }
 
-    /// Gives back the segments and outboxes that have not been needed since the last call.
+    /// Frees the segments and outboxes that have not been needed since the last call.
     pub(crate) fn trim(&mut self) {
         self.segments.trim();
         self.outboxes.trim();
     }
 
-    /// Whether there is something to be given back, sooner or later.
+    /// Whether there is memory that [`trim`](Self::trim) will free.
     pub(crate) fn holds_spare(&self) -> bool {
         self.segments.holds_spare() || !self.outboxes.is_empty()
     }
@@ -62,7 +62,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn outboxes_that_were_not_needed_are_given_back_with_the_segments() {
+    fn unused_outboxes_are_freed_with_the_segments() {
         let mut memory = Memory::default();
         let outboxes = [(); 3].map(|()| {
             let mut outbox = memory.take_outbox();

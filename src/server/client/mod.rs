@@ -32,47 +32,46 @@ pub(crate) struct Client {
     pub(crate) id: ClientId,
     pub(crate) transport: Transport,
     pub(crate) connection: Connection,
-    /// Where the client comes from, if the limits of a single address apply to it.
+    /// The client's address, if the limits per address apply to it.
     pub(crate) address_key: Option<AddressKey>,
     pub(crate) membership: Option<Membership>,
-    /// The encoding that the client gets in its rooms.
+    /// The encoding for the client in its rooms.
     pub(crate) encoding: Encoding,
     cursor: Cursor,
     outbox: Option<Box<Outbox>>,
-    /// What is known about the client's departure before it has left.
+    /// What is known about the client's departure so far.
     pub(crate) pending_departure: Option<Box<PendingDeparture>>,
-    /// Since when the socket has taken nothing: it took less than it was given, and has not become
-    /// writable.
+    /// When the socket became full: it took less than it was given, and has not become writable since.
     pub(crate) blocked: Option<Timestamp>,
-    /// When the client was last active.
+    /// The time of the client's last activity.
     pub(crate) last_active: Timestamp,
     /// When the client is to be closed because its connection is too old.
     pub(crate) expiry: Option<Timestamp>,
-    /// How many bytes of unfinished messages have come since the last activity, or since the ping.
+    /// The number of bytes of incomplete messages since the last activity, or since the ping.
     pub(crate) arrived: u32,
-    /// When a ping was sent, if nothing has come since.
+    /// The time of the last ping, if the client has not been active since.
     pub(crate) pinged: Option<Timestamp>,
-    /// How fast the client sends.
+    /// The rate at which the client sends.
     pub(crate) rate: SendRate,
-    /// Since when the client has sent too much without a break.
+    /// When the client began to exceed its rates, if it has had no break since.
     pub(crate) throttled: Option<Timestamp>,
-    /// The memory taken by a message or a head that has not arrived whole.
+    /// The memory for an incomplete message or request head.
     pub(crate) incomplete: Share,
-    /// The memory taken by private bytes that are not written.
+    /// The memory for unwritten private bytes.
     pub(crate) unsent: Share,
-    /// The memory reserved for the client's compression context.
+    /// The memory that is reserved for the client's compression context.
     pub(crate) window: Share,
-    /// Whether the peer's end, an error or an urgent byte was announced, so that a short read need not
-    /// be the last one.
+    /// Whether the poll reported the peer's end, an error or an urgent byte, so that a short read may
+    /// not be the last one.
     pub(crate) announced: bool,
     /// Whether everything that the peer sent has been read.
     pub(crate) peer_ended: bool,
     pub(crate) presence: Presence,
     pub(crate) reading: Reading,
     output: Output,
-    /// Whether the client's room waits for it.
+    /// Whether the client's room waits for the client.
     pub(crate) lagging: bool,
-    /// Whether the client waits to be flushed.
+    /// Whether the client is in the queue for a flush.
     pub(crate) flush_queued: bool,
 }
 
@@ -113,20 +112,20 @@ impl Client {
         }
     }
 
-    /// Notes activity, such as a whole frame.
+    /// Notes activity, such as a complete frame.
     pub(crate) fn note_activity(&mut self, now: Timestamp) {
         self.last_active = now;
         self.pinged = None;
         self.arrived = 0;
     }
 
-    /// Notes bytes of an unfinished message.
+    /// Notes bytes of an incomplete message.
     pub(crate) fn note_arrival(&mut self, size: usize) {
         self.arrived = self.arrived.saturating_add(u32::try_from(size).unwrap_or(u32::MAX));
     }
 
-    /// Whether the bytes since the last activity, or since the ping, came at a rate of at least
-    /// `min_rate` bytes a second; 0 is no rate.
+    /// Whether the bytes since the last activity, or since the ping, arrived at `min_rate` bytes per
+    /// second or faster. If `min_rate` is 0, they did not.
     pub(crate) fn arrives_at(&self, min_rate: u32, now: Timestamp) -> bool {
         let since = self.pinged.unwrap_or(self.last_active);
         min_rate > 0 && self.arrived as f32 >= min_rate as f32 * now.seconds_since(since)
@@ -137,19 +136,19 @@ impl Client {
         self.membership.is_some_and(|membership| membership.encoding == encoding)
     }
 
-    /// The encoding of messages for this client alone. While it reads the log of a shared context,
-    /// nothing else may enter its window.
+    /// The encoding of messages for this client alone. While the client reads the log of a shared
+    /// context, nothing else may enter its window.
     pub(crate) fn private_encoding(&self) -> Encoding {
         if self.reads(Encoding::Shared) { Encoding::Plain } else { self.encoding }
     }
 
-    /// Whether the client reads the plain log only until it can hop to the shared one.
+    /// Whether the client reads the plain log only until it can move to the shared one.
     pub(crate) fn waits(&self) -> bool {
         self.encoding == Encoding::Shared && self.reads(Encoding::Plain)
     }
 
-    /// Whether the client is waiting to hop, and has received everything in the plain log, and its
-    /// private frames.
+    /// Whether the client is waiting to move to the shared log, and has received everything in the plain
+    /// log and its private frames.
     pub(crate) fn waits_at_end(&self, plain: &FrameLog) -> bool {
         self.waits() && self.cursor.offset() == plain.end() && self.outbox.is_none()
     }
@@ -166,7 +165,8 @@ impl Client {
         self.recount_incomplete(memory);
     }
 
-    /// Queues the control frame that `encode` appends, to be sent when the log is written up to `at`, its end.
+    /// Queues the control frame that `encode` appends. It is sent once the log has been written up to
+    /// `at`, its end.
     pub(crate) fn queue_control(
         &mut self,
         at: u64,
@@ -179,8 +179,8 @@ impl Client {
         self.recount_incomplete(memory);
     }
 
-    /// Queues the message that `encode` appends, to be sent when the log is written up to `at`, its
-    /// end.
+    /// Queues the message that `encode` appends. It is sent once the log has been written up to `at`,
+    /// its end.
     pub(crate) fn queue(
         &mut self,
         at: u64,
@@ -190,20 +190,20 @@ impl Client {
         self.edit_outbox(memory, |outbox, _| outbox.push_frame(at, encode));
     }
 
-    /// Ends the connection without a close frame: its transport is gone.
+    /// Ends the connection without a close frame, because its transport has ended.
     pub(crate) fn abandon(&mut self, memory: &mut Memory) {
         self.connection.abandon();
         self.recount_incomplete(memory);
     }
 
-    /// Whether everything up to `at`, the log's end, is written, and the socket takes more.
+    /// Whether everything up to `at`, the log's end, has been written, and the socket takes more.
     pub(crate) fn is_up_to_date(&self, at: u64) -> bool {
         let written = self.membership.is_none() || self.cursor.offset() == at;
         written && self.outbox.is_none() && self.blocked.is_none()
     }
 
-    /// Lets `edit` change the private bytes, and counts the memory that they take. Apart from this,
-    /// only [`consume`](Self::consume) changes them.
+    /// Changes the private bytes with `edit`, and counts their memory. Apart from this, only
+    /// [`consume`](Self::consume) changes them.
     #[inline]
     fn edit_outbox<T>(
         &mut self,
@@ -216,7 +216,7 @@ impl Client {
         edited
     }
 
-    /// Counts the private bytes, and gives back the outbox if it is empty.
+    /// Counts the memory of the private bytes, and gives back the outbox if it is empty.
     #[inline]
     fn settle_outbox(&mut self, memory: &mut Memory) {
         let Some(outbox) = &self.outbox else { return };
@@ -229,7 +229,7 @@ impl Client {
         }
     }
 
-    /// Counts the memory taken by what has not arrived whole. Returns whether it has grown.
+    /// Counts the memory for incomplete input. Returns whether it has grown.
     pub(crate) fn recount_incomplete(&mut self, memory: &mut Memory) -> bool {
         let before = self.incomplete.get();
         let now = self.connection.held_bytes();
@@ -245,12 +245,12 @@ impl Client {
         memory.incomplete.set(&mut self.incomplete, 0);
     }
 
-    /// Queues the answer to a ping. A peer that does not read gets only the latest.
+    /// Queues the answer to a ping. A peer that does not read gets only the latest one.
     pub(crate) fn pong(&mut self, payload: &[u8], at: u64, memory: &mut Memory) {
         if !self.connection.is_open() {
             return;
         }
-        // A waiting pong would be written last, so one for a later ping must take its place.
+        // A waiting pong would be written last, so a pong for a later ping must replace it.
         let waits = self.outbox.as_ref().is_some_and(|outbox| outbox.pong.is_some());
         if waits || self.blocked.is_some() {
             self.edit_outbox(memory, |outbox, _| outbox.pong = Some(payload.into()));
@@ -259,7 +259,7 @@ impl Client {
         }
     }
 
-    /// Skips what is in the log between `from` and `to`, its end.
+    /// Skips the part of the log from `from` to `to`, its end.
     pub(crate) fn skip(&mut self, from: u64, to: u64, log: &mut FrameLog, memory: &mut Memory) {
         if self.is_finishing() {
             return;
@@ -271,7 +271,7 @@ impl Client {
         }
     }
 
-    /// Queues what `encode` appends at `at`, the log's end, and nothing after it.
+    /// Queues what `encode` appends at `at`, the log's end, as the end of the output.
     pub(crate) fn finish(
         &mut self,
         at: u64,
@@ -288,19 +288,21 @@ impl Client {
         self.edit_outbox(memory, |outbox, _| outbox.finish(at));
     }
 
-    /// How many bytes are kept because this client has not taken them, and may become more. What was
-    /// appended to the log in this turn does not count: nobody has had the time to take it.
+    /// The number of bytes that are kept because this client has not read them, to which more may be
+    /// added. Data that was appended to the log in this turn does not count, because no member has had a
+    /// chance to read it.
     pub(crate) fn backlog(&self, log: &FrameLog) -> u64 {
         let private = if self.is_finishing() { 0 } else { self.private_bytes() };
         log.offered().saturating_sub(self.cursor.offset()) + private as u64
     }
 
-    /// The number of private bytes that are not written.
+    /// The number of unwritten private bytes.
     pub(crate) fn private_bytes(&self) -> usize {
         self.outbox.as_ref().map_or(0, |outbox| outbox.size())
     }
 
-    /// How many bytes of its log are kept for it, if no other member is further behind.
+    /// The number of bytes of its log that are kept for this client if no other member is further
+    /// behind.
     pub(crate) fn held_bytes(&self, log: &FrameLog) -> u64 {
         log.held_from(self.cursor)
     }
@@ -310,7 +312,7 @@ impl Client {
         self.output > Output::Open
     }
 
-    /// Whether all that was to be sent is written.
+    /// Whether all output has been written, up to its end.
     fn is_drained(&self) -> bool {
         self.is_finishing() && self.outbox.is_none()
     }
@@ -320,30 +322,30 @@ impl Client {
         self.output == Output::Ended
     }
 
-    /// Notes that everything is written, and ends our side of the TCP connection when nothing more is
-    /// to be sent or received. Returns whether the client got this far for the first time.
+    /// Notes that everything has been written, and ends our side of the TCP connection once nothing more
+    /// is to be sent or received. Returns whether either happened for the first time.
     pub(crate) fn end_writing(&mut self) -> bool {
         let before = self.output;
         self.output = before.max(Output::Written);
         if self.connection.is_closed() && self.is_drained() && before != Output::Ended {
             self.output = Output::Ended;
-            // This fails if the peer has reset the connection, which reading will show.
+            // This fails if the peer has reset the connection, which the next read reports.
             let _ = self.transport.shutdown();
         }
         self.output > before
     }
 
-    /// Whether both sides have ended. The peer's side is read until its end, so that a reset does
-    /// not lose what we sent last (RFC 6455, section 7.1.1).
+    /// Whether both sides have ended. The peer's side is read until its end, so that a reset does not
+    /// destroy what we sent last (RFC 6455, section 7.1.1).
     pub(crate) fn is_over(&self) -> bool {
         self.has_ended_writing() && self.peer_ended
     }
 }
 
-/// What is known about a departure before it is complete.
+/// What is known about a departure before it is announced.
 #[derive(Debug, Default)]
 pub(crate) struct PendingDeparture {
-    /// The cause for which the server closes the connection, if it does.
+    /// The cause, if the server closes the connection.
     pub(crate) cause: Option<Cause>,
     /// The room that the client was in.
     pub(crate) room: Option<Box<str>>,

@@ -11,24 +11,25 @@ use std::ops::Range;
 use crate::server::room::frame_log::{Cursor, FrameLog};
 use framed_bytes::FramedBytes;
 
-/// The offset at which a member resumes that is to receive nothing more.
+/// The offset at which a member resumes if it is to receive nothing more.
 pub(crate) const NOWHERE: u64 = u64::MAX;
 
-/// The most written bytes that are kept before they are given back, if they are half of all: an outbox
-/// to which frames are queued all the time may never be written whole.
+/// The number of written bytes from which they are given back, if they are half of all bytes. An outbox
+/// to which frames are added all the time may never become empty.
 const MAX_WRITTEN_BYTES: usize = 64 << 10;
 
-/// The largest buffer in bytes that keeps its size however little is in it: making it again for
-/// every long message would take time.
+/// The maximum size in bytes of a buffer that is kept however little it holds, because allocating it
+/// again for every long message would take time.
 const MAX_LOOSE_BYTES: usize = 1 << 20;
 
-/// What one member is to receive besides its log, and what it is not to receive of that.
+/// What one member is to receive in addition to its log, and which parts of the log it is to skip.
 ///
 /// - `private` holds the bytes of all inserts, one after another: those of an insert begin where those
-///   of the one before it end. `private[..written]` has been written.
-/// - `inserts` are in the order in which they are written. Each resumes the log where it begins, or
-///   later, and none begins before the previous one resumes. The last one ends where `private` does.
-/// - No insert is void: it has unwritten bytes, or it skips a part of the log.
+///   of the previous one end. `private[..written]` has been written.
+/// - `inserts` are in the order in which they are written. After each, the log resumes where the insert
+///   is placed, or later, and none is placed before the offset at which the previous one resumes. The
+///   last one ends where `private` does.
+/// - No insert is void: each has unwritten bytes, or skips a part of the log.
 /// - Without inserts, `private` is empty and `written` is 0.
 /// - An insert lies between two frames of the log, so while a private frame or opaque bytes are half
 ///   written, the member's cursor is between frames, at the first insert.
@@ -37,16 +38,16 @@ pub(crate) struct Outbox {
     private: FramedBytes,
     written: usize,
     inserts: VecDeque<Insert>,
-    /// The payload of the latest ping, while the peer does not take earlier pongs.
+    /// The payload of the latest ping, while the peer does not read earlier pongs.
     pub(crate) pong: Option<Box<[u8]>>,
 }
 
-/// Private bytes that are written when the log is written up to `at`. The log resumes at `resume`.
+/// Private bytes that are written once the log has been written up to `at`. The log resumes at `resume`.
 #[derive(Debug, Clone, Copy)]
 struct Insert {
     at: u64,
     resume: u64,
-    /// Where the insert's bytes end among those of all inserts.
+    /// The end of the insert's bytes among those of all inserts.
     end: usize,
 }
 
@@ -54,13 +55,13 @@ struct Insert {
 type Part = (Range<u64>, Range<usize>);
 
 impl Outbox {
-    /// Queues the frame that `encode` appends, if it appends one, to be written when the log is written
-    /// up to `at`, its end.
+    /// Queues the frame that `encode` appends, if it appends one. It is written once the log has been
+    /// written up to `at`, its end.
     pub(crate) fn push_frame(&mut self, at: u64, encode: impl FnOnce(&mut Vec<u8>)) {
         self.push(at, |private| private.push_frame(encode));
     }
 
-    /// Queues the bytes that `encode` appends, which are not whole frames: an HTTP answer, or the
+    /// Queues the bytes that `encode` appends, which are not complete frames: an HTTP response, or the
     /// remainder of a frame whose beginning was written. No frame may be queued before them.
     pub(crate) fn push_opaque(&mut self, at: u64, encode: impl FnOnce(&mut Vec<u8>)) {
         self.push(at, |private| private.push_opaque(encode));
@@ -75,20 +76,21 @@ impl Outbox {
         }
     }
 
-    /// Skips what is in the log between `from` and `to`, its end.
+    /// Skips the part of the log from `from` to `to`, its end.
     pub(crate) fn skip(&mut self, from: u64, to: u64) {
         if from < to {
             self.insert(from, self.private.len()).resume = to;
         }
     }
 
-    /// Sends nothing after what was queued up to `at`, the log's end.
+    /// Ends the output at `at`, the log's end.
     pub(crate) fn finish(&mut self, at: u64) {
         self.insert(at, self.private.len()).resume = NOWHERE;
         self.pong = None;
     }
 
-    /// The last insert if the log resumes at `at` after it, or a new one, whose bytes begin at `begin`.
+    /// The last insert if the log resumes at `at` after it, otherwise a new one, whose bytes begin at
+    /// `begin`.
     fn insert(&mut self, at: u64, begin: usize) -> &mut Insert {
         if self.inserts.back().is_none_or(|last| last.resume != at) {
             self.inserts.push_back(Insert { at, resume: at, end: begin });
@@ -101,18 +103,19 @@ impl Outbox {
         self.inserts.is_empty() && self.pong.is_none()
     }
 
-    /// How many private bytes have not been written.
+    /// The number of private bytes that have not been written.
     fn unwritten(&self) -> usize {
         self.private.len() - self.written
     }
 
-    /// How many unwritten bytes the outbox holds, including the memory of the inserts themselves.
+    /// The number of unwritten bytes that the outbox holds, including the memory of the inserts
+    /// themselves.
     pub(crate) fn size(&self) -> usize {
         self.unwritten() + self.inserts.len() * size_of::<Insert>()
     }
 
     /// The memory in bytes that the outbox takes: for unwritten bytes, for written ones that have not
-    /// been given back, and for what can be queued without taking more.
+    /// been given back, and for its spare capacity.
     pub(crate) fn memory(&self) -> usize {
         self.private.memory() + self.inserts.capacity() * size_of::<Insert>()
     }
@@ -138,7 +141,7 @@ impl Outbox {
             .filter(|piece| !piece.is_empty())
     }
 
-    /// What is to be written from an offset in the log, and from one among the private bytes: a part for
+    /// The parts to be written from an offset in the log and an offset in the private bytes: one for
     /// each insert, and one for the log after the last insert.
     fn parts(&self, offset: u64, begin: usize, log_end: u64) -> impl Iterator<Item = Part> {
         let end = Insert { at: log_end, resume: log_end, end: self.private.len() };
@@ -152,8 +155,8 @@ impl Outbox {
         })
     }
 
-    /// Takes `size` bytes of [`pieces`](Self::pieces) as written, and returns the offset in the log
-    /// that this leads to.
+    /// Marks `size` bytes of [`pieces`](Self::pieces) as written, and returns the resulting offset in
+    /// the log.
     #[inline]
     pub(crate) fn consume(&mut self, mut size: usize, cursor: Cursor) -> u64 {
         let mut offset = cursor.offset();
@@ -174,11 +177,11 @@ impl Outbox {
             self.inserts.pop_front();
         }
         self.forget_written();
-        // What is left of the size follows the last insert.
+        // The rest of the size follows the last insert.
         offset + size as u64
     }
 
-    /// Gives back the memory of what is written, if that is worth the copy of what is not.
+    /// Gives back the memory of written bytes, if that is worth copying the unwritten ones.
     fn forget_written(&mut self) {
         if self.inserts.is_empty() {
             self.private.clear();
@@ -189,7 +192,7 @@ impl Outbox {
         }
     }
 
-    /// Replaces the private bytes before `end`, at least all that are written, with unwritten ones.
+    /// Replaces the private bytes before `end`, which include all written ones, with unwritten ones.
     fn replace_front(&mut self, end: usize, front: FramedBytes) {
         for insert in &mut self.inserts {
             insert.end = insert.end - end + front.len();
@@ -198,7 +201,7 @@ impl Outbox {
         self.written = 0;
     }
 
-    /// Moves what is private into a log that the member enters at its end, `at`.
+    /// Moves the private bytes to a log that the member enters at its end, `at`.
     pub(crate) fn attach(&mut self, at: u64) {
         self.inserts.clear();
         if self.unwritten() > 0 {

@@ -6,14 +6,14 @@ use crate::server::room::Membership;
 use crate::server::room::compressor::Encoding;
 use crate::server::room::frame_log::FrameLog;
 
-/// Which part of the log a client still gets when it leaves.
+/// The part of the log that a client still receives when it leaves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Retain {
-    /// Everything that was sent while the client was there.
+    /// Everything that was sent while the client was a member.
     All,
-    /// The rest of the frame that is half written.
+    /// The rest of the frame that has begun.
     UnfinishedFrame,
-    /// Nothing: the client has everything, or is lost.
+    /// Nothing, because the client has received everything, or is lost.
     Nothing,
 }
 
@@ -27,7 +27,7 @@ impl Client {
         }
     }
 
-    /// Makes the client leave its log as a reader.
+    /// Ends the client's reading of its log.
     pub(crate) fn leave(&mut self, log: &mut FrameLog, memory: &mut Memory, keep: Retain) {
         self.membership = None;
         let cursor = std::mem::take(&mut self.cursor);
@@ -39,14 +39,14 @@ impl Client {
         log.leave(cursor, &mut memory.segments);
     }
 
-    /// Skips everything except what is half written, which stays in the log.
+    /// Skips everything except the frame that has begun, which stays in the log.
     pub(crate) fn skip_unbegun(&mut self, log: &FrameLog, memory: &mut Memory) {
         let cursor = self.cursor;
         self.edit_outbox(memory, |outbox, _| outbox.skip_unbegun(log, cursor));
     }
 
     /// Skips the oldest messages, so that at most `max_bytes` of messages are left, or the newest one.
-    /// Returns how many it misses.
+    /// Returns the number of messages that the client misses.
     pub(crate) fn skip_oldest(
         &mut self,
         log: &mut FrameLog,
@@ -60,8 +60,8 @@ impl Client {
         missed
     }
 
-    /// Goes from a log of its room to the plain one, and there to the same message, or to the oldest
-    /// that is kept. Returns how many messages it misses.
+    /// Moves the client to the plain log of its room, to the same message there, or to the oldest that
+    /// is kept. Returns the number of messages that the client misses.
     pub(crate) fn go_plain(
         &mut self,
         shared: &mut FrameLog,
@@ -81,23 +81,24 @@ impl Client {
         missed
     }
 
-    /// How many bytes are left of what is half written.
+    /// The number of bytes that are left of the frame that has begun.
     pub(crate) fn unfinished_size(&self, log: &FrameLog) -> u64 {
         let in_log = || log.frame_end(self.cursor) - self.cursor.offset();
         self.outbox.as_ref().map_or_else(in_log, |outbox| outbox.unfinished_size(log, self.cursor))
     }
 
-    /// How many bytes of its log the client has not received.
+    /// The number of bytes of its log that the client has not received.
     pub(crate) fn unread_bytes(&self, log: &FrameLog) -> u64 {
         log.end().saturating_sub(self.cursor.offset())
     }
 
-    /// The offset in its log up to which everything is written.
+    /// The offset in its log up to which everything has been written.
     pub(crate) fn position(&self) -> u64 {
         self.cursor.offset()
     }
 
-    /// Where there is no log, keeps only those private bytes that [`leave`](Self::leave) would.
+    /// For a client without a log, keeps only those private bytes that [`leave`](Self::leave) would
+    /// keep.
     pub(crate) fn cut_private(&mut self, nowhere: &FrameLog, memory: &mut Memory, keep: Retain) {
         let cursor = self.cursor;
         if self.outbox.is_some() {

@@ -37,7 +37,7 @@ impl Transport {
         }
     }
 
-    /// Writes as much of the pieces as the transport takes, in one system call.
+    /// Writes as many bytes of the pieces as the transport takes, in one system call.
     pub(crate) fn write_vectored(&mut self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
         match self {
             _ if pieces.is_empty() => Ok(0),
@@ -47,7 +47,7 @@ impl Transport {
         }
     }
 
-    /// The peer's address, while there is one.
+    /// The peer's address, if there is one and the connection has not ended.
     pub(crate) fn peer_address(&self) -> Option<SocketAddr> {
         match self {
             Self::Tcp(stream) => stream.peer_addr().ok(),

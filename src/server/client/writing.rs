@@ -9,18 +9,18 @@ use crate::server::client::outbox::NOWHERE;
 use crate::server::room::frame_log::FrameLog;
 use crate::server::time::wheel::Timestamp;
 
-/// The most pieces of one write. There are seldom more: a piece is a segment of the log, or a run of
-/// private frames.
+/// The maximum number of pieces in one write. There are seldom more: a piece is a segment of the log, or
+/// a run of private frames.
 const MAX_PIECES: usize = 16;
 
-/// How far a client's flush went.
+/// The result of a client's flush.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Progress {
     /// Everything was written.
     Written,
     /// The socket takes no more for now.
     Blocked,
-    /// Everything was written, and nothing else will follow.
+    /// Everything was written, and nothing will follow.
     Finished,
 }
 
@@ -28,7 +28,7 @@ impl Client {
     /// Writes as much of what is queued as the socket takes.
     ///
     /// # Errors
-    /// The socket's, when the connection is lost.
+    /// The socket's error, if the connection is lost.
     pub(crate) fn flush(
         &mut self,
         log: &mut FrameLog,
@@ -60,7 +60,7 @@ impl Client {
         Ok(if self.blocked.is_some() { Progress::Blocked } else { Progress::Written })
     }
 
-    /// Writes what comes next once, and returns the number of pieces and the outcome.
+    /// Writes once, and returns the number of pieces and the outcome.
     fn write(&mut self, log: &FrameLog, now: Timestamp) -> (usize, io::Result<usize>) {
         let only = match &self.outbox {
             None => log.tail(self.cursor),
@@ -77,8 +77,8 @@ impl Client {
         (count, outcome)
     }
 
-    /// Writes what comes next once, and returns the number of pieces, their size and the outcome. This
-    /// is seldom needed, so it is kept out of the usual path.
+    /// Writes several pieces once, and returns their number, their size and the outcome. This is rare,
+    /// so it is kept out of the usual path.
     #[inline(never)]
     fn write_pieces(&mut self, log: &FrameLog) -> (usize, usize, io::Result<usize>) {
         let mut pieces = [IoSlice::new(&[]); MAX_PIECES];
@@ -98,7 +98,7 @@ impl Client {
         }
     }
 
-    /// Takes `size` bytes as written, and returns the offset in the log that this leads to.
+    /// Marks `size` bytes as written, and returns the resulting offset in the log.
     fn consume(&mut self, size: usize, log: &mut FrameLog, memory: &mut Memory) -> u64 {
         let offset = match &mut self.outbox {
             None => self.cursor.offset() + size as u64,
@@ -111,8 +111,8 @@ impl Client {
         offset
     }
 
-    /// Writes a message to a client that is up to date from where it lies, and queues what the
-    /// socket does not take.
+    /// Writes a message directly to a client that is up to date, and queues what the socket does not
+    /// take.
     pub(crate) fn send_at_once(
         &mut self,
         message: Message<'_>,
@@ -124,7 +124,7 @@ impl Client {
         let payload = message.payload();
         frame::encode_header(message.opcode(), payload.len(), &mut header);
         let pieces = [IoSlice::new(&header), IoSlice::new(payload)];
-        // An error shows again when the rest is written.
+        // An error occurs again when the rest is written.
         let written = self.transport.write_vectored(&pieces).unwrap_or(0);
         if written == message.frame_size() {
             return;

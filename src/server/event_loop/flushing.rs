@@ -14,15 +14,15 @@ use crate::server::room::TurnEnd;
 use crate::server::room::frame_log::FrameLog;
 use crate::server::time::wheel::Timestamp;
 
-/// The most that a flush of rooms, or of clients, may cost, in bytes, and what a write costs in
-/// addition to its bytes. This takes one or two milliseconds, so that one loud room does not hold up
-/// everybody else for longer than that: the rest of its members come in the next turn. Tests use less,
-/// so that even a few members do not fit into a turn.
+/// The maximum cost of a flush of rooms, or of clients, in bytes, and the cost of a write in addition to
+/// its bytes. A flush takes one or two milliseconds, so that one busy room does not delay all other
+/// clients for longer than that: the rest of its members follow in the next turn. Tests use less, so
+/// that even a few members do not fit into a turn.
 const MAX_FLUSH_COST: u64 = if cfg!(any(test, fuzzing)) { 4 << 10 } else { 2 << 20 };
 const WRITE_COST: u64 = 2 << 10;
 
-/// Writes as much of what is queued as one turn may write. Clients come first, so that a loud room
-/// does not hold up an answer.
+/// Writes as much of the queued data as one turn may write. Single clients come first, so that a busy
+/// room does not delay a response.
 pub(crate) fn flush(hub: &mut Hub, end: TurnEnd) {
     hub.pending.grown = 0;
     if !hub.pending.dirty_clients.is_empty() {
@@ -52,7 +52,7 @@ fn flush_clients(hub: &mut Hub) {
     use_again(&mut hub.pending.dirty_clients, clients);
 }
 
-/// Writes to a client, and returns the cost of that.
+/// Writes to a client, and returns the cost.
 fn flush_client(hub: &mut Hub, id: ClientId) -> u64 {
     let now = hub.time.timestamp;
     let max = hub.config.memory.max_backlog_bytes;
@@ -68,7 +68,7 @@ fn flush_client(hub: &mut Hub, id: ClientId) -> u64 {
     cost
 }
 
-/// Flushes the rooms that grew, in turn. Those that do not fit into this turn are overdue.
+/// Flushes the rooms that grew, in turn. Rooms that do not fit into this turn are overdue.
 fn flush_rooms(hub: &mut Hub, end: TurnEnd) {
     let mut left = MAX_FLUSH_COST;
     let mut unreached = hub.rooms.dirty.len();
@@ -84,8 +84,8 @@ fn flush_rooms(hub: &mut Hub, end: TurnEnd) {
             apply(hub, id, outcome);
         }
         if let Some(room) = hub.rooms.get_mut(key).filter(|room| room.dirty) {
-            // A flush that is complete lets the members be read, even if the room has grown
-            // meanwhile: others may send in it all the time.
+            // After a complete flush, the members may be read, even if the room has grown again: other
+            // members may send all the time.
             room.overdue = room.flushed > 0;
             hub.rooms.overdue |= room.overdue;
             hub.rooms.dirty.push_back(key);
@@ -94,8 +94,8 @@ fn flush_rooms(hub: &mut Hub, end: TurnEnd) {
     hub.rooms.mark_overdue(unreached);
 }
 
-/// Writes to the members of a room, from the one at which the last flush stopped, until nothing is
-/// `left` of what may be written. Returns the members that need more than a write.
+/// Writes to the members of a room, starting where the last flush stopped, until nothing is `left` of
+/// the budget. Returns the members that need more than a write.
 fn flush_room(hub: &mut Hub, key: usize, end: TurnEnd, left: &mut u64) -> Vec<(ClientId, Outcome)> {
     let Hub { clients, rooms, memory, config, time, .. } = hub;
     let Some(room) = rooms.get_mut(key).filter(|room| room.dirty) else { return Vec::new() };
@@ -141,8 +141,8 @@ fn end_writing(hub: &mut Hub, id: ClientId) {
     }
     members::leave(hub, id, Retain::Nothing);
     if hub.clients.get_mut(id).is_some_and(Client::end_writing) {
-        // The peer's time to answer begins when everything is written, and its time to end its
-        // side when ours has ended; nothing else begins it anew.
+        // The peer's time to answer begins when everything has been written, and its time to end its
+        // side when ours has ended. Nothing else restarts it.
         lifecycle::expect_within(hub, id, hub.config.timeouts.close);
     }
     if let Some(client) = hub.clients.get_mut(id) {
@@ -169,7 +169,7 @@ fn flush_counted(
     (if written > 0 { WRITE_COST + written } else { 0 }, progress)
 }
 
-/// Makes `list` use the memory of the previous one, and puts it after what is left of that.
+/// Appends `list` to the rest of the previous list, whose memory is reused.
 pub(crate) fn use_again<T>(list: &mut Vec<T>, mut before: Vec<T>) {
     if !list.is_empty() {
         before.append(list);
@@ -177,10 +177,10 @@ pub(crate) fn use_again<T>(list: &mut Vec<T>, mut before: Vec<T>) {
     *list = before;
 }
 
-/// What must be done about a client apart from writing.
+/// What a flush requires besides the write.
 #[derive(Debug)]
 enum Outcome {
-    /// The client has received everything, and nothing else will follow.
+    /// The client has received everything, and nothing will follow.
     Finished,
     /// The client is too far behind.
     Behind,
@@ -190,7 +190,7 @@ enum Outcome {
     Lost(io::Error),
 }
 
-/// What must be done apart from writing, given how far that went.
+/// The outcome of a flush, from the result of the write.
 fn outcome_of(
     progress: io::Result<Progress>,
     client: &Client,
@@ -200,7 +200,7 @@ fn outcome_of(
     if !client.lagging && matches!(progress, Ok(Progress::Written)) {
         return None;
     }
-    // A client that is closing still has a frame to take, and keeps the log until then.
+    // A client that is closing still has a frame to receive, and keeps the log until then.
     let times = if client.is_finishing() { 2 } else { 1 };
     let max = (max_backlog_bytes as u64).saturating_mul(times);
     match progress {
@@ -222,7 +222,7 @@ mod tests {
     use crate::protocol::noise;
     use crate::server::simulation::{Pipe, connect};
 
-    /// A hub, and members of one room that are too many for one turn and take everything.
+    /// A hub, and members of one room that are too many for one turn, and whose sockets take everything.
     fn crowd() -> (Hub, Vec<(ClientId, Pipe)>) {
         let mut hub = Hub::new(Config::default());
         let mut connect = |_| {
@@ -236,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn a_room_in_which_others_speak_all_the_time_is_read_whenever_all_members_were_written_to() {
+    fn a_room_in_which_others_send_all_the_time_is_read_after_each_complete_flush() {
         let (mut hub, members) = crowd();
         let mut read = 0;
         for _ in 0..100 {
@@ -248,7 +248,7 @@ mod tests {
     }
 
     #[test]
-    fn a_flush_in_the_middle_of_a_turn_lets_the_members_be_read_when_it_is_complete() {
+    fn members_are_read_after_a_complete_flush_in_the_middle_of_a_turn() {
         let (mut hub, members) = crowd();
         hub.broadcast("/room", "news");
         let flushes = (0..100).take_while(|_| {
@@ -259,7 +259,7 @@ mod tests {
     }
 
     #[test]
-    fn what_members_alone_are_sent_counts_towards_what_their_room_may_write() {
+    fn private_bytes_of_members_count_towards_the_budget_of_their_room() {
         let (mut hub, members) = crowd();
         for (id, _) in &members {
             (0..10).for_each(|_| hub.send(*id, &noise(1_000)[..]));

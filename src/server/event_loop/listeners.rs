@@ -13,28 +13,28 @@ use socket2::{Domain, SockRef, Socket, Type};
 use crate::config::Config;
 use crate::protocol::{Refusal, Response};
 
-/// How long nothing is accepted after the system has refused for a reason that does not go away by
-/// itself: long enough not to spin, short enough not to be noticed.
+/// How long the server does not accept after an error that persists, such as a lack of file descriptors:
+/// long enough not to spin, and short enough not to be noticed.
 pub(crate) const PAUSE: Duration = Duration::from_millis(100);
 
-/// How many connections may wait to be accepted, if the system's limit (net.core.somaxconn) allows:
-/// thousands come at once when a network is back. Those that do not fit try again after a second.
+/// The length of the accept queue, if the system's limit (net.core.somaxconn) allows it. Thousands of
+/// clients connect at once when a network is back. Those that do not fit try again after a second.
 const BACKLOG: i32 = 4096;
 
-/// How often a turn tries to accept a connection, over all sockets, so that a storm of connections does
-/// not keep the server from everything else.
+/// The maximum number of attempts to accept in a turn, over all listeners, so that a flood of
+/// connections does not keep the server from everything else.
 const MAX_PER_TURN: usize = 256;
 
 /// How many turns it takes to accept everything that waits on one socket.
 pub(crate) const TURNS_PER_BACKLOG: usize = BACKLOG as usize / MAX_PER_TURN;
 
-/// The sockets that new connections come from.
+/// The listeners, from which new connections are accepted.
 #[derive(Debug)]
 pub(crate) struct Listeners {
     listeners: Vec<Listener>,
-    /// The listener to try first: the one after the last that had a connection.
+    /// The listener to try first: the one after the last from which a connection was accepted.
     next: usize,
-    /// How many attempts this turn has left.
+    /// The number of attempts that this turn has left.
     budget: usize,
     paused_until: Option<Instant>,
     reserve: Reserve,
@@ -52,9 +52,9 @@ struct Listener {
 pub(crate) enum Arrival {
     /// A connection, and its peer's address.
     Accepted(TcpStream, SocketAddr),
-    /// A peer that was answered with 503, since there was no file descriptor for its connection.
+    /// A peer that got 503, because there was no file descriptor for its connection.
     TurnedAway(SocketAddr),
-    /// The system refuses, and nothing is accepted for [`PAUSE`].
+    /// An error after which nothing is accepted for [`PAUSE`].
     Failed(io::Error),
 }
 
@@ -62,7 +62,7 @@ impl Listeners {
     /// Listens on each of the configured addresses. Tokens are the addresses' indices.
     ///
     /// # Errors
-    /// The system's, with the address that it concerns.
+    /// The system's error, with the address.
     pub(crate) fn bind(config: &Config, registry: &Registry) -> io::Result<Self> {
         let mut sockets = Vec::new();
         for &address in &config.listen {
@@ -71,10 +71,10 @@ impl Listeners {
         Self::register(sockets, registry)
     }
 
-    /// Takes sockets that listen already. Tokens are their indices.
+    /// Uses sockets that already listen. Tokens are their indices.
     ///
     /// # Errors
-    /// The system's.
+    /// The system's error.
     pub(crate) fn adopt(
         sockets: Vec<std::net::TcpListener>,
         config: &Config,
@@ -105,7 +105,7 @@ impl Listeners {
         self.listeners.iter().map(|listener| listener.socket.local_addr()).collect()
     }
 
-    /// Notes that the socket of this token is readable.
+    /// Notes that the listener of this token is readable.
     pub(crate) fn wake(&mut self, Token(index): Token) {
         if let Some(listener) = self.listeners.get_mut(index) {
             listener.ready = true;
@@ -135,15 +135,15 @@ impl Listeners {
         self.timeout(now) == Some(Duration::ZERO)
     }
 
-    /// Begins a turn's share of attempts to accept.
+    /// Resets the number of attempts for a new turn.
     pub(crate) fn begin_turn(&mut self) {
         self.budget = MAX_PER_TURN;
         self.paused_until = None;
         self.reserve.renew();
     }
 
-    /// Accepts one of the waiting connections, within the turn's budget. The sockets take turns, so
-    /// that a storm on one does not shut out those that connect to another.
+    /// Accepts one of the waiting connections, within the turn's budget. The listeners take turns, so
+    /// that a flood on one does not lock out clients of another.
     pub(crate) fn accept(&mut self, now: Instant) -> Option<Arrival> {
         while self.budget > 0
             && let Some(index) = self.find_ready()
@@ -185,8 +185,8 @@ impl Listeners {
     }
 }
 
-/// A file descriptor for the time when there is no other: it is given up for a moment, to accept a
-/// connection that would otherwise wait without an answer, and to answer it.
+/// A file descriptor in reserve. When there is no other, it is freed for a moment to accept a
+/// connection, which would otherwise wait without an answer, and to answer it.
 #[derive(Debug)]
 struct Reserve(Option<File>);
 
@@ -197,17 +197,17 @@ impl Reserve {
         reserve
     }
 
-    /// Takes a descriptor, unless there is one. If that fails, new connections must wait.
+    /// Opens the reserve, unless it is open. If that fails, new connections must wait.
     fn renew(&mut self) {
         if self.0.is_none() {
             self.0 = File::open("/dev/null").ok();
         }
     }
 
-    /// Accepts a connection after the system refused to, and answers it with 503.
+    /// Accepts a connection for which there was no file descriptor, and answers it with 503.
     ///
     /// # Errors
-    /// The system's, if the reserve does not help: `refusal`, or the one that came after it.
+    /// The system's error, if the reserve does not help: `refusal`, or the error of the second attempt.
     fn accept(&mut self, socket: &TcpListener, refusal: io::Error) -> io::Result<Arrival> {
         drop(self.0.take().ok_or(refusal)?);
         let accepted = socket.accept();
@@ -220,19 +220,19 @@ impl Reserve {
     }
 }
 
-/// Answers a connection for which there is no capacity with 503, and ends it. It costs one write, and never
-/// waits.
+/// Answers a connection for which there is no capacity with 503, and closes it. This takes one write,
+/// and does not wait.
 pub(crate) fn turn_away(mut stream: TcpStream) {
     let mut answer = Vec::new();
     Response::refusal(Refusal::Full).encode(&mut answer);
-    // The buffer of a new socket holds the answer. If the peer has gone, the answer is not needed.
+    // The response fits into the buffer of a new socket. If the peer has disconnected, it is not needed.
     let _ = stream.write(&answer);
-    // Closing a socket with unread bytes resets the connection, and a reset can lose the answer.
+    // Closing a socket with unread bytes resets the connection, and the response can be lost.
     let _ = stream.read(&mut [0; 4096]);
 }
 
-/// Listens on one of the addresses. `[::]` takes IPv4 connections too, whatever the system's default
-/// is, unless another address takes those of its port.
+/// Listens on one of the addresses. `[::]` accepts IPv4 connections too, whatever the system's default
+/// is, unless an IPv4 address with the same port is listed.
 fn listen(address: SocketAddr, config: &Config) -> io::Result<TcpListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
     if address.is_ipv6() && address.ip().is_unspecified() {
@@ -241,7 +241,7 @@ fn listen(address: SocketAddr, config: &Config) -> io::Result<TcpListener> {
         let takes_v4 = |other: &SocketAddr| fixed && other.is_ipv4() && other.port() == port;
         socket.set_only_v6(config.listen.iter().any(takes_v4))?;
     }
-    // This lets a server start where one has just ended.
+    // This lets a server start on an address where another one has just ended.
     socket.set_reuse_address(true)?;
     socket.set_nonblocking(true)?;
     bound_unsent(&socket, config.memory.socket_unsent_bytes)?;
@@ -250,7 +250,7 @@ fn listen(address: SocketAddr, config: &Config) -> io::Result<TcpListener> {
     Ok(TcpListener::from_std(socket.into()))
 }
 
-/// Bounds what the system keeps unsent for each connection. Those that are accepted inherit it.
+/// Limits the unsent data of each connection. Accepted sockets inherit the option.
 #[cfg(any(target_os = "linux", target_os = "android"))]
 fn bound_unsent(socket: &Socket, bytes: u32) -> io::Result<()> {
     if bytes > 0 { socket.set_tcp_notsent_lowat(bytes) } else { Ok(()) }
@@ -262,13 +262,13 @@ fn bound_unsent(_: &Socket, _: u32) -> io::Result<()> {
     Ok(())
 }
 
-/// Whether the error, in contrast to used-up file descriptors, goes away with the connection.
+/// Whether the error concerns a single connection, unlike a lack of file descriptors.
 fn is_about_one_connection(error: &io::Error) -> bool {
     use ErrorKind::{ConnectionAborted, ConnectionReset, Interrupted};
     matches!(error.kind(), ConnectionAborted | ConnectionReset | Interrupted)
 }
 
-/// The error, with the address that it concerns.
+/// Adds the address to an error.
 fn explain(address: SocketAddr, error: io::Error) -> io::Error {
     io::Error::new(error.kind(), format!("cannot listen on {address}: {error}"))
 }

@@ -1,4 +1,4 @@
-//! The turn: wait, accept, read, flush, check deadlines, announce departures. Nothing else.
+//! The turn: wait, accept, read, run timers and commands, flush, check deadlines, announce departures.
 
 #[cfg(test)]
 mod tests;
@@ -45,7 +45,7 @@ pub(crate) const SIGNALS: Token = Token(u32::MAX as usize);
 /// The token of the waker that announces commands from handles.
 pub(crate) const WAKE: Token = Token(u32::MAX as usize - 1);
 
-/// The most events taken from the system with one call.
+/// The maximum number of events that one poll returns.
 const MAX_EVENTS: usize = 4096;
 
 /// The events of a client's socket, edge-triggered, for which it is registered once.
@@ -53,15 +53,15 @@ const MAX_EVENTS: usize = 4096;
 const INTERESTS: Interest = Interest::READABLE.add(Interest::WRITABLE);
 
 /// The events of a client's socket, edge-triggered, for which it is registered once. A read stops at an
-/// urgent byte, which only Linux announces.
+/// urgent byte, which only Linux reports.
 #[cfg(any(target_os = "linux", target_os = "android"))]
 const INTERESTS: Interest = Interest::READABLE.add(Interest::WRITABLE).add(Interest::PRIORITY);
 
-/// How many connections there may be in addition to those that may be open, for handshakes, refusals
-/// and closing connections. The next are answered with 503, whatever they ask for.
+/// The maximum number of connections in addition to the open ones: handshakes, refusals and closing
+/// connections. Further connections get 503, whatever they request.
 const SPARE_CONNECTIONS: usize = 256;
 
-/// Everything that a running server owns.
+/// The state of a running server.
 pub(crate) struct EventLoop {
     pub(crate) poll: Poll,
     pub(crate) listeners: Listeners,
@@ -73,15 +73,15 @@ pub(crate) struct EventLoop {
     pub(crate) expired: Timestamp,
     /// Whether SIGHUP came and the application has not learned of it.
     pub(crate) hung_up: bool,
-    /// The shutdown, once the server has been asked to stop.
+    /// The shutdown in progress, once the server has been asked to stop.
     pub(crate) shutdown: Option<Shutdown>,
 }
 
 impl EventLoop {
-    /// Runs until the server has been asked to stop and everybody has left.
+    /// Runs until the server has been asked to stop and the shutdown is complete.
     ///
     /// # Errors
-    /// The system's, if waiting for events fails.
+    /// The system's error, if waiting for events fails.
     pub(crate) fn run(mut self, app: &mut Application<'_>) -> io::Result<()> {
         let mut events = Events::with_capacity(MAX_EVENTS);
         while !self.is_over() {
@@ -92,7 +92,7 @@ impl EventLoop {
         Ok(())
     }
 
-    /// Waits for events once and acts on them.
+    /// Runs one turn.
     fn turn(&mut self, events: &mut Events, app: &mut Application<'_>) -> io::Result<()> {
         let asked = (self.hub.time.timestamp, self.hub.time.now);
         self.wait(events)?;
@@ -122,14 +122,14 @@ impl EventLoop {
         Ok(())
     }
 
-    /// Waits for events and notes all that there are. If more sockets are ready than one list holds,
-    /// the system is asked again: those it has not named yet come first.
+    /// Waits for events, and notes all of them. If more sockets are ready than fit in one list, it polls
+    /// again; the system then returns the other sockets first.
     fn wait(&mut self, events: &mut Events) -> io::Result<()> {
         let mut timeout = self.timeout();
         let mut lists = self.hub.clients.len() / MAX_EVENTS + 1;
         while lists > 0 {
             match self.poll.poll(events, timeout) {
-                // A signal, or a stop: the events that came meanwhile were not named.
+                // A signal or a stop interrupted the poll, so it returned no events.
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 outcome => {
                     outcome?;
@@ -288,7 +288,7 @@ impl EventLoop {
         }
         let id = self.hub.clients.next_id();
         debug!("{id} connected from {address}");
-        // This fails if the peer has gone, which reading will show.
+        // This fails if the peer has disconnected, which the next read reports.
         let _ = stream.set_nodelay(true);
         let registered = self.poll.registry().register(&mut stream, id.token(), INTERESTS);
         lifecycle::insert(&mut self.hub, id, Transport::Tcp(stream), key);
@@ -302,8 +302,7 @@ impl EventLoop {
         registered
     }
 
-    /// Checks the clients whose time may have come, once everything that they sent by then has been
-    /// read.
+    /// Checks the clients that are due, once everything that they had sent by then has been read.
     #[cold]
     fn expire(&mut self) {
         let now = self.hub.time.timestamp;
@@ -318,10 +317,10 @@ impl EventLoop {
             let id = client.id;
             let connection = &client.connection;
             if client.reading == Reading::Queued {
-                // What it sent has not been read: its room is not flushed yet.
+                // Its input has not been read, because its room has not been flushed yet.
                 lifecycle::expect_within(&mut self.hub, id, GRAIN);
             } else if connection.is_untouched() {
-                // Browsers connect in advance, and may find nothing to ask for.
+                // Browsers open connections in advance, and may not use them.
                 debug!("{id} sent no request");
                 lifecycle::lose(&mut self.hub, id);
             } else if connection.is_handshaking() {
@@ -334,7 +333,7 @@ impl EventLoop {
         }
     }
 
-    /// Tells the application which clients left, and frees their connections.
+    /// Announces departures to the application, and frees the connections.
     #[cold]
     fn announce(&mut self, app: &mut Application<'_>) {
         for (id, departure) in mem::take(&mut self.hub.pending.departures) {
@@ -352,7 +351,7 @@ impl EventLoop {
         self.shutdown.as_ref().is_some_and(|shutdown| shutdown.is_over(&self.hub))
     }
 
-    /// Drops the clients that did not leave in time.
+    /// Drops the clients that did not disconnect in time.
     #[cold]
     fn abandon(&mut self, app: &mut Application<'_>) {
         for id in self.hub.clients.ids() {

@@ -21,37 +21,38 @@ use crate::server::limits::rate::ReadStats;
 use crate::server::room::TurnEnd;
 use crate::server::time::wheel::Timestamp;
 
-/// How many bytes are read at once: of what may be many messages, and of what is known to be one, which
-/// should come in few reads, and still be in a core's second-level cache when it is processed.
+/// The maximum size in bytes of a read: of input that may hold many messages, and of the rest of one
+/// long message. The latter should arrive in few reads, but still be in the core's second-level cache
+/// when it is processed.
 const READ_BYTES: usize = 64 << 10;
 const LONG_READ_BYTES: usize = 256 << 10;
 
-/// The most that is read from one client in a turn. A long message should arrive at a stretch, since
-/// each unfinished one takes a buffer.
+/// The maximum number of bytes that are read from one client in a turn. A long message should arrive in
+/// one turn, because each incomplete one takes a buffer.
 const MAX_CLIENT_BYTES: usize = 1 << 20;
 
-/// The most that is read in a turn before the output that it causes is written.
+/// The maximum number of bytes that are read in a turn before the resulting output is written.
 const MAX_TURN_BYTES: usize = 1 << 20;
 
-/// The most that is queued before it is written, even in the middle of a turn. A few bytes can inflate
-/// to many.
+/// The maximum number of bytes that are queued before they are written, even in the middle of a turn. A
+/// few bytes can inflate to many.
 pub(crate) const MAX_GROWTH_BYTES: usize = 4 << 20;
 
-/// The most timers that fire in a turn.
+/// The maximum number of timers that fire in a turn.
 const MAX_TIMERS_PER_TURN: usize = 1_024;
 
 /// How long unneeded memory is kept.
 const TRIM_SECONDS: f32 = 1.0;
 
-/// The clients that have something to read, in their order.
+/// The queue of clients that have something to read.
 #[derive(Debug)]
 pub(crate) struct Reader {
     queue: Vec<ClientId>,
-    /// When `horizon` may be set, and to what: how many clients are still in the queue that were in it
-    /// then.
+    /// The next value of `horizon`, and the number of clients in the queue that must be read before it
+    /// is set.
     ahead: usize,
     asked: (Timestamp, Instant),
-    /// The buffer that all clients are read into.
+    /// The buffer for reading from all clients.
     buffer: Vec<u8>,
     buffers: Buffers,
     /// When the buffers were last trimmed.
@@ -70,7 +71,8 @@ impl Reader {
         }
     }
 
-    /// Gives back the memory that has not been needed for some time. Returns whether it was time to.
+    /// Gives back the memory that has not been needed for some time, if the interval is over. Returns
+    /// whether it was.
     pub(crate) fn trim(&mut self, now: Timestamp) -> bool {
         let due = now.seconds_since(self.trimmed) >= TRIM_SECONDS;
         if due {
@@ -81,7 +83,7 @@ impl Reader {
         due
     }
 
-    /// Whether there is memory that may have to be given back.
+    /// Whether there may be memory to give back.
     pub(crate) fn holds_memory(&self) -> bool {
         self.buffers.held_bytes() > 0
     }
@@ -91,8 +93,8 @@ impl Reader {
         !self.queue.is_empty()
     }
 
-    /// Notes that a client's socket is readable, and whether something was announced before or after
-    /// which a read may stop.
+    /// Notes that a client's socket is readable, and whether the poll reported something at which a read
+    /// may stop.
     pub(crate) fn wake(&mut self, client: &mut Client, announced: bool) {
         client.announced |= announced;
         if client.reading == Reading::Idle {
@@ -101,9 +103,9 @@ impl Reader {
         }
     }
 
-    /// Reads from each client that waits, within the turn's budget. A client that has more than its own
-    /// budget goes to the end of the queue. Every client that had sent something when the system was
-    /// last `asked` is in the queue.
+    /// Reads from each client in the queue, within the turn's budget. A client that has more to read
+    /// than its own budget goes to the end of the queue. Every client that had sent data at the time
+    /// `asked`, that of the last poll, is in the queue.
     pub(crate) fn read(
         &mut self,
         hub: &mut Hub,
@@ -155,7 +157,7 @@ impl Reader {
         total
     }
 
-    /// One read from a client, unless its room must be flushed first, or waits for a member. Returns
+    /// Reads once from a client, unless its room must be flushed first, or waits for a member. Returns
     /// the number of bytes, and what is left.
     fn read_if_allowed(
         &mut self,
@@ -172,7 +174,7 @@ impl Reader {
         self.read_once(hub, id, app)
     }
 
-    /// One read from a client, and what follows from it.
+    /// Reads once from a client, and handles the input.
     fn read_once(
         &mut self,
         hub: &mut Hub,
@@ -186,8 +188,8 @@ impl Reader {
         match client.transport.read(buffer) {
             Ok(0) => end_of_input(hub, id),
             Ok(size) => {
-                // A read that did not fill the buffer has drained the socket, but it stops before
-                // an end, and before an urgent byte.
+                // A read that did not fill the buffer has drained the socket, unless it stopped before
+                // the peer's end or an urgent byte.
                 let drained = size < buffer.len() && !client.announced;
                 let input = &mut buffer[..size];
                 let stats = receive(hub, id, input, &mut self.buffers, app);
@@ -210,8 +212,7 @@ impl Reader {
     }
 }
 
-/// Calls the application for the timers that were due by the time up to which everything that clients
-/// sent has been read.
+/// Calls the application for the timers that were due by `Time::read_until`.
 #[cold]
 pub(crate) fn fire_timers(hub: &mut Hub, app: &mut Application<'_>) {
     let end = hub.time.read_until;
@@ -230,13 +231,13 @@ pub(crate) fn fire_timers(hub: &mut Hub, app: &mut Application<'_>) {
 enum ReadMore {
     Nothing,
     Something,
-    /// Perhaps something, to be read once its room's messages are written.
+    /// Possibly something, to be read once the room has been flushed.
     ForNextTurn,
-    /// Perhaps something, to be read once the client may go on.
+    /// Possibly something, to be read once the client is resumed.
     ForLater,
 }
 
-/// Hands what was read to the client's connection, and the resulting messages to the application.
+/// Passes the input to the client's connection, and the resulting messages to the application.
 fn receive(
     hub: &mut Hub,
     id: ClientId,
@@ -273,7 +274,7 @@ fn receive(
     stats
 }
 
-/// Does what a control frame asks for (RFC 6455, section 5.5).
+/// Handles a control frame (RFC 6455, section 5.5).
 #[cold]
 fn control(hub: &mut Hub, id: ClientId, incoming: &Incoming<'_>) {
     match incoming {

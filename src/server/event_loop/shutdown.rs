@@ -10,10 +10,10 @@ use crate::server::hub::lifecycle;
 use crate::server::hub::{Hub, Phase};
 use crate::server::time::timers::after;
 
-/// How many clients are closed without a delay.
+/// The number of clients that are closed without a delay.
 const AT_ONCE: usize = 100;
 
-/// How long to wait before the next ones are closed.
+/// The interval at which further clients are closed.
 const STEP: Duration = Duration::from_millis(50);
 
 /// A shutdown in progress.
@@ -21,7 +21,7 @@ const STEP: Duration = Duration::from_millis(50);
 pub(crate) struct Shutdown {
     /// When the delay is over.
     begin: Instant,
-    /// The time to end at, even if clients are still there.
+    /// The time at which the server ends, even if clients are still connected.
     deadline: Instant,
     /// The clients to be closed, in order, once the delay is over.
     clients: Vec<ClientId>,
@@ -63,7 +63,7 @@ impl Shutdown {
         self.deadline = now;
     }
 
-    /// Closes the clients whose time has come.
+    /// Closes the clients that are due.
     pub(crate) fn step(&mut self, hub: &mut Hub) {
         let spread = hub.config.shutdown.spread.min(hub.config.shutdown.timeout / 2);
         let due = self.due(hub.time.now, spread);
@@ -74,7 +74,7 @@ impl Shutdown {
         self.closed = self.closed.max(due);
     }
 
-    /// How many clients should be closed by now.
+    /// The number of clients that should be closed by now.
     fn due(&self, now: Instant, spread: Duration) -> usize {
         let elapsed = now.saturating_duration_since(self.begin);
         let all = self.clients.len();
@@ -94,7 +94,7 @@ impl Shutdown {
         if self.closed < self.clients.len() { rest.min(STEP) } else { rest }
     }
 
-    /// Whether everybody has left, or the time is over.
+    /// Whether all clients have left, or the time is over.
     pub(crate) fn is_over(&self, hub: &Hub) -> bool {
         let now = hub.time.now;
         !self.is_delayed(now) && (hub.client_count() == 0 || now >= self.deadline)
@@ -106,7 +106,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn few_are_closed_at_once_and_many_over_time() {
+    fn few_clients_are_closed_at_once_and_many_over_time() {
         let begin = Instant::now();
         let due = |count: usize, milliseconds| {
             let clients = (0..count).map(|key| ClientId::new(key, 1)).collect();

@@ -45,7 +45,7 @@ impl Turns {
         texts
     }
 
-    /// Turns until there is nothing left to write.
+    /// Runs turns until there is nothing left to write.
     fn settle(&mut self) {
         while self.event_loop.hub.is_dirty() {
             self.turn();
@@ -79,7 +79,7 @@ impl Turns {
         client
     }
 
-    /// Sends a text of up to 125 bytes, and returns once it lies in the server's socket.
+    /// Sends a text of up to 125 bytes, and returns once it is in the server's socket.
     fn send(&self, mut client: &TcpStream, text: &str) {
         // The masking key is zero.
         let header = [0x81, 0x80 | text.len() as u8, 0, 0, 0, 0];
@@ -117,7 +117,7 @@ fn has_received(client: &TcpStream) -> bool {
 
 /// A test's turn may write to two members of a room (`MAX_FLUSH_COST`).
 #[test]
-fn a_turn_ends_before_all_members_of_a_large_room_were_written_to_so_that_others_are_answered() {
+fn a_turn_ends_in_the_middle_of_a_large_room_so_that_other_clients_are_answered() {
     const MEMBERS: usize = 20;
     let mut turns = Turns::new();
     let members: Vec<_> = (0..MEMBERS).map(|_| turns.join("/loud")).collect();

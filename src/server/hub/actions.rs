@@ -28,12 +28,12 @@ impl Hub {
         }
     }
 
-    /// Sends a message to every member of a room except one client, wherever that is.
+    /// Sends a message to every member of a room except one client, which may be in any room.
     ///
     /// ```
     /// use townhall::{ClientId, Hub};
     ///
-    /// /// Makes everybody else in the lobby know that a player has come.
+    /// /// Announces a new player to everyone else in the lobby.
     /// fn announce(hub: &mut Hub, player: ClientId, name: &str) {
     ///     hub.broadcast_except("/lobby", player, name);
     /// }
@@ -69,13 +69,13 @@ impl Hub {
         }
     }
 
-    /// Makes the client a member of a room, and of no other. It receives what is sent from now on. If
-    /// the room does not exist, and there are [`RoomLimits::max`](crate::RoomLimits::max) already,
-    /// or the client's address has made its share of them, the client is closed with 1013.
+    /// Moves the client to a room, out of the one that it was in. It receives what is sent from now on.
+    /// If the room does not exist and the limits do not allow another one
+    /// ([`RoomLimits`](crate::RoomLimits)), the client is closed with 1013.
     ///
-    /// Returns whether the client is a member now. A client that is not open is not: in
-    /// [`Event::Upgrade`](crate::Event::Upgrade) it is too early, and
-    /// [`Upgrade::set_room`](crate::Upgrade::set_room) chooses the room.
+    /// Returns whether the client is now a member. It is not if it is not open. During
+    /// [`Event::Upgrade`](crate::Event::Upgrade), use [`Upgrade::set_room`](crate::Upgrade::set_room)
+    /// instead.
     pub fn join(&mut self, client: ClientId, room: &str) -> bool {
         if !self.is_open(client) {
             return false;
@@ -104,12 +104,12 @@ impl Hub {
         true
     }
 
-    /// Makes the client a member of no room. What was sent before still reaches it, if the backlog
-    /// limits cover a copy of that; otherwise the client is treated as one that is too far behind
-    /// ([`Config::slow`](crate::Config::slow)), and closed if such a client would be.
+    /// Takes the client out of its room. It still receives what was sent before, if the backlog limits
+    /// allow a copy of that. Otherwise, [`Config::slow`](crate::Config::slow) applies as to a member
+    /// that is too far behind, and the client may be closed.
     ///
     /// Returns whether the client was in a room and has left it. A client that is closing leaves its
-    /// room by itself.
+    /// room without this call.
     pub fn leave(&mut self, client: ClientId) -> bool {
         let leaves = self.membership_of(client).is_some() && slow::may_leave_log(self, client);
         if leaves {
@@ -119,9 +119,10 @@ impl Hub {
         leaves
     }
 
-    /// Closes the connection to a client (RFC 6455, section 7.1.2), if it is open. Everything that was
-    /// sent to it earlier is written first; [`Event::Close`](crate::Event::Close) follows when the peer
-    /// has answered or its time is over. A reason of more than 123 bytes is shortened.
+    /// Closes the connection to a client (RFC 6455, section 7.1.2), if the client is open. Everything
+    /// that was sent to it earlier is written first. [`Event::Close`](crate::Event::Close) follows when
+    /// the peer has answered, or after [`Timeouts::close`](crate::Timeouts::close). A reason of more
+    /// than 123 bytes is shortened.
     pub fn close(&mut self, client: ClientId, code: CloseCode, reason: &str) {
         lifecycle::close_because(self, client, code, reason, Cause::Application);
     }

@@ -1,4 +1,4 @@
-//! Answers to HTTP requests.
+//! Responses to HTTP requests.
 
 use std::time::SystemTime;
 
@@ -19,7 +19,7 @@ pub(super) fn respond(hub: &mut Hub, id: ClientId, response: &Response) {
     lifecycle::finish_with_response(hub, id, |connection, out| connection.respond(&response, out));
 }
 
-/// Answers a request that is not served, and says why.
+/// Refuses a request, with the reason in the response.
 pub(crate) fn refuse(hub: &mut Hub, id: ClientId, refusal: Refusal) {
     hub.log_refusal(format_args!("{id} refused with {}: {refusal}", refusal.status()));
     *hub.counts.refused.entry(refusal).or_default() += 1;

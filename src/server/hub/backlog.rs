@@ -1,5 +1,5 @@
-//! What a member has not received: how much of it may be copied when the member leaves a log, and what
-//! it skips.
+//! The backlog of a member: how much of it may be copied when the member leaves a log, and what the
+//! member skips.
 
 use crate::config::Slow;
 use crate::server::client::Retain;
@@ -9,14 +9,14 @@ use crate::server::hub::{lifecycle, members};
 use crate::server::room::Membership;
 use crate::server::room::compressor::Encoding;
 
-/// The longest rest of a frame in bytes that is copied for a member that leaves its room's log, in any
-/// case, and if there is memory. Thousands may be in the middle of one frame. In tests, messages are
-/// shorter.
+/// The maximum size in bytes of the remainder of a frame that is copied for a member that leaves its
+/// room's log: always, and while there is memory for it. Thousands of members may be in the middle of
+/// one frame. Tests use smaller sizes, because their messages are shorter.
 const SHORT_REST_BYTES: u64 = if cfg!(any(test, fuzzing)) { 500 } else { 64 << 10 };
 const MAX_REST_BYTES: u64 = if cfg!(any(test, fuzzing)) { 3_000 } else { 1 << 20 };
 
-/// Writes to a client what is queued for it, in the middle of a turn. An error shows again when
-/// the rest is written.
+/// Writes what is queued for a client, in the middle of a turn. An error occurs again when the rest is
+/// written.
 pub(crate) fn write_now(hub: &mut Hub, id: ClientId) {
     let now = hub.time.timestamp;
     if let Some((client, log, memory)) = hub.client_and_log(id) {
@@ -26,8 +26,8 @@ pub(crate) fn write_now(hub: &mut Hub, id: ClientId) {
     }
 }
 
-/// Makes way for a close frame: writes what the socket takes, and if that is not everything, drops
-/// all but the frame that has begun.
+/// Makes way for a close frame: writes what the socket takes, and drops the rest except for the frame
+/// that has begun.
 pub(crate) fn make_way(hub: &mut Hub, id: ClientId) {
     write_now(hub, id);
     if hub.clients.get(id).is_some_and(|client| client.blocked.is_some()) {
@@ -35,8 +35,8 @@ pub(crate) fn make_way(hub: &mut Hub, id: ClientId) {
     }
 }
 
-/// Drops everything for a client except what is half written. A short remainder becomes private; a
-/// long one stays in the log, of which there is one for all.
+/// Drops everything that is queued for a client except the frame that has begun. A short remainder of it
+/// becomes private; a long one stays in the log, which all members share.
 pub(crate) fn skip_unbegun(hub: &mut Hub, id: ClientId) {
     lifecycle::note_room(hub, id);
     if may_copy_rest(hub, id) {
@@ -48,8 +48,8 @@ pub(crate) fn skip_unbegun(hub: &mut Hub, id: ClientId) {
     }
 }
 
-/// Takes a member that reads the shared log to the plain one, to the oldest message that it has not
-/// received and that is kept there. Returns how many it misses.
+/// Moves a member from the shared log to the plain one, to the oldest message there that it has not
+/// received. Returns the number of messages that it misses.
 pub(super) fn go_plain(hub: &mut Hub, id: ClientId) -> u64 {
     let client = hub.clients.get_mut(id).filter(|client| client.reads(Encoding::Shared));
     let Some(client) = client else { return 0 };
@@ -61,8 +61,8 @@ pub(super) fn go_plain(hub: &mut Hub, id: ClientId) -> u64 {
     missed
 }
 
-/// Keeps in a room's plain log what members of its shared log go on with when they fall too far
-/// behind, if they miss messages then.
+/// Keeps the newest messages in a room's plain log, if members that fall too far behind in its shared
+/// log are to continue with them.
 pub(crate) fn keep_newest(hub: &mut Hub, key: usize) {
     if hub.config.slow == Slow::Drop
         && let Some(room) = hub.rooms.get_mut(key)
@@ -71,8 +71,8 @@ pub(crate) fn keep_newest(hub: &mut Hub, key: usize) {
     }
 }
 
-/// Gives up the newest messages that a room keeps when the member that has just been written to
-/// was the last one to be behind.
+/// Drops the newest messages that a room keeps for members that are behind, if the member that has just
+/// been written to was the last of them.
 pub(crate) fn forget_newest(hub: &mut Hub, membership: Option<Membership>) {
     if hub.config.slow == Slow::Drop
         && let Some(room) = hub.rooms.of_mut(membership)
@@ -81,8 +81,8 @@ pub(crate) fn forget_newest(hub: &mut Hub, membership: Option<Membership>) {
     }
 }
 
-/// Whether the limits cover a copy of what a member has not received of its log, after its socket
-/// has taken what it can.
+/// Writes what the socket takes, and returns whether the limits allow a copy of the rest of the log that
+/// the member has not received.
 pub(crate) fn covers_backlog(hub: &mut Hub, id: ClientId) -> bool {
     if unread_bytes(hub, id) > SHORT_REST_BYTES {
         write_now(hub, id);
@@ -96,15 +96,15 @@ pub(crate) fn covers_backlog(hub: &mut Hub, id: ClientId) -> bool {
     unread == 0 || own <= max && all <= max_all
 }
 
-/// Whether a client may have a copy of what is half written to it: a short one always, a longer
-/// one while there is memory for it.
+/// Whether the remainder of the frame that has begun may be copied for a client: always if it is short,
+/// otherwise while there is memory for it.
 pub(crate) fn may_copy_rest(hub: &Hub, id: ClientId) -> bool {
     let rest = hub.clients.get(id).map_or(0, |client| client.unfinished_size(hub.log_of(id)));
     let free = hub.config.memory.max_total_backlog_bytes.saturating_sub(hub.memory.backlog());
     rest <= SHORT_REST_BYTES || rest <= MAX_REST_BYTES.min(free as u64)
 }
 
-/// How many bytes of its log a client has not received.
+/// The number of bytes of its log that a client has not received.
 pub(super) fn unread_bytes(hub: &Hub, id: ClientId) -> u64 {
     hub.clients.get(id).map_or(0, |client| client.unread_bytes(hub.log_of(id)))
 }

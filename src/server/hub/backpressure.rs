@@ -1,5 +1,5 @@
-//! Rooms that wait for a member that is too far behind: none of their members is read until it has
-//! caught up.
+//! Rooms that wait for a member that is too far behind: the server reads none of their members until
+//! that member has caught up.
 
 use std::mem;
 
@@ -40,7 +40,7 @@ pub(crate) fn some_room_waits(hub: &Hub) -> bool {
     hub.clients.laggards > 0
 }
 
-/// Whether a client is to be read later because its room waits.
+/// Whether a client is to be read later because its room waits for a member.
 pub(crate) fn pause_while_room_waits(hub: &mut Hub, id: ClientId) -> bool {
     let Some(client) = hub.clients.get_open_mut(id) else { return false };
     match hub.rooms.of_mut(client.membership) {
@@ -53,8 +53,8 @@ pub(crate) fn pause_while_room_waits(hub: &mut Hub, id: ClientId) -> bool {
     }
 }
 
-/// Whether a client's room is not yet flushed. What its members send is not read until then, so
-/// that a flush gives all members the same.
+/// Whether a client's room did not fit into the last flush. Its members are not read until it has been
+/// flushed, so that a flush gives the same messages to all members.
 pub(crate) fn is_overdue(hub: &Hub, id: ClientId) -> bool {
     let room = || hub.rooms.of(hub.clients.get(id)?.membership);
     hub.rooms.overdue && room().is_some_and(|room| room.overdue)

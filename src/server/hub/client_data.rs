@@ -1,4 +1,4 @@
-//! What the application keeps for its clients.
+//! The values that the application keeps for its clients.
 
 use std::any::Any;
 use std::collections::BTreeMap;
@@ -10,7 +10,7 @@ use crate::server::client_id::ClientId;
 pub(crate) struct ClientData(BTreeMap<ClientId, Box<dyn Any + Send>>);
 
 impl ClientData {
-    /// Keeps a value, in place of the one before.
+    /// Keeps a value, and drops the previous one.
     pub(crate) fn insert<T: Any + Send>(&mut self, client: ClientId, value: T) {
         self.0.insert(client, Box::new(value));
     }
@@ -20,12 +20,12 @@ impl ClientData {
         self.0.get(&client)?.downcast_ref()
     }
 
-    /// The value, to be changed, if it has this type.
+    /// The value, mutably, if it has this type.
     pub(crate) fn get_mut<T: Any + Send>(&mut self, client: ClientId) -> Option<&mut T> {
         self.0.get_mut(&client)?.downcast_mut()
     }
 
-    /// Takes the value out, if it has this type.
+    /// Removes and returns the value, if it has this type.
     pub(crate) fn take<T: Any + Send>(&mut self, client: ClientId) -> Option<T> {
         self.get::<T>(client)?;
         let value = self.0.remove(&client)?.downcast().ok()?;

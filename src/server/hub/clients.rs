@@ -8,28 +8,30 @@ use crate::server::capacity::is_loose;
 use crate::server::client::{Client, Presence};
 use crate::server::client_id::ClientId;
 
-/// The most clients for which there is space from the start. The system provides the memory only when
-/// they come, so the space costs nothing, and nothing is moved when there are many.
+/// The maximum number of clients for which space is reserved at the start. The system provides the
+/// memory only when it is used, so the space costs nothing, and clients are not moved as their number
+/// grows.
 const MAX_RESERVED: usize = 100_000;
 
-/// All clients. The key of one that is removed is used again, but its id is not: it has a generation.
+/// All clients. The key of a client that was removed is used again, but its id is not, because it
+/// includes a generation.
 #[derive(Debug)]
 pub(crate) struct Clients {
     slab: Slab<Client>,
     /// The generation of the client that was inserted last.
     generation: u32,
-    /// How many clients there is space for, whether they are there or not.
+    /// The number of clients for which there is space.
     reserved: usize,
-    /// The most clients that there were at once since [`trim`](Self::trim) last gave something back.
+    /// The maximum number of clients since [`trim`](Self::trim) last gave memory back.
     peak: usize,
-    /// How many connections have opened and have not closed.
+    /// The number of connections that have opened and have not closed.
     open: usize,
-    /// How many clients are too far behind and are waited for.
+    /// The number of clients that are too far behind, and for which a room waits.
     pub(crate) laggards: usize,
 }
 
 impl Clients {
-    /// No clients yet, of which there will be `max` at most.
+    /// An empty collection for at most `max` clients.
     pub(crate) fn new(max: usize) -> Self {
         let reserved = max.min(MAX_RESERVED);
         let slab = Slab::with_capacity(reserved);
@@ -70,13 +72,13 @@ impl Clients {
         self.slab.len()
     }
 
-    /// The id of the client that is inserted next.
+    /// The id for the next client that is inserted.
     pub(crate) fn next_id(&mut self) -> ClientId {
         self.generation = self.generation.wrapping_add(1).max(1);
         ClientId::new(self.slab.vacant_key(), self.generation)
     }
 
-    /// Inserts a client that has the id which [`next_id`](Self::next_id) returned last.
+    /// Inserts a client whose id is the last one that [`next_id`](Self::next_id) returned.
     pub(crate) fn insert(&mut self, client: Client) {
         let id = client.id;
         let key = self.slab.insert(client);
@@ -99,7 +101,7 @@ impl Clients {
         }
     }
 
-    /// Stops counting a connection of which only the end of TCP is left.
+    /// Stops counting a connection whose close handshake is complete.
     pub(crate) fn note_clean_end(&mut self, id: ClientId) {
         if let Some(client) = self.get_mut(id).filter(|client| client.presence.counts_as_open()) {
             client.presence = Presence::Gone;
@@ -117,8 +119,8 @@ impl Clients {
         is_loose(self.peak, self.len())
     }
 
-    /// Gives back the memory of clients that are gone, as far as it lies after that of the last client.
-    /// The space stays reserved: the system provides the memory again when it is needed.
+    /// Gives back the memory after that of the last client. The space stays reserved, and the system
+    /// provides the memory again when it is needed.
     pub(crate) fn trim(&mut self) {
         let count = self.len();
         self.slab.shrink_to_fit();
@@ -132,7 +134,7 @@ impl Clients {
     }
 }
 
-/// By keys that are known to be taken, such as those of a room's members.
+/// Access by keys that are known to be in use, such as those of a room's members.
 impl Index<usize> for Clients {
     type Output = Client;
 

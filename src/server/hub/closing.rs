@@ -1,5 +1,4 @@
-//! The end of a connection that the peer brings about: by a close frame, by a violation of the
-//! protocol, or by the end of TCP.
+//! The end of a connection by the peer: a close frame, a violation of the protocol, or the end of TCP.
 
 use crate::protocol::{CloseFrame, Violation};
 use crate::server::client_id::ClientId;
@@ -7,8 +6,8 @@ use crate::server::departure::{Cause, Departure};
 use crate::server::hub::state::Hub;
 use crate::server::hub::{backlog, lifecycle};
 
-/// Handles the end of the peer's side. If our last bytes are queued, they are still written, but no
-/// answer is awaited.
+/// Handles the end of the peer's side. If our last bytes are queued, they are still written, but the
+/// server does not wait for an answer.
 #[cold]
 pub(crate) fn end_of_input(hub: &mut Hub, id: ClientId) {
     let Some(client) = hub.clients.get_mut(id) else { return };
@@ -23,8 +22,8 @@ pub(crate) fn end_of_input(hub: &mut Hub, id: ClientId) {
     }
 }
 
-/// "It SHOULD do so as soon as practical" (RFC 6455, section 5.5.1): nothing but the frame that has
-/// begun goes before the answer.
+/// Answers a close frame. "It SHOULD do so as soon as practical" (RFC 6455, section 5.5.1): only the
+/// frame that has begun is written before the answer.
 pub(crate) fn answer_close(hub: &mut Hub, id: ClientId, frame: Option<&CloseFrame>) {
     backlog::make_way(hub, id);
     lifecycle::finish(hub, id, |connection, out| connection.answer_close(frame, out));

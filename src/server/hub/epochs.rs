@@ -1,8 +1,8 @@
-//! Which members read the compressed log of a room, and when they move to it and back.
+//! Epochs of a room's shared compression context: when members move to the shared log and back.
 //!
-//! A newcomer has no history, so it reads the plain log, which is legal after any negotiation (RFC
-//! 7692, section 6), until the room's shared context is reset. Then it hops to the shared log, and sees
-//! every compressed frame that follows.
+//! A new member does not have the window, so it reads the plain log, which is legal after any
+//! negotiation (RFC 7692, section 6), until the room's shared context is reset. Then it moves to the
+//! shared log, and receives every compressed frame that follows.
 
 use std::mem;
 use std::time::Duration;
@@ -13,15 +13,15 @@ use crate::server::hub::state::Hub;
 use crate::server::hub::{backlog, slow};
 use crate::server::room::compressor::Encoding;
 
-/// The most shared contexts at once, over all rooms. Each takes about 300 KiB.
+/// The maximum number of shared contexts, over all rooms. Each takes about 300 KiB.
 const MAX_CONTEXTS: usize = 64;
 
-/// How long a context must have been idle before another room may take it over.
+/// How long a context must have been unused before another room may take it over.
 const IDLE: Duration = Duration::from_secs(10);
 
-/// Begins an epoch in a room where a member waits for one, if it is time.
+/// Begins an epoch in a room if a member is waiting for one and the conditions allow it.
 ///
-/// It is called before the first message of a turn, when every member that keeps up is at the
+/// The caller does this before the first message of a turn, when every member that keeps up is at the
 /// end of its log.
 pub(crate) fn begin(hub: &mut Hub, key: usize) {
     let Some(deflate) = hub.config.deflate.as_ref() else { return };
@@ -46,7 +46,7 @@ pub(crate) fn begin(hub: &mut Hub, key: usize) {
     backlog::keep_newest(hub, key);
 }
 
-/// Takes a member that is open out of the shared log, to hop in again later.
+/// Moves an open member from the shared log to the plain one, until a later epoch.
 pub(crate) fn leave_shared_log(hub: &mut Hub, id: ClientId) {
     if !hub.shares_context(id) {
         return;
@@ -56,7 +56,7 @@ pub(crate) fn leave_shared_log(hub: &mut Hub, id: ClientId) {
         hub.mark_dirty(id);
     } else if backlog::covers_backlog(hub, id) {
         change_encoding(hub, id, Encoding::Plain);
-        // What it had not received of the shared log has become private.
+        // What it had not received of the shared log is now private.
         hub.mark_dirty(id);
     } else {
         slow::leave_backlog(hub, id);
@@ -76,7 +76,8 @@ fn change_encoding(hub: &mut Hub, id: ClientId, encoding: Encoding) {
     room.waiting += usize::from(client.waits());
 }
 
-/// Whether the room has a context, or may get one: a new one, or that of an idle room.
+/// Whether the room has a context, or may get one: a new one, or that of a room that does not use its
+/// own.
 fn may_have_context(hub: &mut Hub, key: usize) -> bool {
     if hub.rooms.get(key).is_some_and(|room| room.logs.shared.is_some()) {
         return true;
@@ -91,14 +92,14 @@ fn may_have_context(hub: &mut Hub, key: usize) -> bool {
     free
 }
 
-/// Takes the contexts from rooms that have not used them for this long.
+/// Removes the contexts of rooms that have not used them for this long.
 pub(crate) fn retire_contexts(hub: &mut Hub, idle: Duration) {
     for key in mem::take(&mut hub.rooms.contexts) {
         retire_if_idle(hub, key, idle);
     }
 }
 
-/// Takes the context from a room that has not used it for a while, and whose members have received
+/// Removes the context of a room that has not used it for this long and whose members have received
 /// everything, so that nothing has to be copied for them.
 fn retire_if_idle(hub: &mut Hub, key: usize, idle: Duration) {
     let Some(room) = hub.rooms.get(key) else { return };

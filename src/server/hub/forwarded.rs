@@ -1,8 +1,8 @@
-//! What trusted proxies say about the clients for which they connect.
+//! What trusted proxies report about their clients.
 //!
-//! Anybody can send these fields, so the caller makes sure that the peer is a trusted proxy. Where
-//! `X-Forwarded-*` and `Forwarded` disagree, the former counts: nearly every proxy sets it, and many
-//! pass on what a client sent as `Forwarded`.
+//! Anyone can send these fields, so the caller makes sure that the peer is a trusted proxy.
+//! `X-Forwarded-*` takes precedence over `Forwarded`, because nearly every proxy sets it, and many pass
+//! on a `Forwarded` field that the client sent.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -10,8 +10,8 @@ use crate::config::Config;
 use crate::protocol::{Forwarded, Request};
 use crate::server::limits::address::is_trusted_proxy;
 
-/// Whether the request itself says that it came through a proxy. Pages cannot make a browser send any
-/// such field with a request for a WebSocket.
+/// Whether the request has a field that a proxy adds. Pages cannot make a browser send such a field with
+/// a WebSocket request.
 pub(crate) fn is_forwarded(request: &Request<'_>) -> bool {
     const PREFIX: &str = "X-Forwarded-";
     let is_prefixed = |name: &str| {
@@ -20,7 +20,7 @@ pub(crate) fn is_forwarded(request: &Request<'_>) -> bool {
     request.header_names().any(|name| name.eq_ignore_ascii_case("Forwarded") || is_prefixed(name))
 }
 
-/// The host, and the port if there is one, that the client asked the first proxy for.
+/// The host, and the port if there is one, that the client requested from the first proxy.
 pub(crate) fn authority<'h>(request: &Request<'h>) -> Option<&'h str> {
     let mut hosts = hops(request, "X-Forwarded-Host").filter(|host| !host.is_empty());
     match hosts.next() {
@@ -29,8 +29,8 @@ pub(crate) fn authority<'h>(request: &Request<'h>) -> Option<&'h str> {
     }
 }
 
-/// The client's address: the last one that is not of a trusted proxy itself. Anybody can have written
-/// what stands before it.
+/// The client's address: the last one that is not that of a trusted proxy. The client may have written
+/// any addresses before it.
 pub(crate) fn address(request: &Request<'_>, config: &Config) -> Option<IpAddr> {
     let is_client = |address: &IpAddr| !is_trusted_proxy(*address, config);
     let hops: Vec<_> = hops(request, "X-Forwarded-For").collect();
@@ -47,13 +47,13 @@ fn hops<'h>(request: &Request<'h>, name: &str) -> impl Iterator<Item = &'h [u8]>
     lines.flat_map(|line| line.split(|&byte| byte == b',')).map(<[u8]>::trim_ascii)
 }
 
-/// The elements of Forwarded, from the nearest to the furthest proxy.
+/// The elements of `Forwarded`, from the nearest to the furthest proxy.
 fn elements<'h>(request: &Request<'h>) -> impl Iterator<Item = Option<Forwarded<'h>>> {
     let lines: Vec<_> = request.header_values("Forwarded").collect();
     lines.into_iter().rev().flat_map(Forwarded::elements)
 }
 
-/// An address, which some proxies write with brackets, some with a port.
+/// Parses an address. Some proxies write it with brackets, and some with a port.
 fn parse(hop: &[u8]) -> Option<IpAddr> {
     let hop = str::from_utf8(hop).ok()?;
     let bare = hop.trim_start_matches('[').trim_end_matches(']');
@@ -82,7 +82,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_a_trusted_proxy_added_is_believed() {
+    fn only_what_a_trusted_proxy_added_counts() {
         let forwarded_for = |value: &[u8]| address_in([b"X-Forwarded-For: ", value].concat());
         assert_eq!(forwarded_for(b"192.0.2.1"), client("192.0.2.1"));
         assert_eq!(forwarded_for(b"198.51.100.7, 192.0.2.1, 10.1.1.1"), client("192.0.2.1"));
@@ -96,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn the_standards_own_field_says_the_same() {
+    fn forwarded_is_used_like_x_forwarded_for() {
         let forwarded = |value: &[u8]| address_in([b"Forwarded: ", value].concat());
         assert_eq!(forwarded(b"for=192.0.2.1"), client("192.0.2.1"));
         assert_eq!(forwarded(b"for=9.9.9.9, for=192.0.2.1, For=10.1.1.1"), client("192.0.2.1"));
@@ -110,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn the_host_is_the_one_that_the_client_asked_for() {
+    fn the_host_is_the_one_that_the_client_requested() {
         for (fields, host) in [
             ("X-Forwarded-Host: chat.example, inner.example", Some("chat.example")),
             ("Forwarded: for=a;host=\"chat.example:81\", host=b", Some("chat.example:81")),
@@ -124,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn a_request_came_through_a_proxy_if_it_says_so() {
+    fn a_request_with_a_field_of_proxies_came_through_one() {
         for (field, expected) in [
             ("forwarded: for=a", true),
             ("X-FORWARDED-Proto: https", true),

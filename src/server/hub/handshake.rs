@@ -1,4 +1,4 @@
-//! The opening handshake: requests in, answers and upgrades out.
+//! The opening handshake: requests in, responses and upgrades out.
 
 use std::net::IpAddr;
 
@@ -18,7 +18,7 @@ use crate::server::limits::address::{AddressKey, Admission};
 use crate::server::room::compressor::Encoding;
 use crate::server::shown::{Flag, Shown};
 
-/// Answers a request whose head has arrived whole.
+/// Answers a request whose head is complete.
 #[cold]
 pub(crate) fn handshake(hub: &mut Hub, id: ClientId, head: &[u8], app: &mut Application<'_>) {
     let request = match Request::parse(head, hub.config.limits.max_headers) {
@@ -29,7 +29,7 @@ pub(crate) fn handshake(hub: &mut Hub, id: ClientId, head: &[u8], app: &mut Appl
         return refuse(hub, id, refusal);
     }
     match request.method() {
-        // Load balancers use it to ask whether the server is up.
+        // Load balancers use it to check whether the server is up.
         "OPTIONS" if hub.is_stopping() => {
             respond(hub, id, &Response::refusal(Refusal::Stopping));
         }
@@ -71,7 +71,7 @@ fn upgrade(hub: &mut Hub, id: ClientId, request: &Request<'_>, app: &mut Applica
     app(hub, id, Event::Open { room: &room, request, subprotocol, deflate, address });
 }
 
-/// Checks everything that the application has no say in, so that it is never asked about a client that
+/// Checks everything that the application does not decide, so that it is never asked about a client that
 /// is refused anyway.
 fn admit(hub: &mut Hub, id: ClientId, request: &Request<'_>, room: &str) -> Result<Terms, Refusal> {
     let Config { subprotocols, deflate, .. } = &hub.config;
@@ -91,7 +91,7 @@ fn admit(hub: &mut Hub, id: ClientId, request: &Request<'_>, room: &str) -> Resu
     Ok(terms)
 }
 
-/// Checks that the client may be in a room, and may make the room if it does not exist.
+/// Checks that the client may be in a room, and may create it if it does not exist.
 fn check_room(hub: &Hub, id: ClientId, room: &str) -> Result<(), Refusal> {
     if room.len() > hub.config.rooms.max_name_bytes {
         return Err(Refusal::RoomNameTooLong);
@@ -99,28 +99,28 @@ fn check_room(hub: &Hub, id: ClientId, room: &str) -> Result<(), Refusal> {
     hub.admit_to(room, id)
 }
 
-/// Logs which subprotocols the client asked for if the server speaks none of them: many clients then
-/// end the connection without an explanation.
+/// Logs the subprotocols that the client offered if the server supports none of them, because many
+/// clients then end the connection without an explanation.
 fn note_subprotocol(hub: &mut Hub, id: ClientId, request: &Request<'_>, terms: &Terms) {
     if terms.subprotocol.is_some() {
         return;
     }
     let names: Vec<_> = request.subprotocols().collect();
     if let Some(first) = names.first() {
-        let asked = names.join(", ");
+        let names = names.join(", ");
         let flag = Flag("subprotocol", first);
-        let asked = Shown(asked.as_bytes());
+        let offered = Shown(names.as_bytes());
         hub.log_refusal(format_args!(
-            "{id} asked for the subprotocol {asked}, which the server does not support, and may leave; start \
-             with {flag} to support it"
+            "{id} offered only unsupported subprotocols, {offered}, and may disconnect; start with {flag} to \
+             support it"
         ));
     }
 }
 
-/// Takes in a client that comes through a trusted proxy, by the address that the proxy forwards.
+/// Counts a client behind a trusted proxy under the address that the proxy forwards.
 ///
 /// # Errors
-/// The address has one connection too many.
+/// The address has too many connections.
 fn enter_forwarded(hub: &mut Hub, id: ClientId, request: &Request<'_>) -> Result<(), Refusal> {
     let client = hub.clients.get_mut(id).filter(|client| client.address_key.is_none());
     let Some(client) = client else { return Ok(()) };
@@ -137,7 +137,7 @@ fn enter_forwarded(hub: &mut Hub, id: ClientId, request: &Request<'_>) -> Result
     Ok(())
 }
 
-/// The address that the limits for one address go by: the one that a trusted proxy forwards, or the
+/// The address to which the limits per address apply: the one that a trusted proxy forwards, or the
 /// peer's.
 fn client_address(hub: &Hub, id: ClientId, request: &Request<'_>) -> Option<IpAddr> {
     let peer = hub.peer_address(id)?.ip();
@@ -146,7 +146,7 @@ fn client_address(hub: &Hub, id: ClientId, request: &Request<'_>) -> Option<IpAd
     forwarded.or(Some(peer))
 }
 
-/// Answers a request that does not ask for an upgrade.
+/// Answers a plain request.
 fn answer(hub: &mut Hub, id: ClientId, request: &Request<'_>, app: &mut Application<'_>) {
     let mut answer = None;
     let address = client_address(hub, id, request);
@@ -160,8 +160,8 @@ fn answer(hub: &mut Hub, id: ClientId, request: &Request<'_>, app: &mut Applicat
     }
 }
 
-/// Upgrades a client's connection. It keeps its compression context only if there is memory for
-/// that.
+/// Upgrades a client's connection. The client keeps its compression context only if there is memory for
+/// its window.
 pub(crate) fn open(hub: &mut Hub, id: ClientId, terms: &mut Terms) {
     let Some(client) = hub.clients.get_mut(id) else { return };
     let unchanged = hub.usage.windows.reserve(&mut client.window, &mut terms.deflate);

@@ -13,13 +13,13 @@ use crate::server::hub::state::Hub;
 use crate::server::time::Time;
 use crate::server::time::wheel::Timestamp;
 
-/// What the time asks for.
+/// What is due for a client.
 enum Due {
-    /// Nothing before this time.
+    /// Nothing, until this time.
     Nothing(Timestamp),
     /// A ping, and the next check at this time.
     Ping(Timestamp),
-    /// The client is to be dropped.
+    /// The client must be dropped.
     End(Cause),
 }
 
@@ -37,7 +37,7 @@ pub(crate) fn expiry(max_age: Option<Duration>, time: &Time) -> Option<Timestamp
 pub(crate) fn check(hub: &mut Hub, id: ClientId) {
     let Some(client) = hub.clients.get_mut(id) else { return };
     if client.reading == Reading::Paused {
-        // It may have sent something that has not been read.
+        // It may have sent data that has not been read.
         client.note_activity(hub.time.timestamp);
     }
     let expiry = client.expiry;
@@ -60,8 +60,8 @@ fn close_old(hub: &mut Hub, id: ClientId) {
     lifecycle::close_because(hub, id, code, "maximum connection age reached", Cause::TooOld);
 }
 
-/// What is due for a client. Bytes of a long frame that arrive fast enough are activity: the client can
-/// send nothing else before the frame's end.
+/// Decides what is due for a client. Bytes of a long frame that arrive fast enough are activity, because
+/// the client can send nothing else before the end of the frame.
 fn due(client: &mut Client, config: &Config, time: &Time) -> Due {
     let timeouts = &config.timeouts;
     let now = time.timestamp;
@@ -87,7 +87,7 @@ fn due(client: &mut Client, config: &Config, time: &Time) -> Due {
     Due::Ping(write_deadline.min(now.after_or_never(next)))
 }
 
-/// Drops a client that should be gone by now, unless it is still taking its last bytes.
+/// Drops a client whose time to disconnect is over, unless it is still reading its last bytes.
 pub(crate) fn check_end(hub: &mut Hub, id: ClientId) {
     let horizon = hub.time.horizon;
     let timeout = hub.config.timeouts.close;

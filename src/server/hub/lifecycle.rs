@@ -28,13 +28,13 @@ pub(crate) fn insert(
 pub(crate) fn unblock(hub: &mut Hub, id: ClientId) {
     let Some(client) = hub.clients.get_mut(id) else { return };
     if client.blocked.take().is_some() {
-        // A client that takes something is there, and may still have to read the ping.
+        // A client that reads is alive, and may not have reached the ping yet.
         client.note_activity(hub.time.timestamp);
         hub.pending.mark_dirty(client);
     }
 }
 
-/// Lets `encode` queue what ends the client's output.
+/// Queues the end of the client's output, which `encode` appends.
 pub(crate) fn finish(
     hub: &mut Hub,
     id: ClientId,
@@ -77,7 +77,7 @@ pub(crate) fn close_because(
     }
 }
 
-/// Notes the room that a client is in, for its departure, before it is taken out of it.
+/// Notes the room of a client for its departure, before the client leaves the room.
 pub(crate) fn note_room(hub: &mut Hub, id: ClientId) {
     let room = hub.room_name(id);
     if room.is_some()
@@ -87,7 +87,8 @@ pub(crate) fn note_room(hub: &mut Hub, id: ClientId) {
     }
 }
 
-/// Notes that a client left, to be announced to the application. The first cause counts.
+/// Notes that a client has left, so that the departure is announced to the application. The first cause
+/// counts.
 pub(crate) fn depart(hub: &mut Hub, id: ClientId, departure: Departure) {
     let room = hub.room_name(id);
     if let Some(client) = hub.clients.get_mut(id).filter(|client| client.presence == Presence::Open)
@@ -110,7 +111,7 @@ pub(crate) fn lose(hub: &mut Hub, id: ClientId) {
     }
 }
 
-/// Frees what a client held.
+/// Frees everything that a client held.
 pub(crate) fn remove(hub: &mut Hub, id: ClientId) {
     members::leave(hub, id, Retain::Nothing);
     if let Some(mut client) = hub.clients.remove(id) {

@@ -8,7 +8,7 @@ use crate::server::hub::state::Hub;
 use crate::server::room::Membership;
 use crate::server::room::compressor::Encoding;
 
-/// Makes an open client that is in no room a member of one.
+/// Adds an open client that is in no room to a room.
 pub(super) fn enter(hub: &mut Hub, id: ClientId, room: &str) {
     let Some(member) = hub.clients.get_mut(id) else { return };
     let key = hub.rooms.find_or_make(room, member.address_key);
@@ -34,7 +34,7 @@ pub(crate) fn leave(hub: &mut Hub, id: ClientId, keep: Retain) {
     let waited = client.waits();
     client.leave(log, memory, keep);
     if client.reading == Reading::Paused {
-        // The client may be waiting for the room that it leaves.
+        // The client may be paused because of the room that it leaves.
         hub.pending.resumed.push(id);
     }
     if let Some(room) = hub.rooms.get_mut(membership.room) {
@@ -45,7 +45,7 @@ pub(crate) fn leave(hub: &mut Hub, id: ClientId, keep: Retain) {
     hub.rooms.remove_if_empty(membership.room);
 }
 
-/// Takes a member off the list of its room, the last member of which takes its place.
+/// Removes a member from the list of its room. The last member of the list moves to its index.
 fn take_off_list(hub: &mut Hub, membership: Membership) {
     let Some(room) = hub.rooms.get_mut(membership.room) else { return };
     room.members.swap_remove(membership.index);
@@ -55,7 +55,7 @@ fn take_off_list(hub: &mut Hub, membership: Membership) {
     {
         moved_membership.index = membership.index;
         if membership.index < room.flushed {
-            // The flush that is under way will not reach it.
+            // The flush in progress will not reach it.
             hub.pending.mark_dirty(moved);
         }
     }

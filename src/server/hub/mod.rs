@@ -1,7 +1,7 @@
 //! The connected clients, the rooms that they are in, and what is sent to them.
 //!
-//! [`Hub`] holds the state, which is split by what it is about. Each of the other files is for one thing
-//! that happens to clients or rooms. The files form no circle: their `use` lines show what depends on what.
+//! [`Hub`] holds the state. Each of the other files is for one thing that happens to clients or rooms.
+//! The files form no circle: their `use` lines show what depends on what.
 
 mod actions;
 pub(crate) mod answering;

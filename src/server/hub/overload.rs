@@ -1,4 +1,4 @@
-//! Limits on the memory that is held for all clients together.
+//! Limits on the memory that is held for all clients in total.
 
 use crate::protocol::{CloseCode, Refusal};
 use crate::server::client::Retain;
@@ -8,8 +8,7 @@ use crate::server::hub::answering::refuse;
 use crate::server::hub::state::Hub;
 use crate::server::hub::{backlog, lifecycle, members};
 
-/// If too much memory is held for what has not arrived whole, closes the client that holds most of
-/// it.
+/// Closes the client with the most incomplete input, if the total is over its limit.
 #[cold]
 pub(crate) fn limit_incomplete(hub: &mut Hub) {
     if hub.memory.incomplete.get() <= hub.config.memory.max_incomplete_bytes {
@@ -32,8 +31,8 @@ fn end_incomplete(hub: &mut Hub, id: ClientId, handshaking: bool) {
     }
 }
 
-/// Closes the members that are furthest behind, if more is kept for all than is allowed, until a
-/// quarter is free, so that this is not done all the time.
+/// Closes the members that are furthest behind, if the total backlog is over its limit, until a quarter
+/// of it is free. The margin keeps this from being repeated all the time.
 #[inline]
 pub(crate) fn evict_until_within_limit(hub: &mut Hub) {
     if hub.memory.backlog() > hub.config.memory.max_total_backlog_bytes {
@@ -52,8 +51,7 @@ fn close_furthest_behind(hub: &mut Hub) {
     }
 }
 
-/// Closes a member, and frees what is kept for it. A member in the middle of a long frame is
-/// dropped.
+/// Closes a member, and frees its backlog. A member in the middle of a long frame is dropped.
 fn evict(hub: &mut Hub, id: ClientId) {
     if !hub.is_open(id) || !backlog::may_copy_rest(hub, id) {
         if let Some(client) = hub.clients.get_mut(id) {

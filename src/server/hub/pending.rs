@@ -1,4 +1,4 @@
-//! What is left to do in this turn or in one that follows.
+//! What is left to do in this turn or in a later one.
 
 use std::mem;
 
@@ -7,12 +7,12 @@ use crate::server::client::Client;
 use crate::server::client_id::ClientId;
 use crate::server::departure::Departure;
 
-/// What happened to clients and has to be acted on.
+/// What happened to clients and has not been handled yet.
 #[derive(Debug, Default)]
 pub(crate) struct Pending {
-    /// Clients that have private bytes to be written.
+    /// Clients with private bytes to be written.
     pub(crate) dirty_clients: Vec<ClientId>,
-    /// How many bytes were queued since the last flush.
+    /// The number of bytes that were queued since the last flush.
     pub(crate) grown: usize,
     /// Clients that may be read again.
     pub(crate) resumed: Vec<ClientId>,
@@ -31,12 +31,12 @@ impl Pending {
         }
     }
 
-    /// Whether there is something for the event loop to do that no event announces.
+    /// Whether the event loop has work that no event announces.
     pub(crate) fn is_unsettled(&self) -> bool {
         !(self.resumed.is_empty() && self.departures.is_empty() && self.gone.is_empty())
     }
 
-    /// Whether clients are to be announced as gone, or removed.
+    /// Whether departures are to be announced, or clients removed.
     pub(crate) fn has_departures(&self) -> bool {
         !(self.departures.is_empty() && self.gone.is_empty())
     }

@@ -1,4 +1,4 @@
-//! What the application can ask about clients and rooms, and keep for clients.
+//! What the application can learn about clients and rooms, and keep for clients.
 
 use std::any::Any;
 use std::net::SocketAddr;
@@ -10,12 +10,12 @@ use crate::server::hub::state::{Hub, Phase};
 use crate::server::time::timers;
 
 impl Hub {
-    /// Whether messages can be sent to a client: it has opened, and neither side is closing it.
+    /// Whether messages can be sent to a client: it has opened, and neither side has begun to close it.
     ///
     /// ```
     /// use townhall::{ClientId, Handle, HandleError};
     ///
-    /// /// Brings a result back from another thread.
+    /// /// Returns a result from another thread.
     /// fn finish(handle: &Handle, client: ClientId, result: String) -> Result<(), HandleError> {
     ///     handle.run(move |hub| {
     ///         if hub.is_open(client) {
@@ -32,9 +32,10 @@ impl Hub {
     }
 
     /// The address of a client's TCP connection: the client's own, or that of the last proxy before the
-    /// server. An IPv4 address is one even if it came through a socket for IPv6. The system is asked each
-    /// time, and answers `None` once the peer has ended the connection: an address that is needed at
-    /// [`Event::Close`](crate::Event::Close) can be kept with [`set_data`](Self::set_data).
+    /// server. An IPv4 address is returned as such, even if it connected to an IPv6 socket. Each call
+    /// asks the system, which returns `None` once the peer has ended the connection. Use
+    /// [`set_data`](Self::set_data) to keep an address that is needed at
+    /// [`Event::Close`](crate::Event::Close).
     ///
     /// ```
     /// use std::net::SocketAddr;
@@ -60,14 +61,14 @@ impl Hub {
         Some(SocketAddr::new(address.ip().to_canonical(), address.port()))
     }
 
-    /// The room that the client is in, if messages can be sent to the client.
+    /// The room that a client is in, if the client [is open](Self::is_open).
     pub fn room_of(&self, client: ClientId) -> Option<&str> {
         let membership = self.membership_of(client)?;
         self.rooms.get(membership.room).map(|room| &*room.name)
     }
 
-    /// The names of all rooms, in no order, each with its number of members. A member that is closing
-    /// counts until everything is written to it.
+    /// The names of all rooms, in no particular order, each with its number of members. A member that is
+    /// closing counts until everything has been written to it.
     ///
     /// ```
     /// use townhall::Hub;
@@ -81,8 +82,8 @@ impl Hub {
         self.rooms.iter().map(|room| (&*room.name, room.members.len()))
     }
 
-    /// The members of a room to which messages can be sent. The iterator borrows the hub: collect the
-    /// ids before you do something with them that changes it.
+    /// The members of a room that [are open](Self::is_open), in no particular order. The iterator
+    /// borrows the hub: collect the ids before you change the hub.
     pub fn members(&self, room: &str) -> impl Iterator<Item = ClientId> {
         let room = self.rooms.find(room).and_then(|key| self.rooms.get(key));
         let members = room.into_iter().flat_map(|room| &room.members);
@@ -101,7 +102,7 @@ impl Hub {
     }
 
     /// Whether the message that is being handled arrived compressed (RFC 7692, section 6). Outside of
-    /// [`Event::Message`](crate::Event::Message) it is that of the message before.
+    /// [`Event::Message`](crate::Event::Message), this refers to the last message.
     ///
     /// ```
     /// use townhall::{ClientId, Event, Hub};
@@ -124,15 +125,15 @@ impl Hub {
         self.phase != Phase::Serving
     }
 
-    /// Counts of what has happened since the server's start.
+    /// Counts of events since the start of the server.
     pub fn counts(&self) -> &Counts {
         &self.counts
     }
 
-    /// Keeps a value of the application's own for a client, in place of the one that was kept before.
-    /// It is there from [`Event::Upgrade`](crate::Event::Upgrade) until
-    /// [`Event::Close`](crate::Event::Close) has been handled, and is then dropped. Returns whether the
-    /// client is there; if it is not, or has left, the value is dropped at once.
+    /// Keeps a value for a client, and drops the previous one. This works from
+    /// [`Event::Upgrade`](crate::Event::Upgrade) on. The value is dropped once
+    /// [`Event::Close`](crate::Event::Close) has been handled. Returns whether the client exists; if it
+    /// does not, the value is dropped at once.
     ///
     /// ```
     /// use townhall::{Event, Hub};
@@ -171,36 +172,36 @@ impl Hub {
         there
     }
 
-    /// The value that is kept for a client; `None` if there is none, or it has another type.
+    /// The value that is kept for a client; `None` if there is none, or if it has another type.
     pub fn data<T: Any + Send>(&self, client: ClientId) -> Option<&T> {
         self.data.get(client)
     }
 
-    /// The value that is kept for a client, to be changed; `None` if there is none, or it has another
-    /// type.
+    /// The value that is kept for a client, mutably; `None` if there is none, or if it has another type.
     pub fn data_mut<T: Any + Send>(&mut self, client: ClientId) -> Option<&mut T> {
         self.data.get_mut(client)
     }
 
-    /// Takes out the value that is kept for a client; `None` if there is none, or it has another type
-    /// and stays.
+    /// Removes and returns the value that is kept for a client; `None` if there is none, or if it has
+    /// another type. In the latter case, it is kept.
     pub fn take_data<T: Any + Send>(&mut self, client: ClientId) -> Option<T> {
         self.data.take(client)
     }
 
-    /// Calls the application with [`Event::Timer`](crate::Event::Timer) for this client once `after` has
-    /// passed since the beginning of the event loop's turn. With [`ClientId::SERVER`], the timer belongs
-    /// to the application itself.
+    /// Sets a timer: the application gets [`Event::Timer`](crate::Event::Timer) for this client once
+    /// `after` has passed since the beginning of the event loop's turn. With [`ClientId::SERVER`], the
+    /// timer belongs to the application itself.
     ///
-    /// The `token` is the application's own number for the timer: a timer of the same client and token
-    /// that is already set is replaced. A timer fires once, never early, and usually within two
-    /// milliseconds, but not before everything has been read that clients had sent by the time that it
-    /// was due; what it sends is written in the same turn. At most 1,024 timers fire in one turn. The
-    /// timers of a client end with it: none fires after its [`Event::Close`](crate::Event::Close).
+    /// The `token` is the application's own number for the timer. A timer that is already set for the
+    /// same client and token is replaced. A timer fires once, never early, and usually within two
+    /// milliseconds, but not before the server has read everything that clients had sent when the timer
+    /// was due. Messages that the application sends then are written in the same turn. At most 1,024
+    /// timers fire in one turn. No timer of a client fires after its
+    /// [`Event::Close`](crate::Event::Close).
     ///
-    /// The number of timers is not limited; one takes about 100 bytes while it is set, and a server
-    /// without timers does no work for them. Returns whether the timer is set, which it is not if the
-    /// client is gone.
+    /// The number of timers is not limited. A timer takes about 100 bytes while it is set, and a server
+    /// without timers does no work for them. Returns whether the timer was set; it is not set if the
+    /// client has left.
     ///
     /// ```
     /// use std::time::Duration;
@@ -236,7 +237,7 @@ impl Hub {
         there
     }
 
-    /// Takes a timer away before it fires. Returns whether it was set.
+    /// Cancels a timer. Returns whether it was set.
     ///
     /// ```
     /// use std::time::Duration;
@@ -267,7 +268,7 @@ impl Hub {
         self.time.timers.cancel(client, token)
     }
 
-    /// Whether a client has come and its departure has not.
+    /// Whether a client exists and has not departed.
     fn is_there(&self, client: ClientId) -> bool {
         self.clients.get(client).is_some_and(|client| client.presence.is_there())
     }

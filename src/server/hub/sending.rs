@@ -6,13 +6,13 @@ use crate::server::hub::state::Hub;
 use crate::server::hub::{epochs, slow};
 use crate::server::room::compressor::Encoding;
 
-/// The smallest size in bytes of a message to one client that is written from where it lies, if nothing
-/// is queued before it: for smaller ones, a system call each costs more than a copy. In tests, messages
-/// are shorter.
+/// The minimum size in bytes of a message to one client that is written from its own buffer, without a
+/// copy, if nothing is queued before it. For smaller ones, a system call costs more than a copy. Tests
+/// use a smaller size, because their messages are shorter.
 const LONG_BYTES: usize = if cfg!(any(test, fuzzing)) { 2_000 } else { 64 << 10 };
 
-/// Queues a message for one client in a compressed frame that refers to nothing before it. Returns
-/// whether that is shorter; if it is not, nothing is queued.
+/// Queues a message for one client as a compressed frame without context, if that is shorter. Returns
+/// whether it was queued.
 pub(super) fn send_compressed(
     hub: &mut Hub,
     id: ClientId,
@@ -50,8 +50,8 @@ pub(super) fn send_plain(hub: &mut Hub, id: ClientId, message: Message<'_>) {
     limit_sent(hub, id, unsent, size);
 }
 
-/// Counts a frame of `size` bytes that was sent to a client, for which `unsent` bytes are now
-/// queued, and acts if that is too much.
+/// Counts a frame of `size` bytes that was queued for a client, which now has `unsent` bytes queued, and
+/// applies the limits.
 #[inline]
 fn limit_sent(hub: &mut Hub, id: ClientId, unsent: usize, size: usize) {
     hub.pending.grown += if unsent > 0 { size } else { 0 };
@@ -62,10 +62,10 @@ fn limit_sent(hub: &mut Hub, id: ClientId, unsent: usize, size: usize) {
     }
 }
 
-/// Sends a message to the members of a room except for an open one.
+/// Sends a message to the members of a room except for one that is open.
 pub(super) fn append_except(hub: &mut Hub, room: usize, member: ClientId, message: Message<'_>) {
     prepare(hub, room);
-    // A member that shares a context must see every frame of it.
+    // A member that shares a context must receive every frame of it.
     epochs::leave_shared_log(hub, member);
     let from = hub.log_of(member).end();
     append(hub, room, message);
@@ -83,7 +83,7 @@ pub(super) fn broadcast(hub: &mut Hub, room: usize, message: Message<'_>) {
     append(hub, room, message);
 }
 
-/// Readies a room for a message.
+/// Prepares a room for a message.
 fn prepare(hub: &mut Hub, key: usize) {
     if hub.rooms.get(key).is_some_and(|room| !room.dirty) {
         epochs::begin(hub, key);

@@ -1,4 +1,4 @@
-//! Whether a request is meant for this server, and comes from a page that may connect to it.
+//! Checks that a request is for this server, and comes from a page that may connect to it.
 
 use std::net::SocketAddr;
 
@@ -11,8 +11,8 @@ use crate::server::shown::{Flag, Shown};
 /// The ports that browsers omit.
 const IMPLIED_PORTS: [u16; 2] = [80, 443];
 
-/// How a request names the server. Until the client is counted under the address that a proxy has
-/// forwarded, which must come later, a client without an address key is a trusted proxy.
+/// How a request names the server. A client without an address key is a trusted proxy here, because it
+/// is counted under its forwarded address only later.
 fn site<'h>(hub: &Hub, id: ClientId, request: &Request<'h>) -> Site<'h> {
     let local = local_address(hub, id);
     let is_proxy = hub.clients.get(id).is_some_and(|client| client.address_key.is_none());
@@ -20,7 +20,7 @@ fn site<'h>(hub: &Hub, id: ClientId, request: &Request<'h>) -> Site<'h> {
     let own = request.authority().unwrap_or_default();
     let forwarded = is_forwarded.then(|| forwarded::authority(request)).flatten();
     let authority = forwarded.unwrap_or(own);
-    // A browser that connects to another port names it. If there is none, a proxy left it out.
+    // A browser names any other port. If there is none, a proxy has removed it.
     let is_port_implied = local.is_none_or(|local| IMPLIED_PORTS.contains(&local.port()));
     Site {
         authority,
@@ -36,13 +36,13 @@ fn local_address(hub: &Hub, id: ClientId) -> Option<SocketAddr> {
     hub.clients.get(id)?.transport.local_address()
 }
 
-/// Whether only this machine can connect to an address. Where the whole network can, connections
-/// from this machine have a loopback address too, but nothing listens on just that.
+/// Whether only this machine can connect to an address. A connection to a listener on all addresses may
+/// have a loopback address too, but then no listener is on exactly that address.
 fn is_loopback(hub: &Hub, local: SocketAddr) -> bool {
     local.ip().to_canonical().is_loopback() && hub.listening.contains(&local)
 }
 
-/// Whether the configuration names the host of this authority.
+/// Whether the configuration lists the host of this authority.
 fn is_called(hub: &Hub, authority: &str) -> bool {
     host(authority).is_some_and(|host| hub.config.hosts.contains(&host))
 }
@@ -54,7 +54,7 @@ fn host(authority: &str) -> Option<Host> {
 /// Checks that a request is for one of the server's own hosts.
 ///
 /// # Errors
-/// [`Refusal::Misdirected`] if it is for another. A request that names no host is for any.
+/// [`Refusal::Misdirected`] if it is for another host. A request that names no host is accepted.
 pub(crate) fn check_host(
     hub: &mut Hub,
     id: ClientId,
@@ -74,14 +74,16 @@ pub(crate) fn check_host(
         Some(host) => {
             let host = host.to_string();
             let flag = Flag("host", &host);
-            hub.log_refusal(format_args!("{id} asked for {asked}; start with {flag} to serve it"));
+            hub.log_refusal(format_args!(
+                "{id} requested host {asked}; start with {flag} to serve it"
+            ));
         }
-        None => hub.log_refusal(format_args!("{id} asked for {asked}, which is no host")),
+        None => hub.log_refusal(format_args!("{id} requested {asked}, which is not a valid host")),
     }
     Err(Refusal::Misdirected)
 }
 
-/// Checks that the page that a request comes from, if it comes from one, may connect.
+/// Checks that the page that sent a request may connect, if a page sent it.
 ///
 /// # Errors
 /// [`Refusal::Origin`] if it may not.
@@ -99,19 +101,19 @@ pub(crate) fn check_origin(
         let origin = origins.join(&b", "[..]);
         let asked = Shown(site.authority.as_bytes());
         let sent = Shown(&origin);
-        let line = format_args!("{id} has the origin {sent}, and asked for {asked}");
+        let line = format_args!("{id} has origin {sent} and requested host {asked}");
         match single(&origins) {
             Some(origin) if origin.to_string() == "null" => hub.log_refusal(format_args!(
                 "{line}; pages from files and sandboxed frames of any site have this origin; \
-                 --origin null lets all of them in"
+                 --origin null allows all of them"
             )),
             Some(origin) => {
                 let doubt = doubt(&site);
                 let origin = origin.to_string();
                 let flag = Flag("origin", &origin);
-                hub.log_refusal(format_args!("{line}{doubt}; start with {flag} to let it in"));
+                hub.log_refusal(format_args!("{line}{doubt}; start with {flag} to allow it"));
             }
-            None => hub.log_refusal(format_args!("{line}; no page has such an origin")),
+            None => hub.log_refusal(format_args!("{line}; no page has this origin")),
         }
     })
 }
@@ -122,10 +124,10 @@ fn single(origins: &[&[u8]]) -> Option<Origin> {
     str::from_utf8(origin).ok()?.parse().ok()
 }
 
-/// A hint at what may be wrong with the requested host.
+/// A hint about what may be wrong with the requested host.
 fn doubt(site: &Site<'_>) -> &'static str {
     match host(site.authority) {
-        Some(host) if host.is_loopback() => " (a proxy has to pass Host on)",
+        Some(host) if host.is_loopback() => " (a proxy must pass Host on)",
         _ if site.loopback_only => {
             ", which may not be this machine's name (a proxy has to send X-Forwarded-Host)"
         }

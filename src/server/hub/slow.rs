@@ -9,7 +9,7 @@ use crate::server::departure::Cause;
 use crate::server::hub::state::Hub;
 use crate::server::hub::{backlog, backpressure, lifecycle, overload};
 
-/// Treats a member that is too far behind as the configuration says.
+/// Applies [`Slow`] to a member that is too far behind.
 pub(crate) fn fall_behind(hub: &mut Hub, id: ClientId) {
     let open = hub.is_open(id);
     match hub.config.slow {
@@ -19,8 +19,8 @@ pub(crate) fn fall_behind(hub: &mut Hub, id: ClientId) {
     }
 }
 
-/// Writes what the socket takes to a client that was sent more than the limits allow, and treats
-/// it as one that is too far behind if that does not help.
+/// Applies the backlog limits to a client with too many private bytes: writes what the socket takes, and
+/// if that is not enough, treats the client as too far behind.
 #[cold]
 pub(crate) fn limit_unsent(hub: &mut Hub, id: ClientId) {
     backlog::write_now(hub, id);
@@ -41,9 +41,8 @@ fn cut_off(hub: &mut Hub, id: ClientId) {
     lifecycle::close_because(hub, id, CloseCode::TRY_AGAIN_LATER, reason, Cause::TooSlow);
 }
 
-/// Makes a member miss the oldest messages, and go on with the newest that fit into half of its
-/// limit. One that shares a compression context loses its place in it, and goes on in the plain
-/// log.
+/// Lets a member miss the oldest messages, and continue with the newest that fit into half of its limit.
+/// A member of a shared context has lost the context then, and continues in the plain log.
 fn skip_messages(hub: &mut Hub, id: ClientId) {
     if !backlog::may_copy_rest(hub, id) {
         return cut_off(hub, id);
@@ -57,8 +56,8 @@ fn skip_messages(hub: &mut Hub, id: ClientId) {
     debug!("{id} is too far behind and misses {skipped} messages");
 }
 
-/// Takes a member that has fallen too far behind out of the shared log, or closes it, as the
-/// configuration says.
+/// Takes a member that is too far behind out of the shared log, or closes it, depending on the
+/// configuration.
 pub(crate) fn leave_backlog(hub: &mut Hub, id: ClientId) {
     if hub.config.slow == Slow::Drop {
         skip_messages(hub, id);
@@ -67,24 +66,24 @@ pub(crate) fn leave_backlog(hub: &mut Hub, id: ClientId) {
     }
 }
 
-/// Whether a member may leave its log, and take along, as private bytes, what it has not received
-/// of it. If the limits do not cover that copy, the member misses messages or is closed, as the
-/// configuration says.
+/// Whether a member may leave its log, and take along what it has not received as private bytes. If the
+/// limits do not allow that copy, the member misses messages or is closed, depending on the
+/// configuration.
 pub(crate) fn may_leave_log(hub: &mut Hub, id: ClientId) -> bool {
     leave_context(hub, id);
     if hub.is_open(id) && !backlog::covers_backlog(hub, id) {
         leave_backlog(hub, id);
     }
-    // A member that is closed by this gets its last bytes from where they are.
+    // A member that is closed here gets its last bytes from the log.
     if hub.is_open(id) && !backlog::covers_backlog(hub, id) {
         cut_off(hub, id);
     }
     hub.is_open(id)
 }
 
-/// Takes a member that has not received everything of the shared log, and may miss messages, to the
-/// plain log. As private bytes it would take along frames that refer to one another, none of which
-/// it could miss.
+/// Moves a member that may miss messages from the shared log to the plain log, if it has not received
+/// everything. Otherwise, its private bytes would contain frames that refer to one another, none of
+/// which it could miss.
 pub(crate) fn leave_context(hub: &mut Hub, id: ClientId) {
     let may_miss = hub.config.slow == Slow::Drop && hub.shares_context(id);
     if !may_miss || backlog::unread_bytes(hub, id) == 0 {
@@ -113,7 +112,7 @@ mod tests {
 
     const MIB: usize = 1 << 20;
 
-    /// A hub, and members of one room that compress, share a context, and have received everything.
+    /// A hub, and members of one room that share a compression context and have received everything.
     fn room(config: Config, members: usize) -> (Hub, Vec<(ClientId, Pipe)>) {
         let mut hub = Hub::new(config);
         let mut connect = |_| {
@@ -146,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn a_context_stays_where_taking_it_would_copy_a_backlog() {
+    fn a_context_is_not_taken_over_if_that_would_copy_a_backlog() {
         let (mut hub, _members) = room(Config::default(), 3);
         flood(&mut hub, 20 * MIB);
         let before = hub.memory.backlog();
@@ -163,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn members_that_do_not_hear_themselves_leave_the_context_only_with_what_the_limits_cover() {
+    fn senders_without_their_own_messages_leave_the_context_within_the_limits() {
         let mut config = Config::default();
         config.memory.max_total_backlog_bytes = 64 * MIB;
         let (mut hub, members) = room(config, 10);
@@ -177,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn a_client_goes_to_another_room_only_with_a_backlog_that_the_limits_cover() {
+    fn a_client_takes_a_backlog_to_another_room_only_within_the_limits() {
         let mut config = Config::default();
         config.memory.max_backlog_bytes = 32 * MIB;
         let (mut hub, members) = room(config, 2);
@@ -195,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn what_one_client_is_sent_is_limited_while_it_is_sent() {
+    fn messages_to_one_client_are_limited_while_they_are_queued() {
         let (mut hub, members) = room(Config::default(), 1);
         let (id, _) = members[0];
         for _ in 0..100 {
@@ -206,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn a_close_frame_that_crosses_the_peers_outlives_the_messages_before_it() {
+    fn a_close_frame_that_crosses_the_peers_close_frame_is_kept_without_the_messages_before_it() {
         // The rest of the longer one stays in the log.
         for message in [MIB, 3 * MIB] {
             let (mut hub, members) = room(Config::default(), 1);
@@ -248,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_kept_in_the_plain_log_when_nobody_is_behind_in_the_shared_one() {
+    fn the_plain_log_is_empty_when_no_member_is_behind_in_the_shared_log() {
         let config = || Config { slow: Slow::Drop, ..Config::default() };
         let caught_up = |hub: &mut Hub, id, pipe: &Pipe| {
             pipe.allow(10 * MIB);
@@ -272,7 +271,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_counted_is_what_is_there_after_every_step() {
+    fn the_counts_are_exact_after_every_step() {
         let (mut hub, members) = room(Config::default(), 4);
         flood(&mut hub, 3 * MIB);
         let unsent =

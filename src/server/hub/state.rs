@@ -37,10 +37,10 @@ pub(crate) enum Phase {
     Closing,
 }
 
-/// The clients of a server and the rooms that they are in.
+/// The clients of a server, and the rooms that they are in.
 ///
 /// Messages are queued, and written at the end of the event loop's turn; a long message to one client
-/// may be written at once. A message to a client that is not open, or no longer there, is dropped.
+/// may be written at once. A message to a client that is not open, or has left, is dropped.
 ///
 /// An application in which clients choose their rooms, and do not receive their own messages:
 ///
@@ -80,9 +80,9 @@ pub struct Hub {
     pub(crate) pending: Pending,
     pub(crate) counts: Counts,
     pub(crate) log_rate: LogRate,
-    /// What the application keeps for its clients.
+    /// The values that the application keeps for its clients.
     pub(crate) data: ClientData,
-    /// Whether the message that the application handles arrived compressed.
+    /// Whether the message that is being handled arrived compressed.
     pub(crate) was_compressed: bool,
     /// How far the shutdown has come.
     pub(crate) phase: Phase,
@@ -108,7 +108,7 @@ impl Hub {
         }
     }
 
-    /// Whether something is queued that no socket event will cause to be written.
+    /// Whether data is queued whose writing does not depend on a socket event.
     pub(crate) fn is_dirty(&self) -> bool {
         !self.rooms.dirty.is_empty() || !self.pending.dirty_clients.is_empty()
     }
@@ -120,8 +120,8 @@ impl Hub {
         }
     }
 
-    /// A client that is about to be sent private bytes, the end of its log, and the memory for them. The
-    /// client will be flushed.
+    /// The client for which private bytes are about to be queued, the end of its log, and the memory for
+    /// them. The client will be flushed.
     #[inline]
     pub(crate) fn recipient(&mut self, id: ClientId) -> Option<(&mut Client, u64, &mut Memory)> {
         let client = self.clients.get_mut(id)?;
@@ -130,7 +130,7 @@ impl Hub {
         Some((client, end, &mut self.memory))
     }
 
-    /// A client, the log that it reads, and the memory of both.
+    /// A client, the log that it reads, and the memory for both.
     #[inline]
     pub(crate) fn client_and_log(
         &mut self,
@@ -146,12 +146,12 @@ impl Hub {
         self.rooms.log_of(self.clients.get(id).and_then(|client| client.membership))
     }
 
-    /// Where an open client sits.
+    /// The membership of an open client.
     pub(crate) fn membership_of(&self, id: ClientId) -> Option<Membership> {
         self.clients.get_open(id)?.membership
     }
 
-    /// The name of the room that the client sits in, open or not.
+    /// The name of the room that the client is in, whether it is open or not.
     pub(crate) fn room_name(&self, client: ClientId) -> Option<Box<str>> {
         let membership = self.clients.get(client)?.membership?;
         self.rooms.get(membership.room).map(|room| room.name.clone())
@@ -162,23 +162,24 @@ impl Hub {
         self.clients.get_open(id).is_some_and(|client| client.reads(Encoding::Shared))
     }
 
-    /// Whether no further WebSocket connection may open.
+    /// Whether the maximum number of WebSocket connections is open.
     pub(crate) fn is_full(&self) -> bool {
         self.clients.open_count() >= self.config.connections.max
     }
 
-    /// Checks that the room exists, or that the client may make it.
+    /// Checks that the room exists, or that the client may create it.
     pub(crate) fn admit_to(&self, room: &str, client: ClientId) -> Result<(), Refusal> {
         let maker = self.clients.get(client).and_then(|client| client.address_key);
         self.rooms.admit(room, maker, &self.config)
     }
 
-    /// Logs that a peer is refused, within the limit of such lines.
+    /// Logs that a peer is refused, within the limit on such lines.
     pub(crate) fn log_refusal(&mut self, line: fmt::Arguments<'_>) {
         self.log_rate.log(Level::Info, self.time.timestamp, line);
     }
 
-    /// Logs a problem that an operator should fix, within the same limit, since strangers can cause it.
+    /// Logs a problem that an operator should fix, within the same limit, because strangers can cause
+    /// it.
     pub(crate) fn warn(&mut self, line: fmt::Arguments<'_>) {
         self.log_rate.log(Level::Warn, self.time.timestamp, line);
     }

@@ -9,7 +9,7 @@ use crate::server::hub::state::Hub;
 use crate::server::hub::{lifecycle, overload};
 use crate::server::limits::rate::ReadStats;
 
-/// Counts what was read of a client, `size` bytes, and returns whether the rest is to be read later
+/// Counts `size` bytes that were read from a client, and returns whether the client is now paused
 /// because that is too much.
 pub(crate) fn count_read(hub: &mut Hub, id: ClientId, stats: &ReadStats, size: usize) -> bool {
     let now = hub.time.timestamp;
@@ -20,7 +20,7 @@ pub(crate) fn count_read(hub: &mut Hub, id: ClientId, stats: &ReadStats, size: u
     } else {
         client.note_arrival(size);
     }
-    // What is sent before the upgrade or after the end makes no message, and counts at once.
+    // Bytes before the upgrade or after the close frame belong to no message, and count at once.
     let passed_over = ReadStats { messages: 1, bytes: size };
     let stats = if client.connection.is_open() { stats } else { &passed_over };
     if client.throttled.is_some() && client.rate.is_rested(now, allowance) {

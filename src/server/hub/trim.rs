@@ -1,14 +1,15 @@
-//! Memory that was needed when there was more to do, and is given back.
+//! Gives back memory that was needed under a higher load.
 
 use std::time::Duration;
 
 use crate::server::hub::epochs;
 use crate::server::hub::state::Hub;
 
-/// How long a room may not have used its compression context before the context is given up.
+/// How long a room keeps a compression context that it does not use.
 const IDLE_CONTEXT: Duration = Duration::from_secs(60);
 
-/// Gives back what has not been needed since the last call. It is called once a second.
+/// Gives back the memory that has not been needed since the last call. The event loop calls it once a
+/// second.
 pub(crate) fn trim(hub: &mut Hub) {
     hub.memory.trim();
     hub.rooms.trim();
@@ -47,7 +48,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_that_a_crowd_needed_is_held_when_it_has_gone() {
+    fn the_memory_of_a_crowd_is_given_back_when_it_has_left() {
         let mut hub = Hub::new(Config::default());
         let offer = "permessage-deflate; server_no_context_takeover";
         let crowd: Vec<_> = (0..1_000).map(|_| connect(&mut hub, offer)).collect();
@@ -62,7 +63,7 @@ mod tests {
             lifecycle::remove(&mut hub, *id);
         }
         assert!(holds_spare(&hub));
-        // Some things are checked more than once.
+        // Some memory is given back only after more than one check.
         (0..20).for_each(|_| trim(&mut hub));
         assert!(!holds_spare(&hub));
         assert!(hub.clients.capacity() >= 10_000, "the places are there");
@@ -74,7 +75,7 @@ mod tests {
     }
 
     #[test]
-    fn a_room_gives_back_the_places_of_members_that_have_left() {
+    fn a_room_gives_back_the_memory_of_members_that_have_left() {
         let mut hub = Hub::new(Config::default());
         let crowd: Vec<_> = (0..1_000).map(|_| connect(&mut hub, "x-none").0).collect();
         crowd.iter().for_each(|id| _ = hub.join(*id, "/room"));
@@ -84,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn a_context_that_was_not_used_for_a_minute_is_given_up_until_something_is_said() {
+    fn a_context_that_was_not_used_for_a_minute_is_removed_until_the_next_message() {
         let mut hub = Hub::new(Config::default());
         let (id, pipe, _) = connect(&mut hub, "permessage-deflate");
         pipe.allow(1_000);

@@ -1,4 +1,4 @@
-//! Where clients come from, and how many come from one address.
+//! The addresses of clients, and the number of connections from each.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -9,15 +9,15 @@ use crate::server::capacity::{capacity_to_keep, is_loose};
 use crate::server::limits::rate::Arrivals;
 use crate::server::time::wheel::Timestamp;
 
-/// How many connections beyond the limit get an answer; the next are dropped without one, so that
-/// refusing them does not use up what the limit protects.
+/// The number of connections over the limit that get a response. Further ones are dropped without a
+/// response, so that refusing them does not use up what the limit protects.
 const ANSWERED_BEYOND: u32 = 16;
 
-/// How many clients are remembered before unused ones are looked for.
+/// The number of addresses below which unused ones are not removed.
 const MIN_SWEEP: usize = 1024;
 
-/// Where a client comes from: an IPv4 address, or an IPv6 network of 64 bits, which is what one
-/// subscriber gets.
+/// The address of a client: an IPv4 address, or an IPv6 /64 network, because that is what one subscriber
+/// gets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct AddressKey(NonZeroU64);
 
@@ -31,7 +31,7 @@ impl AddressKey {
         Self(NonZeroU64::new(bits).unwrap_or(NonZeroU64::MIN))
     }
 
-    /// The key of a peer's address, if the limits of a single address apply to it.
+    /// The key of a peer's address, if the limits per address apply to it.
     pub(crate) fn of_peer(address: IpAddr, config: &Config) -> Option<Self> {
         (!is_trusted_proxy(address, config)).then(|| Self::of(address))
     }
@@ -42,22 +42,22 @@ impl AddressKey {
 pub(crate) enum Admission {
     /// The connection is served.
     Admitted,
-    /// The connection is answered with the reason for its refusal.
+    /// The connection gets a response with the reason for its refusal.
     Refused,
-    /// The connection gets no answer.
+    /// The connection gets no response.
     Dropped,
 }
 
-/// Whether a proxy at this address may name the client for which it connects.
+/// Whether a peer at this address is a trusted proxy.
 pub(crate) fn is_trusted_proxy(address: IpAddr, config: &Config) -> bool {
     config.trusted_proxies.iter().any(|network| network.contains(&address.to_canonical()))
 }
 
-/// All clients that are there or were there recently, by where they come from.
+/// The connections of each address that has any, or had any recently.
 #[derive(Debug, Default)]
 pub(crate) struct Addresses {
     clients: HashMap<AddressKey, Connections>,
-    /// How many clients there were after the last sweep.
+    /// The number of addresses after the last sweep.
     swept: usize,
 }
 
@@ -68,8 +68,8 @@ struct Connections {
 }
 
 impl Addresses {
-    /// Counts one more connection, and returns whether it is one too many. A refused one counts until
-    /// it [leaves](Self::leave), too.
+    /// Counts one more connection, and decides whether it is served. A refused connection counts too,
+    /// until it [leaves](Self::leave).
     pub(crate) fn enter(&mut self, key: AddressKey, now: Timestamp, config: &Config) -> Admission {
         self.sweep(now);
         let from_address = self.clients.entry(key).or_default();
@@ -94,7 +94,7 @@ impl Addresses {
         }
     }
 
-    /// Forgets the clients that nobody comes from, when there are twice as many as last time.
+    /// Removes unused addresses, if there are twice as many addresses as after the last sweep.
     fn sweep(&mut self, now: Timestamp) {
         if self.clients.len() >= MIN_SWEEP.max(2 * self.swept) {
             self.forget_left(now);
@@ -108,8 +108,8 @@ impl Addresses {
         self.swept = self.clients.len();
     }
 
-    /// Forgets the clients that nobody comes from, if there are many of them compared with the `clients`
-    /// that there are, and gives back their memory.
+    /// Removes unused addresses and gives back their memory, if there are many more than the number of
+    /// `clients`.
     pub(crate) fn trim(&mut self, clients: usize, now: Timestamp) {
         if self.are_loose(clients) {
             self.forget_left(now);
@@ -117,7 +117,7 @@ impl Addresses {
         }
     }
 
-    /// Whether it remembers many more clients than there are clients.
+    /// Whether the capacity is much larger than the number of `clients`.
     pub(crate) fn are_loose(&self, clients: usize) -> bool {
         is_loose(self.clients.capacity(), clients)
     }
@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn one_subscriber_is_one_place() {
+    fn one_subscriber_is_one_address() {
         assert_eq!(key("192.0.2.1"), key("::ffff:192.0.2.1"));
         assert_ne!(key("192.0.2.1"), key("192.0.2.2"));
         assert_eq!(key("2001:db8::1"), key("2001:db8::ffff:1"));
@@ -142,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn a_place_has_its_limit_and_others_do_not_feel_it() {
+    fn the_limit_of_one_address_does_not_affect_others() {
         let mut config = Config::default();
         config.connections.max_per_address = 2;
         let now = Timestamp::default();
@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn places_are_forgotten_when_nobody_comes_any_more() {
+    fn unused_addresses_are_removed() {
         let config = Config::default();
         let mut addresses = Addresses::default();
         let stays = key("192.0.2.1");
@@ -174,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn the_memory_of_places_is_given_back_when_nobody_comes_any_more() {
+    fn the_memory_of_unused_addresses_is_given_back() {
         let config = Config::default();
         let mut addresses = Addresses::default();
         for number in 0..1_000_u32 {

@@ -7,23 +7,23 @@ use log::{Level, log, log_enabled, warn};
 
 use crate::server::time::wheel::Timestamp;
 
-/// The most lines in a second.
+/// The maximum number of lines in a second.
 const MAX_LINES: u32 = 20;
 
-/// The size in bytes of a second's lines after which there are no more; the last one may exceed it.
+/// The maximum size in bytes of the lines in a second. The last one may exceed it.
 const MAX_BYTES: usize = 4 << 10;
 
-/// A writer of log lines that limits the lines in a second, and logs how many it left out.
+/// A writer of log lines that limits the lines in a second, and logs how many it dropped.
 #[derive(Debug, Default)]
 pub(crate) struct LogRate {
     /// When the current second began.
     since: Timestamp,
     /// The number of lines in this second.
     lines: u32,
-    /// The bytes of these lines.
+    /// The size in bytes of these lines.
     bytes: usize,
-    /// How many lines were left out in this second.
-    withheld: u32,
+    /// The number of lines that were dropped in this second.
+    dropped: u32,
 }
 
 impl LogRate {
@@ -38,29 +38,29 @@ impl LogRate {
         }
     }
 
-    /// Logs how many lines were left out in the last second, when it is over.
+    /// Logs how many lines were dropped in the last second, once that is over.
     pub(crate) fn settle(&mut self, now: Timestamp) {
         report(self.renew(now));
     }
 
-    /// Logs how many lines were left out since the last second was over: there will be no next one.
+    /// Logs how many lines were dropped in the current second, when no other line will follow.
     pub(crate) fn finish(&mut self) {
-        report(mem::take(&mut self.withheld));
+        report(mem::take(&mut self.dropped));
     }
 
-    /// Begins another second if the last one is over, and returns how many lines were left out in the
-    /// last one.
+    /// Begins another second if the last one is over, and returns the number of lines that were dropped
+    /// in it.
     fn renew(&mut self, now: Timestamp) -> u32 {
         if now.seconds_since(self.since) < 1.0 {
             return 0;
         }
-        mem::replace(self, Self { since: now, ..Self::default() }).withheld
+        mem::replace(self, Self { since: now, ..Self::default() }).dropped
     }
 
     /// The line, if it may be written. Only such a line is formatted.
     fn admit(&mut self, line: fmt::Arguments<'_>) -> Option<String> {
         if self.lines >= MAX_LINES || self.bytes >= MAX_BYTES {
-            self.withheld = self.withheld.saturating_add(1);
+            self.dropped = self.dropped.saturating_add(1);
             return None;
         }
         let line = line.to_string();
@@ -70,9 +70,9 @@ impl LogRate {
     }
 }
 
-fn report(withheld: u32) {
-    if withheld > 0 {
-        warn!("{withheld} more lines like these were left out");
+fn report(dropped: u32) {
+    if dropped > 0 {
+        warn!("{dropped} more lines like these were dropped");
     }
 }
 
@@ -82,7 +82,7 @@ mod tests {
 
     use super::*;
 
-    /// How many of 1,000 lines of this size are written in a second.
+    /// The number of lines that are written in a second, of 1,000 lines of this size.
     fn written(log_rate: &mut LogRate, size: usize) -> usize {
         (0..1_000).filter_map(|_| log_rate.admit(format_args!("{:size$}", ""))).count()
     }
@@ -95,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn the_next_second_begins_with_how_many_were_left_out() {
+    fn the_next_second_begins_with_the_number_of_dropped_lines() {
         let mut log_rate = LogRate::default();
         let begin = Timestamp::default();
         written(&mut log_rate, 50);

@@ -11,11 +11,11 @@ use crate::server::limits::address::Addresses;
 use crate::server::limits::rate::Allowance;
 use crate::server::limits::windows::Windows;
 
-/// What clients have taken of the limits that are not counted in a room or in one client.
+/// The counts of all limits that are not counted in a room or in one client.
 #[derive(Debug)]
 pub(crate) struct Usage {
     pub(crate) addresses: Addresses,
-    /// What one connection may send.
+    /// The rates at which one connection may send.
     pub(crate) allowance: Allowance,
     /// The memory that is reserved for clients that keep their compression context.
     pub(crate) windows: Windows,

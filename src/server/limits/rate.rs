@@ -1,15 +1,15 @@
-//! Limits on how much may be taken in a second.
+//! Limits on rates.
 
 use std::time::Duration;
 
 use crate::config::Config;
 use crate::server::time::wheel::Timestamp;
 
-/// The longest that a connection is not read at a stretch, however much it has sent.
+/// The maximum duration of one pause of a connection, however much it has sent.
 const MAX_PAUSE: Duration = Duration::from_secs(1);
 
-/// A leaky bucket: it fills with what is taken, and leaks at a rate. Its level is the time in
-/// seconds that it takes to run empty.
+/// A leaky bucket: it fills with what is counted, and leaks at a rate. Its level is the time in seconds
+/// until it is empty.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Bucket(f32);
 
@@ -18,19 +18,20 @@ impl Bucket {
         self.0 = (self.0 - seconds).max(0.0);
     }
 
-    /// Fills with what takes this many seconds to leak.
+    /// Adds an amount that takes this many seconds to leak.
     fn fill(&mut self, seconds: f32) {
         self.0 += seconds;
     }
 }
 
-/// What one connection may send, in seconds of its rates.
+/// The rates at which one connection may send, as times in seconds.
 #[derive(Debug)]
 pub(crate) struct Allowance {
-    /// The time that a message takes, and a byte.
+    /// The time for a message, and for a byte.
     message: f32,
     byte: f32,
-    /// The bytes that may be sent at once: a second's worth, or the longest message and its frames.
+    /// The time for what may be sent at once: a second, or the time for the longest message and its
+    /// frames.
     burst: f32,
 }
 
@@ -43,7 +44,7 @@ impl Allowance {
     }
 }
 
-/// How fast one address connects.
+/// The rate of new connections from one address.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Arrivals {
     bucket: Bucket,
@@ -51,7 +52,8 @@ pub(crate) struct Arrivals {
 }
 
 impl Arrivals {
-    /// Takes one more if no more than `per_second` came within a second.
+    /// Counts one more connection if that makes at most `per_second` within a second. Returns whether it
+    /// did.
     pub(crate) fn admit(&mut self, now: Timestamp, per_second: u32) -> bool {
         self.leak(now);
         let mut bucket = self.bucket;
@@ -64,7 +66,7 @@ impl Arrivals {
         admitted
     }
 
-    /// Whether the connections that came no longer count.
+    /// Whether no connection counts any longer.
     pub(crate) fn are_over(&mut self, now: Timestamp) -> bool {
         self.leak(now);
         self.bucket.0 == 0.0
@@ -85,20 +87,20 @@ pub(crate) struct ReadStats {
     pub(crate) bytes: usize,
 }
 
-/// How fast one connection sends.
+/// The rate at which one connection sends.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct SendRate {
     messages: Bucket,
     bytes: Bucket,
-    /// How many bytes have been read that belong to no whole message yet.
+    /// The number of bytes read so far of an incomplete message.
     uncounted: u32,
     at: Timestamp,
 }
 
 impl SendRate {
-    /// Counts what was sent in `size` bytes that were read, and returns for how long nothing should be
-    /// read because that was too much. A message counts when it is whole, as it was read or as it is
-    /// inflated, whichever is longer.
+    /// Counts a read of `size` bytes, and returns how long the connection must pause if that was too
+    /// much. A message counts when it is complete, with its size before or after inflation, whichever is
+    /// larger.
     pub(crate) fn count(
         &mut self,
         stats: &ReadStats,
@@ -122,7 +124,7 @@ impl SendRate {
     }
 
     /// Whether the connection has had a break: half of what may be sent at once is free. A client that
-    /// keeps sending has none, even if its socket is empty for a moment.
+    /// keeps sending has no break, even if its socket is empty for a moment.
     pub(crate) fn is_rested(&mut self, now: Timestamp, allowance: &Allowance) -> bool {
         self.leak(now);
         self.messages.0 <= 0.5 && self.bytes.0 <= 0.5 * allowance.burst
@@ -147,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_gets_as_many_connections_as_a_second_allows() {
+    fn an_address_may_open_a_limited_number_of_connections_per_second() {
         let mut arrivals = Arrivals::default();
         let mut come = |now, count| (0..count).filter(|_| arrivals.admit(now, 100)).count();
         assert_eq!(come(Timestamp::default(), 1_000), 100);
@@ -186,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn one_message_may_be_as_long_as_it_may_be() {
+    fn one_message_may_have_the_maximum_size() {
         let mut config = Config::default();
         config.rates.max_bytes_per_second = 1_000;
         let mut rate = SendRate::default();
@@ -194,7 +196,7 @@ mod tests {
         let mut read = |messages, size| {
             rate.count(&ReadStats { messages, bytes: 0 }, size, Timestamp::default(), &allowance)
         };
-        // The message counts once, when it is whole.
+        // The message counts once, when it is complete.
         assert_eq!((read(0, 8 << 20), read(1, 8 << 20)), (None, None));
         assert_eq!((read(0, 4 << 20), read(0, 4 << 20)), (None, None));
         assert!(read(1, 10).is_some());

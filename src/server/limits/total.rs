@@ -1,11 +1,11 @@
-//! Sums over all clients, which are always up to date.
+//! Totals over all clients, which are always up to date.
 
-/// A sum in bytes, of which each client holds a share.
+/// A total in bytes, of which each client holds a share.
 #[derive(Debug, Default)]
 pub(crate) struct Total(usize);
 
-/// One client's part of one [`Total`], in bytes. It is neither copied nor made from a number, so
-/// that the total is the sum of its shares.
+/// One client's part of one [`Total`], in bytes. It can be neither copied nor created from a number, so
+/// the total is always the sum of its shares.
 #[derive(Debug, Default)]
 pub(crate) struct Share(u32);
 
@@ -14,10 +14,10 @@ impl Total {
         self.0
     }
 
-    /// Changes a share of this total. What does not fit into 32 bits counts as 4 GiB.
+    /// Changes a share of this total. A size that does not fit into 32 bits counts as 4 GiB.
     ///
     /// # Panics
-    /// If the share is one of another total.
+    /// If the share belongs to another total.
     #[inline]
     pub(crate) fn set(&mut self, share: &mut Share, bytes: usize) {
         let others = self.0.checked_sub(share.0 as usize).expect("a share of this total");

@@ -3,11 +3,11 @@
 use crate::protocol::DeflateTerms;
 use crate::server::limits::total::{Share, Total};
 
-/// How many bytes are reserved for windows, and how many may be.
+/// The number of bytes that are reserved for windows, and the limit.
 ///
-/// A client that keeps its context takes memory for its window as it sends that much. The window is
-/// reserved when it is negotiated, so that the limit holds whatever is sent later, and nobody is closed
-/// because of it.
+/// The window of a client takes memory only as the client sends data. It is reserved when it is
+/// negotiated, so that the limit holds whatever clients send later, and no client is closed because of
+/// it.
 #[derive(Debug)]
 pub(crate) struct Windows {
     reserved: Total,
@@ -19,8 +19,8 @@ impl Windows {
         Self { reserved: Total::default(), max }
     }
 
-    /// Reserves what a client on these terms may take, as its share. If there is too little for its
-    /// context, the terms become those of a client that keeps none. Returns whether they are unchanged.
+    /// Reserves the window of a client with these terms, as its share. If there is not enough memory,
+    /// the terms change to those of a client that keeps no context. Returns whether they are unchanged.
     pub(crate) fn reserve(&mut self, share: &mut Share, terms: &mut Option<DeflateTerms>) -> bool {
         let Some(kept) = terms.filter(|terms| terms.client_context_takeover) else { return true };
         let window = 1 << kept.client_window_bits();
@@ -44,7 +44,7 @@ mod tests {
     use super::*;
     use crate::protocol::Deflate;
 
-    /// Whether a client with this offer may keep its context, and what is reserved for it.
+    /// Whether a client with this offer may keep its context, and the size that is reserved for it.
     fn reserve(windows: &mut Windows, offer: &str) -> (bool, Share) {
         let offers = [offer.as_bytes()].into_iter();
         let mut terms = DeflateTerms::negotiate(offers, &Deflate::default()).unwrap();
@@ -55,7 +55,7 @@ mod tests {
     }
 
     #[test]
-    fn clients_keep_their_context_while_there_is_room_for_their_windows() {
+    fn clients_keep_their_context_while_there_is_memory_for_their_windows() {
         let mut windows = Windows::new(40 << 10);
         let (kept, mut large) = reserve(&mut windows, "permessage-deflate");
         assert!(kept);
@@ -72,7 +72,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_set_aside_for_clients_that_keep_no_context() {
+    fn nothing_is_reserved_for_clients_that_keep_no_context() {
         let mut windows = Windows::new(usize::MAX);
         for offer in ["x", "permessage-deflate; client_no_context_takeover"] {
             assert!(!reserve(&mut windows, offer).0);

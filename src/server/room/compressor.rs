@@ -1,4 +1,4 @@
-//! How messages are encoded on the wire, and the compressors for that.
+//! The encodings of messages on the wire, and the compressors for them.
 
 use crate::protocol::{Deflate, DeflateTerms, Deflater, Message};
 
@@ -9,7 +9,7 @@ pub(crate) enum Encoding {
     Plain,
     /// Compressed in a context that all members of the room share.
     Shared,
-    /// Each message compressed on its own, for members that keep no context or have a smaller window.
+    /// Each message is compressed on its own, for members that keep no context or have a smaller window.
     Independent {
         /// The window in bits, 9 to 15.
         window_bits: u8,
@@ -36,20 +36,20 @@ impl Encoding {
     }
 }
 
-/// The shortest message that is tried on a sample first, and the length of the sample, in bytes. An
-/// image or an archive would take long to compress, to no avail, and push everything useful out of the
-/// window.
+/// The minimum size in bytes of a message of which a sample is compressed first, and the size of the
+/// sample. An image or an archive would take long to compress, without a gain, and push everything
+/// useful out of the window.
 const LONG_BYTES: usize = 4 << 10;
 const SAMPLE_BYTES: usize = 1 << 10;
 
-/// How many times a compressor may be found unused before it is given up. It is checked once a second.
+/// The number of checks, one per second, after which an unused compressor is dropped.
 const MAX_RESTS: u32 = 10;
 
-/// A compressor that keeps nothing of one message for the next.
+/// A compressor without a context.
 #[derive(Debug)]
 struct Compressor {
     deflater: Deflater,
-    /// How many times in a row the compressor was found unused.
+    /// The number of consecutive checks that found the compressor unused.
     rests: u32,
 }
 
@@ -58,14 +58,14 @@ impl Compressor {
         Self { deflater: Deflater::new(level, window_bits), rests: 0 }
     }
 
-    /// The compressor, without a context.
+    /// The compressor, after a reset.
     fn begin(&mut self) -> &mut Deflater {
         self.rests = 0;
         self.deflater.reset();
         &mut self.deflater
     }
 
-    /// Notes a check, and returns whether the compressor has been unused for long.
+    /// Notes a check, and returns whether the compressor has been unused for too long.
     fn rests(&mut self) -> bool {
         self.rests += 1;
         self.rests > MAX_RESTS
@@ -88,31 +88,31 @@ impl Compressors {
         Self { deflate, probe: None, independent: Vec::new(), frame: Vec::new() }
     }
 
-    /// Gives up the compressors that have not been needed for a while.
+    /// Drops the compressors that have not been needed for a while.
     pub(crate) fn trim(&mut self) {
         self.probe.take_if(|probe| probe.rests());
         self.independent.retain_mut(|(_, compressor)| !compressor.rests());
     }
 
-    /// Whether there is a compressor that is given up when it is not needed.
+    /// Whether there is a compressor that is dropped when it is not needed.
     pub(crate) fn holds_spare(&self) -> bool {
         self.probe.is_some() || !self.independent.is_empty()
     }
 
-    /// An empty buffer, which does not keep the size of the longest message forever.
+    /// An empty buffer, whose capacity does not stay that of the longest message.
     fn clear_frame(&mut self) {
         self.frame.clear();
         self.frame.shrink_to(LONG_BYTES);
     }
 
-    /// Whether compressing is likely to gain anything.
+    /// Whether compression is likely to make a message shorter.
     fn is_worth_it(&mut self, message: Message<'_>) -> bool {
         let payload = message.payload();
         let long_enough = payload.len() >= self.deflate.threshold_bytes.max(1);
         long_enough && (payload.len() < LONG_BYTES || self.shrinks(&payload[..SAMPLE_BYTES]))
     }
 
-    /// Whether a sample gets shorter by a tenth at least.
+    /// Whether compression makes a sample at least a tenth shorter.
     fn shrinks(&mut self, sample: &[u8]) -> bool {
         self.frame.clear();
         // Level 1 would not adapt its codes to the sample.
@@ -123,7 +123,7 @@ impl Compressors {
         shrinks
     }
 
-    /// The message as a compressed frame that refers to none before it, if that makes it shorter.
+    /// The message as a compressed frame without context, if that makes it shorter.
     pub(crate) fn compress(&mut self, message: Message<'_>, encoding: Encoding) -> Option<&[u8]> {
         let window_bits = encoding.window_bits(&self.deflate)?;
         self.compress_independent(message, window_bits).then_some(&self.frame)
@@ -138,7 +138,7 @@ impl Compressors {
         &self.frame
     }
 
-    /// Makes the message a compressed frame without context, and returns whether that is shorter.
+    /// Compresses the message into a frame without context, and returns whether that is shorter.
     fn compress_independent(&mut self, message: Message<'_>, window_bits: u8) -> bool {
         self.clear_frame();
         if !self.is_worth_it(message) {
@@ -179,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_short_or_does_not_shrink_is_sent_plain_to_those_without_context() {
+    fn short_and_incompressible_messages_are_sent_plain_to_members_without_context() {
         let mut compressors =
             Compressors::new(Deflate { threshold_bytes: 10, ..Deflate::default() });
         let mut compressed = |payload: &[u8]| {
@@ -196,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_enter_the_shared_window_does_not_push_anything_out_of_it() {
+    fn messages_that_bypass_the_shared_window_push_nothing_out_of_it() {
         let mut compressors = Compressors::new(Deflate::default());
         let mut deflater = Deflater::new(6, 15);
         let known = noise(1_000);
@@ -210,12 +210,12 @@ mod tests {
     }
 
     #[test]
-    fn compressors_that_nobody_needs_are_given_up() {
+    fn unused_compressors_are_dropped() {
         let mut compressors = Compressors::new(Deflate::default());
         assert!(!compressors.holds_spare());
         let long = [b'a'; LONG_BYTES];
         for _ in 0..3 {
-            // The first takes a sample, too.
+            // The first message needs a sample, too.
             compressors.encode_independent(Message::Binary(&long), 15);
             compressors.encode_independent(Message::Binary(&long[..100]), 9);
             (0..MAX_RESTS).for_each(|_| compressors.trim());

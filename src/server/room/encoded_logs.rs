@@ -7,12 +7,12 @@ use crate::server::room::compressor::{Compressors, Encoding};
 use crate::server::room::frame_log::{Cursor, FrameLog};
 use crate::server::room::segment_pool::SegmentPool;
 
-/// The log of the shared context, whose members must see every compressed frame in order.
+/// The log of the shared context, whose members must receive every compressed frame in order.
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) log: FrameLog,
     deflater: Deflater,
-    /// How many bytes the room has sent since the context was reset.
+    /// The number of bytes that the room has sent since the context was reset.
     carried: usize,
     pub(crate) used: Instant,
 }
@@ -23,14 +23,14 @@ pub(crate) struct EncodedLogs {
     pub(crate) plain: FrameLog,
     pub(crate) shared: Option<Box<Shared>>,
     independent: Vec<(u8, FrameLog)>,
-    /// A reader of the plain log that stays behind as the slowest member of the shared one does, so
-    /// that this member can go on in the plain one with the newest messages.
+    /// A reader of the plain log that keeps the newest messages there while a member of the shared log
+    /// is behind, so that this member can continue in the plain log.
     keeper: Option<Cursor>,
 }
 
 impl EncodedLogs {
-    /// The log of an encoding, made if there is none. The shared one is made by
-    /// [`reset_context`](Self::reset_context) alone.
+    /// The log of an encoding, which is created if there is none. Only
+    /// [`reset_context`](Self::reset_context) creates the shared one.
     #[inline]
     pub(crate) fn get_mut(&mut self, encoding: Encoding) -> &mut FrameLog {
         match encoding {
@@ -67,14 +67,14 @@ impl EncodedLogs {
         Some((&mut shared.log, &mut self.plain))
     }
 
-    /// Forgets what nobody reads: the logs of members that keep no context, and the newest messages
+    /// Drops what no member reads: the logs of members that keep no context, and the newest messages
     /// that are kept for members that are behind.
     pub(crate) fn forget_unread(&mut self, pool: &mut SegmentPool) {
         self.independent.retain(|(_, log)| log.has_readers());
         self.forget_newest(pool);
     }
 
-    /// Forgets the newest messages, if no member that might need them is behind in the shared log.
+    /// Drops the newest messages, if no member that might need them is behind in the shared log.
     pub(crate) fn forget_newest(&mut self, pool: &mut SegmentPool) {
         let Some(keeper) = &mut self.keeper else { return };
         match &self.shared {
@@ -90,7 +90,7 @@ impl EncodedLogs {
         }
     }
 
-    /// Keeps the newest messages, `max_bytes` of them or one, in the plain log, while somebody is
+    /// Keeps the newest messages in the plain log, up to `max_bytes` or one message, while a member is
     /// behind in the shared one.
     pub(crate) fn keep_newest(&mut self, max_bytes: usize, pool: &mut SegmentPool) {
         self.forget_newest(pool);
@@ -110,18 +110,18 @@ impl EncodedLogs {
         std::iter::once(&mut self.plain).chain(shared).chain(independent)
     }
 
-    /// Notes that the members are about to be given the chance to take everything.
+    /// Notes the start of a flush, which will offer everything to the members.
     pub(crate) fn begin_offer(&mut self) {
         self.each().for_each(FrameLog::begin_offer);
     }
 
-    /// Notes that the members have been given the chance to take what there was at
-    /// [`begin_offer`](Self::begin_offer).
+    /// Notes that everything up to the last [`begin_offer`](Self::begin_offer) has been offered to the
+    /// members.
     pub(crate) fn offer(&mut self) {
         self.each().for_each(FrameLog::offer);
     }
 
-    /// Appends a message to every log that somebody reads, encoded once for each.
+    /// Appends a message to every log that has readers, encoded once for each.
     pub(crate) fn append(
         &mut self,
         message: Message<'_>,
@@ -144,15 +144,14 @@ impl EncodedLogs {
         }
     }
 
-    /// Whether newcomers may have the shared context reset: it has carried about a window's worth since
-    /// the last time, so that newcomers cannot keep the others' messages from being compressed well.
+    /// Whether the shared context may be reset for new members: the room has sent about a window's worth
+    /// since the last reset. Otherwise, frequent arrivals would spoil the compression for everyone.
     pub(crate) fn may_reset_context(&self, deflate: &Deflate) -> bool {
         let window = 1 << deflate.window_bits;
         self.shared.as_ref().is_none_or(|shared| shared.carried >= window)
     }
 
-    /// Begins an epoch: nothing that is appended to the shared log after this refers to anything before
-    /// it.
+    /// Begins an epoch: no later frame of the shared log refers to an earlier one.
     pub(crate) fn reset_context(&mut self, deflate: &Deflate, now: Instant) {
         match &mut self.shared {
             Some(shared) => {

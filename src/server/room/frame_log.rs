@@ -14,7 +14,7 @@ struct Segment {
     /// The offset in the log of the segment's first byte.
     start: u64,
     frames: SegmentBuffer,
-    /// How many cursors are in the segment, or at its end if it is the last one.
+    /// The number of cursors in the segment, or at its end if it is the last one.
     readers: usize,
 }
 
@@ -30,12 +30,12 @@ impl Segment {
         self.frames.bytes().get(from as usize..to as usize).unwrap_or_default()
     }
 
-    /// How many frames begin before `offset`.
+    /// The number of frames that begin before `offset`.
     fn frames_before(&self, offset: u64) -> usize {
         self.frames.count_before(offset.saturating_sub(self.start))
     }
 
-    /// The offset at which a frame begins; the end of the segment for the frame after the last one.
+    /// The offset of a frame; the end of the segment for the frame after the last one.
     fn frame_start(&self, index: usize) -> u64 {
         self.start + self.frames.start_of(index) as u64
     }
@@ -50,11 +50,11 @@ pub(crate) struct FrameLog {
     segments: VecDeque<Segment>,
     end: u64,
     readers: usize,
-    /// How many readers are not at the end.
+    /// The number of readers that are not at the end.
     behind: usize,
-    /// The end when the readers were last given the chance to take everything.
+    /// The end of the log at the last complete offer to the readers.
     offered: u64,
-    /// The end when the flush began that gives them this chance now.
+    /// The end of the log when the current offer began.
     offering: u64,
 }
 
@@ -74,19 +74,18 @@ impl FrameLog {
         self.end
     }
 
-    /// The offset up to which the readers were given the chance to take everything in an earlier
-    /// turn.
+    /// The offset up to which everything was offered to the readers in an earlier turn.
     pub(crate) fn offered(&self) -> u64 {
         self.offered
     }
 
-    /// Notes that the readers are about to be given the chance to take everything.
+    /// Notes the start of a flush, which will offer everything to the readers.
     pub(crate) fn begin_offer(&mut self) {
         self.offering = self.end;
     }
 
-    /// Notes that the readers have been given the chance to take everything that there was at
-    /// [`begin_offer`](Self::begin_offer).
+    /// Notes that everything up to the last [`begin_offer`](Self::begin_offer) has been offered to the
+    /// readers.
     pub(crate) fn offer(&mut self) {
         self.offered = self.offering;
     }
@@ -95,7 +94,7 @@ impl FrameLog {
         self.readers > 0
     }
 
-    /// Whether no reader has anything to read.
+    /// Whether all readers are at the end.
     pub(crate) fn is_read(&self) -> bool {
         self.behind == 0
     }
@@ -109,7 +108,7 @@ impl FrameLog {
         Cursor(self.end)
     }
 
-    /// A new reader at `offset`, which must be within what is kept, or at the end.
+    /// A new reader at `offset`, which must be kept, or be the end.
     pub(crate) fn enter_at(&mut self, offset: u64) -> Cursor {
         self.readers += 1;
         self.behind += usize::from(offset < self.end);
@@ -129,7 +128,7 @@ impl FrameLog {
         self.trim(pool);
     }
 
-    /// Appends one frame of `size` bytes, which `encode` must write to the buffer's end. Without
+    /// Appends one frame of `size` bytes, which `encode` must write to the end of the buffer. Without
     /// readers, nothing is kept.
     pub(crate) fn append(
         &mut self,
@@ -151,7 +150,7 @@ impl FrameLog {
         self.behind = self.readers;
     }
 
-    /// A new last segment. The readers at the log's end are then at its beginning.
+    /// Adds a last segment. The readers at the end of the log are then at its beginning.
     fn add_segment(&mut self, size: usize, pool: &mut SegmentPool) -> &mut Segment {
         let readers = self.readers - self.behind;
         if let Some(last) = self.segments.back_mut() {
@@ -168,7 +167,7 @@ impl FrameLog {
         segments.map(move |segment| segment.slice(from, to)).filter(|piece| !piece.is_empty())
     }
 
-    /// Moves a reader on to `offset`.
+    /// Moves a reader forward to `offset`.
     #[inline]
     pub(crate) fn advance(&mut self, cursor: &mut Cursor, offset: u64, pool: &mut SegmentPool) {
         if cursor.0 != offset {
@@ -196,7 +195,7 @@ impl FrameLog {
         last.frames.bytes().get(cursor.0.checked_sub(last.start)? as usize..)
     }
 
-    /// The offset at which the frame ends that the cursor is in; the cursor's own if it is between
+    /// The end of the frame that contains the cursor, or the cursor's own offset if it lies between
     /// frames.
     pub(crate) fn frame_end(&self, cursor: Cursor) -> u64 {
         self.segment_of(cursor.0).map_or(cursor.0, |at| {
@@ -205,7 +204,7 @@ impl FrameLog {
         })
     }
 
-    /// The offsets between `from` and `to` at which frames begin, in order.
+    /// The offsets of the frames between `from` and `to`, in order.
     pub(crate) fn frame_starts(&self, from: u64, to: u64) -> impl Iterator<Item = u64> {
         let first = self.segment_of(from).unwrap_or_default();
         let segments = self.segments.range(first..).take_while(move |segment| segment.start < to);
@@ -215,14 +214,14 @@ impl FrameLog {
         })
     }
 
-    /// How many frames begin at or after `offset`.
+    /// The number of frames that begin at or after `offset`.
     pub(crate) fn frames_from(&self, offset: u64) -> u64 {
         let Some(at) = self.segment_of(offset) else { return 0 };
         let all: usize = self.segments.range(at..).map(|segment| segment.frames.count()).sum();
         (all - self.segments[at].frames_before(offset)) as u64
     }
 
-    /// The offset at which the last `count` frames begin, or as many of them as are kept.
+    /// The offset of the last `count` frames, or of as many as are kept.
     pub(crate) fn last_frames(&self, mut count: u64) -> u64 {
         for segment in self.segments.iter().rev() {
             let frames = segment.frames.count() as u64;
@@ -234,8 +233,8 @@ impl FrameLog {
         self.segments.front().map_or(self.end, |first| first.start)
     }
 
-    /// Where between `from` and `to`, which lie between frames, the longest run of whole frames begins
-    /// that ends at `to` and has at most `max_bytes`. `one` asks for at least one frame.
+    /// The start of the longest run of complete frames between `from` and `to` that ends at `to` and has
+    /// at most `max_bytes`, or at least one frame if `one` is set. `from` and `to` lie between frames.
     pub(crate) fn newest_from(&self, from: u64, to: u64, max_bytes: usize, one: bool) -> u64 {
         let wanted = to.saturating_sub(max_bytes as u64);
         if wanted <= from {
@@ -245,7 +244,7 @@ impl FrameLog {
         if one && begin == to { self.last_frame_before(to) } else { begin }
     }
 
-    /// The offset at which the last frame that begins before `to` does; `to` if none is kept.
+    /// The offset of the last frame that begins before `to`; `to` if none is kept.
     fn last_frame_before(&self, to: u64) -> u64 {
         let segment = to.checked_sub(1).and_then(|last| self.segment_of(last));
         let segment = segment.map(|at| &self.segments[at]);
@@ -253,12 +252,12 @@ impl FrameLog {
         segment.zip(frame).map_or(to, |(segment, index)| segment.frame_start(index))
     }
 
-    /// How many bytes are kept for a reader: everything from the beginning of its segment.
+    /// The number of bytes that are kept for a reader: everything from the beginning of its segment.
     pub(crate) fn held_from(&self, cursor: Cursor) -> u64 {
         self.segment_of(cursor.0).map_or(0, |at| self.end - self.segments[at].start)
     }
 
-    /// The segment that `offset` is in; the end belongs to the last one.
+    /// The segment that contains `offset`. The end belongs to the last one.
     fn segment_of(&self, offset: u64) -> Option<usize> {
         let last = self.segments.len().checked_sub(1)?;
         if self.segments[last].start <= offset {
@@ -267,7 +266,7 @@ impl FrameLog {
         self.segments.partition_point(|segment| segment.start <= offset).checked_sub(1)
     }
 
-    /// Gives back the segments that every reader has passed.
+    /// Frees the segments that every reader has passed.
     fn trim(&mut self, pool: &mut SegmentPool) {
         let all = self.behind == 0;
         let passed = |first: &mut Segment| all || first.readers == 0;

@@ -26,30 +26,30 @@ use crate::server::room::segment_pool::SegmentPool;
 #[derive(Debug)]
 pub(crate) struct Room {
     pub(crate) name: Box<str>,
-    /// Where the client that made the room comes from, if that is known.
+    /// The address of the client that created the room, if the limits per address apply to it.
     maker: Option<AddressKey>,
     pub(crate) logs: EncodedLogs,
     /// The keys of the room's members.
     pub(crate) members: Vec<usize>,
-    /// Whether the room grew, and waits to be flushed.
+    /// Whether the room has grown, and is to be flushed.
     pub(crate) dirty: bool,
-    /// How many members the flush that is under way has passed.
+    /// The number of members that the flush in progress has passed.
     pub(crate) flushed: usize,
-    /// Whether the room grew since that flush began.
+    /// Whether the room has grown since that flush began.
     pub(crate) grew_meanwhile: bool,
     /// Whether the room's flush did not fit into the last turn. Its members are read again when the
     /// flush is complete.
     pub(crate) overdue: bool,
-    /// How many members read the plain log until they can hop to the shared one.
+    /// The number of members that read the plain log until they can move to the shared one.
     pub(crate) waiting: usize,
-    /// How many members the room waits for, because they are too far behind.
+    /// The number of members that are too far behind, and for which the room waits.
     pub(crate) laggards: usize,
-    /// Members that are not read until the room goes on.
+    /// Members that are not read while the room waits.
     pub(crate) paused: Vec<ClientId>,
 }
 
 impl Room {
-    /// Begins a flush: what is there now is about to be offered to all members.
+    /// Begins a flush, which will offer everything in the logs to all members.
     pub(crate) fn begin_flush(&mut self) {
         self.logs.begin_offer();
         self.grew_meanwhile = false;
@@ -66,17 +66,17 @@ impl Room {
     }
 }
 
-/// Whether this is the last flush of a turn. Members that were offered something in the middle of a
-/// turn have had no time to take it.
+/// Whether this is the last flush of a turn. Members to which data was offered in the middle of a turn
+/// have had no time to read it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum TurnEnd {
     /// This is the last flush of the turn.
     Now,
-    /// More may be read in this turn.
+    /// The turn may read more.
     Later,
 }
 
-/// Which room a member is in, and which log of it the member reads.
+/// The room of a member, and the log that the member reads.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Membership {
     /// The room's key.
@@ -87,29 +87,29 @@ pub(crate) struct Membership {
     pub(crate) encoding: Encoding,
 }
 
-/// All rooms, by key and by name, and what they share.
+/// All rooms, by key and by name, and the state that they share.
 #[derive(Debug, Default)]
 pub(crate) struct Rooms {
     rooms: Slab<Room>,
     names: HashMap<Box<str>, usize>,
-    /// The number of rooms by their makers' addresses.
+    /// The number of rooms per address of their creators.
     made: HashMap<AddressKey, usize>,
-    /// The most rooms that there were at once since [`trim`](Self::trim) last gave something back.
+    /// The maximum number of rooms since [`trim`](Self::trim) last gave memory back.
     peak: usize,
-    /// The log of the clients that are in no room: always empty.
+    /// The log of the clients that are in no room, which is always empty.
     no_log: FrameLog,
-    /// The compressors, if anything is compressed.
+    /// The compressors, if compression is on.
     pub(crate) compressors: Option<Compressors>,
-    /// The rooms that have a shared context, in no order.
+    /// The rooms that have a shared context, in no particular order.
     pub(crate) contexts: Vec<usize>,
-    /// Rooms that grew and are to be flushed, in their order.
+    /// The queue of rooms that have grown and are to be flushed.
     pub(crate) dirty: VecDeque<usize>,
-    /// Whether some room's flush did not fit into the last turn.
+    /// Whether the flush of some room did not fit into the last turn.
     pub(crate) overdue: bool,
 }
 
 impl Rooms {
-    /// No rooms yet. Messages are compressed if `deflate` says how.
+    /// An empty collection. Messages are compressed if there is a `deflate`.
     pub(crate) fn new(deflate: Option<Deflate>) -> Self {
         Self { compressors: deflate.map(Compressors::new), ..Self::default() }
     }
@@ -166,7 +166,7 @@ impl Rooms {
         self.names.get(name).copied()
     }
 
-    /// The room of this name, which is made for a client from this address if there is none.
+    /// The room of this name. If there is none, it is created for a client from this address.
     pub(crate) fn find_or_make(&mut self, name: &str, maker: Option<AddressKey>) -> usize {
         if let Some(key) = self.find(name) {
             return key;
@@ -215,7 +215,7 @@ impl Rooms {
         self.overdue |= count > 0;
     }
 
-    /// Forgets a room that nobody is in.
+    /// Removes a room without members.
     pub(crate) fn remove_if_empty(&mut self, key: usize) {
         if self.rooms.get(key).is_some_and(|room| room.members.is_empty()) {
             let room = self.rooms.remove(key);
@@ -236,7 +236,7 @@ impl Rooms {
         }
     }
 
-    /// Checks that the room exists, or that a client from this address may make it.
+    /// Checks that the room exists, or that a client from this address may create it.
     ///
     /// # Errors
     /// [`Refusal::TooManyRooms`] or [`Refusal::TooManyRoomsFromAddress`].
@@ -264,7 +264,7 @@ impl Rooms {
         self.rooms.len()
     }
 
-    /// Gives back the memory of rooms that are gone, as far as it lies after that of the last room.
+    /// Gives back the memory after that of the last room.
     pub(crate) fn trim(&mut self) {
         if self.are_loose() {
             let left = self.len();
@@ -296,7 +296,7 @@ impl Rooms {
 mod tests {
     use super::*;
 
-    /// Makes rooms of these names until one is refused.
+    /// Creates rooms of these names until one is refused.
     fn make(rooms: &mut Rooms, names: &str, maker: Option<AddressKey>) -> Result<(), Refusal> {
         let mut config = Config::default();
         config.rooms.max = 20;
@@ -313,7 +313,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_makes_only_its_share_of_rooms_and_enters_any() {
+    fn an_address_creates_a_limited_number_of_rooms_and_enters_any() {
         let mut rooms = Rooms::default();
         let here = key("192.0.2.1");
         let there = key("192.0.2.2");
@@ -327,7 +327,7 @@ mod tests {
     }
 
     #[test]
-    fn makers_that_cannot_be_told_apart_have_the_limit_of_all() {
+    fn creators_without_an_address_have_only_the_total_limit() {
         let mut rooms = Rooms::default();
         let many: Vec<_> = (0..21).map(|number| number.to_string()).collect();
         assert_eq!(make(&mut rooms, &many.join(" "), None), Err(Refusal::TooManyRooms));
@@ -349,7 +349,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_kept_of_rooms_that_are_gone() {
+    fn nothing_is_kept_of_removed_rooms() {
         let mut rooms = Rooms::default();
         for maker in [None, key("192.0.2.1")] {
             let key = rooms.find_or_make("a", maker);

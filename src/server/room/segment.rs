@@ -1,17 +1,17 @@
-//! Memory for frames of a log, which knows where they begin.
+//! Memory for frames of a log, with the offsets at which they begin.
 
 /// The size of a segment in bytes. A busy room fills and frees segments all the time, so two of them
 /// should fit into a core's cache.
 pub(crate) const SEGMENT_BYTES: usize = 64 << 10;
 
-/// For how many more frames there is an entry in the index when it grows. It doubles after that.
+/// The number of entries that the index first grows by. After that, it doubles.
 const MIN_INDEX_GROWTH: usize = 512;
 
-/// Whole frames, one after another. A frame that is longer than [`SEGMENT_BYTES`] is alone.
+/// Complete frames, one after another. A frame that is longer than [`SEGMENT_BYTES`] is alone.
 #[derive(Debug)]
 pub(crate) struct SegmentBuffer {
     bytes: Vec<u8>,
-    /// Where each frame begins. Two bytes are enough, since nothing follows a longer frame.
+    /// The offset of each frame. Two bytes are enough, because nothing follows a longer frame.
     starts: Vec<u16>,
 }
 
@@ -30,22 +30,22 @@ impl SegmentBuffer {
         self.starts.len()
     }
 
-    /// How many frames begin before the byte at `offset`.
+    /// The number of frames that begin before the byte at `offset`.
     pub(crate) fn count_before(&self, offset: u64) -> usize {
         self.starts.partition_point(|&start| u64::from(start) < offset)
     }
 
-    /// Where a frame begins in [`bytes`](Self::bytes); their end for the frame after the last one.
+    /// The offset of a frame in [`bytes`](Self::bytes); their end for the frame after the last one.
     pub(crate) fn start_of(&self, index: usize) -> usize {
         self.starts.get(index).map_or(self.bytes.len(), |&start| start.into())
     }
 
-    /// Whether one more frame of `size` bytes fits in.
+    /// Whether one more frame of `size` bytes fits.
     pub(crate) fn fits(&self, size: usize) -> bool {
         self.bytes.len() + size <= SEGMENT_BYTES
     }
 
-    /// Appends one frame, which `encode` writes to the buffer's end.
+    /// Appends one frame, which `encode` writes to the end of the buffer.
     pub(crate) fn push(&mut self, encode: impl FnOnce(&mut Vec<u8>)) {
         debug_assert!(self.bytes.len() < SEGMENT_BYTES, "the start fits into two bytes");
         self.starts.push(self.bytes.len() as u16);
@@ -61,12 +61,12 @@ impl SegmentBuffer {
         self.starts.reserve(MIN_INDEX_GROWTH);
     }
 
-    /// The most bytes of frames that the buffer holds.
+    /// The number of bytes of frames that the buffer can hold.
     pub(crate) fn capacity(&self) -> usize {
         self.bytes.capacity()
     }
 
-    /// The memory in bytes that the buffer takes: for the frames, and for where they begin.
+    /// The memory in bytes for the frames and for the index.
     pub(crate) fn memory(&self) -> usize {
         self.bytes.capacity() + self.starts.capacity() * size_of::<u16>()
     }

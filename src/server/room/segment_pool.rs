@@ -3,11 +3,11 @@
 use crate::server::room::segment::{SEGMENT_BYTES, SegmentBuffer};
 use crate::server::spares::{Buffer, Spares};
 
-/// The most segments that are kept for reuse, over all rooms.
+/// The maximum number of segments that are kept for reuse, over all rooms.
 const MAX_SPARE_SEGMENTS: usize = 16;
 
-/// The most bytes of longer segments that are kept for reuse. New memory from the system is slow at its
-/// first touch.
+/// The maximum size in bytes of the longer segments that are kept for reuse. The first access to new
+/// memory is slow.
 const MAX_LONG_BYTES: usize = 4 << 20;
 
 impl Buffer for SegmentBuffer {
@@ -19,15 +19,15 @@ impl Buffer for SegmentBuffer {
 /// The source of all logs' segments.
 #[derive(Debug, Default)]
 pub(crate) struct SegmentPool {
-    /// Segments that no log needs at the moment, and longer ones.
+    /// Segments that are not in use, and longer ones.
     segments: Spares<SegmentBuffer>,
     long_segments: Spares<SegmentBuffer>,
-    /// The memory in bytes of the segments that some log has.
+    /// The memory in bytes of the segments that logs use.
     held: usize,
 }
 
 impl SegmentPool {
-    /// The memory in bytes of the segments that some log has.
+    /// The memory in bytes of the segments that logs use.
     pub(crate) fn held(&self) -> usize {
         self.held
     }
@@ -68,13 +68,13 @@ impl SegmentPool {
         }
     }
 
-    /// Gives back the segments that have not been needed since the last call.
+    /// Frees the segments that have not been needed since the last call.
     pub(crate) fn trim(&mut self) {
         self.segments.trim();
         self.long_segments.trim();
     }
 
-    /// Whether there is something to be given back, sooner or later.
+    /// Whether there is memory that [`trim`](Self::trim) will free.
     pub(crate) fn holds_spare(&self) -> bool {
         !self.segments.is_empty() || !self.long_segments.is_empty()
     }
@@ -84,13 +84,13 @@ impl SegmentPool {
 mod tests {
     use super::*;
 
-    /// How many there are of each kind, and the bytes that they can hold.
+    /// The number of unused segments of each kind, and of the bytes that they can hold.
     fn spares(pool: &SegmentPool) -> [(usize, usize); 2] {
         [pool.segments.size(), pool.long_segments.size()]
     }
 
     #[test]
-    fn segments_that_were_not_needed_between_two_trims_are_given_back() {
+    fn segments_that_were_not_needed_between_two_trims_are_freed() {
         const LONG: usize = 2 * SEGMENT_BYTES;
         let mut pool = SegmentPool::default();
         let segments = [1, 1, 1, LONG, LONG, LONG].map(|size| pool.take_segment(size));

@@ -34,7 +34,7 @@ const OFFERS: [&str; 5] = [
     "permessage-deflate; server_max_window_bits=10; server_no_context_takeover",
 ];
 
-/// So little memory for all clients that some are closed because of it: three segments of a log.
+/// A total limit under which some clients are closed: three segments of a log.
 pub const SCARCE_BYTES: usize = 200_000;
 
 /// A hub and its peers.
@@ -42,23 +42,23 @@ pub const SCARCE_BYTES: usize = 200_000;
 pub struct Simulation {
     hub: Hub,
     peers: BTreeMap<ClientId, Peer>,
-    /// How many messages were sent.
+    /// The number of messages that were sent.
     sent: usize,
 }
 
 impl Simulation {
-    /// A hub that treats slow members this way, and keeps this much for all clients.
+    /// A hub with this policy for slow members, and this total backlog limit.
     pub fn new(slow: Slow, max_total_backlog_bytes: usize) -> Self {
         let deflate = Deflate { window_bits: 11, threshold_bytes: 8, ..Deflate::default() };
         let mut config = Config { deflate: Some(deflate), slow, ..Config::default() };
-        // So little that members often miss messages, in compressed logs too.
+        // A limit under which members often miss messages, in compressed logs too.
         config.memory.max_backlog_bytes = if slow == Slow::Drop { 1_000 } else { 40_000 };
         config.memory.max_total_backlog_bytes = max_total_backlog_bytes;
         config.limits.max_message_bytes = 10_000;
         Self { hub: Hub::new(config), peers: BTreeMap::new(), sent: 0 }
     }
 
-    /// Lets a thing happen.
+    /// Performs a step.
     pub fn step(&mut self, step: &Step) {
         match *step {
             Step::Connect { offer, room } => self.connect(OFFERS[offer % OFFERS.len()], room % 3),
@@ -78,10 +78,10 @@ impl Simulation {
         }
     }
 
-    /// Everybody reads everything, and has received what it must have.
+    /// Makes every peer read everything, and checks that it has received what it must receive.
     ///
     /// # Panics
-    /// If somebody has not.
+    /// If a peer has not.
     pub fn finish(mut self) {
         for peer in self.peers.values() {
             peer.pipe.allow(usize::MAX);
@@ -196,7 +196,7 @@ impl Simulation {
         self.expect(room, (!reflect).then_some(id), &message);
     }
 
-    /// Notes that everybody in a room but one must receive a message.
+    /// Notes that all members of a room but one must receive a message.
     fn expect(&mut self, room: usize, except: Option<ClientId>, message: &[u8]) {
         for (id, peer) in &mut self.peers {
             let open = self.hub.is_open(*id);
@@ -206,7 +206,7 @@ impl Simulation {
         }
     }
 
-    /// A message that differs from all others, and shares something with some.
+    /// A message that differs from all others, and has something in common with some.
     fn message(&mut self, length: usize) -> Vec<u8> {
         self.sent += 1;
         let noise = |at: usize| (self.sent * 31 + at).wrapping_mul(2_654_435_761) >> 16;

@@ -6,7 +6,7 @@ use crate::protocol::internals::{Inflater, SlidingWindow};
 use crate::protocol::{CloseCode, Terms, frame};
 use crate::server::simulation::pipe::Pipe;
 
-/// What a peer knows.
+/// The state of a peer.
 #[derive(Debug)]
 pub(super) struct Peer {
     pub(super) pipe: Pipe,
@@ -15,9 +15,9 @@ pub(super) struct Peer {
     window: SlidingWindow,
     pub(super) room: Option<usize>,
     pub(super) expected: VecDeque<Vec<u8>>,
-    /// How many messages the peer did not get.
+    /// The number of messages that the peer missed.
     pub(super) missed: usize,
-    /// Whether the peer sent a close frame, and receives only what had begun before.
+    /// Whether the peer sent a close frame, and receives only the frame that had begun before.
     pub(super) leaving: bool,
     /// Whether the peer received a close frame.
     pub(super) closed: bool,
@@ -39,7 +39,7 @@ impl Peer {
         }
     }
 
-    /// Reads the frames that have arrived whole, and compares their messages.
+    /// Reads the complete frames, and compares their messages.
     pub(super) fn receive(&mut self, drops: bool) {
         let bytes = self.pipe.peek();
         let mut at = 0;
@@ -60,7 +60,7 @@ impl Peer {
             0xc2 => self.inflate(payload),
             first => panic!("{first:x} is no frame that was sent"),
         };
-        // A slow member may miss some messages, and gets the others in order.
+        // A slow member may miss some messages, and receives the others in order.
         while drops && self.expected.front().is_some_and(|expected| *expected != message) {
             self.expected.pop_front();
             self.missed += 1;
@@ -86,6 +86,6 @@ impl Peer {
         } else {
             self.inflater.inflate(payload, 10_000)
         };
-        inflated.expect("what can be inflated")
+        inflated.expect("valid DEFLATE")
     }
 }

@@ -11,7 +11,7 @@ use crate::server::client_id::ClientId;
 use crate::server::hub::Hub;
 use crate::server::hub::{backlog, handshake, lifecycle};
 
-/// One end of a connection in memory: what was written, and how much more it takes.
+/// One end of a connection in memory: the written bytes, and the free capacity.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Pipe(Rc<RefCell<(VecDeque<u8>, usize)>>);
 
@@ -27,23 +27,23 @@ impl Pipe {
         if before == 0 { Err(ErrorKind::WouldBlock.into()) } else { Ok(before - *room) }
     }
 
-    /// Takes out what was written.
+    /// Takes out the written bytes.
     #[cfg(test)]
     pub(crate) fn take(&self) -> Vec<u8> {
         std::mem::take(&mut self.0.borrow_mut().0).into()
     }
 
-    /// A copy of what was written and not taken out.
+    /// A copy of the written bytes that have not been taken out.
     pub(super) fn peek(&self) -> Vec<u8> {
         self.0.borrow_mut().0.make_contiguous().to_vec()
     }
 
-    /// Takes out the first `size` bytes that were written.
+    /// Takes out the first `size` written bytes.
     pub(super) fn forget(&self, size: usize) {
         self.0.borrow_mut().0.drain(..size);
     }
 
-    /// Empties the pipe, which takes nothing more.
+    /// Empties the pipe, which takes no more bytes.
     fn reset(&self) {
         *self.0.borrow_mut() = (VecDeque::new(), 0);
     }
@@ -55,7 +55,7 @@ impl Pipe {
     }
 }
 
-/// A client that has just opened, with these extensions, and takes nothing.
+/// A client that has just opened, with these extensions, and whose pipe takes no bytes.
 pub(crate) fn connect(hub: &mut Hub, offer: &str) -> (ClientId, Pipe, Terms) {
     let head = format!(
         "GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
@@ -73,7 +73,7 @@ pub(crate) fn connect(hub: &mut Hub, offer: &str) -> (ClientId, Pipe, Terms) {
     let received = client.connection.receive(&mut &mut input[..], &mut Buffers::default());
     assert!(matches!(received, Ok(Some(Received::Head(_)))));
     handshake::open(hub, id, &mut terms);
-    // The answer to the handshake is not looked at.
+    // The response to the handshake is not checked.
     pipe.allow(usize::MAX);
     backlog::write_now(hub, id);
     pipe.reset();

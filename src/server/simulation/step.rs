@@ -1,9 +1,9 @@
-//! What can happen to a hub and its peers.
+//! The steps of a simulation.
 
-/// A thing that happens. Peers and rooms are numbers, taken modulo how many there are.
+/// A step. Peers and rooms are numbers, taken modulo how many there are.
 #[derive(Debug, Clone, Copy)]
 pub enum Step {
-    /// A peer comes, with one of the offers, and joins a room.
+    /// A peer connects with one of the offers, and joins a room.
     Connect {
         /// What the peer offers.
         offer: usize,
@@ -12,7 +12,7 @@ pub enum Step {
     },
     /// The turn ends.
     Flush,
-    /// What was queued is written in the middle of a turn.
+    /// Queued data is written in the middle of a turn.
     FlushEarly,
     /// Time passes and nothing happens.
     Rest,
@@ -23,11 +23,11 @@ pub enum Step {
         /// The length of the message in bytes.
         length: usize,
     },
-    /// A peer that is there does something, or something is done to it.
+    /// A connected peer does something, or something is done to it.
     Peer(usize, Action),
 }
 
-/// What a peer does, or what is done to it. Lengths are in bytes.
+/// An action of a peer, or on a peer. Lengths are in bytes.
 #[derive(Debug, Clone, Copy)]
 pub enum Action {
     /// The peer joins a room.
@@ -46,6 +46,6 @@ pub enum Action {
     PeerClose,
     /// The peer's connection breaks.
     Break,
-    /// The peer takes this many more bytes.
+    /// The peer's pipe takes this many more bytes.
     Read(usize),
 }

@@ -1,4 +1,4 @@
-//! Random steps, after each of which every peer has received what it must.
+//! Random steps, after each of which every peer has received what it must receive.
 
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -44,7 +44,7 @@ fn run(slow: Slow, steps: &[Step]) {
 }
 
 #[test]
-fn what_a_member_takes_along_from_a_shared_context_can_be_inflated_whatever_it_misses() {
+fn a_member_can_inflate_its_backlog_from_a_shared_context_whatever_it_misses() {
     let comes = [
         Step::Connect { offer: 1, room: 0 },
         Step::Connect { offer: 1, room: 0 },
@@ -52,7 +52,7 @@ fn what_a_member_takes_along_from_a_shared_context_can_be_inflated_whatever_it_m
     ];
     let talk = [Step::Peer(0, Action::Publish(100)), Step::Flush];
     let whispers = [Step::Peer(1, Action::Send(20)), Step::Flush].repeat(12);
-    // Some messages are below the limit, and exceed it together with what is sent after them.
+    // Some messages are below the limit, but exceed it together with later ones.
     for count in [60, 70, 80] {
         for departure in [Action::Leave, Action::Join(1), Action::PublishToOthers(10)] {
             let talk = talk.repeat(count);
@@ -66,7 +66,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(100))]
 
     #[test]
-    fn everybody_receives_exactly_what_it_must(steps in vec(step(), 1..400)) {
+    fn every_peer_receives_exactly_what_it_must(steps in vec(step(), 1..400)) {
         run(Slow::Close, &steps);
         run(Slow::Pause, &steps);
     }

@@ -1,13 +1,13 @@
-//! The date of an answer.
+//! The date of a response.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// The first moment of the year 10000, which the four digits of a date's year cannot show
-/// (RFC 9110, section 5.6.7).
+/// The beginning of the year 10000, which a date with a four-digit year cannot show (RFC 9110, section
+/// 5.6.7).
 const END: Duration = Duration::from_secs(253_402_300_800);
 
-/// The value of an answer's Date field (RFC 9110, section 6.6.1). There is none before 1970 and after
-/// 9999, since the clock cannot be right then: "An origin server without a clock MUST NOT generate a
+/// The value of a response's Date field (RFC 9110, section 6.6.1). There is none before 1970 and after
+/// 9999, because the clock cannot be right then: "An origin server without a clock MUST NOT generate a
 /// Date header field."
 pub(crate) fn http_date(now: SystemTime) -> Option<String> {
     let age = now.duration_since(UNIX_EPOCH).ok()?;
@@ -28,7 +28,7 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_that_is_not_set_gives_none() {
+    fn a_clock_that_is_not_set_gives_no_date() {
         assert_eq!(http_date(UNIX_EPOCH - Duration::from_nanos(1)), None);
         assert_eq!(http_date(UNIX_EPOCH + END), None);
     }

@@ -1,4 +1,4 @@
-//! The time of a turn, the wheels of deadlines, the application's timers, and dates in answers.
+//! The time of a turn, the wheels of deadlines, the application's timers, and dates in responses.
 
 pub(crate) mod date;
 pub(crate) mod timers;
@@ -9,7 +9,7 @@ use std::time::Instant;
 use crate::server::time::timers::Timers;
 use crate::server::time::wheel::{Clock, TimerWheel, Timestamp};
 
-/// What time it is, and what is due at which time.
+/// The current time, and what is due when.
 #[derive(Debug)]
 pub(crate) struct Time {
     /// The time of this turn of the event loop.
@@ -17,14 +17,14 @@ pub(crate) struct Time {
     /// The same time, as deadlines count it.
     pub(crate) timestamp: Timestamp,
     clock: Clock,
-    /// Up to when everything that clients sent has been read. No client is judged by what it had not
-    /// done at a later time: the answer may be in its socket.
+    /// The time up to which everything that clients sent has been read. No later deadline is enforced,
+    /// because the answer may be in the client's socket.
     pub(crate) horizon: Timestamp,
     /// The same moment, exactly.
     pub(crate) read_until: Instant,
-    /// When to check each client.
+    /// The deadline of each client.
     pub(crate) deadlines: TimerWheel,
-    /// When to read again the clients that sent too much.
+    /// The times at which the clients that sent too much are read again.
     pub(crate) resumptions: TimerWheel,
     /// The application's timers.
     pub(crate) timers: Timers,
@@ -51,12 +51,12 @@ impl Time {
         self.timestamp = self.clock.timestamp(self.now);
     }
 
-    /// Whether some client has a deadline, or is to be read again at some time.
+    /// Whether some client has a deadline, or is paused.
     pub(crate) fn is_waiting(&self) -> bool {
         self.deadlines.is_waiting() || self.resumptions.is_waiting()
     }
 
-    /// Gives back the memory for deadlines of clients that are gone.
+    /// Gives back the memory for deadlines of clients that have left.
     pub(crate) fn trim(&mut self) {
         self.deadlines.trim();
         self.resumptions.trim();

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use crate::server::client_id::ClientId;
 
-/// Stands in for a delay that is too long for an `Instant`.
+/// Replaces a delay that is too long for an `Instant`.
 const FOREVER: Duration = Duration::from_secs(1 << 32);
 
 /// The moment that is `delay` later, or one that never comes.
@@ -13,24 +13,24 @@ pub(crate) fn after(now: Instant, delay: Duration) -> Instant {
     now.checked_add(delay).unwrap_or(now + FOREVER)
 }
 
-/// When a timer is due, and the number of the call that set it: timers that are due at the same time
-/// fire in the order in which they were set.
+/// The time at which a timer is due, and the number of the call that set it, because timers that are due
+/// at the same time fire in the order in which they were set.
 type Due = (Instant, u64);
 
-/// A timer: whose it is, and the application's name for it.
+/// A timer: the client that it belongs to, and the application's token.
 type Timer = (ClientId, u64);
 
-/// All timers that are set. Without any, it takes no memory.
+/// All timers that are set. Without timers, it takes no memory.
 #[derive(Debug, Default)]
 pub(crate) struct Timers {
     queue: BTreeMap<Due, Timer>,
     due: BTreeMap<Timer, Due>,
-    /// How often a timer has been set.
+    /// The number of calls that set a timer.
     set: u64,
 }
 
 impl Timers {
-    /// Sets a timer, in place of the same one if that is set.
+    /// Sets a timer. If it is already set, it is replaced.
     pub(crate) fn set(&mut self, client: ClientId, token: u64, at: Instant) {
         self.cancel(client, token);
         self.set += 1;
@@ -38,20 +38,20 @@ impl Timers {
         self.due.insert((client, token), (at, self.set));
     }
 
-    /// Takes a timer away, and returns whether it was set.
+    /// Removes a timer, and returns whether it was set.
     pub(crate) fn cancel(&mut self, client: ClientId, token: u64) -> bool {
         let due = self.due.remove(&(client, token));
         due.is_some_and(|due| self.queue.remove(&due).is_some())
     }
 
-    /// Takes all timers of a client away.
+    /// Removes all timers of a client.
     pub(crate) fn cancel_all(&mut self, client: ClientId) {
         while let Some((&(_, token), _)) = self.due.range((client, 0)..=(client, u64::MAX)).next() {
             self.cancel(client, token);
         }
     }
 
-    /// When the next timer is due.
+    /// The time at which the next timer is due.
     pub(crate) fn next_due(&self) -> Option<Instant> {
         self.queue.first_key_value().map(|(&(at, _), _)| at)
     }
@@ -61,8 +61,8 @@ impl Timers {
         self.set
     }
 
-    /// Takes away the first timer that is due by `end`, if it was set before the `mark`: a timer that is
-    /// set again as soon as it fires must not keep the caller busy for ever.
+    /// Removes the first timer that is due by `end`, if it was set before the `mark`. A timer that is
+    /// set again as soon as it fires must not keep the caller busy forever.
     pub(crate) fn take_due(&mut self, end: Instant, mark: u64) -> Option<Timer> {
         let first = self.queue.first_entry()?;
         let (at, set) = *first.key();
@@ -90,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn timers_fire_in_the_order_in_which_they_are_due_and_then_were_set() {
+    fn timers_fire_in_the_order_of_their_due_times_and_then_of_the_calls() {
         let mut timers = Timers::default();
         let now = Instant::now();
         let at = |milliseconds| now + Duration::from_millis(milliseconds);

@@ -1,17 +1,17 @@
-//! Coarse and cheap deadlines: a wheel of slots, each of which is checked when its time has come.
+//! Coarse and cheap deadlines: a wheel of slots, each of which is checked when it is due.
 
 use std::mem;
 use std::num::NonZeroU32;
 use std::time::{Duration, Instant};
 
-/// The time that a slot covers. A deadline is met at most four slots late, never early.
+/// The duration of a slot. A deadline takes effect at most four slots late, and never early.
 pub(crate) const GRAIN: Duration = Duration::from_millis(100);
 
 /// The number of slots.
 const SLOTS: usize = 512;
 
-/// A moment, in grains since the server's start, which is 1, so that an optional one takes no more
-/// memory.
+/// A moment, in grains since the start of the server, which is 1, so that an `Option` of it takes no
+/// extra memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Timestamp(NonZeroU32);
 
@@ -33,7 +33,7 @@ impl Timestamp {
         delay.map_or(Self(NonZeroU32::MAX), |delay| self.after(delay))
     }
 
-    /// The seconds that have passed since an earlier timestamp.
+    /// The seconds since an earlier timestamp.
     pub(crate) fn seconds_since(self, earlier: Self) -> f32 {
         self.grains_since(earlier) as f32 * GRAIN.as_secs_f32()
     }
@@ -54,14 +54,14 @@ impl Timestamp {
 /// A key that belongs to no client.
 const NOBODY: u32 = u32::MAX;
 
-/// The wheel. A client owns one reminder on it at most: a new one takes the place of the one before,
-/// so that the wheel takes 12 bytes for each client, however often its deadline moves.
+/// The wheel. A client has at most one reminder on it, because a new one replaces the previous one. The
+/// wheel therefore takes 12 bytes per client, however often its deadline moves.
 #[derive(Debug)]
 pub(crate) struct TimerWheel {
     /// The last timestamp whose slot was checked.
     now: Timestamp,
-    /// The key of the first client in each slot. A deadline is in the slot of its timestamp, however many
-    /// turns of the wheel it is away.
+    /// The key of the first client in each slot. A deadline is in the slot of its timestamp, even if it
+    /// is several turns of the wheel away.
     slots: [u32; SLOTS],
     /// The clients' reminders, by the clients' keys.
     reminders: Vec<Reminder>,
@@ -91,8 +91,8 @@ impl TimerWheel {
         }
     }
 
-    /// Lets [`due`](Self::due) return a client's key at `timestamp`, and no longer at the timestamp that was
-    /// set before.
+    /// Makes [`due`](Self::due) return a client's key at `timestamp`, and no longer at the previous
+    /// timestamp.
     pub(crate) fn remind(&mut self, key: usize, timestamp: Timestamp) {
         self.forget(key);
         if self.reminders.len() <= key {
@@ -107,14 +107,14 @@ impl TimerWheel {
         self.waiting += 1;
     }
 
-    /// Gives back the places after the last client that has a reminder.
+    /// Gives back the memory after that of the last client that has a reminder.
     pub(crate) fn trim(&mut self) {
         let last = self.reminders.iter().rposition(|reminder| reminder.timestamp.is_some());
         self.reminders.truncate(last.map_or(0, |key| key + 1));
         self.reminders.shrink_to_fit();
     }
 
-    /// Takes a client's reminder away, if it has one.
+    /// Removes a client's reminder, if it has one.
     pub(crate) fn forget(&mut self, key: usize) {
         let Some(reminder) = self.reminders.get_mut(key) else { return };
         let Reminder { timestamp: Some(timestamp), previous, next } =
@@ -132,11 +132,11 @@ impl TimerWheel {
         self.waiting -= 1;
     }
 
-    /// The keys of the clients whose time has come; their reminders are removed.
+    /// Removes the reminders that are due, and returns the keys of their clients.
     pub(crate) fn due(&mut self, end: Timestamp) -> Vec<usize> {
         let mut due = Vec::new();
         while self.now < end {
-            // After a long sleep each slot is checked once.
+            // After a long sleep, each slot is checked once.
             let skipped = end.grains_since(self.now).saturating_sub(SLOTS as u32);
             self.now = self.now.plus(skipped.max(1));
             let mut key = self.slots[self.now.slot()];
@@ -157,12 +157,12 @@ impl TimerWheel {
     }
 }
 
-/// The time, in grains.
+/// The clock, in grains.
 #[derive(Debug)]
 pub(crate) struct Clock {
     start: Instant,
     timestamp: Timestamp,
-    /// When the next timestamp begins.
+    /// The moment at which the next timestamp begins.
     next: Instant,
 }
 
@@ -194,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reminder_comes_when_it_is_due_and_not_before() {
+    fn a_reminder_is_due_at_its_timestamp_and_not_before() {
         let mut wheel = TimerWheel::new();
         let timestamp = at(50).after(Duration::from_secs(5));
         wheel.remind(1, timestamp);
@@ -205,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn a_far_deadline_is_passed_over_until_its_turn() {
+    fn a_distant_deadline_is_skipped_until_its_turn() {
         let mut wheel = TimerWheel::new();
         let timestamp = at(0).after(Duration::from_secs(600));
         wheel.remind(1, timestamp);
@@ -216,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn after_a_long_sleep_everybody_is_looked_at_once() {
+    fn after_a_long_sleep_each_client_is_due_once() {
         let mut wheel = TimerWheel::new();
         for key in 0..1_000 {
             wheel.remind(key, at(50 * key as u64));
@@ -226,7 +226,7 @@ mod tests {
         assert_eq!(due, (0..1_000).collect::<Vec<_>>());
     }
 
-    /// How many reminders are in the slots.
+    /// The number of reminders in the slots.
     fn count(wheel: &TimerWheel) -> usize {
         let next = |key: u32| wheel.reminders.get(key as usize).map(|reminder| reminder.next);
         let list = |&first| std::iter::successors(Some(first), |&key| next(key));
@@ -251,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn the_places_of_clients_that_are_gone_are_given_back() {
+    fn the_memory_of_removed_clients_is_given_back() {
         let mut wheel = TimerWheel::new();
         (0..1_000).for_each(|key| wheel.remind(key, at(1_000)));
         (0..1_000).filter(|key| *key != 7).for_each(|key| wheel.forget(key));
@@ -264,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn the_clock_goes_on_with_every_grain() {
+    fn the_clock_advances_with_every_grain() {
         let start = Instant::now();
         let mut clock = Clock::new(start);
         let after = |milliseconds| start + Duration::from_millis(milliseconds);

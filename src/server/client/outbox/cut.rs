@@ -1,11 +1,11 @@
-//! Decides what a member still gets when it leaves its log, or has fallen too far behind in it.
+//! Decides what a member still receives when it leaves its log, or is too far behind in it.
 
 use super::framed_bytes::FramedBytes;
 use super::{Insert, NOWHERE, Outbox};
 use crate::protocol::frame;
 use crate::server::room::frame_log::{Cursor, FrameLog};
 
-/// The point at which a member resumes that misses the oldest messages it has not received.
+/// The point at which a member resumes after it has missed the oldest messages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Cut {
     /// The offset in the log at which the member resumes.
@@ -17,12 +17,12 @@ struct Cut {
 }
 
 impl Outbox {
-    /// Where the first private frame begins of which nothing is written.
+    /// The offset of the first private frame of which nothing has been written.
     fn boundary(&self) -> usize {
         self.private.boundary(self.written)
     }
 
-    /// What must be written before anything else can be: the remainder of what is half written.
+    /// The remainder of the frame that has begun, which must be written before anything else.
     fn unfinished(&self, log: &FrameLog, cursor: Cursor) -> FramedBytes {
         let mut unfinished = unfinished_of_log(log, cursor);
         // At most one of the two has begun.
@@ -31,13 +31,13 @@ impl Outbox {
         unfinished
     }
 
-    /// The size in bytes of what is half written.
+    /// The size in bytes of the remainder of the frame that has begun.
     pub(crate) fn unfinished_size(&self, log: &FrameLog, cursor: Cursor) -> u64 {
         let private = self.boundary() - self.written;
         log.frame_end(cursor) - cursor.offset() + private as u64
     }
 
-    /// Makes everything private that is to be written, for a member that leaves the log.
+    /// Makes everything that is to be written private, for a member that leaves the log.
     pub(crate) fn detach(&mut self, log: &FrameLog, cursor: Cursor) {
         if cursor.offset() < log.end() {
             let mut all = self.unfinished(log, cursor);
@@ -56,8 +56,8 @@ impl Outbox {
         self.attach(0);
     }
 
-    /// Keeps only what is half written and a close frame that is queued, as private bytes, for a
-    /// member that leaves the log.
+    /// Keeps only the remainder of the frame that has begun and a queued close frame, as private bytes,
+    /// for a member that leaves the log.
     pub(crate) fn cut(&mut self, log: &FrameLog, cursor: Cursor) {
         let ending = self.ending();
         self.private = self.unfinished(log, cursor);
@@ -66,8 +66,8 @@ impl Outbox {
         self.end_with(ending, 0);
     }
 
-    /// What ends the member's output, if that is queued: a close frame, or nothing where that frame
-    /// has begun.
+    /// The end of the member's output, if it is queued: a close frame, or nothing if that frame has
+    /// begun.
     fn ending(&self) -> Option<Vec<u8>> {
         self.inserts.back().filter(|last| last.resume == NOWHERE)?;
         let before_last = self.inserts.iter().rev().nth(1).map_or(0, |insert| insert.end);
@@ -82,8 +82,8 @@ impl Outbox {
         }
     }
 
-    /// Skips everything up to the log's end except what is half written and a close frame that is
-    /// queued, without a copy of the log.
+    /// Skips everything up to the log's end except the frame that has begun and a queued close frame,
+    /// without copying from the log.
     pub(crate) fn skip_unbegun(&mut self, log: &FrameLog, cursor: Cursor) {
         let ending = self.ending();
         let from = log.frame_end(cursor);
@@ -94,8 +94,8 @@ impl Outbox {
     }
 
     /// Skips the oldest messages, so that at most `max_bytes` of messages are left, or the newest one.
-    /// What is half written and control frames are kept, as private bytes. Returns the offset at which
-    /// the member resumes, and how many messages it misses.
+    /// The frame that has begun and control frames are kept as private bytes. Returns the offset at
+    /// which the member resumes, and the number of messages that it misses.
     pub(crate) fn skip_oldest(
         &mut self,
         log: &FrameLog,
@@ -105,7 +105,7 @@ impl Outbox {
         let mut kept = self.unfinished(log, cursor);
         let cut = self.newest(log, cursor, max_bytes);
         let passed = log.frames_from(cursor.offset()) - log.frames_from(cut.offset);
-        // What inserts skip was not for this member.
+        // The parts that inserts skip were not for this member.
         let skipped = self.inserts.iter().take(cut.insert);
         let skipped = skipped.map(|insert| log.frame_starts(insert.at, insert.resume).count());
         let mut missed = passed - skipped.sum::<usize>() as u64;
@@ -120,8 +120,8 @@ impl Outbox {
         (cut.offset, missed)
     }
 
-    /// Where the longest run of whole messages begins at the end of all that has `max_bytes` at most,
-    /// or the last message alone.
+    /// The start of the longest run of complete messages at the end that has at most `max_bytes`, or of
+    /// the last message.
     fn newest(&self, log: &FrameLog, cursor: Cursor, max_bytes: usize) -> Cut {
         let offset = log.frame_end(cursor);
         let begin = self.boundary();
@@ -146,7 +146,7 @@ impl Outbox {
         Cut { offset, insert: 0, begin }
     }
 
-    /// Drops everything before a cut, and puts `front` there.
+    /// Replaces everything before a cut with `front`.
     fn keep_from(&mut self, cut: Cut, front: FramedBytes) {
         self.inserts.drain(..cut.insert);
         if !front.is_empty() {
@@ -156,7 +156,7 @@ impl Outbox {
         self.drop_void();
     }
 
-    /// Drops the inserts that have neither unwritten bytes nor skip anything.
+    /// Drops the inserts that neither have unwritten bytes nor skip anything.
     fn drop_void(&mut self) {
         let mut begin = self.written;
         self.inserts.retain(|insert| {
@@ -167,9 +167,9 @@ impl Outbox {
         self.forget_written();
     }
 
-    /// Moves the private bytes from their offsets in a log to those in another one, which holds the
-    /// same messages in other bytes. What is half written of the first log becomes private. Returns the
-    /// offset at which the member resumes in the other log.
+    /// Moves the private bytes from their offsets in a log to those in another one, which holds the same
+    /// messages in another encoding. The remainder of a frame of the first log that has begun becomes
+    /// private. Returns the offset at which the member resumes in the other log.
     pub(crate) fn translate(
         &mut self,
         log: &FrameLog,
@@ -187,7 +187,7 @@ impl Outbox {
     }
 }
 
-/// The remainder of the frame of the log that is half written, as opaque bytes.
+/// The remainder of the frame of the log that has begun, as opaque bytes.
 fn unfinished_of_log(log: &FrameLog, cursor: Cursor) -> FramedBytes {
     let mut unfinished = FramedBytes::default();
     for piece in log.pieces(cursor.offset(), log.frame_end(cursor)) {
@@ -205,7 +205,7 @@ mod tests {
     use crate::protocol::frame::{Opcode, encode_frame, frame_size, header_size};
     use crate::server::room::segment_pool::SegmentPool;
 
-    /// What happens to a member. Lengths are those of payloads, in bytes.
+    /// An action on a member. Lengths are those of payloads, in bytes.
     #[derive(Debug, Clone, Copy)]
     enum Step {
         Logged(usize),
@@ -234,7 +234,7 @@ mod tests {
         ]
     }
 
-    /// A member that reads a log and has private frames, and what was written to it.
+    /// A member with a log and private frames, and the bytes that were written to it.
     #[derive(Default)]
     struct Member {
         log: FrameLog,
@@ -276,7 +276,7 @@ mod tests {
             }
         }
 
-        /// Checks what the outbox says of its fields.
+        /// Checks the invariants of the outbox.
         fn check_invariants(&self) {
             let Outbox { private, written, inserts, .. } = &self.outbox;
             let mut offset = self.cursor.offset();
@@ -320,7 +320,7 @@ mod tests {
         log.append(size, |out| encode_frame(Opcode::Text, payload, out), pool);
     }
 
-    /// The numbers of the frames in `bytes`, which are whole.
+    /// The numbers of the frames in `bytes`, which are complete.
     fn numbers(mut bytes: &[u8]) -> Vec<u32> {
         let mut numbers = Vec::new();
         while !bytes.is_empty() {
@@ -340,7 +340,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn whatever_is_left_out_what_is_written_are_whole_frames_in_order(
+        fn complete_frames_are_written_in_order_whatever_is_skipped(
             steps in vec(step(), 0..60),
         ) {
             let mut member = Member::default();

@@ -1,17 +1,17 @@
-//! Bytes that know where their frames begin.
+//! Bytes, with the offsets at which frames begin in them.
 
 use std::ops::Range;
 
 use crate::protocol::frame;
 
-/// Opaque bytes, such as an HTTP answer or the remainder of a frame whose beginning was written, and
-/// whole frames after them.
+/// Opaque bytes, such as an HTTP response or the remainder of a frame whose beginning was written,
+/// followed by complete frames.
 #[derive(Debug, Default)]
 pub(crate) struct FramedBytes {
     bytes: Vec<u8>,
-    /// How many bytes at the beginning are opaque.
+    /// The number of opaque bytes at the beginning.
     opaque: usize,
-    /// Where each frame begins, in order.
+    /// The offset of each frame, in order.
     starts: Vec<usize>,
 }
 
@@ -28,19 +28,21 @@ impl FramedBytes {
         self.bytes.is_empty()
     }
 
-    /// The memory in bytes that this takes, including what is kept for more frames.
+    /// The memory in bytes, including spare capacity.
     pub(crate) fn memory(&self) -> usize {
         self.bytes.capacity() + self.starts.capacity() * size_of::<usize>()
     }
 
-    /// Appends opaque bytes, which `encode` writes to the buffer's end. No frame may be before them.
+    /// Appends opaque bytes, which `encode` writes to the end of the buffer. No frame may be before
+    /// them.
     pub(crate) fn push_opaque(&mut self, encode: impl FnOnce(&mut Vec<u8>)) {
         debug_assert!(self.starts.is_empty(), "opaque bytes after a frame");
         encode(&mut self.bytes);
         self.opaque = self.bytes.len();
     }
 
-    /// Appends one frame, which `encode` writes to the buffer's end, or nothing if that writes nothing.
+    /// Appends one frame, which `encode` writes to the end of the buffer, or nothing if it writes
+    /// nothing.
     pub(crate) fn push_frame(&mut self, encode: impl FnOnce(&mut Vec<u8>)) {
         let start = self.bytes.len();
         encode(&mut self.bytes);
@@ -49,7 +51,7 @@ impl FramedBytes {
         }
     }
 
-    /// Appends whole frames, which begin at `starts` in `pieces`.
+    /// Appends complete frames, which begin at `starts` in `pieces`.
     pub(crate) fn push_frames<'a>(
         &mut self,
         pieces: impl IntoIterator<Item = &'a [u8]>,
@@ -62,7 +64,8 @@ impl FramedBytes {
         }
     }
 
-    /// Where the frame or the opaque bytes end that contain `offset`; `offset` itself between frames.
+    /// The end of the frame or the opaque bytes that contain `offset`, or `offset` itself if it lies
+    /// between frames.
     pub(crate) fn boundary(&self, offset: usize) -> usize {
         if offset <= self.opaque {
             return self.opaque;
@@ -70,7 +73,7 @@ impl FramedBytes {
         self.start_of(self.count_before(offset))
     }
 
-    /// Where the frames begin that lie in `range`, which begins and ends between frames.
+    /// The offsets of the frames in `range`, which begins and ends between frames.
     pub(crate) fn starts(&self, range: &Range<usize>) -> &[usize] {
         &self.starts[self.count_before(range.start)..self.count_before(range.end)]
     }
@@ -81,8 +84,8 @@ impl FramedBytes {
         within.map(|index| &self.bytes[self.starts[index]..self.start_of(index + 1)])
     }
 
-    /// Where in `range`, which begins and ends between frames, the longest run of frames begins that
-    /// ends where the range does, and has at most `max_bytes`. `one` asks for at least one message.
+    /// The start of the longest run of frames at the end of `range` that has at most `max_bytes`, or at
+    /// least one message if `one` is set. The range begins and ends between frames.
     pub(crate) fn newest_from(&self, range: &Range<usize>, max_bytes: usize, one: bool) -> usize {
         if range.len() <= max_bytes {
             return range.start;
@@ -95,13 +98,13 @@ impl FramedBytes {
         }
     }
 
-    /// Drops what comes after `end`, which lies between frames.
+    /// Drops everything after `end`, which lies between frames.
     pub(crate) fn truncate(&mut self, end: usize) {
         self.bytes.truncate(end);
         self.starts.truncate(self.count_before(end));
     }
 
-    /// Replaces what comes before `end` with `front`. If `end` lies in a frame, the remainder of that
+    /// Replaces everything before `end` with `front`. If `end` lies in a frame, the remainder of that
     /// frame becomes opaque, and `front` must not contain a frame.
     pub(crate) fn replace_front(&mut self, end: usize, front: Self) {
         let remainder = self.boundary(end) - end;
@@ -129,12 +132,12 @@ impl FramedBytes {
         self.starts.clear();
     }
 
-    /// Where a frame begins; the end for the frame after the last one.
+    /// The offset of a frame; the end for the frame after the last one.
     fn start_of(&self, index: usize) -> usize {
         self.starts.get(index).map_or(self.bytes.len(), |&start| start)
     }
 
-    /// How many frames begin before `offset`.
+    /// The number of frames that begin before `offset`.
     fn count_before(&self, offset: usize) -> usize {
         self.starts.partition_point(|&start| start < offset)
     }
@@ -148,8 +151,7 @@ mod tests {
     use super::*;
     use crate::protocol::frame::{Opcode, encode_frame, frame_size};
 
-    /// The offsets at which frames begin after `opaque` bytes, as a client that parses them sees
-    /// them, and their end.
+    /// The offsets of the frames after `opaque` bytes, as a parser finds them, and their end.
     fn parse(bytes: &[u8], opaque: usize) -> Vec<usize> {
         let mut offsets = vec![opaque];
         let mut rest = &bytes[opaque..];
@@ -160,7 +162,7 @@ mod tests {
         offsets
     }
 
-    /// Opaque bytes, messages, and control frames, which are those of odd length.
+    /// Opaque bytes, messages, and control frames. The control frames are those of odd length.
     fn framed(opaque: usize, lengths: &[usize]) -> FramedBytes {
         let mut framed = FramedBytes::default();
         framed.push_opaque(|out| out.resize(opaque, b'h'));
@@ -187,7 +189,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_known_of_frames_is_what_a_parser_finds(
+        fn the_offsets_of_frames_are_those_that_a_parser_finds(
             opaque in 0..30usize,
             lengths in lengths(),
         ) {
@@ -195,7 +197,7 @@ mod tests {
         }
 
         #[test]
-        fn frames_are_known_behind_a_new_front_and_before_a_new_end(
+        fn the_offsets_are_right_after_a_new_front_and_before_a_new_end(
             (opaque, lengths) in (0..3usize, lengths()),
             (new_opaque, new_lengths) in (0..3usize, lengths()),
             (end, at) in (any::<prop::sample::Index>(), any::<prop::sample::Index>()),
@@ -214,7 +216,7 @@ mod tests {
         }
 
         #[test]
-        fn the_newest_frames_are_those_that_fit_and_one_message(
+        fn the_newest_frames_are_those_that_fit_or_one_message(
             lengths in lengths(),
             max_bytes in 0..300usize,
         ) {

@@ -2,7 +2,7 @@ use super::*;
 use crate::protocol::{Message, frame};
 use crate::server::room::segment_pool::SegmentPool;
 
-/// A log in which a reader waits at the start, and its outbox.
+/// A log with a reader at its start, and the reader's outbox.
 fn begin() -> (FrameLog, SegmentPool, Cursor, Outbox) {
     let mut log = FrameLog::default();
     let cursor = log.enter();
@@ -20,7 +20,7 @@ fn unwritten(outbox: &Outbox, log: &FrameLog, cursor: Cursor) -> String {
 }
 
 #[test]
-fn private_bytes_stand_where_they_were_queued() {
+fn private_bytes_are_written_where_they_were_queued() {
     let (mut log, mut pool, cursor, mut outbox) = begin();
     append(&mut log, &mut pool, "a");
     outbox.push_frame(log.end(), |out| out.extend_from_slice(b"P"));
@@ -32,7 +32,7 @@ fn private_bytes_stand_where_they_were_queued() {
 }
 
 #[test]
-fn what_is_skipped_is_not_written_and_nothing_follows_the_end() {
+fn skipped_bytes_are_not_written_and_nothing_follows_the_end() {
     let (mut log, mut pool, cursor, mut outbox) = begin();
     append(&mut log, &mut pool, "a");
     let from = log.end();
@@ -46,7 +46,7 @@ fn what_is_skipped_is_not_written_and_nothing_follows_the_end() {
 }
 
 #[test]
-fn written_in_any_steps_the_bytes_are_the_same() {
+fn the_size_of_writes_does_not_change_the_bytes() {
     for step in 1..12 {
         let (mut log, mut pool, mut cursor, mut outbox) = begin();
         append(&mut log, &mut pool, "ab");
@@ -71,7 +71,7 @@ fn written_in_any_steps_the_bytes_are_the_same() {
 }
 
 #[test]
-fn half_a_frame_is_completed_wherever_its_rest_went() {
+fn half_a_frame_is_completed_from_the_log_or_the_private_bytes() {
     let (mut log, mut pool, mut cursor, mut outbox) = begin();
     append(&mut log, &mut pool, "abc");
     log.advance(&mut cursor, 3, &mut pool);
@@ -86,7 +86,7 @@ fn half_a_frame_is_completed_wherever_its_rest_went() {
 }
 
 #[test]
-fn what_changes_nothing_hides_nothing_behind_it() {
+fn an_insert_without_effect_does_not_hide_the_next_one() {
     let (mut log, mut pool, mut cursor, mut outbox) = begin();
     outbox.push_frame(log.end(), |out| out.extend_from_slice(b"P"));
     let from = log.end();
@@ -108,7 +108,7 @@ fn what_changes_nothing_hides_nothing_behind_it() {
 }
 
 #[test]
-fn what_is_written_is_not_kept_however_much_follows() {
+fn written_bytes_are_not_kept_however_many_follow() {
     let mut outbox = Outbox::default();
     outbox.push_frame(0, |out| out.extend_from_slice(&[0; 100_000]));
     for _ in 0..100 {
@@ -120,7 +120,7 @@ fn what_is_written_is_not_kept_however_much_follows() {
 }
 
 #[test]
-fn the_memory_of_what_is_written_is_given_back_and_counts_until_then() {
+fn the_memory_of_written_bytes_counts_until_it_is_given_back() {
     for step in [100_000, 9_990_000] {
         let mut outbox = Outbox::default();
         outbox.push_frame(0, |out| out.extend_from_slice(&[0; 10_000_000]));
@@ -137,7 +137,7 @@ fn the_memory_of_what_is_written_is_given_back_and_counts_until_then() {
 }
 
 #[test]
-fn what_is_half_written_can_stay_where_it_is() {
+fn half_a_frame_can_stay_in_the_log() {
     let (mut log, mut pool, mut cursor, mut outbox) = begin();
     append(&mut log, &mut pool, "abc");
     log.advance(&mut cursor, 3, &mut pool);
@@ -150,7 +150,7 @@ fn what_is_half_written_can_stay_where_it_is() {
 }
 
 #[test]
-fn a_private_frame_that_is_half_written_stays_too() {
+fn half_a_private_frame_is_kept() {
     let (mut log, mut pool, cursor, mut outbox) = begin();
     outbox.push_frame(0, |out| Message::Text("abc").encode(out));
     outbox.push_frame(0, |out| Message::Text("def").encode(out));
@@ -164,7 +164,7 @@ fn a_private_frame_that_is_half_written_stays_too() {
 }
 
 #[test]
-fn control_frames_and_what_is_half_written_outlive_messages() {
+fn control_frames_and_half_written_frames_are_kept_when_messages_are_skipped() {
     let (mut log, mut pool, mut cursor, mut outbox) = begin();
     outbox.push_opaque(0, |out| out.extend_from_slice(b"HTTP"));
     outbox.push_frame(0, |out| Message::Text("half").encode(out));
@@ -184,7 +184,7 @@ fn control_frames_and_what_is_half_written_outlive_messages() {
 }
 
 #[test]
-fn nobody_misses_what_was_not_for_it() {
+fn frames_for_other_members_are_not_missed() {
     let (mut log, mut pool, mut cursor, mut outbox) = begin();
     for text in ["a", "own", "b", "own", "c", "d"] {
         let from = log.end();

@@ -15,7 +15,7 @@ fn unread(log: &FrameLog, cursor: Cursor) -> usize {
 }
 
 #[test]
-fn what_is_appended_is_read_over_the_edges_of_segments() {
+fn frames_are_read_across_segment_boundaries() {
     let mut log = FrameLog::default();
     let mut pool = SegmentPool::default();
     let early = log.enter();
@@ -29,7 +29,7 @@ fn what_is_appended_is_read_over_the_edges_of_segments() {
 }
 
 #[test]
-fn the_slowest_reader_keeps_the_log() {
+fn the_log_is_kept_for_the_slowest_reader() {
     let mut log = FrameLog::default();
     let mut pool = SegmentPool::default();
     let mut slow = log.enter();
@@ -47,7 +47,7 @@ fn the_slowest_reader_keeps_the_log() {
 }
 
 #[test]
-fn a_reader_that_leaves_keeps_nothing() {
+fn nothing_is_kept_for_a_reader_that_left() {
     let mut log = FrameLog::default();
     let mut pool = SegmentPool::default();
     let slow = log.enter();
@@ -98,7 +98,7 @@ fn a_long_frame_is_alone_in_its_segment_even_if_more_would_fit() {
 }
 
 #[test]
-fn the_memory_of_short_frames_is_counted_and_given_back() {
+fn the_memory_of_short_frames_is_counted_and_freed() {
     let mut log = FrameLog::default();
     let mut pool = SegmentPool::default();
     let mut cursor = log.enter();
@@ -113,8 +113,7 @@ fn the_memory_of_short_frames_is_counted_and_given_back() {
     assert_eq!(pool.held(), 0);
 }
 
-/// The offsets at which the frames of a log begin, as a client that parses it sees them, and its
-/// end.
+/// The offsets of the frames in a log, as a parser finds them, and its end.
 fn parse(log: &FrameLog) -> Vec<u64> {
     let bytes = log.pieces(0, log.end()).collect::<Vec<_>>().concat();
     let mut offsets = vec![0];
@@ -134,7 +133,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
     #[test]
-    fn what_the_log_knows_of_its_frames_is_what_a_parser_finds(
+    fn the_offsets_of_frames_are_those_that_a_parser_finds(
         lengths in lengths(),
         max_bytes in 0..100_000usize,
     ) {
