@@ -2,6 +2,7 @@
 
 mod admin;
 mod flags;
+mod health;
 mod heap;
 mod logger;
 mod output;
@@ -20,7 +21,13 @@ use page::Page;
 use townhall::{ClientId, Event, Exchange, Handle, Hub, Message, Response, Server};
 
 fn main() -> ExitCode {
+    if flags::asks_for_report() {
+        return check();
+    }
     let flags = Flags::read().unwrap_or_else(|error| error.exit());
+    if flags.health {
+        return ask_for_health(&flags);
+    }
     heap::fix_threshold();
     output::report_panics();
     match run(&flags) {
@@ -28,6 +35,27 @@ fn main() -> ExitCode {
             logger::flush();
             ExitCode::SUCCESS
         }
+        Err(error) => {
+            output::print_last(error);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Prints what the flags mean, or what is wrong with them.
+fn check() -> ExitCode {
+    match flags::report(|flags| read_key(flags).map(drop)) {
+        Ok(report) => output::print_report(&report),
+        Err(faults) => {
+            output::print_last(faults.join("\ntownhall: "));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn ask_for_health(flags: &Flags) -> ExitCode {
+    match flags.addresses().and_then(|addresses| health::ask(addresses[0])) {
+        Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             output::print_last(error);
             ExitCode::FAILURE
@@ -67,8 +95,11 @@ fn run(flags: &Flags) -> Result<(), Box<dyn Error>> {
 /// Binds the admin listener, if the flags ask for one.
 fn bind_admin(flags: &Flags) -> io::Result<Option<Admin>> {
     let Some(address) = flags.admin.admin_listen else { return Ok(None) };
-    let key = flags.admin.admin_key_file.as_deref().map(Key::read).transpose()?;
-    Admin::bind(address, key).map(Some)
+    Admin::bind(address, read_key(flags)?).map(Some)
+}
+
+fn read_key(flags: &Flags) -> io::Result<Option<Key>> {
+    flags.admin.admin_key_file.as_deref().map(Key::read).transpose()
 }
 
 /// What to tell the user about each address.

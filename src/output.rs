@@ -5,6 +5,7 @@ use std::backtrace::{Backtrace, BacktraceStatus};
 use std::fmt::Display;
 use std::io::{self, Write, stderr, stdout};
 use std::panic;
+use std::process::ExitCode;
 use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
@@ -29,6 +30,14 @@ pub fn announce(served: Vec<String>) -> io::Result<()> {
 fn print(line: &str) {
     if let Err(error) = stdout().write_all(format!("{line}\n").as_bytes()) {
         warn!("{line} (cannot print this to standard output: {error})");
+    }
+}
+
+/// Prints a report on standard output. The status is 1 if that fails.
+pub fn print_report(report: &str) -> ExitCode {
+    match stdout().write_all(report.as_bytes()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(_) => ExitCode::FAILURE,
     }
 }
 

@@ -17,6 +17,9 @@ const MIN_HEAD_BYTES: u64 = 200;
 /// buffer may be twice as long as its contents.
 const MAX_MESSAGE_BYTES: u64 = 1 << 30;
 
+/// The outcome of a check.
+type Check = Result<(), ConfigError>;
+
 impl Config {
     /// Checks that a server can work with this configuration, as
     /// [`Server::bind`](crate::Server::bind) does.
@@ -34,114 +37,144 @@ impl Config {
     /// assert_eq!(error.to_string(), "rooms.max is 0, but must be at least 1");
     /// ```
     pub fn check(&self) -> Result<(), ConfigError> {
-        self.check_lists()?;
-        self.check_input()?;
-        self.check_connections()?;
-        self.check_rooms()?;
-        self.check_durations()?;
-        self.check_memory()?;
-        self.check_deflate()
+        self.faults().into_iter().next().map_or(Ok(()), Err)
     }
 
-    fn check_lists(&self) -> Result<(), ConfigError> {
-        if self.listen.is_empty() {
-            return Err(ConfigError::Empty { field: "listen" });
-        }
-        match self.subprotocols.iter().find(|name| !is_token(name)) {
-            Some(name) => Err(ConfigError::NoToken { field: "subprotocols", value: name.clone() }),
-            None => Ok(()),
-        }
+    /// Everything that [`check`](Self::check) would find wrong, for a program that reports all of it at
+    /// once.
+    ///
+    /// ```
+    /// use townhall::Config;
+    ///
+    /// let mut config = Config::default();
+    /// config.rooms.max = 0;
+    /// config.connections.max = 0;
+    /// let fields: Vec<_> = config.faults().iter().map(|fault| fault.field()).collect();
+    /// assert_eq!(fields, ["connections.max", "rooms.max"]);
+    /// ```
+    pub fn faults(&self) -> Vec<ConfigError> {
+        let checks = [
+            self.check_lists(),
+            self.check_input(),
+            self.check_connections(),
+            self.check_rooms(),
+            self.check_durations(),
+            self.check_memory(),
+            self.check_deflate(),
+        ];
+        checks.into_iter().flatten().filter_map(Result::err).collect()
+    }
+
+    fn check_lists(&self) -> Vec<Check> {
+        let field = "listen";
+        let listen =
+            if self.listen.is_empty() { Err(ConfigError::Empty { field }) } else { Ok(()) };
+        let subprotocol = |name: &String| match is_token(name) {
+            true => Ok(()),
+            false => Err(ConfigError::NoToken { field: "subprotocols", value: name.clone() }),
+        };
+        [listen].into_iter().chain(self.subprotocols.iter().map(subprotocol)).collect()
     }
 
     /// Checks that a client may send a request and a message.
-    fn check_input(&self) -> Result<(), ConfigError> {
+    fn check_input(&self) -> Vec<Check> {
         let limits = &self.limits;
-        at_least("limits.max_headers", limits.max_headers as u64, MIN_HEADERS)?;
-        at_least("limits.max_head_bytes", limits.max_head_bytes as u64, MIN_HEAD_BYTES)?;
-        at_least("limits.max_fragments", limits.max_fragments.into(), 1)?;
-        at_least("limits.max_message_bytes", limits.max_message_bytes as u64, 1)?;
-        at_most("limits.max_message_bytes", limits.max_message_bytes as u64, MAX_MESSAGE_BYTES)
+        let max_message_bytes = limits.max_message_bytes as u64;
+        vec![
+            at_least("limits.max_headers", limits.max_headers as u64, MIN_HEADERS),
+            at_least("limits.max_head_bytes", limits.max_head_bytes as u64, MIN_HEAD_BYTES),
+            at_least("limits.max_fragments", limits.max_fragments.into(), 1),
+            at_least("limits.max_message_bytes", max_message_bytes, 1),
+            at_most("limits.max_message_bytes", max_message_bytes, MAX_MESSAGE_BYTES),
+        ]
     }
 
     /// Checks that connections may be opened, and may send.
-    fn check_connections(&self) -> Result<(), ConfigError> {
+    fn check_connections(&self) -> Vec<Check> {
         let connections = &self.connections;
-        at_least("connections.max", connections.max as u64, 1)?;
-        at_least("connections.max_per_address", connections.max_per_address.into(), 1)?;
         let max_new = connections.max_new_per_address_per_second;
-        at_least("connections.max_new_per_address_per_second", max_new.into(), 1)?;
         let rates = &self.rates;
-        at_least("rates.max_messages_per_second", rates.max_messages_per_second.into(), 1)?;
-        at_least("rates.max_bytes_per_second", rates.max_bytes_per_second.into(), 1)
+        vec![
+            at_least("connections.max", connections.max as u64, 1),
+            at_least("connections.max_per_address", connections.max_per_address.into(), 1),
+            at_least("connections.max_new_per_address_per_second", max_new.into(), 1),
+            at_least("rates.max_messages_per_second", rates.max_messages_per_second.into(), 1),
+            at_least("rates.max_bytes_per_second", rates.max_bytes_per_second.into(), 1),
+        ]
     }
 
     /// Checks that rooms may exist.
-    fn check_rooms(&self) -> Result<(), ConfigError> {
+    fn check_rooms(&self) -> Vec<Check> {
         let rooms = &self.rooms;
-        at_least("rooms.max", rooms.max as u64, 1)?;
-        at_least("rooms.max_per_address", rooms.max_per_address as u64, 1)?;
-        at_least("rooms.max_name_bytes", rooms.max_name_bytes as u64, 1)
+        vec![
+            at_least("rooms.max", rooms.max as u64, 1),
+            at_least("rooms.max_per_address", rooms.max_per_address as u64, 1),
+            at_least("rooms.max_name_bytes", rooms.max_name_bytes as u64, 1),
+        ]
     }
 
     /// Checks that no timeout is zero.
-    fn check_durations(&self) -> Result<(), ConfigError> {
-        not_zero("connections.max_age", self.connections.max_age)?;
-        not_zero("timeouts.handshake", Some(self.timeouts.handshake))?;
-        not_zero("timeouts.ping_interval", self.timeouts.ping_interval)?;
-        not_zero("timeouts.pong", self.timeouts.pong)?;
-        not_zero("timeouts.write", self.timeouts.write)?;
-        not_zero("rates.throttle_timeout", self.rates.throttle_timeout)?;
-        not_zero("timeouts.close", Some(self.timeouts.close))
+    fn check_durations(&self) -> Vec<Check> {
+        vec![
+            not_zero("connections.max_age", self.connections.max_age),
+            not_zero("timeouts.handshake", Some(self.timeouts.handshake)),
+            not_zero("timeouts.ping_interval", self.timeouts.ping_interval),
+            not_zero("timeouts.pong", self.timeouts.pong),
+            not_zero("timeouts.write", self.timeouts.write),
+            not_zero("rates.throttle_timeout", self.rates.throttle_timeout),
+            not_zero("timeouts.close", Some(self.timeouts.close)),
+        ]
     }
 
     /// Checks that the system accepts `socket_unsent_bytes`, and that each of the other limits is large
     /// enough for what it must hold. Input is collected in buffers of up to twice its size.
-    fn check_memory(&self) -> Result<(), ConfigError> {
+    fn check_memory(&self) -> Vec<Check> {
         let memory = &self.memory;
         let unsent = memory.socket_unsent_bytes;
-        at_most("memory.socket_unsent_bytes", unsent.into(), i32::MAX as u64)?;
         let message = ("limits.max_message_bytes", self.limits.max_message_bytes);
         let head = ("limits.max_head_bytes", self.limits.max_head_bytes);
         let backlog = ("memory.max_backlog_bytes", memory.max_backlog_bytes);
         let total_backlog = ("memory.max_total_backlog_bytes", memory.max_total_backlog_bytes);
         let incomplete = ("memory.max_incomplete_bytes", memory.max_incomplete_bytes);
-        holds(backlog, 1, message)?;
-        holds(total_backlog, 1, backlog)?;
-        holds(incomplete, 2, message)?;
-        holds(incomplete, 2, head)
+        vec![
+            at_most("memory.socket_unsent_bytes", unsent.into(), i32::MAX as u64),
+            holds(backlog, 1, message),
+            holds(total_backlog, 1, backlog),
+            holds(incomplete, 2, message),
+            holds(incomplete, 2, head),
+        ]
     }
 
     /// Checks that zlib supports the compression settings.
-    fn check_deflate(&self) -> Result<(), ConfigError> {
-        let Some(deflate) = &self.deflate else { return Ok(()) };
+    fn check_deflate(&self) -> Vec<Check> {
+        let Some(deflate) = &self.deflate else { return Vec::new() };
         let numbers = [
             ("deflate.level", deflate.level, 1, 9),
             ("deflate.window_bits", deflate.window_bits.into(), 9, 15),
             ("deflate.client_window_bits", deflate.client_window_bits.into(), 9, 15),
         ];
-        for (field, value, least, most) in numbers {
-            at_least(field, value.into(), least)?;
-            at_most(field, value.into(), most)?;
-        }
-        Ok(())
+        let check = |(field, value, least, most): (_, u32, _, _)| {
+            [at_least(field, value.into(), least), at_most(field, value.into(), most)]
+        };
+        numbers.into_iter().flat_map(check).collect()
     }
 }
 
-fn at_least(field: &'static str, value: u64, least: u64) -> Result<(), ConfigError> {
+fn at_least(field: &'static str, value: u64, least: u64) -> Check {
     if value < least {
         return Err(ConfigError::TooSmall { field, value, least });
     }
     Ok(())
 }
 
-fn at_most(field: &'static str, value: u64, most: u64) -> Result<(), ConfigError> {
+fn at_most(field: &'static str, value: u64, most: u64) -> Check {
     if value > most {
         return Err(ConfigError::TooLarge { field, value, most });
     }
     Ok(())
 }
 
-fn not_zero(field: &'static str, duration: Option<Duration>) -> Result<(), ConfigError> {
+fn not_zero(field: &'static str, duration: Option<Duration>) -> Check {
     match duration {
         Some(Duration::ZERO) => Err(ConfigError::NoTime { field }),
         _ => Ok(()),
@@ -153,7 +186,7 @@ fn holds(
     (field, value): (&'static str, usize),
     times: usize,
     (held, size): (&'static str, usize),
-) -> Result<(), ConfigError> {
+) -> Check {
     let least = size.saturating_mul(times) as u64;
     if (value as u64) < least {
         let times = times as u64;

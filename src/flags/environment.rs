@@ -2,7 +2,7 @@
 
 use std::ffi::{OsStr, OsString};
 
-use clap::builder::Resettable;
+use clap::builder::{OsStringValueParser, Resettable};
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::parser::ValueSource;
 use clap::{Arg, ArgMatches, Command, Error};
@@ -15,6 +15,43 @@ use clap::{Arg, ArgMatches, Command, Error};
 pub fn parse(command: &Command) -> Result<ArgMatches, Error> {
     let effective = command.clone().mut_args(with_negative_numbers).mut_args(with_trimmed_variable);
     effective.try_get_matches().map_err(|error| explain(error, command))
+}
+
+/// Everything that clap would refuse, in one line each: all values that cannot be parsed, and then the
+/// first other error.
+pub fn faults(command: &Command) -> Vec<String> {
+    let mut command = command.clone();
+    let mut faults = Vec::new();
+    while let Err(error) = parse(&command) {
+        faults.push(reason(&error));
+        let Some(id) = flag_in(&error, &command).filter(|_| is_about_value(&error)) else { break };
+        // Without its parser, the flag accepts any value, and the next error is about another flag.
+        command = command.mut_arg(id, |arg| arg.value_parser(OsStringValueParser::new()));
+    }
+    faults
+}
+
+/// What an error says, in one line, without the usage and the hints that follow.
+fn reason(error: &Error) -> String {
+    let text = error.to_string();
+    let lines: Vec<_> = text.lines().take_while(|line| !line.is_empty()).map(str::trim).collect();
+    let line = lines.join(" ");
+    line.strip_prefix("error: ").unwrap_or(&line).to_owned()
+}
+
+fn is_about_value(error: &Error) -> bool {
+    matches!(error.kind(), ErrorKind::ValueValidation | ErrorKind::InvalidValue)
+}
+
+/// The id of the flag that an error names by itself or by its variable.
+fn flag_in(error: &Error, command: &Command) -> Option<String> {
+    let Some(ContextValue::String(name)) = error.get(ContextKind::InvalidArg) else { return None };
+    let long = name.strip_prefix("--").and_then(|usage| usage.split(' ').next());
+    let is_named = |arg: &&Arg| match long {
+        Some(long) => arg.get_long() == Some(long),
+        None => variable(arg).as_ref() == Some(name),
+    };
+    command.get_arguments().find(is_named).map(|arg| arg.get_id().to_string())
 }
 
 /// The name of what the user set: the variable if the value comes from there, otherwise the flag.

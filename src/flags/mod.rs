@@ -10,12 +10,13 @@ mod limits;
 mod list;
 mod listen;
 mod number;
+mod report;
 mod size;
 mod times;
 
 use std::convert::Infallible;
 use std::io;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use access::AccessFlags;
 use admin::AdminFlags;
@@ -30,6 +31,8 @@ use log::LevelFilter;
 use number::number;
 use times::TimeFlags;
 use townhall::{Config, IpNet, Slow};
+
+pub use report::{asks_for_report, report};
 
 /// A WebSocket server that sends every message to everyone in the room.
 ///
@@ -92,6 +95,16 @@ pub struct Flags {
     #[arg(long, value_name = "LEVEL", env = "TOWNHALL_LOG_LEVEL", default_value = "info")]
     #[arg(ignore_case = true, value_parser = log_levels())]
     pub log_level: LevelFilter,
+
+    /// Check the flags and their variables without starting a server: print the limits that hold and the
+    /// memory that they allow, or one line for each fault. The exit status is 0, or 1 if there are faults
+    #[arg(long, conflicts_with = "health")]
+    pub check: bool,
+
+    /// Ask the server that listens on the first address of --listen for its /health, for service managers
+    /// and containers. The exit status is 0 if it serves, otherwise 1
+    #[arg(long)]
+    pub health: bool,
 
     #[command(flatten)]
     access: AccessFlags,
@@ -180,25 +193,35 @@ impl Flags {
         let matches = environment::parse(&command)?;
         let flags = Self::from_arg_matches(&matches)?;
         let name = |id: &str| environment::given_name(&command, &matches, id);
-        match flags.check(name) {
-            Ok(()) => Ok(flags),
-            Err((kind, reason)) => Err(command.error(kind, reason)),
+        match flags.faults(name).into_iter().next() {
+            None => Ok(flags),
+            Some((kind, reason)) => Err(command.error(kind, reason)),
         }
     }
 
-    /// Checks the flags together. `name` returns the name under which the user set a flag.
-    fn check(&self, name: impl Fn(&str) -> String) -> Result<(), (ErrorKind, String)> {
+    /// What is wrong with the flags together. `name` returns the name under which the user set a flag.
+    fn faults(&self, name: impl Fn(&str) -> String) -> Vec<(ErrorKind, String)> {
+        let mut faults = Vec::new();
         if self.no_reflect && self.mode == Mode::Echo {
             let no_reflect = name("no_reflect");
             let mode = name("mode");
             let reason =
                 format!("with {no_reflect} and {mode} echo, nobody would receive anything");
-            return Err((ErrorKind::ArgumentConflict, reason));
+            faults.push((ErrorKind::ArgumentConflict, reason));
         }
-        self.admin.check(&name)?;
-        self.settings().check().map_err(|error| {
-            (ErrorKind::ValueValidation, error.describe(|field| name(fields::flag(field))))
-        })
+        faults.extend(self.admin.check(&name).err());
+        faults.extend(self.settings().faults().into_iter().map(|fault| {
+            (ErrorKind::ValueValidation, fault.describe(|field| name(fields::flag(field))))
+        }));
+        faults
+    }
+
+    /// The addresses to listen on.
+    ///
+    /// # Errors
+    /// A host name cannot be resolved.
+    pub fn addresses(&self) -> io::Result<Vec<SocketAddr>> {
+        Listen::resolve_all(&List::concat(&self.listen))
     }
 
     /// The configuration that the flags ask for.
@@ -206,7 +229,7 @@ impl Flags {
     /// # Errors
     /// A host name to listen on cannot be resolved.
     pub fn config(&self) -> io::Result<Config> {
-        let listen = Listen::resolve_all(&List::concat(&self.listen))?;
+        let listen = self.addresses()?;
         let mut config = self.settings();
         config.listen = listen;
         Ok(config)

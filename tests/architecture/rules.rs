@@ -23,7 +23,11 @@ const fn area(
 /// From the top to the bottom.
 pub const AREAS: &[Area] = &[
     // The binary uses the library by its public API alone.
-    area("binary", &["main", "heap", "output", "systemd"], &["admin", "flags", "logger", "page"]),
+    area(
+        "binary",
+        &["main", "heap", "health", "output", "systemd"],
+        &["admin", "flags", "logger", "page"],
+    ),
     area("admin", &["admin"], &["logger"]),
     area("logger", &["logger"], &[]),
     area("flags", &["flags"], &[]),

@@ -2,6 +2,7 @@
 
 mod admin;
 mod flags;
+mod operations;
 mod restart;
 mod systemd;
 

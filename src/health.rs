@@ -1,0 +1,68 @@
+//! Asks a running server for its health.
+
+use std::io::{self, Read, Write};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
+use std::time::Duration;
+
+/// How long to wait for the connection, and for each part of the answer.
+const TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The beginning of the answer of a server that serves.
+const HEALTHY: &[u8] = b"HTTP/1.1 200 ";
+
+/// Asks the server that listens on this address.
+///
+/// # Errors
+/// There is no server, it does not answer, or it is about to stop.
+pub fn ask(listening: SocketAddr) -> io::Result<()> {
+    let address = reachable(listening);
+    let explain = |error: io::Error| {
+        io::Error::new(error.kind(), format!("cannot ask the server on {address}: {error}"))
+    };
+    let answer = request(address).map_err(explain)?;
+    if answer == HEALTHY {
+        return Ok(());
+    }
+    let answer = answer.escape_ascii();
+    Err(io::Error::other(format!(
+        "the server on {address} does not serve: it answered \"{answer}\""
+    )))
+}
+
+/// The beginning of the answer.
+fn request(address: SocketAddr) -> io::Result<[u8; HEALTHY.len()]> {
+    let mut stream = TcpStream::connect_timeout(&address, TIMEOUT)?;
+    stream.set_read_timeout(Some(TIMEOUT))?;
+    // The server accepts its own address as a host, whatever --host is.
+    write!(stream, "GET /health HTTP/1.1\r\nHost: {address}\r\n\r\n")?;
+    let mut answer = [0; HEALTHY.len()];
+    stream.read_exact(&mut answer)?;
+    Ok(answer)
+}
+
+/// The address itself, or loopback for a server that listens on all addresses.
+fn reachable(listening: SocketAddr) -> SocketAddr {
+    let ip = match listening.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    };
+    SocketAddr::new(ip, listening.port())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_on_all_addresses_is_asked_on_loopback() {
+        let cases = [
+            ("0.0.0.0:8080", "127.0.0.1:8080"),
+            ("[::]:8080", "[::1]:8080"),
+            ("192.0.2.1:80", "192.0.2.1:80"),
+        ];
+        for (listening, address) in cases {
+            assert_eq!(reachable(listening.parse().unwrap()), address.parse().unwrap());
+        }
+    }
+}
