@@ -47,6 +47,6 @@ pub use protocol::{
 pub use server::simulation;
 #[cfg(feature = "server")]
 pub use server::{
-    Cause, CauseKind, ClientId, Counts, Departure, Event, Exchange, Handle, HandleError, Hub,
-    Server, SubprotocolNotOffered, Upgrade,
+    Cause, CauseKind, ClientId, Compression, Counts, Departure, Event, Exchange, Handle,
+    HandleError, Hub, MemoryUsage, Server, SubprotocolNotOffered, TurnTimes, Upgrade,
 };

@@ -2,9 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::ops::AddAssign;
 
 use crate::protocol::Refusal;
 use crate::server::departure::CauseKind;
+use crate::server::turn_times::TurnTimes;
 
 /// Counts of events since the start of the server. Their text fits in a log line.
 ///
@@ -47,6 +49,46 @@ pub struct Counts {
     /// Upgrades of clients that had to give up their compression context, because the windows of other
     /// clients took all the memory that is allowed for windows.
     pub contextless: u64,
+    /// Messages that clients sent.
+    pub received: u64,
+    /// Bytes that were read from connections.
+    pub read_bytes: u64,
+    /// Messages that were queued for a client. One that is published to a room counts once for each of its
+    /// members.
+    pub deliveries: u64,
+    /// How often something was written to a connection. One write can carry many messages.
+    pub writes: u64,
+    /// Bytes that were written to connections.
+    pub written_bytes: u64,
+    /// The effect of compression.
+    pub compression: Compression,
+    /// How long the turns of the event loop took.
+    pub turns: TurnTimes,
+}
+
+/// The frames for clients that accept compressed messages.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Compression {
+    /// Their size in bytes if none were compressed.
+    pub plain_bytes: u64,
+    /// Their size in bytes. A frame that did not shrink may be sent uncompressed.
+    pub sent_bytes: u64,
+}
+
+impl Compression {
+    /// Adds a frame for this number of clients.
+    pub(crate) fn add(&mut self, plain_size: usize, size: usize, clients: usize) {
+        self.plain_bytes += (plain_size * clients) as u64;
+        self.sent_bytes += (size * clients) as u64;
+    }
+}
+
+impl AddAssign for Compression {
+    fn add_assign(&mut self, other: Self) {
+        self.plain_bytes += other.plain_bytes;
+        self.sent_bytes += other.sent_bytes;
+    }
 }
 
 impl Counts {

@@ -10,12 +10,14 @@ mod event_loop;
 mod handle;
 mod hub;
 mod limits;
+mod memory_usage;
 mod room;
 mod shown;
 #[cfg(any(test, fuzzing))]
 pub mod simulation;
 mod spares;
 mod time;
+mod turn_times;
 
 use std::fmt;
 use std::io;
@@ -26,11 +28,13 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook_mio::v1_0::Signals;
 
 pub use client_id::ClientId;
-pub use counts::Counts;
+pub use counts::{Compression, Counts};
 pub use departure::{Cause, CauseKind, Departure};
 pub use event::{Event, Exchange, SubprotocolNotOffered, Upgrade};
 pub use handle::{Handle, HandleError};
 pub use hub::Hub;
+pub use memory_usage::MemoryUsage;
+pub use turn_times::TurnTimes;
 
 use crate::config::Config;
 use event_loop::listeners::Listeners;

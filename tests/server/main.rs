@@ -3,6 +3,7 @@
 mod auto_traits;
 mod callbacks;
 mod calls;
+mod counts;
 mod deflate;
 mod departures;
 mod embedding;

@@ -24,7 +24,7 @@ use crate::server::time::wheel::Timestamp;
 
 pub(crate) use reading::Retain;
 pub(crate) use states::{Presence, Reading};
-pub(crate) use writing::Progress;
+pub(crate) use writing::{Progress, Written};
 
 /// A client, from when it is accepted to the end of its TCP connection.
 #[derive(Debug)]

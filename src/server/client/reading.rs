@@ -92,11 +92,6 @@ impl Client {
         log.end().saturating_sub(self.cursor.offset())
     }
 
-    /// The offset in its log up to which everything has been written.
-    pub(crate) fn position(&self) -> u64 {
-        self.cursor.offset()
-    }
-
     /// For a client without a log, keeps only those private bytes that [`leave`](Self::leave) would
     /// keep.
     pub(crate) fn cut_private(&mut self, nowhere: &FrameLog, memory: &mut Memory, keep: Retain) {

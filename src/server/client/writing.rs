@@ -13,6 +13,22 @@ use crate::server::time::wheel::Timestamp;
 /// a run of private frames.
 const MAX_PIECES: usize = 16;
 
+/// What has been written to clients.
+#[derive(Debug, Default)]
+pub(crate) struct Written {
+    /// How many writes wrote something.
+    pub(crate) writes: u64,
+    pub(crate) bytes: u64,
+}
+
+impl Written {
+    /// Adds one write of `size` bytes.
+    fn add(&mut self, size: usize) {
+        self.writes += u64::from(size > 0);
+        self.bytes += size as u64;
+    }
+}
+
 /// The result of a client's flush.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Progress {
@@ -25,7 +41,7 @@ pub(crate) enum Progress {
 }
 
 impl Client {
-    /// Writes as much of what is queued as the socket takes.
+    /// Writes as much of what is queued as the socket takes, and adds it to `written`.
     ///
     /// # Errors
     /// The socket's error, if the connection is lost.
@@ -34,6 +50,7 @@ impl Client {
         log: &mut FrameLog,
         memory: &mut Memory,
         now: Timestamp,
+        written: &mut Written,
     ) -> io::Result<Progress> {
         if self.is_drained() {
             return Ok(Progress::Finished);
@@ -44,8 +61,9 @@ impl Client {
             }
             let (count, outcome) = self.write(log, now);
             match outcome {
-                Ok(written) => {
-                    if self.consume(written, log, memory) == NOWHERE {
+                Ok(size) => {
+                    written.add(size);
+                    if self.consume(size, log, memory) == NOWHERE {
                         return Ok(Progress::Finished);
                     }
                 }
@@ -112,28 +130,30 @@ impl Client {
     }
 
     /// Writes a message directly to a client that is up to date, and queues what the socket does not
-    /// take.
+    /// take. Adds to `written` what it takes.
     pub(crate) fn send_at_once(
         &mut self,
         message: Message<'_>,
         at: u64,
         memory: &mut Memory,
         now: Timestamp,
+        written: &mut Written,
     ) {
         let mut header = Vec::new();
         let payload = message.payload();
         frame::encode_header(message.opcode(), payload.len(), &mut header);
         let pieces = [IoSlice::new(&header), IoSlice::new(payload)];
         // An error occurs again when the rest is written.
-        let written = self.transport.write_vectored(&pieces).unwrap_or(0);
-        if written == message.frame_size() {
+        let size = self.transport.write_vectored(&pieces).unwrap_or(0);
+        written.add(size);
+        if size == message.frame_size() {
             return;
         }
         let rest = |out: &mut Vec<u8>| {
-            out.extend_from_slice(header.get(written..).unwrap_or_default());
-            out.extend_from_slice(&payload[written.saturating_sub(header.len())..]);
+            out.extend_from_slice(header.get(size..).unwrap_or_default());
+            out.extend_from_slice(&payload[size.saturating_sub(header.len())..]);
         };
-        if written > 0 {
+        if size > 0 {
             self.blocked = Some(now);
             self.edit_outbox(memory, |outbox, _| outbox.push_opaque(at, rest));
         } else {

@@ -5,14 +5,12 @@ use std::mem;
 
 use log::debug;
 
-use crate::server::client::memory::Memory;
-use crate::server::client::{Client, Progress, Retain};
+use crate::server::client::{Client, Progress, Retain, Written};
 use crate::server::client_id::ClientId;
 use crate::server::hub::Hub;
 use crate::server::hub::{backlog, backpressure, lifecycle, members, overload, slow};
 use crate::server::room::TurnEnd;
 use crate::server::room::frame_log::FrameLog;
-use crate::server::time::wheel::Timestamp;
 
 /// The maximum cost of a flush of rooms, or of clients, in bytes, and the cost of a write in addition to
 /// its bytes. A flush takes one or two milliseconds, so that one busy room does not delay all other
@@ -36,14 +34,15 @@ pub(crate) fn flush(hub: &mut Hub, end: TurnEnd) {
 
 fn flush_clients(hub: &mut Hub) {
     let mut clients = mem::take(&mut hub.pending.dirty_clients);
-    let mut left = MAX_FLUSH_COST;
+    let mut written = Written::default();
     let mut count = 0;
-    while left > 0
+    while cost(&written) < MAX_FLUSH_COST
         && let Some(&id) = clients.get(count)
     {
-        left = left.saturating_sub(flush_client(hub, id));
+        flush_client(hub, id, &mut written);
         count += 1;
     }
+    hub.count_written(&written);
     if count == clients.len() {
         clients.clear();
     } else {
@@ -52,33 +51,37 @@ fn flush_clients(hub: &mut Hub) {
     use_again(&mut hub.pending.dirty_clients, clients);
 }
 
-/// Writes to a client, and returns the cost.
-fn flush_client(hub: &mut Hub, id: ClientId) -> u64 {
+/// Writes to a client, and adds that to `written`.
+fn flush_client(hub: &mut Hub, id: ClientId, written: &mut Written) {
     let now = hub.time.timestamp;
     let max = hub.config.memory.max_backlog_bytes;
-    let Some((client, log, memory)) = hub.client_and_log(id) else { return 0 };
+    let Some((client, log, memory)) = hub.client_and_log(id) else { return };
     client.flush_queued = false;
-    let (cost, progress) = flush_counted(client, log, memory, now);
+    let progress = client.flush(log, memory, now, written);
     let membership = client.membership;
     let outcome = outcome_of(progress, client, log, max);
     backlog::forget_newest(hub, membership);
     if let Some(outcome) = outcome {
         apply(hub, id, outcome);
     }
-    cost
+}
+
+/// What it has cost to write this, in bytes.
+fn cost(written: &Written) -> u64 {
+    written.bytes + WRITE_COST * written.writes
 }
 
 /// Flushes the rooms that grew, in turn. Rooms that do not fit into this turn are overdue.
 fn flush_rooms(hub: &mut Hub, end: TurnEnd) {
-    let mut left = MAX_FLUSH_COST;
+    let mut written = Written::default();
     let mut unreached = hub.rooms.dirty.len();
     hub.rooms.overdue = false;
-    while left > 0
+    while cost(&written) < MAX_FLUSH_COST
         && unreached > 0
         && let Some(key) = hub.rooms.dirty.pop_front()
     {
         unreached -= 1;
-        let unusual = flush_room(hub, key, end, &mut left);
+        let unusual = flush_room(hub, key, end, &mut written);
         backlog::keep_newest(hub, key);
         for (id, outcome) in unusual {
             apply(hub, id, outcome);
@@ -92,11 +95,17 @@ fn flush_rooms(hub: &mut Hub, end: TurnEnd) {
         }
     }
     hub.rooms.mark_overdue(unreached);
+    hub.count_written(&written);
 }
 
-/// Writes to the members of a room, starting where the last flush stopped, until nothing is `left` of
-/// the budget. Returns the members that need more than a write.
-fn flush_room(hub: &mut Hub, key: usize, end: TurnEnd, left: &mut u64) -> Vec<(ClientId, Outcome)> {
+/// Writes to the members of a room, starting where the last flush stopped, until the budget for what is
+/// `written` is used up. Returns the members that need more than a write.
+fn flush_room(
+    hub: &mut Hub,
+    key: usize,
+    end: TurnEnd,
+    written: &mut Written,
+) -> Vec<(ClientId, Outcome)> {
     let Hub { clients, rooms, memory, config, time, .. } = hub;
     let Some(room) = rooms.get_mut(key).filter(|room| room.dirty) else { return Vec::new() };
     if room.flushed == 0 {
@@ -104,15 +113,14 @@ fn flush_room(hub: &mut Hub, key: usize, end: TurnEnd, left: &mut u64) -> Vec<(C
     }
     let mut unusual = Vec::new();
     for &member in room.members.get(room.flushed..).unwrap_or_default() {
-        if *left == 0 {
+        if cost(written) >= MAX_FLUSH_COST {
             return unusual;
         }
         room.flushed += 1;
         let client = &mut clients[member];
         let Some(membership) = client.membership else { continue };
         let log = room.logs.get_mut(membership.encoding);
-        let (cost, progress) = flush_counted(client, log, memory, time.timestamp);
-        *left = left.saturating_sub(cost);
+        let progress = client.flush(log, memory, time.timestamp, written);
         let max = config.memory.max_backlog_bytes;
         if let Some(outcome) = outcome_of(progress, client, log, max) {
             unusual.push((client.id, outcome));
@@ -153,20 +161,6 @@ fn end_writing(hub: &mut Hub, id: ClientId) {
             hub.clients.note_clean_end(id);
         }
     }
-}
-
-/// Writes to a client, and returns the outcome and the cost.
-fn flush_counted(
-    client: &mut Client,
-    log: &mut FrameLog,
-    memory: &mut Memory,
-    now: Timestamp,
-) -> (u64, io::Result<Progress>) {
-    let before = (client.position(), client.private_bytes());
-    let progress = client.flush(log, memory, now);
-    let private = before.1.saturating_sub(client.private_bytes()) as u64;
-    let written = private + (client.position() - before.0);
-    (if written > 0 { WRITE_COST + written } else { 0 }, progress)
 }
 
 /// Appends `list` to the rest of the previous list, whose memory is reused.

@@ -119,6 +119,7 @@ impl EventLoop {
         if self.hub.pending.has_departures() {
             self.announce(app);
         }
+        self.hub.counts.turns.add(self.hub.time.now.elapsed());
         Ok(())
     }
 

@@ -193,6 +193,7 @@ impl Reader {
                 let drained = size < buffer.len() && !client.announced;
                 let input = &mut buffer[..size];
                 let stats = receive(hub, id, input, &mut self.buffers, app);
+                hub.counts.read_bytes += size as u64;
                 let left = if drained { ReadMore::Nothing } else { ReadMore::Something };
                 let too_much = throttle::count_read(hub, id, &stats, size);
                 // Inflated bytes count too.
@@ -258,6 +259,7 @@ fn receive(
                     hub.was_compressed = message.was_compressed();
                     let message = message.as_message();
                     stats.bytes += message.payload().len();
+                    hub.counts.received += 1;
                     app(hub, id, Event::Message(message));
                     buffers.recycle(incoming);
                 } else {

@@ -2,7 +2,7 @@
 //! member skips.
 
 use crate::config::Slow;
-use crate::server::client::Retain;
+use crate::server::client::{Retain, Written};
 use crate::server::client_id::ClientId;
 use crate::server::hub::state::Hub;
 use crate::server::hub::{lifecycle, members};
@@ -20,8 +20,10 @@ const MAX_REST_BYTES: u64 = if cfg!(any(test, fuzzing)) { 3_000 } else { 1 << 20
 pub(crate) fn write_now(hub: &mut Hub, id: ClientId) {
     let now = hub.time.timestamp;
     if let Some((client, log, memory)) = hub.client_and_log(id) {
-        let _ = client.flush(log, memory, now);
+        let mut written = Written::default();
+        let _ = client.flush(log, memory, now, &mut written);
         let membership = client.membership;
+        hub.count_written(&written);
         forget_newest(hub, membership);
     }
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use crate::server::client_id::ClientId;
 use crate::server::counts::Counts;
 use crate::server::hub::state::{Hub, Phase};
+use crate::server::memory_usage::MemoryUsage;
 use crate::server::time::timers;
 
 impl Hub {
@@ -128,6 +129,16 @@ impl Hub {
     /// Counts of events since the start of the server.
     pub fn counts(&self) -> &Counts {
         &self.counts
+    }
+
+    /// The memory that is held for clients now.
+    pub fn memory_usage(&self) -> MemoryUsage {
+        MemoryUsage {
+            incomplete_bytes: self.memory.incomplete.get(),
+            backlog_bytes: self.memory.backlog(),
+            log_bytes: self.memory.segments.held(),
+            deflate_context_bytes: self.usage.windows.reserved(),
+        }
     }
 
     /// Keeps a value for a client, and drops the previous one. This works from

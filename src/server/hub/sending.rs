@@ -1,6 +1,7 @@
 //! Queueing messages: for one client, for a room, and for a room except one member.
 
 use crate::protocol::Message;
+use crate::server::client::Written;
 use crate::server::client_id::ClientId;
 use crate::server::hub::state::Hub;
 use crate::server::hub::{epochs, slow};
@@ -31,6 +32,7 @@ pub(super) fn send_compressed(
     }
     hub.rooms.compressors = compressors;
     if let Some((unsent, size)) = sent {
+        hub.counts.compression.add(message.frame_size(), size, 1);
         limit_sent(hub, id, unsent, size);
     }
     sent.is_some()
@@ -41,12 +43,14 @@ pub(super) fn send_plain(hub: &mut Hub, id: ClientId, message: Message<'_>) {
     let size = message.frame_size();
     let long = size >= LONG_BYTES;
     let Some((client, at, memory)) = hub.recipient(id) else { return };
+    let mut written = Written::default();
     if long && client.is_up_to_date(at) {
-        client.send_at_once(message, at, memory, now);
+        client.send_at_once(message, at, memory, now, &mut written);
     } else {
         client.queue(at, memory, |out| message.encode(out));
     }
     let unsent = client.private_bytes();
+    hub.count_written(&written);
     limit_sent(hub, id, unsent, size);
 }
 
@@ -54,6 +58,7 @@ pub(super) fn send_plain(hub: &mut Hub, id: ClientId, message: Message<'_>) {
 /// applies the limits.
 #[inline]
 fn limit_sent(hub: &mut Hub, id: ClientId, unsent: usize, size: usize) {
+    hub.counts.deliveries += 1;
     hub.pending.grown += if unsent > 0 { size } else { 0 };
     let max = hub.config.memory.max_backlog_bytes;
     let max_all = hub.config.memory.max_total_backlog_bytes;
@@ -74,6 +79,7 @@ pub(super) fn append_except(hub: &mut Hub, room: usize, member: ClientId, messag
     {
         let to = log.end();
         client.skip(from, to, log, memory);
+        hub.counts.deliveries -= 1;
     }
 }
 
@@ -91,6 +97,8 @@ fn prepare(hub: &mut Hub, key: usize) {
 }
 
 fn append(hub: &mut Hub, key: usize, message: Message<'_>) {
-    hub.rooms.append(key, message, &mut hub.memory.segments, hub.time.now);
+    let appended = hub.rooms.append(key, message, &mut hub.memory.segments, hub.time.now);
+    hub.counts.deliveries += appended.members as u64;
+    hub.counts.compression += appended.compression;
     hub.pending.grown += message.frame_size();
 }

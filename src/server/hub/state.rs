@@ -8,8 +8,8 @@ use log::Level;
 
 use crate::config::Config;
 use crate::protocol::{Limits, Refusal};
-use crate::server::client::Client;
 use crate::server::client::memory::Memory;
+use crate::server::client::{Client, Written};
 use crate::server::client_id::ClientId;
 use crate::server::counts::Counts;
 use crate::server::event::Event;
@@ -171,6 +171,12 @@ impl Hub {
     pub(crate) fn admit_to(&self, room: &str, client: ClientId) -> Result<(), Refusal> {
         let maker = self.clients.get(client).and_then(|client| client.address_key);
         self.rooms.admit(room, maker, &self.config)
+    }
+
+    /// Counts what was written to clients.
+    pub(crate) fn count_written(&mut self, written: &Written) {
+        self.counts.writes += written.writes;
+        self.counts.written_bytes += written.bytes;
     }
 
     /// Logs that a peer is refused, within the limit on such lines.

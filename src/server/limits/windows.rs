@@ -19,6 +19,11 @@ impl Windows {
         Self { reserved: Total::default(), max }
     }
 
+    /// How many bytes are reserved.
+    pub(crate) fn reserved(&self) -> usize {
+        self.reserved.get()
+    }
+
     /// Reserves the window of a client with these terms, as its share. If there is not enough memory,
     /// the terms change to those of a client that keeps no context. Returns whether they are unchanged.
     pub(crate) fn reserve(&mut self, share: &mut Share, terms: &mut Option<DeflateTerms>) -> bool {

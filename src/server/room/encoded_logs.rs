@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use crate::protocol::{Deflate, Deflater, Message};
+use crate::server::counts::Compression;
 use crate::server::room::compressor::{Compressors, Encoding};
 use crate::server::room::frame_log::{Cursor, FrameLog};
 use crate::server::room::segment_pool::SegmentPool;
@@ -121,27 +122,34 @@ impl EncodedLogs {
         self.each().for_each(FrameLog::offer);
     }
 
-    /// Appends a message to every log that has readers, encoded once for each.
+    /// Appends a message to every log that has readers, encoded once for each. Returns the effect of
+    /// compression.
     pub(crate) fn append(
         &mut self,
         message: Message<'_>,
         compressors: &mut Option<Compressors>,
         pool: &mut SegmentPool,
         now: Instant,
-    ) {
-        self.plain.append(message.frame_size(), |out| message.encode(out), pool);
-        let Some(compressors) = compressors else { return };
+    ) -> Compression {
+        let size = message.frame_size();
+        let mut compression = Compression::default();
+        self.plain.append(size, |out| message.encode(out), pool);
+        let Some(compressors) = compressors else { return compression };
         for (window_bits, log) in &mut self.independent {
-            append_frame(log, compressors.encode_independent(message, *window_bits), pool);
+            let frame = compressors.encode_independent(message, *window_bits);
+            compression.add(size, frame.len(), log.readers());
+            append_frame(log, frame, pool);
         }
         if let Some(shared) = &mut self.shared {
             shared.carried += message.payload().len();
             if shared.log.has_readers() {
                 shared.used = now;
                 let frame = compressors.encode_shared(message, &mut shared.deflater);
+                compression.add(size, frame.len(), shared.log.readers());
                 append_frame(&mut shared.log, frame, pool);
             }
         }
+        compression
     }
 
     /// Whether the shared context may be reset for new members: the room has sent about a window's worth

@@ -90,6 +90,10 @@ impl FrameLog {
         self.offered = self.offering;
     }
 
+    pub(crate) fn readers(&self) -> usize {
+        self.readers
+    }
+
     pub(crate) fn has_readers(&self) -> bool {
         self.readers > 0
     }

@@ -16,6 +16,7 @@ use crate::config::Config;
 use crate::protocol::{Deflate, Message, Refusal};
 use crate::server::capacity::{MIN_CAPACITY, capacity_to_keep, is_loose};
 use crate::server::client_id::ClientId;
+use crate::server::counts::Compression;
 use crate::server::limits::address::AddressKey;
 use crate::server::room::compressor::{Compressors, Encoding};
 use crate::server::room::encoded_logs::EncodedLogs;
@@ -64,6 +65,14 @@ impl Room {
             self.dirty = self.grew_meanwhile;
         }
     }
+}
+
+/// A message that was appended to a room's logs.
+#[derive(Debug, Default)]
+pub(crate) struct Appended {
+    /// The number of the room's members.
+    pub(crate) members: usize,
+    pub(crate) compression: Compression,
 }
 
 /// Whether this is the last flush of a turn. Members to which data was offered in the middle of a turn
@@ -144,22 +153,24 @@ impl Rooms {
         }
     }
 
-    /// Appends a message to a room's logs, and notes that the room is to be flushed.
+    /// Appends a message to a room's logs, and notes that the room is to be flushed. Returns for whom,
+    /// and the effect of compression.
     pub(crate) fn append(
         &mut self,
         key: usize,
         message: Message<'_>,
         segments: &mut SegmentPool,
         now: Instant,
-    ) {
-        let Some(room) = self.rooms.get_mut(key) else { return };
-        room.logs.append(message, &mut self.compressors, segments, now);
+    ) -> Appended {
+        let Some(room) = self.rooms.get_mut(key) else { return Appended::default() };
+        let compression = room.logs.append(message, &mut self.compressors, segments, now);
         if room.dirty {
             room.grew_meanwhile |= room.flushed > 0;
         } else {
             room.dirty = true;
             self.dirty.push_back(key);
         }
+        Appended { members: room.members.len(), compression }
     }
 
     pub(crate) fn find(&self, name: &str) -> Option<usize> {
