@@ -35,4 +35,18 @@ impl Encoder<'_> {
         }
         Ok(())
     }
+
+    /// A histogram: the number of values in each range, with its upper end.
+    pub fn histogram(
+        &mut self,
+        name: &str,
+        help: &str,
+        sum: f64,
+        ranges: impl Iterator<Item = (f64, u64)>,
+    ) -> fmt::Result {
+        let ranges: Vec<_> = ranges.collect();
+        let count = ranges.iter().map(|(_, count)| count).sum();
+        let mut encoder = self.0.encode_descriptor(name, help, None, MetricType::Histogram)?;
+        encoder.encode_histogram::<NoLabelSet>(sum, count, &ranges, None)
+    }
 }

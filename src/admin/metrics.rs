@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::time::Duration;
 
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::DescriptorEncoder;
 use prometheus_client::encoding::prometheus_text::{CONTENT_TYPE, encode};
 use prometheus_client::registry::Registry;
-use townhall::{CauseKind, Config, Counts, Hub, Response};
+use townhall::{CauseKind, Config, Counts, Hub, MemoryLimits, MemoryUsage, Response};
 
 use super::encoder::Encoder;
 use super::process::Process;
@@ -37,6 +38,7 @@ pub struct Snapshot {
     connections: usize,
     rooms: usize,
     members: usize,
+    memory: MemoryUsage,
 }
 
 impl Snapshot {
@@ -46,6 +48,7 @@ impl Snapshot {
             connections: hub.client_count(),
             rooms: hub.room_count(),
             members: hub.rooms().map(|(_, members)| members).sum(),
+            memory: hub.memory_usage(),
         }
     }
 }
@@ -56,6 +59,7 @@ pub fn response(snapshot: Snapshot, limits: &Config) -> Response {
         snapshot,
         max_connections: limits.connections.max,
         max_rooms: limits.rooms.max,
+        limits: limits.memory.clone(),
         lost_log_lines: logger::lost_lines(),
     };
     let mut registry = Registry::default();
@@ -73,6 +77,7 @@ struct Figures {
     snapshot: Snapshot,
     max_connections: usize,
     max_rooms: usize,
+    limits: MemoryLimits,
     lost_log_lines: u64,
 }
 
@@ -82,6 +87,13 @@ impl Collector for Figures {
         self.encode_gauges(&mut out)?;
         self.encode_connections(&mut out)?;
         self.encode_limits(&mut out)?;
+        self.encode_traffic(&mut out)?;
+        self.encode_memory(&mut out)?;
+        let turns = &self.snapshot.counts.turns;
+        let help = "Time of a turn of the event loop, without waiting for events";
+        let ranges =
+            turns.ranges().map(|(bound, count)| (bound.map_or(f64::INFINITY, seconds), count));
+        out.histogram("event_loop_turn_seconds", help, seconds(turns.total()), ranges)?;
         out.counter("lost_log_lines", "Log lines that were not written", self.lost_log_lines)
     }
 }
@@ -121,6 +133,51 @@ impl Figures {
         out.counter("paused_rooms", paused, counts.paused)?;
         out.counter("skipped_messages", skipped, counts.skipped)
     }
+
+    fn encode_traffic(&self, out: &mut Encoder<'_>) -> fmt::Result {
+        let counts = &self.snapshot.counts;
+        let deliveries = "Messages queued for a client, once for each member of a room";
+        let plain = "Size of frames to clients that accept compressed ones, before compression";
+        let sent = "Size of frames to clients that accept compressed ones, after compression";
+        out.counter("received_messages", "Messages that clients sent", counts.received)?;
+        out.counter("read_bytes", "Bytes read from connections", counts.read_bytes)?;
+        out.counter("deliveries", deliveries, counts.deliveries)?;
+        out.counter("writes", "Writes to connections", counts.writes)?;
+        out.counter("written_bytes", "Bytes written to connections", counts.written_bytes)?;
+        out.counter("compression_plain_bytes", plain, counts.compression.plain_bytes)?;
+        out.counter("compression_sent_bytes", sent, counts.compression.sent_bytes)
+    }
+
+    fn encode_memory(&self, out: &mut Encoder<'_>) -> fmt::Result {
+        let memory = self.snapshot.memory;
+        let limits = &self.limits;
+        let incomplete = "Memory for messages and request heads that have not arrived whole";
+        let backlog = "Memory for what clients have not received";
+        let context = "Memory for the compression contexts of clients";
+        out.gauge("incomplete_bytes", incomplete, memory.incomplete_bytes)?;
+        out.gauge(
+            "incomplete_limit_bytes",
+            "Maximum of incomplete_bytes",
+            limits.max_incomplete_bytes,
+        )?;
+        out.gauge("backlog_bytes", backlog, memory.backlog_bytes)?;
+        out.gauge(
+            "backlog_limit_bytes",
+            "Maximum of backlog_bytes",
+            limits.max_total_backlog_bytes,
+        )?;
+        out.gauge("log_bytes", "Part of the backlog in the logs of rooms", memory.log_bytes)?;
+        out.gauge("deflate_context_bytes", context, memory.deflate_context_bytes)?;
+        out.gauge(
+            "deflate_context_limit_bytes",
+            "Maximum of deflate_context_bytes",
+            limits.max_deflate_context_bytes,
+        )
+    }
+}
+
+fn seconds(time: Duration) -> f64 {
+    time.as_secs_f64()
 }
 
 /// The counts of all keys, those that have not occurred included.

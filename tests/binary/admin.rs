@@ -65,6 +65,12 @@ fn the_metrics_show_what_there_is_and_what_has_happened() {
         "townhall_refused_requests_total{status=\"503\"} 0",
         "townhall_departures_total{cause=\"too_slow\"} 0",
         "townhall_lost_log_lines_total 0",
+        "townhall_received_messages_total 1",
+        "townhall_deliveries_total 2",
+        "townhall_incomplete_bytes 0",
+        "townhall_incomplete_limit_bytes 268435456",
+        "townhall_backlog_bytes 0",
+        "# TYPE townhall_event_loop_turn_seconds histogram",
         "# TYPE process_open_fds gauge",
     ];
     for line in lines {
