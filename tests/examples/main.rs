@@ -109,3 +109,22 @@ fn http_serves_plain_requests_beside_rooms() {
     assert_eq!(member.receive(), "hello");
     assert!(example.get("/rooms").ends_with("\r\n\r\n1 in /lobby\n"));
 }
+
+#[test]
+#[cfg(feature = "cli")]
+fn the_man_page_and_the_completions_name_the_flags() {
+    let directory = std::env::temp_dir().join(format!("townhall-generate-{}", std::process::id()));
+    std::fs::create_dir(&directory).unwrap();
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo.args(["run", "--quiet", "--example", "generate", "--"]).arg(&directory);
+    assert!(cargo.status().unwrap().success());
+    for file in ["townhall.1", "townhall.bash", "townhall.fish", "_townhall"] {
+        let text = std::fs::read_to_string(directory.join(file)).expect(file);
+        // A man page escapes hyphens.
+        let text = text.replace("\\-", "-");
+        for flag in ["listen", "max-connections", "shutdown-delay", "check"] {
+            assert!(text.contains(flag), "{file}: {flag}");
+        }
+    }
+    std::fs::remove_dir_all(directory).unwrap();
+}

@@ -1,4 +1,4 @@
-// Starts a proxy for a test: nginx, Apache or HAProxy, as Debian has it, with a configuration of
+// Starts a proxy for a test: nginx, Apache, HAProxy or Caddy, as Debian has it, with a configuration of
 // the test's own in a temporary directory, on a free port of the loopback address.
 
 import { execFileSync, spawn } from 'node:child_process';
@@ -6,7 +6,7 @@ import { once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { connect, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { START_DEADLINE, within } from '../node/deadline.js';
@@ -89,6 +89,23 @@ frontend web
 ${lines}
 `,
     command: (file) => [`${DEBIAN}usr/sbin/haproxy`, '-db', '-f', file],
+  },
+  caddy: {
+    configuration: (lines, port, directory, tls) => `
+{
+  admin off
+  auto_https off
+  storage file_system ${directory}
+}
+http${tls ? 's' : ''}://:${port} {
+  bind 127.0.0.1
+  ${tls ? `tls ${tls.certificate} ${tls.key}` : ''}
+  ${lines}
+}
+`,
+    // It writes the configuration that it uses into this directory.
+    command: (file) => ['env', `XDG_CONFIG_HOME=${dirname(file)}`,
+      `${DEBIAN}usr/bin/caddy`, 'run', '--adapter', 'caddyfile', '--config', file],
   },
 };
 

@@ -35,7 +35,7 @@ async function refused(t, proxy, status, options) {
   await assert.rejects(join(t, proxy, options), { message: `Unexpected server response: ${status}` });
 }
 
-for (const name of ['nginx', 'apache', 'haproxy']) {
+for (const name of ['nginx', 'apache', 'haproxy', 'caddy']) {
   test(`${name}: the chat page, and the server's health`, async (t) => {
     const { proxy } = await start(t, name);
     const { status, body } = await get(proxy, '/');
