@@ -17,7 +17,7 @@ use crate::logger;
 /// Statuses and causes that are shown even if they have not occurred: the first increase of a counter
 /// that appears with it cannot be seen.
 const STATUSES: [u16; 12] = [400, 403, 404, 405, 408, 414, 421, 426, 429, 431, 503, 505];
-const CAUSES: [CauseKind; 11] = [
+const CAUSES: [CauseKind; 12] = [
     CauseKind::Peer,
     CauseKind::Lost,
     CauseKind::Application,
@@ -27,6 +27,7 @@ const CAUSES: [CauseKind; 11] = [
     CauseKind::Overload,
     CauseKind::Silent,
     CauseKind::Stalled,
+    CauseKind::TooOld,
     CauseKind::Shutdown,
     CauseKind::Refused,
 ];

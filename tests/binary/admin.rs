@@ -64,6 +64,7 @@ fn the_metrics_show_what_there_is_and_what_has_happened() {
         "townhall_refused_requests_total{status=\"426\"} 1",
         "townhall_refused_requests_total{status=\"503\"} 0",
         "townhall_departures_total{cause=\"too_slow\"} 0",
+        "townhall_departures_total{cause=\"too_old\"} 0",
         "townhall_lost_log_lines_total 0",
         "townhall_received_messages_total 1",
         "townhall_deliveries_total 2",
