@@ -3,6 +3,7 @@
 mod check;
 mod connections;
 mod error;
+mod listen;
 mod memory;
 mod rates;
 mod room_pattern;
@@ -10,6 +11,7 @@ mod rooms;
 mod shutdown;
 mod slow;
 mod timeouts;
+mod tls;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
@@ -19,6 +21,7 @@ use crate::protocol::{Deflate, Host, Limits, Origins};
 
 pub use connections::ConnectionLimits;
 pub use error::ConfigError;
+pub use listen::{InvalidListen, Listen};
 pub use memory::MemoryLimits;
 pub use rates::RateLimits;
 pub use room_pattern::{InvalidRoomPattern, RoomPattern};
@@ -26,6 +29,7 @@ pub use rooms::RoomLimits;
 pub use shutdown::ShutdownConfig;
 pub use slow::Slow;
 pub use timeouts::Timeouts;
+pub use tls::{CertificateFiles, TlsConfig};
 
 /// The configuration of a [`Server`](crate::Server). Fields may be added to it and to its parts: start
 /// from a default, and assign the fields that should be different.
@@ -38,7 +42,7 @@ pub use timeouts::Timeouts;
 /// config.listen = vec!["[::]:8080".parse()?];
 /// config.timeouts.handshake = Duration::from_secs(5);
 /// # assert_eq!(config.check(), Ok(()));
-/// # Ok::<(), std::net::AddrParseError>(())
+/// # Ok::<(), townhall::InvalidListen>(())
 /// ```
 ///
 /// Two rooms for many readers, behind a proxy on another machine:
@@ -79,7 +83,9 @@ pub struct Config {
     /// The addresses to listen on. Port 0 picks a free port. The default is the loopback address, so
     /// that nothing is reachable from the network by accident. `[::]` accepts IPv4 connections too,
     /// unless an IPv4 address with the same port is listed.
-    pub listen: Vec<SocketAddr>,
+    pub listen: Vec<Listen>,
+    /// The certificates for the listeners that speak TLS.
+    pub tls: TlsConfig,
     /// The subprotocols that the server supports. It chooses the first of a client's offers that is in
     /// this list (RFC 6455, section 4.2.2).
     pub subprotocols: Vec<String>,
@@ -135,7 +141,8 @@ impl Config {
 impl Default for Config {
     fn default() -> Self {
         Self {
-            listen: vec![SocketAddr::from(([127, 0, 0, 1], 8080))],
+            listen: vec![SocketAddr::from(([127, 0, 0, 1], 8080)).into()],
+            tls: TlsConfig::default(),
             subprotocols: Vec::new(),
             origins: Origins::default(),
             hosts: Vec::new(),

@@ -4,18 +4,22 @@ use std::io::{self, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
 use std::time::Duration;
 
+use townhall::Listen;
+
 /// How long to wait for the connection, and for each part of the answer.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The beginning of the answer of a server that serves.
 const HEALTHY: &[u8] = b"HTTP/1.1 200 ";
 
-/// Asks the server that listens on this address.
+/// Asks the server on the first of these addresses where it does not speak TLS.
 ///
 /// # Errors
-/// There is no server, it does not answer, or it is about to stop.
-pub fn ask(listening: SocketAddr) -> io::Result<()> {
-    let address = reachable(listening);
+/// There is no such address, no server, it does not answer, or it is about to stop.
+pub fn ask(listen: &[Listen]) -> io::Result<()> {
+    let plain = listen.iter().find(|listen| !listen.tls);
+    let plain = plain.ok_or_else(|| io::Error::other("--health needs an address without TLS"))?;
+    let address = reachable(plain.address);
     let explain = |error: io::Error| {
         io::Error::new(error.kind(), format!("cannot ask the server on {address}: {error}"))
     };

@@ -34,8 +34,9 @@ mod server;
 
 #[cfg(feature = "server")]
 pub use config::{
-    Config, ConfigError, ConnectionLimits, InvalidRoomPattern, MemoryLimits, RateLimits,
-    RoomLimits, RoomPattern, ShutdownConfig, Slow, Timeouts,
+    CertificateFiles, Config, ConfigError, ConnectionLimits, InvalidListen, InvalidRoomPattern,
+    Listen, MemoryLimits, RateLimits, RoomLimits, RoomPattern, ShutdownConfig, Slow, Timeouts,
+    TlsConfig,
 };
 #[cfg(feature = "server")]
 pub use ipnet::IpNet;

@@ -18,7 +18,7 @@ use admin::{Admin, Key};
 use flags::{Flags, Mode};
 use log::{info, warn};
 use page::Page;
-use townhall::{ClientId, Event, Exchange, Handle, Hub, Message, Response, Server};
+use townhall::{ClientId, Event, Exchange, Handle, Hub, Listen, Message, Response, Server};
 
 fn main() -> ExitCode {
     if flags::asks_for_report() {
@@ -54,7 +54,7 @@ fn check() -> ExitCode {
 }
 
 fn ask_for_health(flags: &Flags) -> ExitCode {
-    match flags.addresses().and_then(|addresses| health::ask(addresses[0])) {
+    match flags.addresses().and_then(|listen| health::ask(&listen)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             output::print_last(error);
@@ -72,7 +72,7 @@ fn run(flags: &Flags) -> Result<(), Box<dyn Error>> {
     raise_descriptor_limit(config.connections.max);
     server.listen_to_signals()?;
     let admin_addresses = admin.as_ref().map_or(&[][..], Admin::addresses);
-    output::announce(served(server.addresses(), admin_addresses))?;
+    output::announce(served(&config.listen, server.addresses(), admin_addresses))?;
     let admin = admin.map(|admin| admin.start(server.handle(), config)).transpose()?;
     systemd::ready(&server.handle());
     let page = Page::new();
@@ -103,10 +103,17 @@ fn read_key(flags: &Flags) -> io::Result<Option<Key>> {
 }
 
 /// What to tell the user about each address.
-fn served(addresses: &[SocketAddr], admin_addresses: &[SocketAddr]) -> Vec<String> {
-    let line = |address| format!("townhall is listening on http://{address}/");
+fn served(
+    listen: &[Listen],
+    addresses: &[SocketAddr],
+    admin_addresses: &[SocketAddr],
+) -> Vec<String> {
+    let line = |(listen, address): (&Listen, &SocketAddr)| {
+        let scheme = if listen.tls { "https" } else { "http" };
+        format!("townhall is listening on {scheme}://{address}/")
+    };
     let admin_line = |address| format!("townhall serves metrics on http://{address}/metrics");
-    addresses.iter().map(line).chain(admin_addresses.iter().map(admin_line)).collect()
+    listen.iter().zip(addresses).map(line).chain(admin_addresses.iter().map(admin_line)).collect()
 }
 
 /// Raises the soft limit on file descriptors to the hard limit, because each connection takes one, and

@@ -73,7 +73,7 @@ impl Admin {
 /// and could then read what needs no key, so such requests must be for this machine by name or address.
 fn config(address: SocketAddr, has_key: bool) -> Config {
     let mut config = Config::default();
-    config.listen = vec![address];
+    config.listen = vec![address.into()];
     config.trusted_proxies = Vec::new();
     config.connections.max = 1;
     if !has_key {

@@ -69,11 +69,20 @@ impl Config {
         let field = "listen";
         let listen =
             if self.listen.is_empty() { Err(ConfigError::Empty { field }) } else { Ok(()) };
+        let needs_certificate = self.listen.iter().any(|listen| listen.tls);
+        let certificates = if needs_certificate && self.tls.certificates.is_empty() {
+            Err(ConfigError::Empty { field: "tls.certificates" })
+        } else {
+            Ok(())
+        };
         let subprotocol = |name: &String| match is_token(name) {
             true => Ok(()),
             false => Err(ConfigError::NoToken { field: "subprotocols", value: name.clone() }),
         };
-        [listen].into_iter().chain(self.subprotocols.iter().map(subprotocol)).collect()
+        [listen, certificates]
+            .into_iter()
+            .chain(self.subprotocols.iter().map(subprotocol))
+            .collect()
     }
 
     /// Checks that a client may send a request and a message.
@@ -241,7 +250,7 @@ mod tests {
 
     #[test]
     fn limits_that_contradict_each_other_are_named() {
-        let cases: [(Change, &str); 6] = [
+        let cases: [(Change, &str); 7] = [
             (|config| config.memory.max_backlog_bytes = 1, "memory.max_backlog_bytes is 1, "),
             (
                 |config| config.memory.max_total_backlog_bytes = 1 << 20,
@@ -253,6 +262,7 @@ mod tests {
             ),
             (|config| config.limits.max_head_bytes = usize::MAX, "2 times limits.max_head_bytes, "),
             (|config| config.listen.clear(), "listen is empty"),
+            (|config| config.listen[0].tls = true, "tls.certificates is empty"),
             (
                 |config| config.subprotocols.push("a\r\nb".into()),
                 "subprotocols: \"a\\r\\nb\" is not a token",

@@ -1,7 +1,7 @@
 //! The flags that set the fields of the configuration.
 
 /// The fields that the library checks, and the flags that set them.
-const FLAGS: [(&str, &str); 27] = [
+const FLAGS: [(&str, &str); 28] = [
     ("limits.max_head_bytes", "max_head_size"),
     ("limits.max_headers", "max_headers"),
     ("limits.max_message_bytes", "max_message_size"),
@@ -29,6 +29,7 @@ const FLAGS: [(&str, &str); 27] = [
     ("deflate.window_bits", "deflate_window_bits"),
     ("deflate.client_window_bits", "deflate_client_window_bits"),
     ("subprotocols", "subprotocol"),
+    ("tls.certificates", "tls_cert"),
 ];
 
 /// The clap id of the flag that sets a field, or the field itself if no flag sets it.

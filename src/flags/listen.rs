@@ -4,12 +4,22 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs, UdpSocket};
 use std::str::FromStr;
 
+use townhall::Listen;
+
 /// The port if none is given.
 const DEFAULT_PORT: u16 = 8080;
 
 /// One item of `--listen`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Listen {
+pub struct ListenFlag {
+    /// Whether TLS is spoken there.
+    tls: bool,
+    on: On,
+}
+
+/// Where an item of `--listen` listens.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum On {
     /// One address.
     Address(SocketAddr),
     /// A port on every address of this machine.
@@ -20,7 +30,20 @@ pub enum Listen {
     Name(String, u16),
 }
 
-impl FromStr for Listen {
+impl FromStr for ListenFlag {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (tls, address) = match text.split_once("://") {
+            Some(("https" | "wss", address)) => (true, address),
+            Some(("http" | "ws", address)) => (false, address),
+            _ => (false, text),
+        };
+        Ok(Self { tls, on: address.parse()? })
+    }
+}
+
+impl FromStr for On {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
@@ -39,7 +62,7 @@ impl FromStr for Listen {
     }
 }
 
-impl Listen {
+impl On {
     fn new(host: &str, port: u16) -> Result<Self, String> {
         if host.is_empty() {
             return Ok(Self::Everywhere(port));
@@ -58,12 +81,12 @@ impl Listen {
         }
     }
 
-    /// The addresses of the item. "Every address" and "loopback" are one IPv4 and one IPv6 address, if
+    /// The addresses. "Every address" and "loopback" are one IPv4 and one IPv6 address, if
     /// this machine has both.
     ///
     /// # Errors
     /// The name cannot be resolved.
-    pub fn resolve(&self) -> io::Result<Vec<SocketAddr>> {
+    fn resolve(&self) -> io::Result<Vec<SocketAddr>> {
         let both = |ips: [IpAddr; 2], port| {
             let here: Vec<_> = ips.into_iter().filter(|&ip| has_address(ip)).collect();
             let ips = if here.is_empty() { ips.to_vec() } else { here };
@@ -85,22 +108,31 @@ impl Listen {
             }
         })
     }
+}
+
+impl ListenFlag {
+    /// Whether TLS is spoken there.
+    pub fn is_tls(&self) -> bool {
+        self.tls
+    }
 
     /// The addresses of all items, without duplicates.
     ///
     /// # Errors
     /// A name cannot be resolved.
-    pub fn resolve_all(items: &[Self]) -> io::Result<Vec<SocketAddr>> {
-        let mut addresses = Vec::new();
+    pub fn resolve_all(items: &[Self]) -> io::Result<Vec<Listen>> {
+        let mut listen: Vec<Listen> = Vec::new();
         for item in items {
-            for address in item.resolve()? {
+            for address in item.on.resolve()? {
                 // Port 0 is a different port each time.
-                if address.port() == 0 || !addresses.contains(&address) {
-                    addresses.push(address);
+                if address.port() == 0 || listen.iter().all(|other| other.address != address) {
+                    let mut one = Listen::from(address);
+                    one.tls = item.tls;
+                    listen.push(one);
                 }
             }
         }
-        Ok(addresses)
+        Ok(listen)
     }
 }
 
@@ -126,7 +158,7 @@ mod tests {
 
     #[test]
     fn usual_spellings_of_addresses_are_parsed() {
-        let address = |text: &str| Listen::Address(text.parse().unwrap());
+        let address = |text: &str| On::Address(text.parse().unwrap());
         let cases = [
             ("127.0.0.1:80", address("127.0.0.1:80")),
             ("127.0.0.1", address("127.0.0.1:8080")),
@@ -135,15 +167,21 @@ mod tests {
             ("::1", address("[::1]:8080")),
             ("::", address("[::]:8080")),
             ("0.0.0.0", address("0.0.0.0:8080")),
-            ("8081", Listen::Everywhere(8081)),
-            (":8081", Listen::Everywhere(8081)),
-            ("localhost", Listen::Localhost(8080)),
-            ("LocalHost:8081", Listen::Localhost(8081)),
-            ("chat.example:8081", Listen::Name("chat.example".into(), 8081)),
-            ("web", Listen::Name("web".into(), 8080)),
+            ("8081", On::Everywhere(8081)),
+            (":8081", On::Everywhere(8081)),
+            ("localhost", On::Localhost(8080)),
+            ("LocalHost:8081", On::Localhost(8081)),
+            ("chat.example:8081", On::Name("chat.example".into(), 8081)),
+            ("web", On::Name("web".into(), 8080)),
         ];
         for (text, listen) in cases {
-            assert_eq!(text.parse(), Ok(listen), "{text}");
+            for (scheme, tls) in
+                [("", false), ("http://", false), ("https://", true), ("wss://", true)]
+            {
+                let on = listen.clone();
+                let parsed = format!("{scheme}{text}").parse();
+                assert_eq!(parsed, Ok(ListenFlag { tls, on }), "{scheme}{text}");
+            }
         }
     }
 
@@ -157,12 +195,12 @@ mod tests {
             ("127.0.0.256:80", "\"127.0.0.256\" is neither"),
             ("8080:80", "\"8080\" is neither"),
             ("[::1:80", "\"[::1\" is neither"),
-            ("http://localhost:80", "\"http://localhost\" is neither"),
+            ("ftp://localhost:80", "\"ftp://localhost\" is neither"),
             ("a b:80", "\"a b\" is neither"),
             (".", "\".\" is neither"),
         ];
         for (text, reason) in wrong {
-            let error = text.parse::<Listen>().unwrap_err();
+            let error = text.parse::<ListenFlag>().unwrap_err();
             assert!(error.starts_with(reason), "{text}: {error}");
         }
     }
@@ -171,6 +209,6 @@ mod tests {
     fn a_duplicate_address_is_resolved_once() {
         let items = ["127.0.0.1:80", "127.0.0.1:80", "127.0.0.1:0", "127.0.0.1:0"];
         let items = items.map(|text| text.parse().unwrap());
-        assert_eq!(Listen::resolve_all(&items).unwrap().len(), 3);
+        assert_eq!(ListenFlag::resolve_all(&items).unwrap().len(), 3);
     }
 }

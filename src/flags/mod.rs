@@ -13,10 +13,11 @@ mod number;
 mod report;
 mod size;
 mod times;
+mod tls;
 
 use std::convert::Infallible;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 
 use access::AccessFlags;
 use admin::AdminFlags;
@@ -26,11 +27,12 @@ use clap::{CommandFactory, FromArgMatches, Parser, ValueEnum};
 use deflate::DeflateFlags;
 use limits::LimitFlags;
 use list::{List, list};
-use listen::Listen;
+use listen::ListenFlag;
 use log::LevelFilter;
 use number::number;
 use times::TimeFlags;
-use townhall::{Config, IpNet, Slow};
+use tls::TlsFlags;
+use townhall::{Config, IpNet, Listen, Slow};
 
 pub use report::{asks_for_report, report};
 
@@ -51,11 +53,12 @@ pub use report::{asks_for_report, report};
 pub struct Flags {
     /// Listen on this address and port, such as 192.0.2.1:8080 or localhost:8080. Without a port, the
     /// port is 8080; port 0 picks a free one. A port alone, such as 8080 or :8080, listens on all
-    /// addresses of this machine, as does [::]:8080. May be repeated
+    /// addresses of this machine, as does [::]:8080. An address that begins with https:// speaks TLS, with
+    /// the certificates of --tls-cert. May be repeated
     #[arg(long, value_name = "ADDRESS", env = "TOWNHALL_LISTEN")]
-    #[arg(value_parser = list(str::parse::<Listen>, "listen on 127.0.0.1:8080"))]
+    #[arg(value_parser = list(str::parse::<ListenFlag>, "listen on 127.0.0.1:8080"))]
     #[arg(default_value = "127.0.0.1:8080")]
-    listen: Vec<List<Listen>>,
+    listen: Vec<List<ListenFlag>>,
 
     /// The clients that receive a message
     #[arg(long, env = "TOWNHALL_MODE", value_enum, ignore_case = true, default_value_t = Mode::Broadcast)]
@@ -101,13 +104,16 @@ pub struct Flags {
     #[arg(long, conflicts_with = "health")]
     pub check: bool,
 
-    /// Ask the server that listens on the first address of --listen for its /health, for service managers
+    /// Ask the server that listens on the first plain address of --listen for its /health, for service managers
     /// and containers. The exit status is 0 if it serves, otherwise 1
     #[arg(long)]
     pub health: bool,
 
     #[command(flatten)]
     access: AccessFlags,
+
+    #[command(flatten)]
+    tls: TlsFlags,
 
     #[command(flatten)]
     deflate: DeflateFlags,
@@ -210,6 +216,7 @@ impl Flags {
             faults.push((ErrorKind::ArgumentConflict, reason));
         }
         faults.extend(self.admin.check(&name).err());
+        faults.extend(self.tls.check(&name).err().map(|fault| (ErrorKind::ValueValidation, fault)));
         faults.extend(self.settings().faults().into_iter().map(|fault| {
             (ErrorKind::ValueValidation, fault.describe(|field| name(fields::flag(field))))
         }));
@@ -220,8 +227,8 @@ impl Flags {
     ///
     /// # Errors
     /// A host name cannot be resolved.
-    pub fn addresses(&self) -> io::Result<Vec<SocketAddr>> {
-        Listen::resolve_all(&List::concat(&self.listen))
+    pub fn addresses(&self) -> io::Result<Vec<Listen>> {
+        ListenFlag::resolve_all(&List::concat(&self.listen))
     }
 
     /// The configuration that the flags ask for.
@@ -238,10 +245,13 @@ impl Flags {
     /// The configuration without the addresses to listen on.
     fn settings(&self) -> Config {
         let mut config = Config::with_max_message_bytes(self.limits.max_message_size);
+        // The addresses are not known before names are resolved, but whether they need certificates is.
+        config.listen[0].tls = List::concat(&self.listen).iter().any(ListenFlag::is_tls);
         config.subprotocols = List::concat(&self.subprotocol);
         config.trusted_proxies = List::concat(&self.trusted_proxy);
         config.slow = self.slow.into();
         self.access.set(&mut config);
+        self.tls.set(&mut config);
         self.deflate.set(&mut config);
         self.limits.set(&mut config);
         self.times.set(&mut config);

@@ -17,6 +17,7 @@ mod shown;
 pub mod simulation;
 mod spares;
 mod time;
+mod tls;
 mod turn_times;
 
 use std::fmt;
@@ -36,7 +37,7 @@ pub use hub::Hub;
 pub use memory_usage::MemoryUsage;
 pub use turn_times::TurnTimes;
 
-use crate::config::Config;
+use crate::config::{Config, Listen};
 use event_loop::listeners::Listeners;
 use event_loop::reading::Reader;
 use event_loop::{EventLoop, SIGNALS, WAKE};
@@ -113,7 +114,8 @@ impl Server {
     /// [`ConfigError::Empty`](crate::ConfigError::Empty).
     pub fn from_listeners(mut config: Config, listeners: Vec<TcpListener>) -> io::Result<Self> {
         let addresses = listeners.iter().map(TcpListener::local_addr);
-        config.listen = addresses.collect::<io::Result<_>>()?;
+        let addresses = addresses.collect::<io::Result<Vec<_>>>()?;
+        config.listen = addresses.into_iter().map(Listen::from).collect();
         check(&config)?;
         let poll = Poll::new()?;
         let listeners = Listeners::adopt(listeners, &config, poll.registry())?;

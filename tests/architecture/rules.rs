@@ -39,6 +39,7 @@ pub const AREAS: &[Area] = &[
         &["server"],
         &[
             "event_loop",
+            "tls",
             "handle",
             "hub",
             "client",
@@ -53,8 +54,12 @@ pub const AREAS: &[Area] = &[
     area(
         "event_loop",
         &["server/event_loop"],
-        &["handle", "hub", "client", "room", "limits", "time", "ground", "config", "protocol"],
+        &[
+            "tls", "handle", "hub", "client", "room", "limits", "time", "ground", "config",
+            "protocol",
+        ],
     ),
+    area("tls", &["server/tls"], &["config"]),
     area("handle", &["server/handle"], &["hub", "ground", "protocol"]),
     area(
         "hub",

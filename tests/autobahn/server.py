@@ -11,7 +11,7 @@ from problems import REJECTED, Problem
 
 START_DEADLINE = 10
 STOP_DEADLINE = 10
-LISTENING = re.compile(r"townhall is listening on (http://\S+)")
+LISTENING = re.compile(r"townhall is listening on (https?://\S+)")
 
 
 def forward_lines(stream, lines):

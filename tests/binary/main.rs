@@ -5,6 +5,7 @@ mod flags;
 mod operations;
 mod restart;
 mod systemd;
+mod tls;
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -50,7 +51,8 @@ impl Program {
 
     /// The address in the next line of the output.
     fn address(&mut self) -> String {
-        self.text_between("townhall is listening on http://", "/\n")
+        let address = self.text_between("townhall is listening on http", "/\n");
+        address.trim_start_matches('s').trim_start_matches("://").to_owned()
     }
 
     /// The rest of the next line of the output.

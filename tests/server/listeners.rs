@@ -3,7 +3,7 @@
 use std::io::{ErrorKind, Write};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
 
-use townhall::Server;
+use townhall::{Listen, Server};
 
 use crate::support::{PATIENCE, Running, chat, config, read_head, request};
 
@@ -17,7 +17,7 @@ fn assert_serves(address: SocketAddr) {
 #[test]
 fn the_ipv6_wildcard_accepts_ipv4_too() {
     let mut config = config();
-    config.listen = vec![(Ipv6Addr::UNSPECIFIED, 0).into()];
+    config.listen = vec![SocketAddr::from((Ipv6Addr::UNSPECIFIED, 0)).into()];
     let server = Running::start(config, chat);
     let port = server.address.port();
     assert_serves((Ipv6Addr::LOCALHOST, port).into());
@@ -30,7 +30,7 @@ fn bind_on_one_port(addresses: impl Fn(u16) -> Vec<SocketAddr>) -> Server {
     for _ in 0..20 {
         let port = Server::bind(config()).unwrap().addresses()[0].port();
         let mut config = config();
-        config.listen = addresses(port);
+        config.listen = addresses(port).into_iter().map(Listen::from).collect();
         match Server::bind(config) {
             Ok(server) => return server,
             Err(error) => assert_eq!(error.kind(), ErrorKind::AddrInUse),

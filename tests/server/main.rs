@@ -20,4 +20,5 @@ mod slow_policies;
 mod support;
 mod timers;
 mod times;
+mod tls;
 mod upgrades;

@@ -109,7 +109,7 @@ fn after_the_delay_the_address_is_free_though_clients_are_still_there() {
     server.handle.stop();
     assert_eq!(client.receive_close().0, 1001);
     assert!(begin.elapsed() >= delay, "{:?}", begin.elapsed());
-    config.listen = vec![server.address];
+    config.listen = vec![server.address.into()];
     let next = Running::start(config, chat);
     assert_eq!(next.address, server.address);
     drop(next.connect("/"));

@@ -129,7 +129,7 @@ fn an_allowed_origin_or_none_may_connect_to_any_host() {
 fn a_listener_on_the_network_serves_every_host_unless_hosts_are_configured() {
     let page = "Host: chat.example:8080 | Origin: http://chat.example:8080";
     let mut config = config();
-    config.listen = vec![SocketAddr::from(([0, 0, 0, 0], 0))];
+    config.listen = vec![SocketAddr::from(([0, 0, 0, 0], 0)).into()];
     let server = Running::start(config.clone(), counting_chat);
     assert_eq!(status(&server, page), "101");
     config.hosts = vec!["other.example".parse().unwrap()];

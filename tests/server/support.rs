@@ -32,7 +32,7 @@ pub struct Running {
 
 pub fn config() -> Config {
     let mut config = Config::default();
-    config.listen = vec![SocketAddr::from(([127, 0, 0, 1], 0))];
+    config.listen = vec![SocketAddr::from(([127, 0, 0, 1], 0)).into()];
     config
 }
 

@@ -1,6 +1,7 @@
 //! The memory for clients and for the logs of their rooms.
 
 use crate::server::client::outbox::Outbox;
+use crate::server::client::transport::Scratch;
 use crate::server::limits::total::Total;
 use crate::server::room::segment_pool::SegmentPool;
 use crate::server::spares::{Buffer, Spares};
@@ -23,6 +24,8 @@ pub(crate) struct Memory {
     pub(crate) segments: SegmentPool,
     /// Empty outboxes.
     outboxes: Spares<Box<Outbox>>,
+    /// Buffers that all connections share to open and to seal records of TLS.
+    pub(crate) scratch: Scratch,
     /// The memory for unwritten private bytes, over all clients.
     pub(crate) unsent: Total,
     /// The memory for incomplete messages and request heads, over all clients.
@@ -45,15 +48,16 @@ impl Memory {
         self.outboxes.put(outbox, MAX_SPARE_OUTBOXES, MAX_OUTBOX_BYTES);
     }
 
-    /// Frees the segments and outboxes that have not been needed since the last call.
+    /// Frees the segments, outboxes and buffers that have not been needed since the last call.
     pub(crate) fn trim(&mut self) {
         self.segments.trim();
         self.outboxes.trim();
+        self.scratch.trim();
     }
 
     /// Whether there is memory that [`trim`](Self::trim) will free.
     pub(crate) fn holds_spare(&self) -> bool {
-        self.segments.holds_spare() || !self.outboxes.is_empty()
+        self.segments.holds_spare() || !self.outboxes.is_empty() || self.scratch.holds_memory()
     }
 }
 

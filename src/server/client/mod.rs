@@ -232,7 +232,7 @@ impl Client {
     /// Counts the memory for incomplete input. Returns whether it has grown.
     pub(crate) fn recount_incomplete(&mut self, memory: &mut Memory) -> bool {
         let before = self.incomplete.get();
-        let now = self.connection.held_bytes();
+        let now = self.connection.held_bytes() + self.transport.received_bytes();
         if now != before {
             memory.incomplete.set(&mut self.incomplete, now);
         }
@@ -243,6 +243,7 @@ impl Client {
     pub(crate) fn release_shares(&mut self, memory: &mut Memory) {
         memory.unsent.set(&mut self.unsent, 0);
         memory.incomplete.set(&mut self.incomplete, 0);
+        self.transport.release_unsent(&mut memory.unsent);
     }
 
     /// Queues the answer to a ping. A peer that does not read gets only the latest one.

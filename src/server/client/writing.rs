@@ -6,6 +6,7 @@ use super::Client;
 use crate::protocol::{Message, frame};
 use crate::server::client::memory::Memory;
 use crate::server::client::outbox::NOWHERE;
+use crate::server::client::transport::Scratch;
 use crate::server::room::frame_log::FrameLog;
 use crate::server::time::wheel::Timestamp;
 
@@ -52,6 +53,42 @@ impl Client {
         now: Timestamp,
         written: &mut Written,
     ) -> io::Result<Progress> {
+        if self.transport.is_tls() {
+            return self.flush_tls(log, memory, now, written);
+        }
+        self.flush_queued(log, memory, now, written)
+    }
+
+    /// Does the same over TLS, which may have sealed more than the socket took.
+    #[inline(never)]
+    fn flush_tls(
+        &mut self,
+        log: &mut FrameLog,
+        memory: &mut Memory,
+        now: Timestamp,
+        written: &mut Written,
+    ) -> io::Result<Progress> {
+        let mut progress = Progress::Blocked;
+        if self.transport.send_unsent()? {
+            progress = self.flush_queued(log, memory, now, written)?;
+        }
+        self.transport.count_unsent(&mut memory.unsent);
+        if self.transport.has_unsent() {
+            self.blocked.get_or_insert(now);
+            if progress == Progress::Written {
+                progress = Progress::Blocked;
+            }
+        }
+        Ok(progress)
+    }
+
+    fn flush_queued(
+        &mut self,
+        log: &mut FrameLog,
+        memory: &mut Memory,
+        now: Timestamp,
+        written: &mut Written,
+    ) -> io::Result<Progress> {
         if self.is_drained() {
             return Ok(Progress::Finished);
         }
@@ -59,7 +96,7 @@ impl Client {
             if self.outbox.as_ref().is_some_and(|outbox| outbox.pong.is_some()) {
                 self.queue_pong(log.end(), memory);
             }
-            let (count, outcome) = self.write(log, now);
+            let (count, outcome) = self.write(log, &mut memory.scratch, now);
             match outcome {
                 Ok(size) => {
                     written.add(size);
@@ -79,14 +116,19 @@ impl Client {
     }
 
     /// Writes once, and returns the number of pieces and the outcome.
-    fn write(&mut self, log: &FrameLog, now: Timestamp) -> (usize, io::Result<usize>) {
+    fn write(
+        &mut self,
+        log: &FrameLog,
+        scratch: &mut Scratch,
+        now: Timestamp,
+    ) -> (usize, io::Result<usize>) {
         let only = match &self.outbox {
             None => log.tail(self.cursor),
             Some(outbox) => outbox.only(log, self.cursor),
         };
         let (count, size, outcome) = match only {
-            Some(piece) => (1, piece.len(), self.transport.write(piece)),
-            None => self.write_pieces(log),
+            Some(piece) => (1, piece.len(), self.transport.write(piece, scratch)),
+            None => self.write_pieces(log, scratch),
         };
         if outcome.as_ref().is_ok_and(|&written| written < size) {
             // The socket is full, and will become writable again.
@@ -98,7 +140,11 @@ impl Client {
     /// Writes several pieces once, and returns their number, their size and the outcome. This is rare,
     /// so it is kept out of the usual path.
     #[inline(never)]
-    fn write_pieces(&mut self, log: &FrameLog) -> (usize, usize, io::Result<usize>) {
+    fn write_pieces(
+        &mut self,
+        log: &FrameLog,
+        scratch: &mut Scratch,
+    ) -> (usize, usize, io::Result<usize>) {
         let mut pieces = [IoSlice::new(&[]); MAX_PIECES];
         let count = match &self.outbox {
             None => fill(&mut pieces, log.pieces(self.cursor.offset(), log.end())),
@@ -106,7 +152,7 @@ impl Client {
         };
         let pieces = &pieces[..count];
         let size = pieces.iter().map(|piece| piece.len()).sum();
-        (count, size, self.transport.write_vectored(pieces))
+        (count, size, self.transport.write_vectored(pieces, scratch))
     }
 
     #[cold]
@@ -144,7 +190,10 @@ impl Client {
         frame::encode_header(message.opcode(), payload.len(), &mut header);
         let pieces = [IoSlice::new(&header), IoSlice::new(payload)];
         // An error occurs again when the rest is written.
-        let size = self.transport.write_vectored(&pieces).unwrap_or(0);
+        let size = self.transport.write_vectored(&pieces, &mut memory.scratch).unwrap_or(0);
+        if self.transport.has_unsent() {
+            self.blocked = Some(now);
+        }
         written.add(size);
         if size == message.frame_size() {
             return;

@@ -3,15 +3,18 @@
 use std::fs::File;
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use log::debug;
 use mio::net::{TcpListener, TcpStream};
 use mio::{Interest, Registry, Token};
+use rustls::ServerConfig;
 use socket2::{Domain, SockRef, Socket, Type};
 
-use crate::config::Config;
+use crate::config::{Config, Listen};
 use crate::protocol::{Refusal, Response};
+use crate::server::tls::Tls;
 
 /// How long the server does not accept after an error that persists, such as a lack of file descriptors:
 /// long enough not to spin, and short enough not to be noticed.
@@ -32,6 +35,8 @@ pub(crate) const TURNS_PER_BACKLOG: usize = BACKLOG as usize / MAX_PER_TURN;
 #[derive(Debug)]
 pub(crate) struct Listeners {
     listeners: Vec<Listener>,
+    /// What TLS connections begin with, if there are any.
+    tls: Option<Tls>,
     /// The listener to try first: the one after the last from which a connection was accepted.
     next: usize,
     /// The number of attempts that this turn has left.
@@ -43,6 +48,8 @@ pub(crate) struct Listeners {
 #[derive(Debug)]
 struct Listener {
     socket: TcpListener,
+    /// Whether connections begin with TLS.
+    tls: bool,
     /// Whether a connection may be waiting to be accepted.
     ready: bool,
 }
@@ -50,8 +57,8 @@ struct Listener {
 /// The result of trying to accept a connection.
 #[derive(Debug)]
 pub(crate) enum Arrival {
-    /// A connection, and its peer's address.
-    Accepted(TcpStream, SocketAddr),
+    /// A connection, its peer's address, and what it begins with if that is TLS.
+    Accepted(TcpStream, SocketAddr, Option<Arc<ServerConfig>>),
     /// A peer that got 503, because there was no file descriptor for its connection.
     TurnedAway(SocketAddr),
     /// An error after which nothing is accepted for [`PAUSE`].
@@ -65,10 +72,11 @@ impl Listeners {
     /// The system's error, with the address.
     pub(crate) fn bind(config: &Config, registry: &Registry) -> io::Result<Self> {
         let mut sockets = Vec::new();
-        for &address in &config.listen {
-            sockets.push(listen(address, config).map_err(|error| explain(address, error))?);
+        for &Listen { address, tls, .. } in &config.listen {
+            let socket = listen(address, config).map_err(|error| explain(address, error))?;
+            sockets.push((socket, tls));
         }
-        Self::register(sockets, registry)
+        Self::register(sockets, config, registry)
     }
 
     /// Uses sockets that already listen. Tokens are their indices.
@@ -84,25 +92,36 @@ impl Listeners {
             socket.set_nonblocking(true)?;
             bound_unsent(&SockRef::from(socket), config.memory.socket_unsent_bytes)?;
         }
-        Self::register(sockets.into_iter().map(TcpListener::from_std), registry)
+        let sockets = sockets.into_iter().map(|socket| (TcpListener::from_std(socket), false));
+        Self::register(sockets, config, registry)
     }
 
     fn register(
-        sockets: impl IntoIterator<Item = TcpListener>,
+        sockets: impl IntoIterator<Item = (TcpListener, bool)>,
+        config: &Config,
         registry: &Registry,
     ) -> io::Result<Self> {
         let mut listeners = Vec::new();
-        for (index, mut socket) in sockets.into_iter().enumerate() {
+        for (index, (mut socket, tls)) in sockets.into_iter().enumerate() {
             registry.register(&mut socket, Token(index), Interest::READABLE)?;
-            listeners.push(Listener { socket, ready: false });
+            listeners.push(Listener { socket, tls, ready: false });
         }
+        let has_tls = listeners.iter().any(|listener| listener.tls);
+        let tls = if has_tls { Some(Tls::load(&config.tls)?) } else { None };
         let reserve = Reserve::new();
-        Ok(Self { listeners, next: 0, budget: 0, paused_until: None, reserve })
+        Ok(Self { listeners, tls, next: 0, budget: 0, paused_until: None, reserve })
     }
 
     /// The addresses that were bound, with the ports that the system chose.
     pub(crate) fn addresses(&self) -> io::Result<Vec<SocketAddr>> {
         self.listeners.iter().map(|listener| listener.socket.local_addr()).collect()
+    }
+
+    /// Has the certificates read again.
+    pub(crate) fn reload_certificates(&self) {
+        if let Some(tls) = &self.tls {
+            tls.reload();
+        }
     }
 
     /// Notes that the listener of this token is readable.
@@ -169,9 +188,12 @@ impl Listeners {
     }
 
     fn accept_from(&mut self, index: usize) -> io::Result<Arrival> {
-        let socket = &self.listeners[index].socket;
+        let Listener { socket, tls, .. } = &self.listeners[index];
         match socket.accept() {
-            Ok((stream, address)) => Ok(Arrival::Accepted(stream, address)),
+            Ok((stream, address)) => {
+                let tls = self.tls.as_ref().filter(|_| *tls).map(Tls::current);
+                Ok(Arrival::Accepted(stream, address, tls))
+            }
             Err(error) if error.kind() == ErrorKind::WouldBlock => Err(error),
             Err(error) if is_about_one_connection(&error) => Err(error),
             Err(error) => self.reserve.accept(socket, error),
@@ -238,7 +260,8 @@ fn listen(address: SocketAddr, config: &Config) -> io::Result<TcpListener> {
     if address.is_ipv6() && address.ip().is_unspecified() {
         let port = address.port();
         let fixed = address.port() != 0;
-        let takes_v4 = |other: &SocketAddr| fixed && other.is_ipv4() && other.port() == port;
+        let takes_v4 =
+            |other: &Listen| fixed && other.address.is_ipv4() && other.address.port() == port;
         socket.set_only_v6(config.listen.iter().any(takes_v4))?;
     }
     // This lets a server start on an address where another one has just ended.

@@ -11,18 +11,21 @@ mod shutdown;
 use std::io;
 use std::mem;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use log::{debug, info};
 use mio::event::Event as Readiness;
 use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token};
+use rustls::ServerConfig;
+use rustls::server::UnbufferedServerConnection;
 use signal_hook::consts::SIGHUP;
 use signal_hook_mio::v1_0::Signals;
 
 use crate::protocol::Refusal;
 use crate::server::client::Reading;
-use crate::server::client::transport::Transport;
+use crate::server::client::transport::{TlsStream, Transport};
 use crate::server::client_id::ClientId;
 use crate::server::event::Event;
 use crate::server::event_loop::flushing::flush;
@@ -193,6 +196,7 @@ impl EventLoop {
     fn note_signals(&mut self) {
         for signal in self.signals.iter_mut().flat_map(Signals::pending) {
             if signal == SIGHUP {
+                self.listeners.reload_certificates();
                 let clients = self.hub.client_count();
                 let rooms = self.hub.room_count();
                 info!("{clients} connections, {rooms} rooms; {}", self.hub.counts);
@@ -245,7 +249,7 @@ impl EventLoop {
         self.listeners.begin_turn();
         while let Some(arrival) = self.listeners.accept(self.hub.time.now) {
             match arrival {
-                Arrival::Accepted(stream, address) => self.welcome(stream, address),
+                Arrival::Accepted(stream, address, tls) => self.welcome(stream, address, tls),
                 Arrival::TurnedAway(address) => {
                     self.count_turned_away();
                     let reason = "out of file descriptors";
@@ -258,7 +262,7 @@ impl EventLoop {
         }
     }
 
-    fn welcome(&mut self, stream: TcpStream, address: SocketAddr) {
+    fn welcome(&mut self, stream: TcpStream, address: SocketAddr, tls: Option<Arc<ServerConfig>>) {
         let max = self.hub.config.connections.max.saturating_add(SPARE_CONNECTIONS);
         if self.hub.clients.len() >= max {
             turn_away(stream);
@@ -267,7 +271,7 @@ impl EventLoop {
             return self.hub.log_refusal(format_args!("{address} refused with 503: {reason}"));
         }
         self.hub.counts.accepted += 1;
-        if let Err(error) = self.admit(stream, address) {
+        if let Err(error) = self.admit(stream, address, tls) {
             self.hub.counts.dropped += 1;
             debug!("{address} dropped: {error}");
         }
@@ -278,7 +282,13 @@ impl EventLoop {
         *self.hub.counts.refused.entry(Refusal::Full).or_default() += 1;
     }
 
-    fn admit(&mut self, mut stream: TcpStream, address: SocketAddr) -> io::Result<()> {
+    fn admit(
+        &mut self,
+        mut stream: TcpStream,
+        address: SocketAddr,
+        tls: Option<Arc<ServerConfig>>,
+    ) -> io::Result<()> {
+        let tls = tls.map(UnbufferedServerConnection::new).transpose().map_err(io::Error::other)?;
         let now = self.hub.time.timestamp;
         let config = &self.hub.config;
         let key = AddressKey::of_peer(address.ip(), config);
@@ -292,7 +302,11 @@ impl EventLoop {
         // This fails if the peer has disconnected, which the next read reports.
         let _ = stream.set_nodelay(true);
         let registered = self.poll.registry().register(&mut stream, id.token(), INTERESTS);
-        lifecycle::insert(&mut self.hub, id, Transport::Tcp(stream), key);
+        let transport = match tls {
+            Some(tls) => Transport::Tls(Box::new(TlsStream::new(stream, tls))),
+            None => Transport::Tcp(stream),
+        };
+        lifecycle::insert(&mut self.hub, id, transport, key);
         match registered {
             Err(_) => lifecycle::lose(&mut self.hub, id),
             Ok(()) if admission == Admission::Refused => {

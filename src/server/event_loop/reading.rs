@@ -8,6 +8,7 @@ use log::debug;
 
 use crate::protocol::{Buffers, Failure, Incoming, Received};
 use crate::server::capacity::trim_queue;
+use crate::server::client::transport::Arrival;
 use crate::server::client::{Client, Reading};
 use crate::server::client_id::ClientId;
 use crate::server::event::Event;
@@ -185,12 +186,15 @@ impl Reader {
         client.reading = Reading::Idle;
         let expected = usize::try_from(client.connection.expected_bytes()).unwrap_or(usize::MAX);
         let buffer = &mut self.buffer[..expected.clamp(READ_BYTES, LONG_READ_BYTES)];
-        match client.transport.read(buffer) {
-            Ok(0) => end_of_input(hub, id),
-            Ok(size) => {
-                // A read that did not fill the buffer has drained the socket, unless it stopped before
-                // the peer's end or an urgent byte.
-                let drained = size < buffer.len() && !client.announced;
+        match client.transport.read(buffer, &mut hub.memory.scratch) {
+            Ok(arrival) if arrival.unblocked => {
+                lifecycle::unblock(hub, id);
+                return (0, ReadMore::Something);
+            }
+            Ok(Arrival { size: 0, .. }) => end_of_input(hub, id),
+            Ok(Arrival { size, more, .. }) => {
+                // A read also stops before the peer's end, and before an urgent byte.
+                let drained = !more && !client.announced;
                 let input = &mut buffer[..size];
                 let stats = receive(hub, id, input, &mut self.buffers, app);
                 hub.counts.read_bytes += size as u64;

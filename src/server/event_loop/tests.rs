@@ -95,7 +95,7 @@ impl Turns {
     fn has_input(&self) -> bool {
         self.event_loop.hub.clients.iter().any(|client| match &client.transport {
             Transport::Tcp(stream) => stream.peek(&mut [0]).is_ok(),
-            Transport::Pipe(_) => false,
+            Transport::Tls(_) | Transport::Pipe(_) => false,
         })
     }
 }

@@ -83,7 +83,7 @@ export class Program {
   }
 
   /** Fail unless these are the next messages that it receives. */
-  async expect(...messages) {
+  async receives(...messages) {
     for (const message of messages) await this.expect(`message ${message}`);
   }
 }

@@ -27,10 +27,10 @@ async function start(t, ...options) {
 async function converse(sender, messages, ...listeners) {
   for (const message of messages.slice(0, AGAIN)) {
     sender.send(message);
-    for (const listener of listeners) await listener.expect(message);
+    for (const listener of listeners) await listener.receives(message);
   }
   for (const message of messages.slice(AGAIN)) sender.send(message);
-  for (const listener of listeners) await listener.expect(...messages.slice(AGAIN));
+  for (const listener of listeners) await listener.receives(...messages.slice(AGAIN));
 }
 
 /** Let the program close, and check what both sides sent for that. */

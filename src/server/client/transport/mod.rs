@@ -1,0 +1,150 @@
+//! The transport that carries a client's bytes.
+
+mod arrival;
+mod encode;
+mod tls;
+
+use std::io::{self, IoSlice, Read, Write};
+use std::net::{Shutdown, SocketAddr};
+
+use mio::net::TcpStream;
+
+use crate::server::limits::total::Total;
+#[cfg(any(test, fuzzing))]
+use crate::server::simulation::Pipe;
+
+pub(crate) use arrival::Arrival;
+pub(crate) use tls::{Scratch, TlsStream};
+
+/// A connection below the WebSocket protocol.
+#[derive(Debug)]
+pub(crate) enum Transport {
+    /// Plain TCP.
+    Tcp(TcpStream),
+    /// TLS over TCP.
+    Tls(Box<TlsStream>),
+    /// Memory, for tests.
+    #[cfg(any(test, fuzzing))]
+    Pipe(Pipe),
+}
+
+impl Transport {
+    /// Reads into a buffer, with others in which records are opened.
+    pub(crate) fn read(&mut self, buffer: &mut [u8], scratch: &mut Scratch) -> io::Result<Arrival> {
+        match self {
+            Self::Tcp(stream) => {
+                let size = stream.read(buffer)?;
+                // A read that did not fill the buffer has drained the socket.
+                Ok(Arrival { size, more: size == buffer.len(), unblocked: false })
+            }
+            Self::Tls(stream) => stream.read(buffer, scratch),
+            #[cfg(any(test, fuzzing))]
+            Self::Pipe(_) => Err(io::ErrorKind::WouldBlock.into()),
+        }
+    }
+
+    /// Writes as many of the bytes as the transport takes.
+    #[inline]
+    pub(crate) fn write(&mut self, bytes: &[u8], scratch: &mut Scratch) -> io::Result<usize> {
+        match self {
+            _ if bytes.is_empty() => Ok(0),
+            Self::Tcp(stream) => stream.write(bytes),
+            Self::Tls(stream) => stream.write(&[IoSlice::new(bytes)], scratch),
+            #[cfg(any(test, fuzzing))]
+            Self::Pipe(pipe) => pipe.write(&[IoSlice::new(bytes)]),
+        }
+    }
+
+    /// Writes as many bytes of the pieces as the transport takes, in one system call if it is plain.
+    pub(crate) fn write_vectored(
+        &mut self,
+        pieces: &[IoSlice<'_>],
+        scratch: &mut Scratch,
+    ) -> io::Result<usize> {
+        match self {
+            _ if pieces.is_empty() => Ok(0),
+            Self::Tcp(stream) => stream.write_vectored(pieces),
+            Self::Tls(stream) => stream.write(pieces, scratch),
+            #[cfg(any(test, fuzzing))]
+            Self::Pipe(pipe) => pipe.write(pieces),
+        }
+    }
+
+    #[inline]
+    pub(crate) fn is_tls(&self) -> bool {
+        matches!(self, Self::Tls(_))
+    }
+
+    /// Whether bytes wait that were taken and not written.
+    #[inline]
+    pub(crate) fn has_unsent(&self) -> bool {
+        match self {
+            Self::Tls(stream) => stream.has_unsent(),
+            _ => false,
+        }
+    }
+
+    /// Writes what was taken and not written. Returns whether nothing is left.
+    ///
+    /// # Errors
+    /// The system's.
+    pub(crate) fn send_unsent(&mut self) -> io::Result<bool> {
+        match self {
+            Self::Tls(stream) => stream.send_unsent(),
+            _ => Ok(true),
+        }
+    }
+
+    /// Counts the memory for what was taken and not written.
+    #[inline]
+    pub(crate) fn count_unsent(&mut self, total: &mut Total) {
+        if let Self::Tls(stream) = self {
+            stream.count_unsent(total);
+        }
+    }
+
+    /// Stops counting that memory.
+    pub(crate) fn release_unsent(&mut self, total: &mut Total) {
+        if let Self::Tls(stream) = self {
+            stream.release_unsent(total);
+        }
+    }
+
+    /// The memory in bytes for what has not arrived whole.
+    #[inline]
+    pub(crate) fn received_bytes(&self) -> usize {
+        match self {
+            Self::Tls(stream) => stream.received_bytes(),
+            _ => 0,
+        }
+    }
+
+    /// The peer's address, if there is one and the connection has not ended.
+    pub(crate) fn peer_address(&self) -> Option<SocketAddr> {
+        self.socket()?.peer_addr().ok()
+    }
+
+    /// The address that the peer connected to, if there is one.
+    pub(crate) fn local_address(&self) -> Option<SocketAddr> {
+        self.socket()?.local_addr().ok()
+    }
+
+    fn socket(&self) -> Option<&TcpStream> {
+        match self {
+            Self::Tcp(stream) => Some(stream),
+            Self::Tls(stream) => Some(stream.socket()),
+            #[cfg(any(test, fuzzing))]
+            Self::Pipe(_) => None,
+        }
+    }
+
+    /// Ends our side of the connection.
+    pub(crate) fn shutdown(&mut self) -> io::Result<()> {
+        match self {
+            Self::Tcp(stream) => stream.shutdown(Shutdown::Write),
+            Self::Tls(stream) => stream.shutdown(),
+            #[cfg(any(test, fuzzing))]
+            Self::Pipe(_) => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,45 @@
+//! The certificates of the server, read from files and again when these change.
+
+mod files;
+mod watcher;
+
+use std::io;
+use std::sync::{Arc, RwLock};
+
+use rustls::ServerConfig;
+
+use crate::config::TlsConfig;
+use files::Loader;
+use watcher::Watcher;
+
+/// What new TLS connections begin with.
+#[derive(Debug)]
+pub(crate) struct Tls {
+    current: Arc<RwLock<Arc<ServerConfig>>>,
+    watcher: Watcher,
+}
+
+impl Tls {
+    /// Reads the certificates.
+    ///
+    /// # Errors
+    /// What is wrong with which file.
+    pub(crate) fn load(config: &TlsConfig) -> io::Result<Self> {
+        let loader = Loader::new(config.clone())?;
+        let current = Arc::new(RwLock::new(Arc::new(loader.load()?)));
+        let watcher = Watcher::start(loader, current.clone())?;
+        Ok(Self { current, watcher })
+    }
+
+    /// What the next connection begins with.
+    pub(crate) fn current(&self) -> Arc<ServerConfig> {
+        let current = self.current.read();
+        // Nobody panics while holding the lock; what it holds is whole in any case.
+        current.unwrap_or_else(|poisoned| poisoned.into_inner()).clone()
+    }
+
+    /// Reads the certificates again, on a thread of its own.
+    pub(crate) fn reload(&self) {
+        self.watcher.reload();
+    }
+}

@@ -1,0 +1,247 @@
+//! TLS (RFC 8446, RFC 5246), with rustls as the client.
+
+use std::fs;
+use std::io::{ErrorKind, Read, Write};
+use std::net::{Shutdown, TcpStream};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rcgen::{CertifiedKey, generate_simple_self_signed};
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::version::{TLS12, TLS13};
+use rustls::{
+    ClientConfig, ClientConnection, RootCertStore, StreamOwned, SupportedProtocolVersion,
+};
+use townhall::{CertificateFiles, Config, Server};
+use tungstenite::WebSocket;
+use tungstenite::protocol::Message;
+
+use crate::support::{Running, chat, config};
+
+type TlsStream = StreamOwned<ClientConnection, TcpStream>;
+
+/// A certificate that has signed itself, in files that are removed at the end.
+struct Certificate {
+    der: CertificateDer<'static>,
+    folder: PathBuf,
+}
+
+impl Certificate {
+    fn new(name: &str) -> Self {
+        let CertifiedKey { cert, signing_key } =
+            generate_simple_self_signed([name.to_owned()]).unwrap();
+        let key = signing_key.serialize_pem();
+        let serial = key.bytes().fold(0u64, |sum, byte| sum.wrapping_mul(31) + u64::from(byte));
+        let folder = std::env::temp_dir().join(format!("townhall-{serial:x}"));
+        fs::create_dir_all(&folder).unwrap();
+        fs::write(folder.join("cert.pem"), cert.pem()).unwrap();
+        fs::write(folder.join("key.pem"), key).unwrap();
+        Self { der: cert.der().clone(), folder }
+    }
+
+    fn files(&self) -> CertificateFiles {
+        CertificateFiles::new(self.folder.join("cert.pem"), self.folder.join("key.pem"))
+    }
+}
+
+impl Drop for Certificate {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.folder);
+    }
+}
+
+fn tls_config(certificates: &[&Certificate]) -> Config {
+    let mut config = config();
+    config.listen[0].tls = true;
+    config.tls.certificates = certificates.iter().map(|certificate| certificate.files()).collect();
+    config
+}
+
+fn connect(
+    server: &Running,
+    trusted: &Certificate,
+    name: &'static str,
+    versions: &[&'static SupportedProtocolVersion],
+) -> TlsStream {
+    let mut roots = RootCertStore::empty();
+    roots.add(trusted.der.clone()).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = ClientConfig::builder_with_provider(provider)
+        .with_protocol_versions(versions)
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    let name = ServerName::try_from(name).unwrap();
+    let connection = ClientConnection::new(Arc::new(config), name).unwrap();
+    StreamOwned::new(connection, server.stream())
+}
+
+fn join(stream: TlsStream, path: &str) -> WebSocket<TlsStream> {
+    tungstenite::client(format!("wss://localhost{path}"), stream).unwrap().0
+}
+
+fn receive(client: &mut WebSocket<TlsStream>) -> Message {
+    client.read().unwrap()
+}
+
+#[test]
+fn clients_chat_over_both_versions_of_tls() {
+    let certificate = Certificate::new("localhost");
+    let server = Running::start(tls_config(&[&certificate]), chat);
+    let mut clients = [&[&TLS12][..], &[&TLS13][..]]
+        .map(|versions| join(connect(&server, &certificate, "localhost", versions), "/room"));
+    (0..2).for_each(|_| _ = server.opened());
+    // As long as nothing, some records, and many.
+    for size in [0, 1, 125, 16_384, 16_385, 1_000_000] {
+        for sender in 0..2 {
+            let text = "x".repeat(size);
+            clients[sender].send(Message::text(text.clone())).unwrap();
+            for client in &mut clients {
+                assert_eq!(receive(client), Message::text(text.clone()), "{size} bytes");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_client_gets_the_certificate_for_the_name_that_it_asks_for() {
+    let one = Certificate::new("one.example");
+    let two = Certificate::new("two.example");
+    let server = Running::start(tls_config(&[&one, &two]), chat);
+    for (certificate, name) in [(&one, "one.example"), (&two, "two.example")] {
+        let stream = connect(&server, certificate, name, &[&TLS13]);
+        tungstenite::client(format!("wss://{name}/"), stream).unwrap();
+    }
+    let mut other = connect(&server, &one, "other.example", &[&TLS13]);
+    let error = other.write_all(b"GET / HTTP/1.1\r\n\r\n").unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::InvalidData, "{error}");
+}
+
+#[test]
+fn a_request_without_tls_gets_a_readable_answer() {
+    let certificate = Certificate::new("localhost");
+    let server = Running::start(tls_config(&[&certificate]), chat);
+    let mut stream = server.stream();
+    stream.write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    // The connection may end with a reset behind the answer.
+    let _ = stream.read_to_string(&mut answer);
+    assert!(answer.starts_with("HTTP/1.1 400 "), "{answer}");
+    assert!(answer.ends_with("this port speaks TLS: use https:// or wss:// here"), "{answer}");
+    let length = answer.split_once("\r\n\r\n").unwrap().1.len();
+    assert!(answer.contains(&format!("Content-Length: {length}\r\n")), "{answer}");
+}
+
+#[test]
+fn a_member_that_does_not_read_for_a_while_misses_nothing() {
+    let text = |number: usize| format!("{number} {}", "x".repeat(100_000));
+    let certificate = Certificate::new("localhost");
+    let mut config = tls_config(&[&certificate]);
+    config.memory.max_backlog_bytes = 64 << 20;
+    let server = Running::start(config, chat);
+    let mut reader = join(connect(&server, &certificate, "localhost", &[&TLS13]), "/room");
+    let mut sender = join(connect(&server, &certificate, "localhost", &[&TLS13]), "/room");
+    for number in 0..200 {
+        sender.send(Message::text(text(number))).unwrap();
+        assert_eq!(receive(&mut sender), Message::text(text(number)));
+    }
+    for number in 0..200 {
+        assert_eq!(receive(&mut reader), Message::text(text(number)));
+    }
+}
+
+#[test]
+fn a_close_ends_tls_before_tcp() {
+    let certificate = Certificate::new("localhost");
+    let server = Running::start(tls_config(&[&certificate]), chat);
+    for versions in [&[&TLS12], &[&TLS13]] {
+        let mut client = join(connect(&server, &certificate, "localhost", versions), "/room");
+        client.close(None).unwrap();
+        let end = loop {
+            match client.read() {
+                Ok(_) => {}
+                Err(error) => break error,
+            }
+        };
+        assert!(matches!(end, tungstenite::Error::ConnectionClosed), "{end}");
+        // Without an alert before it, the end of TCP would be an error.
+        assert_eq!(client.get_mut().read(&mut [0]).unwrap(), 0);
+    }
+}
+
+#[test]
+fn what_is_no_tls_ends_with_an_alert_and_disturbs_nobody() {
+    let certificate = Certificate::new("localhost");
+    let server = Running::start(tls_config(&[&certificate]), chat);
+    let mut member = join(connect(&server, &certificate, "localhost", &[&TLS13]), "/room");
+    let hello = [22, 3, 1, 0, 4, 1, 0, 0, 0];
+    for bytes in [&hello[..], &[22, 3, 1, 0xff, 0xff], &[22; 600], &[0; 100]] {
+        let mut stream = server.stream();
+        stream.write_all(bytes).unwrap();
+        stream.shutdown(Shutdown::Write).unwrap();
+        let mut answer = Vec::new();
+        let _ = stream.read_to_end(&mut answer);
+        assert!(answer.is_empty() || answer[0] == 21, "{answer:?}");
+    }
+    member.send(Message::text("still here")).unwrap();
+    assert_eq!(receive(&mut member), Message::text("still here"));
+}
+
+#[test]
+fn certificates_that_cannot_be_used_are_named() {
+    let one = Certificate::new("one.example");
+    let two = Certificate::new("two.example");
+    let missing = one.folder.join("missing.pem");
+    let key = |path: PathBuf| CertificateFiles::new(one.folder.join("cert.pem"), path);
+    let text = one.folder.join("text.pem");
+    fs::write(&text, "no certificate").unwrap();
+    for (files, named) in [
+        (key(missing.clone()), "missing.pem"),
+        (CertificateFiles::new(missing, one.folder.join("key.pem")), "missing.pem"),
+        (key(text.clone()), "text.pem"),
+        (CertificateFiles::new(text, one.folder.join("key.pem")), "there is no certificate in it"),
+        (key(two.folder.join("key.pem")), "key"),
+    ] {
+        let mut config = tls_config(&[&one]);
+        config.tls.certificates = vec![files];
+        let error = Server::bind(config).unwrap_err().to_string();
+        assert!(error.contains(named), "{error}");
+    }
+}
+
+#[test]
+fn a_member_that_reads_nothing_is_closed_as_without_tls() {
+    let certificate = Certificate::new("localhost");
+    let mut config = tls_config(&[&certificate]);
+    config.memory.max_backlog_bytes = 1 << 20;
+    config.limits.max_message_bytes = 1 << 19;
+    let server = Running::start(config, chat);
+    let mut reader = join(connect(&server, &certificate, "localhost", &[&TLS13]), "/room");
+    let mut sender = join(connect(&server, &certificate, "localhost", &[&TLS13]), "/room");
+    let text = "x".repeat(500_000);
+    // More than the limit and all buffers of the system hold.
+    for _ in 0..100 {
+        sender.send(Message::text(text.clone())).unwrap();
+        receive(&mut sender);
+    }
+    let end = loop {
+        match reader.read() {
+            Ok(Message::Close(frame)) => break frame.unwrap(),
+            message => assert_eq!(message.unwrap(), Message::text(text.clone())),
+        }
+    };
+    assert_eq!((u16::from(end.code), end.reason.as_str()), (1013, "too far behind"));
+}
+
+#[test]
+fn a_handshake_that_trickles_ends_at_its_deadline() {
+    let certificate = Certificate::new("localhost");
+    let mut config = tls_config(&[&certificate]);
+    config.timeouts.handshake = Duration::from_millis(300);
+    let server = Running::start(config, chat);
+    let mut stream = server.stream();
+    // The beginning of a record that promises more.
+    stream.write_all(&[22, 3, 1, 0, 200, 1, 0, 0, 196]).unwrap();
+    assert_eq!(stream.read(&mut [0]).unwrap(), 0);
+}
