@@ -109,8 +109,10 @@ fn served(
     admin_addresses: &[SocketAddr],
 ) -> Vec<String> {
     let line = |(listen, address): (&Listen, &SocketAddr)| {
-        let scheme = if listen.tls { "https" } else { "http" };
-        format!("townhall is listening on {scheme}://{address}/")
+        // Only the system knows the port that it chose for port 0.
+        let mut bound = *listen;
+        bound.address = *address;
+        format!("townhall is listening on {bound}/")
     };
     let admin_line = |address| format!("townhall serves metrics on http://{address}/metrics");
     listen.iter().zip(addresses).map(line).chain(admin_addresses.iter().map(admin_line)).collect()

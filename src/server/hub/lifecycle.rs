@@ -71,7 +71,7 @@ pub(crate) fn close_because(
     reason: &str,
     cause: Cause,
 ) {
-    if let Some(client) = hub.clients.get_mut(id).filter(|client| client.connection.is_open()) {
+    if let Some(client) = hub.clients.get_open_mut(id) {
         client.pending_departure.get_or_insert_default().cause = Some(cause);
         finish(hub, id, |connection, out| connection.close(code, reason, out));
     }

@@ -33,7 +33,7 @@ impl Pending {
 
     /// Whether the event loop has work that no event announces.
     pub(crate) fn is_unsettled(&self) -> bool {
-        !(self.resumed.is_empty() && self.departures.is_empty() && self.gone.is_empty())
+        !self.resumed.is_empty() || self.has_departures()
     }
 
     /// Whether departures are to be announced, or clients removed.

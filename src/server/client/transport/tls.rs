@@ -17,6 +17,7 @@ use super::arrival::Arrival;
 use super::encode::{
     MAX_RECORD, RECORD_OVERHEAD, append, buffer, encode, encrypt_size, gather, invalid,
 };
+use crate::protocol::Response;
 use crate::server::limits::total::{Share, Total};
 
 /// The most bytes that are sealed before they are written: what the socket does not take must be kept.
@@ -27,11 +28,6 @@ const SEALED_BYTES: usize = MAX_SHARE + (MAX_SHARE / MAX_RECORD + 1) * RECORD_OV
 
 /// The content type of a handshake record, with which a client begins (RFC 8446, section 5.1).
 const HANDSHAKE: u8 = 22;
-
-/// What a request without TLS is answered with.
-const PLAIN_HTTP_ANSWER: &[u8] = b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\
-    Content-Type: text/plain; charset=utf-8\r\nContent-Length: 49\r\n\r\n\
-    this port speaks TLS: use https:// or wss:// here";
 
 /// Buffers that all TLS connections share. Without any, they take no memory.
 #[derive(Debug, Default)]
@@ -165,10 +161,14 @@ impl TlsStream {
     #[cold]
     fn refuse_plaintext(&mut self, first: u8) -> io::Error {
         if first.is_ascii_uppercase() {
+            let text = "this port speaks TLS: use https:// or wss:// here";
+            let response = Response::new(400).header("Content-Type", "text/plain; charset=utf-8");
+            let mut answer = Vec::new();
+            response.expect("a valid field").body(text.as_bytes()).encode(&mut answer);
             // If the peer has gone, the answer is not needed.
-            let _ = self.socket.write(PLAIN_HTTP_ANSWER);
+            let _ = self.socket.write(&answer);
         }
-        io::Error::new(ErrorKind::InvalidData, rustls::Error::General("no TLS".to_owned()))
+        io::Error::new(ErrorKind::InvalidData, "no TLS")
     }
 
     /// Opens records, and keeps what has not arrived whole. Returns the size of the plaintext.
