@@ -4,11 +4,12 @@
 #![cfg_attr(feature = "server", doc = include_str!("guide.md"))]
 //! # Features
 //!
-//! - `cli` (default): the binary `townhall` and its dependencies, such as clap. It includes `server`.
+//! - `cli` (default): the binary `townhall` and its dependencies, such as clap. It includes `server` and `tls`.
 //! - `server`: everything but [`protocol`]. A program that uses the library depends on townhall with
 //!   `default-features = false, features = ["server"]`.
+//! - `tls`: addresses that begin with `https://`, and rustls. It includes `server`, which does not need it.
 //!
-//! Without both, the crate is only [`protocol`], without sockets, signals and logging.
+//! Without these, the crate is only [`protocol`], without sockets, signals and logging.
 //!
 //! # Platforms
 //!

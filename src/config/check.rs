@@ -69,20 +69,26 @@ impl Config {
         let field = "listen";
         let listen =
             if self.listen.is_empty() { Err(ConfigError::Empty { field }) } else { Ok(()) };
-        let needs_certificate = self.listen.iter().any(|listen| listen.tls);
-        let certificates = if needs_certificate && self.tls.certificates.is_empty() {
-            Err(ConfigError::Empty { field: "tls.certificates" })
-        } else {
-            Ok(())
-        };
         let subprotocol = |name: &String| match is_token(name) {
             true => Ok(()),
             false => Err(ConfigError::NoToken { field: "subprotocols", value: name.clone() }),
         };
-        [listen, certificates]
+        [listen, self.check_tls()]
             .into_iter()
             .chain(self.subprotocols.iter().map(subprotocol))
             .collect()
+    }
+
+    fn check_tls(&self) -> Check {
+        if self.listen.iter().all(|listen| !listen.tls) {
+            Ok(())
+        } else if cfg!(not(feature = "tls")) {
+            Err(ConfigError::NeedsFeature { field: "listen", feature: "tls" })
+        } else if self.tls.certificates.is_empty() {
+            Err(ConfigError::Empty { field: "tls.certificates" })
+        } else {
+            Ok(())
+        }
     }
 
     /// Checks that a client may send a request and a message.
@@ -262,7 +268,14 @@ mod tests {
             ),
             (|config| config.limits.max_head_bytes = usize::MAX, "2 times limits.max_head_bytes, "),
             (|config| config.listen.clear(), "listen is empty"),
-            (|config| config.listen[0].tls = true, "tls.certificates is empty"),
+            (
+                |config| config.listen[0].tls = true,
+                if cfg!(feature = "tls") {
+                    "tls.certificates is empty"
+                } else {
+                    "listen needs the feature `tls`"
+                },
+            ),
             (
                 |config| config.subprotocols.push("a\r\nb".into()),
                 "subprotocols: \"a\\r\\nb\" is not a token",

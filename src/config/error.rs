@@ -69,6 +69,13 @@ pub enum ConfigError {
         /// The timeout or interval.
         field: &'static str,
     },
+    /// The server cannot do what a field asks for, because it was built without a feature of the crate.
+    NeedsFeature {
+        /// The field.
+        field: &'static str,
+        /// The feature.
+        feature: &'static str,
+    },
     /// A name is not a token (RFC 9110, section 5.6.2).
     NoToken {
         /// The list of names.
@@ -87,6 +94,7 @@ impl ConfigError {
             | Self::TooLarge { field, .. }
             | Self::CannotHold { field, .. }
             | Self::NoTime { field }
+            | Self::NeedsFeature { field, .. }
             | Self::NoToken { field, .. } => field,
         }
     }
@@ -109,6 +117,9 @@ impl ConfigError {
                 format!("{subject} is {value}, but must be at least {held}, which is {least}")
             }
             Self::NoTime { .. } => format!("{subject} must be longer than zero"),
+            Self::NeedsFeature { feature, .. } => {
+                format!("{subject} needs the feature `{feature}` of the crate townhall")
+            }
             Self::NoToken { value, .. } => {
                 format!("{subject}: {value:?} is not a token (RFC 9110, section 5.6.2)")
             }

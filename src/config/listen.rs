@@ -21,7 +21,7 @@ pub struct Listen {
     /// The address; port 0 takes a free one.
     pub address: SocketAddr,
     /// Whether connections begin with TLS (RFC 8446), with the certificates of
-    /// [`Config::tls`](crate::Config::tls): `wss://` and `https://`.
+    /// [`Config::tls`](crate::Config::tls): `wss://` and `https://`. It needs the crate's feature `tls`.
     pub tls: bool,
 }
 

@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 
 /// What the server needs for the listeners that speak TLS ([`Listen::tls`](crate::Listen::tls)): TLS 1.2
-/// and 1.3, with the protocol `http/1.1` (RFC 7301) and session tickets.
+/// and 1.3, with the protocol `http/1.1` (RFC 7301) and session tickets. The crate's feature `tls` must be
+/// enabled.
 ///
 /// The files are read again when they have changed, which is looked at once a minute. New connections use
 /// what they hold then; if that cannot be used, the reason is logged and nothing changes.

@@ -17,6 +17,7 @@ mod shown;
 pub mod simulation;
 mod spares;
 mod time;
+#[cfg_attr(not(feature = "tls"), path = "without_tls.rs")]
 mod tls;
 mod turn_times;
 

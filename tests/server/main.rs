@@ -20,5 +20,6 @@ mod slow_policies;
 mod support;
 mod timers;
 mod times;
+#[cfg(feature = "tls")]
 mod tls;
 mod upgrades;

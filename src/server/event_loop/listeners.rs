@@ -9,12 +9,11 @@ use std::time::{Duration, Instant};
 use log::debug;
 use mio::net::{TcpListener, TcpStream};
 use mio::{Interest, Registry, Token};
-use rustls::ServerConfig;
 use socket2::{Domain, SockRef, Socket, Type};
 
 use crate::config::{Config, Listen};
 use crate::protocol::{Refusal, Response};
-use crate::server::tls::Tls;
+use crate::server::tls::{ServerConfig, Tls};
 
 /// How long the server does not accept after an error that persists, such as a lack of file descriptors:
 /// long enough not to spin, and short enough not to be noticed.

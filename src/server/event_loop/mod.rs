@@ -18,8 +18,6 @@ use log::{debug, info};
 use mio::event::Event as Readiness;
 use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token};
-use rustls::ServerConfig;
-use rustls::server::UnbufferedServerConnection;
 use signal_hook::consts::SIGHUP;
 use signal_hook_mio::v1_0::Signals;
 
@@ -41,6 +39,7 @@ use crate::server::hub::{keepalive, lifecycle, throttle, trim};
 use crate::server::limits::address::{AddressKey, Admission};
 use crate::server::room::TurnEnd;
 use crate::server::time::wheel::{GRAIN, Timestamp};
+use crate::server::tls::ServerConfig;
 
 /// The token of signals. Listeners have tokens from 0, clients from 2^32.
 pub(crate) const SIGNALS: Token = Token(u32::MAX as usize);
@@ -288,7 +287,7 @@ impl EventLoop {
         address: SocketAddr,
         tls: Option<Arc<ServerConfig>>,
     ) -> io::Result<()> {
-        let tls = tls.map(UnbufferedServerConnection::new).transpose().map_err(io::Error::other)?;
+        let tls = tls.map(TlsStream::begin).transpose()?;
         let now = self.hub.time.timestamp;
         let config = &self.hub.config;
         let key = AddressKey::of_peer(address.ip(), config);

@@ -6,7 +6,7 @@ mod watcher;
 use std::io;
 use std::sync::{Arc, RwLock};
 
-use rustls::ServerConfig;
+pub(crate) use rustls::ServerConfig;
 
 use crate::config::TlsConfig;
 use files::Loader;

@@ -1,7 +1,9 @@
 //! The transport that carries a client's bytes.
 
 mod arrival;
+#[cfg(feature = "tls")]
 mod encode;
+#[cfg_attr(not(feature = "tls"), path = "without_tls.rs")]
 mod tls;
 
 use std::io::{self, IoSlice, Read, Write};

@@ -8,8 +8,10 @@ use std::fmt;
 use std::io::{self, ErrorKind, IoSlice, Read, Write};
 use std::mem;
 use std::net::Shutdown;
+use std::sync::Arc;
 
 use mio::net::TcpStream;
+use rustls::ServerConfig;
 use rustls::server::UnbufferedServerConnection;
 use rustls::unbuffered::{ConnectionState, UnbufferedStatus};
 
@@ -82,6 +84,14 @@ impl fmt::Debug for TlsStream {
 }
 
 impl TlsStream {
+    /// What a stream is made with.
+    ///
+    /// # Errors
+    /// The library's.
+    pub(crate) fn begin(config: Arc<ServerConfig>) -> io::Result<UnbufferedServerConnection> {
+        UnbufferedServerConnection::new(config).map_err(io::Error::other)
+    }
+
     pub(crate) fn new(socket: TcpStream, tls: UnbufferedServerConnection) -> Self {
         Self {
             socket,
