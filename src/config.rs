@@ -103,6 +103,11 @@ pub struct Config {
     /// fields are missing. The default is the loopback addresses, because most proxies run on the same
     /// machine.
     pub trusted_proxies: Vec<IpNet>,
+    /// Whether plain requests with any method reach the application as
+    /// [`Event::Request`](crate::Event::Request). By default, only GET and HEAD do; OPTIONS gets 204, and
+    /// other methods get 405. The server reads no bodies: a request with one gets 413. CONNECT always gets
+    /// 405.
+    pub any_method: bool,
     /// How messages are compressed for clients that offer permessage-deflate (RFC 7692). If it is
     /// `None`, they are not compressed.
     pub deflate: Option<Deflate>,
@@ -147,6 +152,7 @@ impl Default for Config {
             origins: Origins::default(),
             hosts: Vec::new(),
             trusted_proxies: vec![loopback_v4(), IpNet::from(IpAddr::from(Ipv6Addr::LOCALHOST))],
+            any_method: false,
             deflate: Some(Deflate::default()),
             limits: Limits::default(),
             connections: ConnectionLimits::default(),

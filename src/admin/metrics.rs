@@ -8,29 +8,11 @@ use prometheus_client::collector::Collector;
 use prometheus_client::encoding::DescriptorEncoder;
 use prometheus_client::encoding::prometheus_text::{CONTENT_TYPE, encode};
 use prometheus_client::registry::Registry;
-use townhall::{CauseKind, Config, Counts, Hub, MemoryLimits, MemoryUsage, Response};
+use townhall::{CauseKind, Config, Counts, Hub, MemoryLimits, MemoryUsage, Refusal, Response};
 
 use super::encoder::Encoder;
 use super::process::Process;
 use crate::logger;
-
-/// Statuses and causes that are shown even if they have not occurred: the first increase of a counter
-/// that appears with it cannot be seen.
-const STATUSES: [u16; 12] = [400, 403, 404, 405, 408, 414, 421, 426, 429, 431, 503, 505];
-const CAUSES: [CauseKind; 12] = [
-    CauseKind::Peer,
-    CauseKind::Lost,
-    CauseKind::Application,
-    CauseKind::Violation,
-    CauseKind::TooSlow,
-    CauseKind::TooFast,
-    CauseKind::Overload,
-    CauseKind::Silent,
-    CauseKind::Stalled,
-    CauseKind::TooOld,
-    CauseKind::Shutdown,
-    CauseKind::Refused,
-];
 
 /// What the event loop's thread is asked for.
 #[derive(Debug)]
@@ -111,8 +93,8 @@ impl Figures {
 
     fn encode_connections(&self, out: &mut Encoder<'_>) -> fmt::Result {
         let counts = &self.snapshot.counts;
-        let refused = complete(&STATUSES, counts.refused_by_status());
-        let departed = complete(&CAUSES, counts.departed.clone());
+        let refused = complete(Refusal::STATUSES, counts.refused_by_status());
+        let departed = complete(CauseKind::ALL, counts.departed.clone());
         let departed =
             departed.into_iter().map(|(cause, count)| (cause.to_string().replace(' ', "_"), count));
         let dropped = "Connections that were dropped without a response when they were accepted";
@@ -181,7 +163,8 @@ fn seconds(time: Duration) -> f64 {
     time.as_secs_f64()
 }
 
-/// The counts of all keys, those that have not occurred included.
+/// The counts of all keys, including those that have not occurred: the first increase of a counter that
+/// appears with it cannot be seen.
 fn complete<K: Copy + Ord>(keys: &[K], counts: BTreeMap<K, u64>) -> BTreeMap<K, u64> {
     keys.iter().map(|&key| (key, 0)).chain(counts).collect()
 }

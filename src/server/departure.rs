@@ -126,58 +126,54 @@ impl fmt::Display for Cause {
     }
 }
 
-/// The kind of a [`Cause`], without its details, for counts and metrics.
-///
-/// ```
-/// use townhall::{Cause, CauseKind};
-///
-/// assert_eq!(Cause::TooSlow.kind(), CauseKind::TooSlow);
-/// assert_eq!(CauseKind::TooSlow.to_string(), "too slow");
-/// ```
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-#[non_exhaustive]
-pub enum CauseKind {
-    /// [`Cause::Peer`].
-    Peer,
-    /// [`Cause::Lost`].
-    Lost,
-    /// [`Cause::Application`].
-    Application,
-    /// [`Cause::Violation`].
-    Violation,
-    /// [`Cause::TooSlow`].
-    TooSlow,
-    /// [`Cause::TooFast`].
-    TooFast,
-    /// [`Cause::Overload`].
-    Overload,
-    /// [`Cause::Silent`].
-    Silent,
-    /// [`Cause::Stalled`].
-    Stalled,
-    /// [`Cause::TooOld`].
-    TooOld,
-    /// [`Cause::Shutdown`].
-    Shutdown,
-    /// [`Cause::Refused`].
-    Refused,
+/// Defines the kinds of causes, their texts, and the list of all.
+macro_rules! kinds {
+    ($(#[$docs:meta])* $($kind:ident => $text:literal,)*) => {
+        $(#[$docs])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        #[non_exhaustive]
+        pub enum CauseKind {
+            $(
+                #[doc = concat!("[`Cause::", stringify!($kind), "`].")]
+                $kind,
+            )*
+        }
+
+        impl CauseKind {
+            /// Every kind.
+            pub const ALL: &'static [Self] = &[$(Self::$kind),*];
+        }
+
+        impl fmt::Display for CauseKind {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(match self {
+                    $(Self::$kind => $text,)*
+                })
+            }
+        }
+    };
 }
 
-impl fmt::Display for CauseKind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Peer => "peer",
-            Self::Lost => "lost",
-            Self::Application => "application",
-            Self::Violation => "violation",
-            Self::TooSlow => "too slow",
-            Self::TooFast => "too fast",
-            Self::Overload => "overload",
-            Self::Silent => "silent",
-            Self::Stalled => "stalled",
-            Self::TooOld => "too old",
-            Self::Shutdown => "shutdown",
-            Self::Refused => "refused",
-        })
-    }
+kinds! {
+    /// The kind of a [`Cause`], without its details, for counts and metrics.
+    ///
+    /// ```
+    /// use townhall::{Cause, CauseKind};
+    ///
+    /// assert_eq!(Cause::TooSlow.kind(), CauseKind::TooSlow);
+    /// assert_eq!(CauseKind::TooSlow.to_string(), "too slow");
+    /// assert!(CauseKind::ALL.contains(&CauseKind::TooSlow));
+    /// ```
+    Peer => "peer",
+    Lost => "lost",
+    Application => "application",
+    Violation => "violation",
+    TooSlow => "too slow",
+    TooFast => "too fast",
+    Overload => "overload",
+    Silent => "silent",
+    Stalled => "stalled",
+    TooOld => "too old",
+    Shutdown => "shutdown",
+    Refused => "refused",
 }

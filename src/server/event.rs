@@ -78,8 +78,9 @@ use crate::server::departure::Departure;
 #[non_exhaustive]
 pub enum Event<'a> {
     /// A plain GET or HEAD request. The application may answer it. Otherwise it gets 426, or 404 if its
-    /// path is not a room ([`RoomLimits::patterns`](crate::RoomLimits::patterns)). The server itself
-    /// answers OPTIONS.
+    /// path is not a room ([`RoomLimits::patterns`](crate::RoomLimits::patterns)). With
+    /// [`Config::any_method`](crate::Config::any_method), requests with other methods come too. If the
+    /// application does not answer them, OPTIONS gets 204, and others get 405.
     Request(Exchange<'a>),
     /// A valid upgrade request within all limits, including the limits on the room of its path. The
     /// application may refuse it or choose its room. By default, it is accepted, and its room is the
@@ -143,6 +144,29 @@ pub enum Event<'a> {
 /// }
 /// # let _ = answer;
 /// ```
+///
+/// With [`Config::any_method`](crate::Config::any_method):
+///
+/// ```
+/// use townhall::{CloseCode, Exchange, Hub, Response};
+///
+/// /// Closes a room: `curl -X DELETE -H 'Authorization: Bearer secret' http://localhost:8080/lobby`.
+/// fn answer(hub: &mut Hub, exchange: Exchange<'_>) {
+///     let request = exchange.request();
+///     match request.method() {
+///         "DELETE" if request.header("Authorization") == Some("Bearer secret") => {
+///             let members: Vec<_> = hub.members(&request.normal_path()).collect();
+///             for &member in &members {
+///                 hub.close(member, CloseCode::NORMAL, "the room is closed");
+///             }
+///             exchange.respond(Response::text(200, format!("closed {}", members.len())));
+///         }
+///         "DELETE" => exchange.respond(Response::text(401, "a token is needed")),
+///         _ => {}
+///     }
+/// }
+/// # let _ = answer;
+/// ```
 #[derive(Debug)]
 pub struct Exchange<'a> {
     pub(crate) request: &'a Request<'a>,
@@ -151,7 +175,8 @@ pub struct Exchange<'a> {
 }
 
 impl<'a> Exchange<'a> {
-    /// The request. Its method is GET or HEAD. A response that depends on the path should compare its
+    /// The request. Its method is GET or HEAD, unless
+    /// [`Config::any_method`](crate::Config::any_method) is set. A response that depends on the path should compare its
     /// [normal form](Request::normal_path).
     pub fn request(&self) -> &'a Request<'a> {
         self.request

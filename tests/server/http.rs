@@ -146,6 +146,84 @@ fn options_names_the_methods_that_are_served() {
     assert!(not.contains("\r\nAllow: GET, HEAD, OPTIONS\r\n"), "{not}");
 }
 
+/// A server whose application answers requests for `/page` with their method.
+fn serving_any_method() -> Running {
+    let mut config = config();
+    config.any_method = true;
+    Running::start(config, |_, _, event| {
+        if let Event::Request(exchange) = event
+            && exchange.request().path() == "/page"
+        {
+            let method = exchange.request().method().to_owned();
+            exchange.respond(Response::text(200, method));
+        }
+    })
+}
+
+#[test]
+fn requests_with_any_method_reach_an_application_that_asks_for_them() {
+    let server = serving_any_method();
+    for method in ["DELETE", "PUT", "POST", "OPTIONS", "get", "X-ANY", "GET"] {
+        for fields in ["", "Content-Length: 0\r\n", "Content-Length: 00\r\n"] {
+            let request = format!("{method} /page HTTP/1.1\r\nHost: a\r\n{fields}\r\n");
+            let answer = answer(&server, &request);
+            assert!(answer.starts_with("HTTP/1.1 200 "), "{request}: {answer}");
+            assert!(answer.ends_with(&format!("\r\n\r\n{method}\n")), "{request}: {answer}");
+        }
+    }
+    let head = answer(&server, "HEAD /page HTTP/1.1\r\nHost: a\r\n\r\n");
+    assert!(head.contains("\r\nContent-Length: 5\r\n") && head.ends_with("\r\n\r\n"), "{head}");
+}
+
+#[test]
+fn what_the_application_does_not_answer_gets_what_it_gets_without_it() {
+    let server = serving_any_method();
+    let allow = "\r\nAllow: GET, HEAD, OPTIONS\r\n";
+    let delete = answer(&server, "DELETE / HTTP/1.1\r\nHost: a\r\n\r\n");
+    assert!(delete.starts_with("HTTP/1.1 405 ") && delete.contains(allow), "{delete}");
+    let options = answer(&server, "OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n");
+    assert!(options.starts_with("HTTP/1.1 204 ") && options.contains(allow), "{options}");
+    assert_status(&server, "GET / HTTP/1.1\r\nHost: a\r\n\r\n", "426");
+    assert_status(&server, "CONNECT a:80 HTTP/1.1\r\nHost: a\r\n\r\n", "405");
+    assert_status(&server, &request("/").replace("GET", "POST"), "405");
+}
+
+/// RFC 9112, section 11.2: request smuggling exploits that two recipients disagree about where a request
+/// ends.
+#[test]
+fn a_request_with_a_body_is_refused_and_nothing_after_a_request_is_taken_for_another() {
+    let server = serving_any_method();
+    let with = |method: &str, fields: &str, rest: &str| {
+        let head = format!("{method} /page HTTP/1.1\r\nHost: a\r\n{fields}\r\n\r\n");
+        answer(&server, &(head + rest))
+    };
+    let next = "GET /page HTTP/1.1\r\nHost: a\r\n\r\n";
+    for (fields, status) in [
+        ("Content-Length: 5", "413"),
+        ("Content-Length: 999999999999999999999999", "413"),
+        ("Transfer-Encoding: chunked", "413"),
+        ("Transfer-Encoding: identity", "413"),
+        ("Content-Length: 0\r\nTransfer-Encoding: chunked", "400"),
+        ("Transfer-Encoding: chunked\r\nContent-Length: 5", "400"),
+        ("Content-Length: 0\r\nContent-Length: 0", "400"),
+        ("Content-Length: 0\r\nContent-Length: 44", "400"),
+        ("Content-Length: 0, 0", "400"),
+        ("Content-Length: +0", "400"),
+        ("Content-Length: -1", "400"),
+        ("Content-Length: 0x0", "400"),
+        ("Content-Length:", "400"),
+        ("Content-Length: 0", "200"),
+        ("Content-Length : 5", "400"),
+        ("X: y", "200"),
+    ] {
+        for method in ["DELETE", "OPTIONS"] {
+            let answer = with(method, fields, next);
+            assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{fields}: {answer}");
+            assert_eq!(answer.matches("HTTP/1.1 ").count(), 1, "{fields}: {answer}");
+        }
+    }
+}
+
 #[test]
 fn a_head_that_does_not_arrive_times_out() {
     let mut config = config();

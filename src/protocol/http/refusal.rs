@@ -5,6 +5,21 @@ use std::fmt;
 /// The methods that are served, as the value of a field (RFC 9110, section 10.2.1).
 pub(crate) const ALLOWED_METHODS: &str = "GET, HEAD, OPTIONS";
 
+/// Defines the status of each reason, and the list of all statuses.
+macro_rules! statuses {
+    ($($status:literal => $reasons:pat,)*) => {
+        /// Every status of a refusal, in ascending order.
+        pub const STATUSES: &'static [u16] = &[$($status),*];
+
+        /// The HTTP status of the response.
+        pub fn status(self) -> u16 {
+            match self {
+                $($reasons => $status,)*
+            }
+        }
+    };
+}
+
 /// The reason why a request is refused.
 ///
 /// Its text is the body of the response, [`Response::refusal`](super::Response::refusal).
@@ -15,6 +30,7 @@ pub(crate) const ALLOWED_METHODS: &str = "GET, HEAD, OPTIONS";
 /// assert_eq!(Refusal::Origin.status(), 403);
 /// assert_eq!(Refusal::Origin.to_string(), "origin not allowed");
 /// assert_eq!(Refusal::Full.headers(), [("Retry-After", "5")]);
+/// assert!(Refusal::STATUSES.contains(&403));
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[non_exhaustive]
@@ -33,6 +49,8 @@ pub enum Refusal {
     HttpVersion,
     /// The method is not supported, or is not GET for an upgrade (RFC 6455, section 4.2.1).
     Method,
+    /// The request has a body, which the server does not read (RFC 9110, section 15.5.14).
+    HasBody,
     /// The request does not ask for an upgrade to WebSocket.
     NoUpgrade,
     /// The request asks for an upgrade in HTTP/1.0, which does not support it (RFC 9110, section 7.8).
@@ -62,22 +80,20 @@ pub enum Refusal {
 }
 
 impl Refusal {
-    /// The HTTP status of the response.
-    pub fn status(self) -> u16 {
-        match self {
-            Self::Malformed(_) | Self::Tls => 400,
-            Self::Origin => 403,
-            Self::NoSuchRoom => 404,
-            Self::Method => 405,
-            Self::Timeout => 408,
-            Self::TargetTooLong | Self::RoomNameTooLong => 414,
-            Self::Misdirected => 421,
-            Self::NoUpgrade | Self::UpgradeInHttp10 | Self::WebSocketVersion => 426,
-            Self::TooManyFromAddress | Self::TooManyRoomsFromAddress => 429,
-            Self::HeadTooLong | Self::TooManyHeaders => 431,
-            Self::Full | Self::TooManyRooms | Self::Stopping => 503,
-            Self::HttpVersion => 505,
-        }
+    statuses! {
+        400 => Self::Malformed(_) | Self::Tls,
+        403 => Self::Origin,
+        404 => Self::NoSuchRoom,
+        405 => Self::Method,
+        408 => Self::Timeout,
+        413 => Self::HasBody,
+        414 => Self::TargetTooLong | Self::RoomNameTooLong,
+        421 => Self::Misdirected,
+        426 => Self::NoUpgrade | Self::UpgradeInHttp10 | Self::WebSocketVersion,
+        429 => Self::TooManyFromAddress | Self::TooManyRoomsFromAddress,
+        431 => Self::HeadTooLong | Self::TooManyHeaders,
+        503 => Self::Full | Self::TooManyRooms | Self::Stopping,
+        505 => Self::HttpVersion,
     }
 
     /// The header fields that the status requires, as names and values.
@@ -106,6 +122,7 @@ impl fmt::Display for Refusal {
             Self::Tls => "TLS on a port for plain HTTP: use http:// or ws://",
             Self::HttpVersion => "unsupported HTTP version: use HTTP/1.1",
             Self::Method => "method not allowed: use GET, HEAD or OPTIONS; an upgrade needs GET",
+            Self::HasBody => "a request must not have a body",
             Self::NoUpgrade => "this is a WebSocket endpoint: connect with a WebSocket client",
             Self::UpgradeInHttp10 => {
                 "an upgrade to WebSocket needs HTTP/1.1, but this request is HTTP/1.0"
@@ -126,3 +143,13 @@ impl fmt::Display for Refusal {
 }
 
 impl std::error::Error for Refusal {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_list_of_statuses_is_in_order() {
+        assert!(Refusal::STATUSES.is_sorted_by(|a, b| a < b));
+    }
+}

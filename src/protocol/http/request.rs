@@ -176,6 +176,27 @@ impl<'h> Request<'h> {
             Err(Refusal::Malformed("a request for an upgrade has no body"))
         }
     }
+
+    /// Checks that a plain request has no body (RFC 9112, section 6.3).
+    ///
+    /// # Errors
+    /// [`Refusal::HasBody`]; [`Refusal::Malformed`] if its length is not certain, because a proxy may
+    /// then take another part of what follows for the next request (section 11.2).
+    #[cfg(feature = "server")]
+    pub(crate) fn check_empty(&self) -> Result<(), Refusal> {
+        let is_number = |length: &[u8]| !length.is_empty() && length.iter().all(u8::is_ascii_digit);
+        let mut lengths = self.header_values("Content-Length");
+        let is_coded = self.header_values("Transfer-Encoding").next().is_some();
+        match (lengths.next(), lengths.next()) {
+            (None, _) if is_coded => Err(Refusal::HasBody),
+            (None, _) => Ok(()),
+            (Some(length), None) if !is_coded && is_number(length) => {
+                let is_empty = length.iter().all(|&digit| digit == b'0');
+                if is_empty { Ok(()) } else { Err(Refusal::HasBody) }
+            }
+            _ => Err(Refusal::Malformed("the length of the request's body is not certain")),
+        }
+    }
 }
 
 /// Whether this is a valid value of the Host field: an authority, or an empty value, which a client

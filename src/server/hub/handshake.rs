@@ -29,13 +29,26 @@ pub(crate) fn handshake(hub: &mut Hub, id: ClientId, head: &[u8], app: &mut Appl
         return refuse(hub, id, refusal);
     }
     match request.method() {
+        "GET" if request.asks_for_upgrade() => upgrade(hub, id, &request, app),
+        "GET" | "HEAD" => answer(hub, id, &request, app),
+        // Its response would turn the connection into a tunnel (RFC 9110, section 9.3.6).
+        "CONNECT" => refuse(hub, id, Refusal::Method),
+        _ if hub.config.any_method => match request.check_empty() {
+            Ok(()) => answer(hub, id, &request, app),
+            Err(refusal) => refuse(hub, id, refusal),
+        },
+        method => answer_method(hub, id, method),
+    }
+}
+
+/// Answers a plain request with a method that the application does not serve.
+fn answer_method(hub: &mut Hub, id: ClientId, method: &str) {
+    match method {
         // Load balancers use it to check whether the server is up.
         "OPTIONS" if hub.is_stopping() => {
             respond(hub, id, &Response::refusal(Refusal::Stopping));
         }
         "OPTIONS" => respond(hub, id, &Response::options()),
-        "GET" if request.asks_for_upgrade() => upgrade(hub, id, &request, app),
-        "GET" | "HEAD" => answer(hub, id, &request, app),
         _ => refuse(hub, id, Refusal::Method),
     }
 }
@@ -153,6 +166,9 @@ fn answer(hub: &mut Hub, id: ClientId, request: &Request<'_>, app: &mut Applicat
     app(hub, id, Event::Request(Exchange { request, address, answer: &mut answer }));
     match answer {
         Some(answer) => respond(hub, id, &answer),
+        None if !matches!(request.method(), "GET" | "HEAD") => {
+            answer_method(hub, id, request.method());
+        }
         None if hub.config.rooms.allow(&request.normal_path()) => {
             refuse(hub, id, request.missing_upgrade());
         }
