@@ -29,7 +29,8 @@ fn answer(hub: &Hub, exchange: Exchange<'_>, page: &Response) {
     match exchange.request().normal_path().as_str() {
         "/" => exchange.respond(page.clone()),
         "/rooms" => {
-            let rooms = hub.rooms().map(|(name, members)| format!("{members} in {name}"));
+            let rooms =
+                hub.rooms().map(|room| format!("{} in {}", room.member_count(), room.name()));
             exchange.respond(Response::text(200, rooms.collect::<Vec<_>>().join("\n")));
         }
         _ => {}

@@ -49,6 +49,7 @@ pub use protocol::{
 pub use server::simulation;
 #[cfg(feature = "server")]
 pub use server::{
-    Cause, CauseKind, ClientId, Compression, Counts, Departure, Event, Exchange, Handle,
-    HandleError, Hub, MemoryUsage, Server, SubprotocolNotOffered, TurnTimes, Upgrade,
+    Cause, CauseKind, ClientId, Compression, Counts, Departure, DurationHistogram, Event, Exchange,
+    Handle, HandleError, Hub, InvalidClientId, MemoryUsage, RoomInfo, Server,
+    SubprotocolNotOffered, Upgrade,
 };

@@ -30,7 +30,7 @@ impl Snapshot {
             counts: hub.counts().clone(),
             connections: hub.client_count(),
             rooms: hub.room_count(),
-            members: hub.rooms().map(|(_, members)| members).sum(),
+            members: hub.rooms().map(|room| room.member_count()).sum(),
             memory: hub.memory_usage(),
         }
     }

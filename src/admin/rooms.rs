@@ -39,7 +39,7 @@ impl Query {
 
     /// The rooms of a server that match.
     pub fn find(&self, hub: &Hub) -> Rooms {
-        self.select(hub.rooms())
+        self.select(hub.rooms().map(|room| (room.name(), room.member_count())))
     }
 
     /// Copies only the names that are listed, because the event loop waits for this.

@@ -1,6 +1,7 @@
 //! Client ids, which are never reused.
 
 use std::fmt;
+use std::str::FromStr;
 
 use mio::Token;
 
@@ -67,6 +68,44 @@ impl ClientId {
     }
 }
 
+impl FromStr for ClientId {
+    type Err = InvalidClientId;
+
+    /// Parses what [`Display`](fmt::Display) writes, with or without `client `. The client may have left.
+    ///
+    /// ```
+    /// use townhall::ClientId;
+    ///
+    /// let id: ClientId = "7.3".parse()?;
+    /// assert_eq!(id.to_string(), "client 7.3");
+    /// assert_eq!("client 7.3".parse(), Ok(id));
+    /// assert!("7".parse::<ClientId>().is_err());
+    /// # Ok::<(), townhall::InvalidClientId>(())
+    /// ```
+    fn from_str(text: &str) -> Result<Self, InvalidClientId> {
+        let text = text.strip_prefix("client ").unwrap_or(text);
+        let (key, generation) = text.split_once('.').ok_or(InvalidClientId)?;
+        let number = |text: &str| text.parse::<u32>().map_err(|_| InvalidClientId);
+        match (number(key)?, number(generation)?) {
+            (_, 0) => Err(InvalidClientId),
+            (key, generation) => Ok(Self::new(key as usize, generation)),
+        }
+    }
+}
+
+/// The error of a text that is not a [`ClientId`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct InvalidClientId;
+
+impl fmt::Display for InvalidClientId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a client's id is two numbers, such as 7.3")
+    }
+}
+
+impl std::error::Error for InvalidClientId {}
+
 impl fmt::Display for ClientId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if *self == Self::SERVER {
@@ -86,5 +125,12 @@ mod tests {
         assert_eq!(ClientId::from_token(id.token()), Some(id));
         assert_eq!(ClientId::from_token(Token(7)), None);
         assert_eq!(ClientId::from_token(ClientId::SERVER.token()), None);
+    }
+
+    #[test]
+    fn a_text_that_is_not_an_id_is_refused() {
+        for wrong in ["", "7", "7.", ".3", "7.0", "-1.3", "7.3.1", "4294967296.1", "the server"] {
+            assert_eq!(wrong.parse::<ClientId>(), Err(InvalidClientId), "{wrong}");
+        }
     }
 }

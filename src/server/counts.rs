@@ -6,7 +6,7 @@ use std::ops::AddAssign;
 
 use crate::protocol::Refusal;
 use crate::server::departure::CauseKind;
-use crate::server::turn_times::TurnTimes;
+use crate::server::duration_histogram::DurationHistogram;
 
 /// Counts of events since the start of the server. Their text fits in a log line.
 ///
@@ -62,8 +62,13 @@ pub struct Counts {
     pub written_bytes: u64,
     /// The effect of compression.
     pub compression: Compression,
-    /// How long the turns of the event loop took.
-    pub turns: TurnTimes,
+    /// How long the turns of the event loop took, without the time that it waited for events.
+    pub turns: DurationHistogram,
+    /// How long messages waited, from when the server read them or the application sent them until they
+    /// had been written to every member of the room whose socket takes everything. Messages of one room
+    /// that are written together count once, with the wait of the first one. A wait ends with the turn of
+    /// the event loop.
+    pub delivery_waits: DurationHistogram,
 }
 
 /// The frames for clients that accept compressed messages.

@@ -5,6 +5,7 @@ mod client;
 mod client_id;
 mod counts;
 mod departure;
+mod duration_histogram;
 mod event;
 mod event_loop;
 mod handle;
@@ -19,7 +20,6 @@ mod spares;
 mod time;
 #[cfg_attr(not(feature = "tls"), path = "without_tls.rs")]
 mod tls;
-mod turn_times;
 
 use std::fmt;
 use std::io;
@@ -29,14 +29,14 @@ use mio::{Interest, Poll, Waker};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook_mio::v1_0::Signals;
 
-pub use client_id::ClientId;
+pub use client_id::{ClientId, InvalidClientId};
 pub use counts::{Compression, Counts};
 pub use departure::{Cause, CauseKind, Departure};
+pub use duration_histogram::DurationHistogram;
 pub use event::{Event, Exchange, SubprotocolNotOffered, Upgrade};
 pub use handle::{Handle, HandleError};
-pub use hub::Hub;
+pub use hub::{Hub, RoomInfo};
 pub use memory_usage::MemoryUsage;
-pub use turn_times::TurnTimes;
 
 use crate::config::{Config, Listen};
 use event_loop::listeners::Listeners;

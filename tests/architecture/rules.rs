@@ -81,7 +81,7 @@ pub const AREAS: &[Area] = &[
             "server/memory_usage",
             "server/shown",
             "server/spares",
-            "server/turn_times",
+            "server/duration_histogram",
         ],
         &["protocol"],
     ),

@@ -167,7 +167,8 @@ fn rooms_are_listed_with_their_member_counts() {
     clients.iter().for_each(|_| _ = server.opened());
     let (sender, receiver) = channel();
     let list = move |hub: &mut Hub| {
-        let mut rooms: Vec<_> = hub.rooms().map(|(name, size)| (name.to_owned(), size)).collect();
+        let mut rooms: Vec<_> =
+            hub.rooms().map(|room| (room.name().to_owned(), room.member_count())).collect();
         rooms.sort();
         sender.send(rooms).unwrap();
     };

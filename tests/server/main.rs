@@ -9,6 +9,7 @@ mod departures;
 mod embedding;
 mod handle;
 mod http;
+mod inspection;
 mod keepalive;
 mod limits;
 mod listeners;

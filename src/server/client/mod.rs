@@ -45,6 +45,8 @@ pub(crate) struct Client {
     pub(crate) blocked: Option<Timestamp>,
     /// The time of the client's last activity.
     pub(crate) last_active: Timestamp,
+    /// When the client opened.
+    pub(crate) opened: Timestamp,
     /// When the client is to be closed because its connection is too old.
     pub(crate) expiry: Option<Timestamp>,
     /// The number of bytes of incomplete messages since the last activity, or since the ping.
@@ -94,6 +96,7 @@ impl Client {
             pending_departure: None,
             blocked: None,
             last_active: Timestamp::default(),
+            opened: Timestamp::default(),
             expiry: None,
             arrived: 0,
             pinged: None,
@@ -294,7 +297,12 @@ impl Client {
     /// chance to read it.
     pub(crate) fn backlog(&self, log: &FrameLog) -> u64 {
         let private = if self.is_finishing() { 0 } else { self.private_bytes() };
-        log.offered().saturating_sub(self.cursor.offset()) + private as u64
+        self.log_backlog(log) + private as u64
+    }
+
+    /// The part of the backlog that is in the log.
+    pub(crate) fn log_backlog(&self, log: &FrameLog) -> u64 {
+        log.offered().saturating_sub(self.cursor.offset())
     }
 
     /// The number of unwritten private bytes.

@@ -106,7 +106,7 @@ fn flush_room(
     end: TurnEnd,
     written: &mut Written,
 ) -> Vec<(ClientId, Outcome)> {
-    let Hub { clients, rooms, memory, config, time, .. } = hub;
+    let Hub { clients, rooms, memory, config, time, pending, .. } = hub;
     let Some(room) = rooms.get_mut(key).filter(|room| room.dirty) else { return Vec::new() };
     if room.flushed == 0 {
         room.begin_flush();
@@ -126,7 +126,9 @@ fn flush_room(
             unusual.push((client.id, outcome));
         }
     }
-    room.end_flush(end);
+    if let Some(grown) = room.end_flush(end) {
+        pending.flushed.add(grown, time.now);
+    }
     unusual
 }
 

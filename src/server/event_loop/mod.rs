@@ -121,8 +121,21 @@ impl EventLoop {
         if self.hub.pending.has_departures() {
             self.announce(app);
         }
-        self.hub.counts.turns.add(self.hub.time.now.elapsed());
+        self.note_times();
         Ok(())
+    }
+
+    /// Counts how long the turn took, and how long the messages waited that it has delivered.
+    fn note_times(&mut self) {
+        let Hub { counts, pending, time, .. } = &mut self.hub;
+        let turn = time.now.elapsed();
+        counts.turns.add(turn, 1);
+        if pending.flushed.prompt > 0 {
+            counts.delivery_waits.add(turn, mem::take(&mut pending.flushed.prompt));
+        }
+        for before in pending.flushed.late.drain(..) {
+            counts.delivery_waits.add(before + turn, 1);
+        }
     }
 
     /// Waits for events, and notes all of them. If more sockets are ready than fit in one list, it polls

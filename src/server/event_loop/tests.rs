@@ -139,3 +139,54 @@ fn a_turn_ends_in_the_middle_of_a_large_room_so_that_other_clients_are_answered(
         assert_eq!(receive(member), "news");
     }
 }
+
+/// How many flushes were counted, and the sum of their waits.
+fn waits(turns: &Turns) -> (u64, Duration) {
+    let waits = &turns.event_loop.hub.counts.delivery_waits;
+    (waits.ranges().map(|(_, count)| count).sum(), waits.total())
+}
+
+#[test]
+fn the_wait_of_a_message_ends_with_the_turn_in_which_every_member_has_it() {
+    let mut turns = Turns::new();
+    let members: Vec<_> = (0..10).map(|_| turns.join("/loud")).collect();
+    let quiet = turns.join("/quiet");
+
+    turns.send(&quiet, "hello");
+    turns.turn();
+    let prompt = waits(&turns);
+    assert_eq!((prompt.0, receive(&quiet)), (1, "hello".to_owned()));
+    assert!(prompt.1 > Duration::ZERO);
+
+    turns.send(&members[0], "news");
+    turns.turn();
+    assert_eq!(waits(&turns), prompt, "some members have nothing");
+    let read = turns.event_loop.hub.time.now;
+    let outside = Duration::from_millis(20);
+    // The time between two turns counts too.
+    thread::sleep(outside);
+    turns.settle();
+    let (count, total) = waits(&turns);
+    assert_eq!(count, 2);
+    assert!((outside..=read.elapsed()).contains(&(total - prompt.1)), "{total:?}");
+}
+
+#[test]
+fn a_message_that_comes_during_a_flush_waits_from_its_own_turn_on() {
+    let mut turns = Turns::new();
+    let members: Vec<_> = (0..10).map(|_| turns.join("/loud")).collect();
+    turns.send(&members[0], "first");
+    turns.turn();
+    let first = turns.event_loop.hub.time.now;
+    assert!(turns.event_loop.hub.is_dirty(), "one turn wrote to all members");
+    let before = Duration::from_millis(200);
+    // Only the first message waits during this.
+    thread::sleep(before);
+    turns.event_loop.hub.time.advance();
+    turns.event_loop.hub.broadcast("/loud", "second");
+    let second = turns.event_loop.hub.time.now;
+    turns.settle();
+    let (count, total) = waits(&turns);
+    assert_eq!(count, 2);
+    assert!((before..first.elapsed() + second.elapsed()).contains(&total), "{total:?}");
+}

@@ -13,6 +13,7 @@ pub(crate) mod closing;
 mod epochs;
 mod forwarded;
 pub(crate) mod handshake;
+mod inspection;
 pub(crate) mod keepalive;
 pub(crate) mod lifecycle;
 pub(crate) mod members;
@@ -26,5 +27,6 @@ mod state;
 pub(crate) mod throttle;
 pub(crate) mod trim;
 
+pub use inspection::RoomInfo;
 pub use state::Hub;
 pub(crate) use state::{Application, Phase};

@@ -1,6 +1,7 @@
 //! What is left to do in this turn or in a later one.
 
 use std::mem;
+use std::time::{Duration, Instant};
 
 use crate::server::capacity::trim_queue;
 use crate::server::client::Client;
@@ -20,6 +21,28 @@ pub(crate) struct Pending {
     pub(crate) departures: Vec<(ClientId, Departure)>,
     /// Clients whose connection is over, to be removed at the end of the turn.
     pub(crate) gone: Vec<ClientId>,
+    /// Rooms whose flush was completed, to be counted at the end of the turn.
+    pub(crate) flushed: FlushedRooms,
+}
+
+/// Rooms whose flush was completed in this turn.
+#[derive(Debug, Default)]
+pub(crate) struct FlushedRooms {
+    /// The number of rooms that had grown in the same turn.
+    pub(crate) prompt: u32,
+    /// How long before this turn the other rooms had grown.
+    pub(crate) late: Vec<Duration>,
+}
+
+impl FlushedRooms {
+    /// Notes a room that had grown in the turn that began at `grown`.
+    pub(crate) fn add(&mut self, grown: Instant, now: Instant) {
+        if grown == now {
+            self.prompt += 1;
+        } else {
+            self.late.push(now - grown);
+        }
+    }
 }
 
 impl Pending {
@@ -46,5 +69,6 @@ impl Pending {
         for queue in [&mut self.dirty_clients, &mut self.resumed] {
             trim_queue(queue);
         }
+        trim_queue(&mut self.flushed.late);
     }
 }

@@ -68,21 +68,6 @@ impl Hub {
         self.rooms.get(membership.room).map(|room| &*room.name)
     }
 
-    /// The names of all rooms, in no particular order, each with its number of members. A member that is
-    /// closing counts until everything has been written to it.
-    ///
-    /// ```
-    /// use townhall::Hub;
-    ///
-    /// fn largest_room(hub: &Hub) -> Option<&str> {
-    ///     hub.rooms().max_by_key(|(_, members)| *members).map(|(name, _)| name)
-    /// }
-    /// # let _ = largest_room;
-    /// ```
-    pub fn rooms(&self) -> impl Iterator<Item = (&str, usize)> {
-        self.rooms.iter().map(|room| (&*room.name, room.members.len()))
-    }
-
     /// The members of a room that [are open](Self::is_open), in no particular order. The iterator
     /// borrows the hub: collect the ids before you change the hub.
     pub fn members(&self, room: &str) -> impl Iterator<Item = ClientId> {

@@ -97,7 +97,7 @@ fn prepare(hub: &mut Hub, key: usize) {
 }
 
 fn append(hub: &mut Hub, key: usize, message: Message<'_>) {
-    let appended = hub.rooms.append(key, message, &mut hub.memory.segments, hub.time.now);
+    let appended = hub.rooms.append(key, message, &mut hub.memory.segments, &hub.time);
     hub.counts.deliveries += appended.members as u64;
     hub.counts.compression += appended.compression;
     hub.pending.grown += message.frame_size();

@@ -1,8 +1,10 @@
 //! The addresses of clients, and the number of connections from each.
 
 use std::collections::HashMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::num::NonZeroU64;
+
+use ipnet::{IpNet, Ipv6Net};
 
 use crate::config::Config;
 use crate::server::capacity::{capacity_to_keep, is_loose};
@@ -29,6 +31,17 @@ impl AddressKey {
             IpAddr::V6(address) => (address.to_bits() >> 64) as u64,
         };
         Self(NonZeroU64::new(bits).unwrap_or(NonZeroU64::MIN))
+    }
+
+    /// The IPv4 address, as a network of its own, or the IPv6 /64 network.
+    pub(crate) fn network(self) -> IpNet {
+        let bits = self.0.get();
+        if bits >> 32 == 0xffff {
+            return IpAddr::from(Ipv4Addr::from_bits(bits as u32)).into();
+        }
+        // No key is 0, so 1 stands for it.
+        let bits = if self.0 == NonZeroU64::MIN { 0 } else { bits };
+        Ipv6Net::new_assert(Ipv6Addr::from_bits(u128::from(bits) << 64), 64).into()
     }
 
     /// The key of a peer's address, if the limits per address apply to it.

@@ -62,6 +62,14 @@ impl EncodedLogs {
         }
     }
 
+    /// Whether everything has been written to all members.
+    pub(crate) fn are_read(&self) -> bool {
+        let mut independent = self.independent.iter().map(|(_, log)| log);
+        self.plain.is_read()
+            && self.shared.as_ref().is_none_or(|shared| shared.log.is_read())
+            && independent.all(FrameLog::is_read)
+    }
+
     /// The shared log, if there is one, and the plain one.
     pub(crate) fn shared_and_plain(&mut self) -> Option<(&mut FrameLog, &mut FrameLog)> {
         let shared = self.shared.as_mut()?;

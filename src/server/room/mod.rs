@@ -3,8 +3,11 @@
 pub(crate) mod compressor;
 pub(crate) mod encoded_logs;
 pub(crate) mod frame_log;
+mod message_rate;
 pub(crate) mod segment;
 pub(crate) mod segment_pool;
+#[cfg(test)]
+mod tests;
 
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, VecDeque};
@@ -21,7 +24,10 @@ use crate::server::limits::address::AddressKey;
 use crate::server::room::compressor::{Compressors, Encoding};
 use crate::server::room::encoded_logs::EncodedLogs;
 use crate::server::room::frame_log::FrameLog;
+use crate::server::room::message_rate::MessageRate;
 use crate::server::room::segment_pool::SegmentPool;
+use crate::server::time::Time;
+use crate::server::time::wheel::Timestamp;
 
 /// A room that has members.
 #[derive(Debug)]
@@ -36,8 +42,12 @@ pub(crate) struct Room {
     pub(crate) dirty: bool,
     /// The number of members that the flush in progress has passed.
     pub(crate) flushed: usize,
-    /// Whether the room has grown since that flush began.
-    pub(crate) grew_meanwhile: bool,
+    /// The time of the turn in which the room grew for the first time since it was flushed.
+    grown: Instant,
+    /// The time of the turn in which the room grew for the first time since the flush in progress began.
+    grown_meanwhile: Option<Instant>,
+    /// How many messages are published.
+    rate: MessageRate,
     /// Whether the room's flush did not fit into the last turn. Its members are read again when the
     /// flush is complete.
     pub(crate) overdue: bool,
@@ -53,17 +63,41 @@ impl Room {
     /// Begins a flush, which will offer everything in the logs to all members.
     pub(crate) fn begin_flush(&mut self) {
         self.logs.begin_offer();
-        self.grew_meanwhile = false;
+        self.grown_meanwhile = None;
     }
 
-    /// Notes that the flush has passed all members.
-    pub(crate) fn end_flush(&mut self, end: TurnEnd) {
+    /// Notes that the flush has passed all members. Returns the time of the turn in which its first
+    /// message was appended, if the turn reads no more.
+    pub(crate) fn end_flush(&mut self, end: TurnEnd) -> Option<Instant> {
         self.flushed = 0;
         self.overdue = false;
-        if end == TurnEnd::Now {
-            self.logs.offer();
-            self.dirty = self.grew_meanwhile;
+        if end == TurnEnd::Later {
+            return None;
         }
+        self.logs.offer();
+        self.dirty = self.grown_meanwhile.is_some();
+        let grown = self.grown;
+        self.grown = self.grown_meanwhile.unwrap_or(grown);
+        Some(grown)
+    }
+
+    /// Notes that a message was appended. Returns whether the room has just become dirty.
+    fn note_growth(&mut self, time: &Time) -> bool {
+        self.rate.add(time.timestamp);
+        if self.dirty {
+            if self.flushed > 0 && self.grown_meanwhile.is_none() {
+                self.grown_meanwhile = Some(time.now);
+            }
+            return false;
+        }
+        self.dirty = true;
+        self.grown = time.now;
+        true
+    }
+
+    /// How many messages were published per second, on average over the last ten seconds.
+    pub(crate) fn messages_per_second(&self, now: Timestamp) -> f64 {
+        self.rate.per_second(now)
     }
 }
 
@@ -160,14 +194,11 @@ impl Rooms {
         key: usize,
         message: Message<'_>,
         segments: &mut SegmentPool,
-        now: Instant,
+        time: &Time,
     ) -> Appended {
         let Some(room) = self.rooms.get_mut(key) else { return Appended::default() };
-        let compression = room.logs.append(message, &mut self.compressors, segments, now);
-        if room.dirty {
-            room.grew_meanwhile |= room.flushed > 0;
-        } else {
-            room.dirty = true;
+        let compression = room.logs.append(message, &mut self.compressors, segments, time.now);
+        if room.note_growth(time) {
             self.dirty.push_back(key);
         }
         Appended { members: room.members.len(), compression }
@@ -178,7 +209,12 @@ impl Rooms {
     }
 
     /// The room of this name. If there is none, it is created for a client from this address.
-    pub(crate) fn find_or_make(&mut self, name: &str, maker: Option<AddressKey>) -> usize {
+    pub(crate) fn find_or_make(
+        &mut self,
+        name: &str,
+        maker: Option<AddressKey>,
+        now: Instant,
+    ) -> usize {
         if let Some(key) = self.find(name) {
             return key;
         }
@@ -190,7 +226,9 @@ impl Rooms {
             members: Vec::new(),
             dirty: false,
             flushed: 0,
-            grew_meanwhile: false,
+            grown: now,
+            grown_meanwhile: None,
+            rate: MessageRate::default(),
             overdue: false,
             waiting: 0,
             laggards: 0,
@@ -300,72 +338,5 @@ impl Rooms {
     /// Whether there were many more rooms than there are now.
     fn are_loose(&self) -> bool {
         is_loose(self.peak, self.len())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Creates rooms of these names until one is refused.
-    fn make(rooms: &mut Rooms, names: &str, maker: Option<AddressKey>) -> Result<(), Refusal> {
-        let mut config = Config::default();
-        config.rooms.max = 20;
-        config.rooms.max_per_address = 3;
-        for name in names.split_whitespace() {
-            rooms.admit(name, maker, &config)?;
-            rooms.find_or_make(name, maker);
-        }
-        Ok(())
-    }
-
-    fn key(address: &str) -> Option<AddressKey> {
-        Some(AddressKey::of(address.parse().unwrap()))
-    }
-
-    #[test]
-    fn an_address_creates_a_limited_number_of_rooms_and_enters_any() {
-        let mut rooms = Rooms::default();
-        let here = key("192.0.2.1");
-        let there = key("192.0.2.2");
-        assert_eq!(make(&mut rooms, "a b c", here), Ok(()));
-        assert_eq!(make(&mut rooms, "d", here), Err(Refusal::TooManyRoomsFromAddress));
-        assert_eq!(make(&mut rooms, "a b c d e f", there), Ok(()));
-        assert_eq!(make(&mut rooms, "d", here), Ok(()), "others have made it");
-        rooms.remove_if_empty(rooms.find("a").unwrap());
-        assert_eq!(make(&mut rooms, "g h", here), Err(Refusal::TooManyRoomsFromAddress));
-        assert!(rooms.find("g").is_some() && rooms.find("h").is_none());
-    }
-
-    #[test]
-    fn creators_without_an_address_have_only_the_total_limit() {
-        let mut rooms = Rooms::default();
-        let many: Vec<_> = (0..21).map(|number| number.to_string()).collect();
-        assert_eq!(make(&mut rooms, &many.join(" "), None), Err(Refusal::TooManyRooms));
-        assert_eq!(rooms.len(), 20);
-    }
-
-    #[test]
-    fn the_memory_of_many_rooms_is_given_back_when_few_are_left() {
-        let mut rooms = Rooms::default();
-        let keys: Vec<_> = (0..4_000).map(|n| rooms.find_or_make(&n.to_string(), None)).collect();
-        rooms.trim();
-        assert!(rooms.rooms.capacity() >= 4_000 && rooms.names.capacity() >= 4_000);
-        keys[1..].iter().for_each(|&key| rooms.remove_if_empty(key));
-        assert!(rooms.are_loose());
-        rooms.trim();
-        assert!(rooms.rooms.capacity() < 1_000 && rooms.names.capacity() < 1_000);
-        assert_eq!((rooms.find("0"), rooms.are_loose()), (Some(keys[0]), false));
-        assert_eq!(rooms.find_or_make("new", None), 1, "its key is free again");
-    }
-
-    #[test]
-    fn nothing_is_kept_of_removed_rooms() {
-        let mut rooms = Rooms::default();
-        for maker in [None, key("192.0.2.1")] {
-            let key = rooms.find_or_make("a", maker);
-            rooms.remove_if_empty(key);
-        }
-        assert_eq!((rooms.len(), rooms.made.len()), (0, 0));
     }
 }

@@ -38,6 +38,17 @@ impl Timestamp {
         self.grains_since(earlier) as f32 * GRAIN.as_secs_f32()
     }
 
+    /// The time since an earlier timestamp.
+    pub(crate) fn duration_since(self, earlier: Self) -> Duration {
+        GRAIN * self.grains_since(earlier)
+    }
+
+    /// The number of whole periods of so many grains since the start of the server, and the rest.
+    pub(crate) fn divide(self, period: u32) -> (u32, u32) {
+        let grains = self.0.get();
+        (grains / period, grains % period)
+    }
+
     fn plus(self, grains: u32) -> Self {
         Self(self.0.saturating_add(grains))
     }

@@ -1,4 +1,4 @@
-//! How long the turns of the event loop took.
+//! A histogram of durations.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ const fn microseconds(count: u64) -> Duration {
     Duration::from_micros(count)
 }
 
-/// The longest turn of each range but the last.
+/// The longest duration of each range but the last.
 const BOUNDS: [Duration; 13] = [
     microseconds(50),
     microseconds(100),
@@ -23,7 +23,7 @@ const BOUNDS: [Duration; 13] = [
     microseconds(1_000_000),
 ];
 
-/// How long the turns of the event loop took, without the time that it waited for events: a histogram.
+/// A histogram of durations, such as those of the turns of the event loop.
 ///
 /// ```
 /// use std::time::Duration;
@@ -37,24 +37,26 @@ const BOUNDS: [Duration; 13] = [
 /// # assert_eq!(busy(&Counts::default(), &Counts::default(), Duration::from_secs(1)), 0.0);
 /// ```
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct TurnTimes {
+pub struct DurationHistogram {
     ranges: [u64; BOUNDS.len() + 1],
     total: Duration,
 }
 
-impl TurnTimes {
-    pub(crate) fn add(&mut self, time: Duration) {
+impl DurationHistogram {
+    /// Adds the same duration `count` times.
+    pub(crate) fn add(&mut self, time: Duration, count: u32) {
         let range = BOUNDS.iter().position(|bound| time <= *bound).unwrap_or(BOUNDS.len());
-        self.ranges[range] += 1;
-        self.total += time;
+        self.ranges[range] += u64::from(count);
+        self.total += time * count;
     }
 
-    /// The sum of all turns.
+    /// The sum of all durations.
     pub fn total(&self) -> Duration {
         self.total
     }
 
-    /// The number of turns in each range, with the longest time of that range. The last range has no end.
+    /// The number of durations in each range, with the longest duration of that range. The last range has
+    /// no end.
     pub fn ranges(&self) -> impl Iterator<Item = (Option<Duration>, u64)> {
         let bounds = BOUNDS.into_iter().map(Some).chain([None]);
         bounds.zip(self.ranges)
@@ -66,14 +68,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_turn_counts_in_the_range_that_it_fits_into() {
-        let mut turns = TurnTimes::default();
-        let times = [50, 51, 100, 1_000_000, 1_000_001, 10_000_000];
-        times.into_iter().for_each(|time| turns.add(microseconds(time)));
-        let ranges: Vec<_> = turns.ranges().filter(|(_, count)| *count > 0).collect();
+    fn a_duration_counts_in_the_range_that_it_fits_into() {
+        let mut times = DurationHistogram::default();
+        let added = [(50, 1), (51, 0), (51, 1), (100, 2), (1_000_000, 1), (1_000_001, 2)];
+        added.into_iter().for_each(|(time, count)| times.add(microseconds(time), count));
+        let ranges: Vec<_> = times.ranges().filter(|(_, count)| *count > 0).collect();
         let bound = |time| Some(microseconds(time));
-        let expected = [(bound(50), 1), (bound(100), 2), (bound(1_000_000), 1), (None, 2)];
+        let expected = [(bound(50), 1), (bound(100), 3), (bound(1_000_000), 1), (None, 2)];
         assert_eq!(ranges, expected);
-        assert_eq!(turns.total(), microseconds(12_000_202));
+        assert_eq!(times.total(), microseconds(3_000_303));
     }
 }

@@ -1,0 +1,66 @@
+//! Rooms and their creators, and the memory for them.
+
+use super::*;
+
+/// Creates rooms of these names until one is refused.
+fn make(rooms: &mut Rooms, names: &str, maker: Option<AddressKey>) -> Result<(), Refusal> {
+    let mut config = Config::default();
+    config.rooms.max = 20;
+    config.rooms.max_per_address = 3;
+    for name in names.split_whitespace() {
+        rooms.admit(name, maker, &config)?;
+        rooms.find_or_make(name, maker, Instant::now());
+    }
+    Ok(())
+}
+
+fn key(address: &str) -> Option<AddressKey> {
+    Some(AddressKey::of(address.parse().unwrap()))
+}
+
+#[test]
+fn an_address_creates_a_limited_number_of_rooms_and_enters_any() {
+    let mut rooms = Rooms::default();
+    let here = key("192.0.2.1");
+    let there = key("192.0.2.2");
+    assert_eq!(make(&mut rooms, "a b c", here), Ok(()));
+    assert_eq!(make(&mut rooms, "d", here), Err(Refusal::TooManyRoomsFromAddress));
+    assert_eq!(make(&mut rooms, "a b c d e f", there), Ok(()));
+    assert_eq!(make(&mut rooms, "d", here), Ok(()), "others have made it");
+    rooms.remove_if_empty(rooms.find("a").unwrap());
+    assert_eq!(make(&mut rooms, "g h", here), Err(Refusal::TooManyRoomsFromAddress));
+    assert!(rooms.find("g").is_some() && rooms.find("h").is_none());
+}
+
+#[test]
+fn creators_without_an_address_have_only_the_total_limit() {
+    let mut rooms = Rooms::default();
+    let many: Vec<_> = (0..21).map(|number| number.to_string()).collect();
+    assert_eq!(make(&mut rooms, &many.join(" "), None), Err(Refusal::TooManyRooms));
+    assert_eq!(rooms.len(), 20);
+}
+
+#[test]
+fn the_memory_of_many_rooms_is_given_back_when_few_are_left() {
+    let mut rooms = Rooms::default();
+    let now = Instant::now();
+    let keys: Vec<_> = (0..4_000).map(|n| rooms.find_or_make(&n.to_string(), None, now)).collect();
+    rooms.trim();
+    assert!(rooms.rooms.capacity() >= 4_000 && rooms.names.capacity() >= 4_000);
+    keys[1..].iter().for_each(|&key| rooms.remove_if_empty(key));
+    assert!(rooms.are_loose());
+    rooms.trim();
+    assert!(rooms.rooms.capacity() < 1_000 && rooms.names.capacity() < 1_000);
+    assert_eq!((rooms.find("0"), rooms.are_loose()), (Some(keys[0]), false));
+    assert_eq!(rooms.find_or_make("new", None, now), 1, "its key is free again");
+}
+
+#[test]
+fn nothing_is_kept_of_removed_rooms() {
+    let mut rooms = Rooms::default();
+    for maker in [None, key("192.0.2.1")] {
+        let key = rooms.find_or_make("a", maker, Instant::now());
+        rooms.remove_if_empty(key);
+    }
+    assert_eq!((rooms.len(), rooms.made.len()), (0, 0));
+}
