@@ -1,5 +1,6 @@
 //! The configuration of a server: every limit, with the reason for its default.
 
+mod bound_socket;
 mod check;
 mod connections;
 mod error;
@@ -10,6 +11,7 @@ mod room_pattern;
 mod rooms;
 mod shutdown;
 mod slow;
+mod sockets;
 mod timeouts;
 mod tls;
 
@@ -19,15 +21,17 @@ use ipnet::{IpNet, Ipv4Net};
 
 use crate::protocol::{Deflate, Host, Limits, Origins};
 
+pub use bound_socket::BoundSocket;
 pub use connections::ConnectionLimits;
 pub use error::ConfigError;
-pub use listen::{InvalidListen, Listen};
+pub use listen::{InvalidListen, Listen, ListenAddress};
 pub use memory::MemoryLimits;
 pub use rates::RateLimits;
 pub use room_pattern::{InvalidRoomPattern, RoomPattern};
 pub use rooms::RoomLimits;
 pub use shutdown::ShutdownConfig;
 pub use slow::Slow;
+pub use sockets::SocketConfig;
 pub use timeouts::Timeouts;
 pub use tls::{CertificateFiles, TlsConfig};
 
@@ -84,6 +88,8 @@ pub struct Config {
     /// that nothing is reachable from the network by accident. `[::]` accepts IPv4 connections too,
     /// unless an IPv4 address with the same port is listed.
     pub listen: Vec<Listen>,
+    /// Options of the sockets that the server binds itself.
+    pub sockets: SocketConfig,
     /// The certificates for the listeners that speak TLS.
     pub tls: TlsConfig,
     /// The subprotocols that the server supports. It chooses the first of a client's offers that is in
@@ -101,7 +107,7 @@ pub struct Config {
     /// The networks of trusted reverse proxies, which are exempt from the limits per address. The server
     /// uses their `X-Forwarded-For` and `X-Forwarded-Host`, and `Forwarded` (RFC 7239) where these
     /// fields are missing. The default is the loopback addresses, because most proxies run on the same
-    /// machine.
+    /// machine. Peers on Unix sockets are always trusted.
     pub trusted_proxies: Vec<IpNet>,
     /// Whether plain requests with any method reach the application as
     /// [`Event::Request`](crate::Event::Request). By default, only GET and HEAD do; OPTIONS gets 204, and
@@ -147,6 +153,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             listen: vec![SocketAddr::from(([127, 0, 0, 1], 8080)).into()],
+            sockets: SocketConfig::default(),
             tls: TlsConfig::default(),
             subprotocols: Vec::new(),
             origins: Origins::default(),

@@ -2,9 +2,11 @@
 
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
+use std::path::Path;
 use std::time::Duration;
 
-use townhall::Listen;
+use socket2::{Domain, SockAddr, Socket, Type};
+use townhall::{Listen, ListenAddress};
 
 /// How long to wait for the connection, and for each part of the answer.
 const TIMEOUT: Duration = Duration::from_secs(5);
@@ -19,11 +21,11 @@ const HEALTHY: &[u8] = b"HTTP/1.1 200 ";
 pub fn ask(listen: &[Listen]) -> io::Result<()> {
     let plain = listen.iter().find(|listen| !listen.tls);
     let plain = plain.ok_or_else(|| io::Error::other("--health needs an address without TLS"))?;
-    let address = reachable(plain.address);
+    let address = reachable(&plain.address);
     let explain = |error: io::Error| {
         io::Error::new(error.kind(), format!("cannot ask the server on {address}: {error}"))
     };
-    let answer = request(address).map_err(explain)?;
+    let answer = request(&address).map_err(explain)?;
     if answer == HEALTHY {
         return Ok(());
     }
@@ -33,25 +35,50 @@ pub fn ask(listen: &[Listen]) -> io::Result<()> {
     )))
 }
 
+type Answer = [u8; HEALTHY.len()];
+
 /// The beginning of the answer.
-fn request(address: SocketAddr) -> io::Result<[u8; HEALTHY.len()]> {
-    let mut stream = TcpStream::connect_timeout(&address, TIMEOUT)?;
+fn request(address: &ListenAddress) -> io::Result<Answer> {
+    match address {
+        ListenAddress::Tcp(address) => request_tcp(*address),
+        ListenAddress::Unix(path) => request_unix(path),
+        _ => Err(io::Error::other("the address is not known")),
+    }
+}
+
+fn request_tcp(address: SocketAddr) -> io::Result<Answer> {
+    let stream = TcpStream::connect_timeout(&address, TIMEOUT)?;
     stream.set_read_timeout(Some(TIMEOUT))?;
     // The server accepts its own address as a host, whatever --host is.
-    write!(stream, "GET /health HTTP/1.1\r\nHost: {address}\r\n\r\n")?;
-    let mut answer = [0; HEALTHY.len()];
+    exchange(stream, &address.to_string())
+}
+
+fn request_unix(path: &Path) -> io::Result<Answer> {
+    let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+    // Connecting waits until there is room in the accept queue.
+    socket.set_write_timeout(Some(TIMEOUT))?;
+    socket.set_read_timeout(Some(TIMEOUT))?;
+    socket.connect(&SockAddr::unix(path)?)?;
+    // RFC 9110, section 7.2: without a host, the field is empty.
+    exchange(socket, "")
+}
+
+fn exchange(mut stream: impl Read + Write, host: &str) -> io::Result<Answer> {
+    write!(stream, "GET /health HTTP/1.1\r\nHost: {host}\r\n\r\n")?;
+    let mut answer = Answer::default();
     stream.read_exact(&mut answer)?;
     Ok(answer)
 }
 
 /// The address itself, or loopback for a server that listens on all addresses.
-fn reachable(listening: SocketAddr) -> SocketAddr {
+fn reachable(listening: &ListenAddress) -> ListenAddress {
+    let ListenAddress::Tcp(listening) = listening else { return listening.clone() };
     let ip = match listening.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
         IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
         ip => ip,
     };
-    SocketAddr::new(ip, listening.port())
+    ListenAddress::Tcp(SocketAddr::new(ip, listening.port()))
 }
 
 #[cfg(test)]
@@ -66,7 +93,8 @@ mod tests {
             ("192.0.2.1:80", "192.0.2.1:80"),
         ];
         for (listening, address) in cases {
-            assert_eq!(reachable(listening.parse().unwrap()), address.parse().unwrap());
+            let tcp = |text: &str| ListenAddress::Tcp(text.parse().unwrap());
+            assert_eq!(reachable(&tcp(listening)), tcp(address));
         }
     }
 }

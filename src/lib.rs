@@ -35,9 +35,9 @@ mod server;
 
 #[cfg(feature = "server")]
 pub use config::{
-    CertificateFiles, Config, ConfigError, ConnectionLimits, InvalidListen, InvalidRoomPattern,
-    Listen, MemoryLimits, RateLimits, RoomLimits, RoomPattern, ShutdownConfig, Slow, Timeouts,
-    TlsConfig,
+    BoundSocket, CertificateFiles, Config, ConfigError, ConnectionLimits, InvalidListen,
+    InvalidRoomPattern, Listen, ListenAddress, MemoryLimits, RateLimits, RoomLimits, RoomPattern,
+    ShutdownConfig, Slow, SocketConfig, Timeouts, TlsConfig,
 };
 #[cfg(feature = "server")]
 pub use ipnet::IpNet;

@@ -72,7 +72,7 @@ fn run(flags: &Flags) -> Result<(), Box<dyn Error>> {
     raise_descriptor_limit(config.connections.max);
     server.listen_to_signals()?;
     let admin_addresses = admin.as_ref().map_or(&[][..], Admin::addresses);
-    output::announce(served(&config.listen, server.addresses(), admin_addresses))?;
+    output::announce(served(server.listening(), admin_addresses))?;
     let admin = admin.map(|admin| admin.start(server.handle(), config)).transpose()?;
     systemd::ready(&server.handle());
     let page = Page::new();
@@ -103,19 +103,13 @@ fn read_key(flags: &Flags) -> io::Result<Option<Key>> {
 }
 
 /// What to tell the user about each address.
-fn served(
-    listen: &[Listen],
-    addresses: &[SocketAddr],
-    admin_addresses: &[SocketAddr],
-) -> Vec<String> {
-    let line = |(listen, address): (&Listen, &SocketAddr)| {
-        // Only the system knows the port that it chose for port 0.
-        let mut bound = *listen;
-        bound.address = *address;
-        format!("townhall is listening on {bound}/")
+fn served(listening: &[Listen], admin_addresses: &[SocketAddr]) -> Vec<String> {
+    let line = |listen: &Listen| {
+        let path = if listen.address.is_unix() { "" } else { "/" };
+        format!("townhall is listening on {listen}{path}")
     };
     let admin_line = |address| format!("townhall serves metrics on http://{address}/metrics");
-    listen.iter().zip(addresses).map(line).chain(admin_addresses.iter().map(admin_line)).collect()
+    listening.iter().map(line).chain(admin_addresses.iter().map(admin_line)).collect()
 }
 
 /// Raises the soft limit on file descriptors to the hard limit, because each connection takes one, and

@@ -80,12 +80,15 @@ impl Config {
     }
 
     fn check_tls(&self) -> Check {
-        if self.listen.iter().all(|listen| !listen.tls) {
+        let mut tls = self.listen.iter().filter(|listen| listen.tls).peekable();
+        if tls.peek().is_none() {
             Ok(())
         } else if cfg!(not(feature = "tls")) {
             Err(ConfigError::NeedsFeature { field: "listen", feature: "tls" })
         } else if self.tls.certificates.is_empty() {
             Err(ConfigError::Empty { field: "tls.certificates" })
+        } else if let Some(unix) = tls.find(|listen| listen.address.is_unix()) {
+            Err(ConfigError::PlainOnly { field: "listen", value: unix.address.to_string() })
         } else {
             Ok(())
         }

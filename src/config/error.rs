@@ -76,6 +76,13 @@ pub enum ConfigError {
         /// The feature.
         feature: &'static str,
     },
+    /// An address cannot speak TLS.
+    PlainOnly {
+        /// The list of addresses.
+        field: &'static str,
+        /// The address.
+        value: String,
+    },
     /// A name is not a token (RFC 9110, section 5.6.2).
     NoToken {
         /// The list of names.
@@ -95,6 +102,7 @@ impl ConfigError {
             | Self::CannotHold { field, .. }
             | Self::NoTime { field }
             | Self::NeedsFeature { field, .. }
+            | Self::PlainOnly { field, .. }
             | Self::NoToken { field, .. } => field,
         }
     }
@@ -119,6 +127,9 @@ impl ConfigError {
             Self::NoTime { .. } => format!("{subject} must be longer than zero"),
             Self::NeedsFeature { feature, .. } => {
                 format!("{subject} needs the feature `{feature}` of the crate townhall")
+            }
+            Self::PlainOnly { value, .. } => {
+                format!("{subject}: {value} is a Unix socket, which cannot speak TLS")
             }
             Self::NoToken { value, .. } => {
                 format!("{subject}: {value:?} is not a token (RFC 9110, section 5.6.2)")

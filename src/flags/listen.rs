@@ -2,9 +2,10 @@
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs, UdpSocket};
+use std::path::PathBuf;
 use std::str::FromStr;
 
-use townhall::Listen;
+use townhall::{Listen, ListenAddress};
 
 /// The port if none is given.
 const DEFAULT_PORT: u16 = 8080;
@@ -28,6 +29,8 @@ enum On {
     Localhost(u16),
     /// A port on every address that a name resolves to.
     Name(String, u16),
+    /// A Unix socket.
+    Unix(PathBuf),
 }
 
 impl FromStr for ListenFlag {
@@ -39,7 +42,11 @@ impl FromStr for ListenFlag {
             Some(("http" | "ws", address)) => (false, address),
             _ => (false, text),
         };
-        Ok(Self { tls, on: address.parse()? })
+        let on = address.parse()?;
+        if tls && matches!(on, On::Unix(_)) {
+            return Err(format!("a Unix socket cannot speak TLS; use {address}"));
+        }
+        Ok(Self { tls, on })
     }
 }
 
@@ -47,6 +54,9 @@ impl FromStr for On {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
+        if let Some(path) = text.strip_prefix("unix:") {
+            return Self::unix(path);
+        }
         if let Ok(address) = text.parse() {
             return Ok(Self::Address(address));
         }
@@ -63,6 +73,13 @@ impl FromStr for On {
 }
 
 impl On {
+    fn unix(path: &str) -> Result<Self, String> {
+        match path {
+            "" => Err("unix: needs a path".to_owned()),
+            path => Ok(Self::Unix(path.into())),
+        }
+    }
+
     fn new(host: &str, port: u16) -> Result<Self, String> {
         if host.is_empty() {
             return Ok(Self::Everywhere(port));
@@ -86,13 +103,14 @@ impl On {
     ///
     /// # Errors
     /// The name cannot be resolved.
-    fn resolve(&self) -> io::Result<Vec<SocketAddr>> {
+    fn resolve(&self) -> io::Result<Vec<ListenAddress>> {
         let both = |ips: [IpAddr; 2], port| {
             let here: Vec<_> = ips.into_iter().filter(|&ip| has_address(ip)).collect();
             let ips = if here.is_empty() { ips.to_vec() } else { here };
             ips.into_iter().map(|ip| SocketAddr::new(ip, port)).collect()
         };
-        Ok(match self {
+        let addresses: Vec<_> = match self {
+            Self::Unix(path) => return Ok(vec![ListenAddress::Unix(path.clone())]),
             Self::Address(address) => vec![*address],
             Self::Everywhere(port) => {
                 both([Ipv4Addr::UNSPECIFIED.into(), Ipv6Addr::UNSPECIFIED.into()], *port)
@@ -106,7 +124,8 @@ impl On {
                 };
                 (name.as_str(), *port).to_socket_addrs().map_err(explain)?.collect()
             }
-        })
+        };
+        Ok(addresses.into_iter().map(ListenAddress::Tcp).collect())
     }
 }
 
@@ -114,6 +133,11 @@ impl ListenFlag {
     /// Whether TLS is spoken there.
     pub fn is_tls(&self) -> bool {
         self.tls
+    }
+
+    /// Whether it is a Unix socket that the server makes.
+    pub fn is_unix(&self) -> bool {
+        matches!(self.on, On::Unix(_))
     }
 
     /// The addresses of all items, without duplicates.
@@ -125,7 +149,8 @@ impl ListenFlag {
         for item in items {
             for address in item.on.resolve()? {
                 // Port 0 is a different port each time.
-                if address.port() == 0 || listen.iter().all(|other| other.address != address) {
+                let is_new_port = matches!(address, ListenAddress::Tcp(tcp) if tcp.port() == 0);
+                if is_new_port || listen.iter().all(|other| other.address != address) {
                     let mut one = Listen::from(address);
                     one.tls = item.tls;
                     listen.push(one);
@@ -197,6 +222,8 @@ mod tests {
             ("[::1:80", "\"[::1\" is neither"),
             ("ftp://localhost:80", "\"ftp://localhost\" is neither"),
             ("a b:80", "\"a b\" is neither"),
+            ("unix:", "unix: needs a path"),
+            ("https://unix:/run/a.sock", "a Unix socket cannot speak TLS; use unix:/run/a.sock"),
             (".", "\".\" is neither"),
         ];
         for (text, reason) in wrong {
@@ -207,8 +234,9 @@ mod tests {
 
     #[test]
     fn a_duplicate_address_is_resolved_once() {
-        let items = ["127.0.0.1:80", "127.0.0.1:80", "127.0.0.1:0", "127.0.0.1:0"];
-        let items = items.map(|text| text.parse().unwrap());
-        assert_eq!(ListenFlag::resolve_all(&items).unwrap().len(), 3);
+        let both = ["127.0.0.1:80", "127.0.0.1:0", "unix:/run/a.sock"];
+        let items = [both, both].concat().into_iter().map(|text| text.parse().unwrap());
+        let items: Vec<_> = items.collect();
+        assert_eq!(ListenFlag::resolve_all(&items).unwrap().len(), 4);
     }
 }

@@ -10,8 +10,10 @@ mod limits;
 mod list;
 mod listen;
 mod number;
+mod owner;
 mod report;
 mod size;
+mod sockets;
 mod times;
 mod tls;
 
@@ -30,6 +32,7 @@ use list::{List, list};
 use listen::ListenFlag;
 use log::LevelFilter;
 use number::number;
+use sockets::SocketFlags;
 use times::TimeFlags;
 use tls::TlsFlags;
 use townhall::{Config, IpNet, Listen, Slow};
@@ -54,7 +57,8 @@ pub struct Flags {
     /// Listen on this address and port, such as 192.0.2.1:8080 or localhost:8080. Without a port, the
     /// port is 8080; port 0 picks a free one. A port alone, such as 8080 or :8080, listens on all
     /// addresses of this machine, as does [::]:8080. An address that begins with https:// speaks TLS, with
-    /// the certificates of --tls-cert. May be repeated
+    /// the certificates of --tls-cert. unix:/run/townhall.sock is a Unix socket for a reverse proxy, which
+    /// is trusted; see --unix-mode. May be repeated
     #[arg(long, value_name = "ADDRESS", env = "TOWNHALL_LISTEN")]
     #[arg(value_parser = list(str::parse::<ListenFlag>, "listen on 127.0.0.1:8080"))]
     #[arg(default_value = "127.0.0.1:8080")]
@@ -114,6 +118,9 @@ pub struct Flags {
 
     #[command(flatten)]
     tls: TlsFlags,
+
+    #[command(flatten)]
+    sockets: SocketFlags,
 
     #[command(flatten)]
     deflate: DeflateFlags,
@@ -217,6 +224,7 @@ impl Flags {
         }
         faults.extend(self.admin.check(&name).err());
         faults.extend(self.tls.check(&name).err().map(|fault| (ErrorKind::ValueValidation, fault)));
+        faults.extend(self.sockets.check(&List::concat(&self.listen), &name).err());
         faults.extend(self.settings().faults().into_iter().map(|fault| {
             (ErrorKind::ValueValidation, fault.describe(|field| name(fields::flag(field))))
         }));
@@ -234,11 +242,12 @@ impl Flags {
     /// The configuration that the flags ask for.
     ///
     /// # Errors
-    /// A host name to listen on cannot be resolved.
+    /// A host name to listen on cannot be resolved, or there is no such user or group.
     pub fn config(&self) -> io::Result<Config> {
         let listen = self.addresses()?;
         let mut config = self.settings();
         config.listen = listen;
+        self.sockets.set(&mut config)?;
         Ok(config)
     }
 

@@ -104,7 +104,8 @@ pub enum Event<'a> {
         deflate: Option<DeflateTerms>,
         /// The client's address, to which the limits per address apply: the one that a trusted proxy
         /// forwards ([`Config::trusted_proxies`](crate::Config::trusted_proxies)), otherwise that of the
-        /// TCP connection. `None` if the connection has already ended.
+        /// TCP connection. `None` if the connection has already ended, or if a peer on a Unix socket
+        /// forwards no address.
         address: Option<IpAddr>,
     },
     /// The client sent a message.

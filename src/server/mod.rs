@@ -38,7 +38,7 @@ pub use handle::{Handle, HandleError};
 pub use hub::{Hub, RoomInfo};
 pub use memory_usage::MemoryUsage;
 
-use crate::config::{Config, Listen};
+use crate::config::{Config, Listen, ListenAddress};
 use event_loop::listeners::Listeners;
 use event_loop::reading::Reader;
 use event_loop::{EventLoop, SIGNALS, WAKE};
@@ -70,12 +70,13 @@ use time::wheel::Timestamp;
 #[must_use = "it serves no clients until `run` is called"]
 pub struct Server {
     event_loop: EventLoop,
+    listening: Vec<Listen>,
     addresses: Vec<SocketAddr>,
 }
 
 impl fmt::Debug for Server {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Server").field("addresses", &self.addresses).finish_non_exhaustive()
+        f.debug_struct("Server").field("listening", &self.listening).finish_non_exhaustive()
     }
 }
 
@@ -94,10 +95,9 @@ impl Server {
         Self::new(config, poll, listeners)
     }
 
-    /// Uses listeners that are already bound, by the program or by a service manager, instead of
-    /// [`Config::listen`]. They become non-blocking, and
-    /// [`MemoryLimits::socket_unsent_bytes`](crate::MemoryLimits::socket_unsent_bytes) applies to their
-    /// connections. Their other options and the length of their accept queues do not change.
+    /// Uses listeners that the program has already bound, instead of [`Config::listen`]. See
+    /// [`ListenAddress::Bound`]; [`Config::listen`] may contain other sockets
+    /// too, such as those of a service manager.
     ///
     /// ```
     /// use std::net::TcpListener;
@@ -114,19 +114,22 @@ impl Server {
     /// The errors of [`bind`](Self::bind). Without a listener, the error is
     /// [`ConfigError::Empty`](crate::ConfigError::Empty).
     pub fn from_listeners(mut config: Config, listeners: Vec<TcpListener>) -> io::Result<Self> {
-        let addresses = listeners.iter().map(TcpListener::local_addr);
-        let addresses = addresses.collect::<io::Result<Vec<_>>>()?;
-        config.listen = addresses.into_iter().map(Listen::from).collect();
-        check(&config)?;
-        let poll = Poll::new()?;
-        let listeners = Listeners::adopt(listeners, &config, poll.registry())?;
-        Self::new(config, poll, listeners)
+        config.listen = listeners.into_iter().map(Listen::from).collect();
+        Self::bind(config)
     }
 
-    fn new(config: Config, poll: Poll, listeners: Listeners) -> io::Result<Self> {
-        let addresses = listeners.addresses()?;
+    fn new(mut config: Config, poll: Poll, listeners: Listeners) -> io::Result<Self> {
+        let listening = listeners.listening();
+        let tcp = |listen: &Listen| match listen.address {
+            ListenAddress::Tcp(address) => Some(address),
+            _ => None,
+        };
+        let addresses: Vec<_> = listening.iter().filter_map(tcp).collect();
+        // Sockets that were bound already are open as long as the configuration has them.
+        config.listen.clone_from(&listening);
         let mut hub = Hub::new(config);
         hub.listening.clone_from(&addresses);
+        hub.hands_over = listeners.have_inherited();
         let commands = Commands::new(Waker::new(poll.registry(), WAKE)?);
         let event_loop = EventLoop {
             poll,
@@ -139,10 +142,16 @@ impl Server {
             hung_up: false,
             shutdown: None,
         };
-        Ok(Self { event_loop, addresses })
+        Ok(Self { event_loop, listening, addresses })
     }
 
-    /// The addresses that were bound, in the order of [`Config::listen`], with their actual ports.
+    /// Where the server listens, in the order of [`Config::listen`]: TCP addresses with their actual
+    /// ports, and absolute paths of Unix sockets.
+    pub fn listening(&self) -> &[Listen] {
+        &self.listening
+    }
+
+    /// The TCP addresses that were bound, in the order of [`Config::listen`], with their actual ports.
     pub fn addresses(&self) -> &[SocketAddr] {
         &self.addresses
     }

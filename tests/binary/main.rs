@@ -488,7 +488,7 @@ fn the_help_names_every_flag_and_its_variable() {
         max-total-backlog-size socket-unsent-size min-frame-bytes-per-second handshake-timeout \
         ping-interval pong-timeout write-timeout throttle-timeout close-timeout shutdown-timeout \
         max-connection-age shutdown-delay shutdown-spread shutdown-code log-level admin-listen \
-        admin-key-file";
+        admin-key-file unix-mode unix-owner";
     for flag in flags.split_whitespace() {
         let variable = format!("TOWNHALL_{}", flag.replace('-', "_").to_uppercase());
         assert!(help.contains(&format!("--{flag}")) && help.contains(&variable), "{flag}: {help}");

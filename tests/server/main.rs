@@ -23,4 +23,5 @@ mod timers;
 mod times;
 #[cfg(feature = "tls")]
 mod tls;
+mod unix;
 mod upgrades;

@@ -1,27 +1,21 @@
 //! Accepting connections.
 
 use std::fs::File;
-use std::io::{self, ErrorKind, Read, Write};
-use std::net::SocketAddr;
+use std::io::{self, ErrorKind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use log::debug;
-use mio::net::{TcpListener, TcpStream};
-use mio::{Interest, Registry, Token};
-use socket2::{Domain, SockRef, Socket, Type};
+use mio::{Registry, Token};
 
-use crate::config::{Config, Listen};
+use super::sockets::{BACKLOG, ListeningSocket, Peer, Stream};
+use crate::config::{Config, Listen, ListenAddress};
 use crate::protocol::{Refusal, Response};
 use crate::server::tls::{ServerConfig, Tls};
 
 /// How long the server does not accept after an error that persists, such as a lack of file descriptors:
 /// long enough not to spin, and short enough not to be noticed.
 pub(crate) const PAUSE: Duration = Duration::from_millis(100);
-
-/// The length of the accept queue, if the system's limit (net.core.somaxconn) allows it. Thousands of
-/// clients connect at once when a network is back. Those that do not fit try again after a second.
-const BACKLOG: i32 = 4096;
 
 /// The maximum number of attempts to accept in a turn, over all listeners, so that a flood of
 /// connections does not keep the server from everything else.
@@ -46,9 +40,11 @@ pub(crate) struct Listeners {
 
 #[derive(Debug)]
 struct Listener {
-    socket: TcpListener,
-    /// Whether connections begin with TLS.
-    tls: bool,
+    socket: ListeningSocket,
+    /// Where it listens, with the port that the system chose, and what is spoken there.
+    listen: Listen,
+    /// Whether another process keeps the socket, and the next one uses it.
+    inherited: bool,
     /// Whether a connection may be waiting to be accepted.
     ready: bool,
 }
@@ -56,64 +52,42 @@ struct Listener {
 /// The result of trying to accept a connection.
 #[derive(Debug)]
 pub(crate) enum Arrival {
-    /// A connection, its peer's address, and what it begins with if that is TLS.
-    Accepted(TcpStream, SocketAddr, Option<Arc<ServerConfig>>),
+    /// A connection, its peer, and what it begins with if that is TLS.
+    Accepted(Stream, Peer, Option<Arc<ServerConfig>>),
     /// A peer that got 503, because there was no file descriptor for its connection.
-    TurnedAway(SocketAddr),
+    TurnedAway(Peer),
     /// An error after which nothing is accepted for [`PAUSE`].
     Failed(io::Error),
 }
 
 impl Listeners {
-    /// Listens on each of the configured addresses. Tokens are the addresses' indices.
+    /// Listens on each of the configured addresses. Tokens are their indices.
     ///
     /// # Errors
     /// The system's error, with the address.
     pub(crate) fn bind(config: &Config, registry: &Registry) -> io::Result<Self> {
-        let mut sockets = Vec::new();
-        for &Listen { address, tls, .. } in &config.listen {
-            let socket = listen(address, config).map_err(|error| explain(address, error))?;
-            sockets.push((socket, tls));
-        }
-        Self::register(sockets, config, registry)
-    }
-
-    /// Uses sockets that already listen. Tokens are their indices.
-    ///
-    /// # Errors
-    /// The system's error.
-    pub(crate) fn adopt(
-        sockets: Vec<std::net::TcpListener>,
-        config: &Config,
-        registry: &Registry,
-    ) -> io::Result<Self> {
-        for socket in &sockets {
-            socket.set_nonblocking(true)?;
-            bound_unsent(&SockRef::from(socket), config.memory.socket_unsent_bytes)?;
-        }
-        let sockets = sockets.into_iter().map(|socket| (TcpListener::from_std(socket), false));
-        Self::register(sockets, config, registry)
-    }
-
-    fn register(
-        sockets: impl IntoIterator<Item = (TcpListener, bool)>,
-        config: &Config,
-        registry: &Registry,
-    ) -> io::Result<Self> {
         let mut listeners = Vec::new();
-        for (index, (mut socket, tls)) in sockets.into_iter().enumerate() {
-            registry.register(&mut socket, Token(index), Interest::READABLE)?;
-            listeners.push(Listener { socket, tls, ready: false });
+        for (index, listen) in config.listen.iter().enumerate() {
+            let (mut socket, address) = ListeningSocket::open(listen, config)?;
+            socket.register(registry, Token(index))?;
+            let inherited = matches!(listen.address, ListenAddress::Inherited(_));
+            let listen = Listen { address, ..listen.clone() };
+            listeners.push(Listener { socket, listen, inherited, ready: false });
         }
-        let has_tls = listeners.iter().any(|listener| listener.tls);
+        let has_tls = listeners.iter().any(|listener| listener.listen.tls);
         let tls = if has_tls { Some(Tls::load(&config.tls)?) } else { None };
         let reserve = Reserve::new();
         Ok(Self { listeners, tls, next: 0, budget: 0, paused_until: None, reserve })
     }
 
-    /// The addresses that were bound, with the ports that the system chose.
-    pub(crate) fn addresses(&self) -> io::Result<Vec<SocketAddr>> {
-        self.listeners.iter().map(|listener| listener.socket.local_addr()).collect()
+    /// Where the server listens, with the ports that the system chose.
+    pub(crate) fn listening(&self) -> Vec<Listen> {
+        self.listeners.iter().map(|listener| listener.listen.clone()).collect()
+    }
+
+    /// Whether another process keeps one of the sockets.
+    pub(crate) fn have_inherited(&self) -> bool {
+        self.listeners.iter().any(|listener| listener.inherited)
     }
 
     /// Has the certificates read again.
@@ -130,15 +104,25 @@ impl Listeners {
         }
     }
 
-    /// Notes that a connection may be waiting on every socket.
-    pub(crate) fn wake_all(&mut self) {
-        self.listeners.iter_mut().for_each(|listener| listener.ready = true);
+    /// Prepares for the end: notes that a connection may be waiting on every socket, and removes the
+    /// files of Unix sockets, so that nobody else connects. What waits on inherited sockets is left to
+    /// the next process.
+    pub(crate) fn give_up(&mut self) {
+        for listener in &mut self.listeners {
+            listener.socket.remove_file();
+            listener.ready = !listener.inherited;
+        }
     }
 
     /// Closes the sockets, so that another process can bind their addresses. The system resets the
-    /// connections that wait to be accepted.
-    pub(crate) fn close(&mut self) {
-        self.listeners.clear();
+    /// connections that wait to be accepted, unless another process has the socket too.
+    pub(crate) fn close(&mut self, registry: &Registry) {
+        for mut listener in self.listeners.drain(..) {
+            // The poll would still report a socket that another process has.
+            if let Err(error) = listener.socket.deregister(registry) {
+                debug!("deregister: {error}");
+            }
+        }
     }
 
     /// How long the event loop may sleep before it accepts again.
@@ -187,11 +171,11 @@ impl Listeners {
     }
 
     fn accept_from(&mut self, index: usize) -> io::Result<Arrival> {
-        let Listener { socket, tls, .. } = &self.listeners[index];
+        let Listener { socket, listen, .. } = &self.listeners[index];
         match socket.accept() {
-            Ok((stream, address)) => {
-                let tls = self.tls.as_ref().filter(|_| *tls).map(Tls::current);
-                Ok(Arrival::Accepted(stream, address, tls))
+            Ok((stream, peer)) => {
+                let tls = self.tls.as_ref().filter(|_| listen.tls).map(Tls::current);
+                Ok(Arrival::Accepted(stream, peer, tls))
             }
             Err(error) if error.kind() == ErrorKind::WouldBlock => Err(error),
             Err(error) if is_about_one_connection(&error) => Err(error),
@@ -229,12 +213,12 @@ impl Reserve {
     ///
     /// # Errors
     /// The system's error, if the reserve does not help: `refusal`, or the error of the second attempt.
-    fn accept(&mut self, socket: &TcpListener, refusal: io::Error) -> io::Result<Arrival> {
+    fn accept(&mut self, socket: &ListeningSocket, refusal: io::Error) -> io::Result<Arrival> {
         drop(self.0.take().ok_or(refusal)?);
         let accepted = socket.accept();
-        let arrival = accepted.map(|(stream, address)| {
+        let arrival = accepted.map(|(stream, peer)| {
             turn_away(stream);
-            Arrival::TurnedAway(address)
+            Arrival::TurnedAway(peer)
         });
         self.renew();
         arrival
@@ -243,7 +227,8 @@ impl Reserve {
 
 /// Answers a connection for which there is no capacity with 503, and closes it. This takes one write,
 /// and does not wait.
-pub(crate) fn turn_away(mut stream: TcpStream) {
+pub(crate) fn turn_away(mut stream: Stream) {
+    let stream = stream.as_io();
     let mut answer = Vec::new();
     Response::refusal(Refusal::Full).encode(&mut answer);
     // The response fits into the buffer of a new socket. If the peer has disconnected, it is not needed.
@@ -252,45 +237,8 @@ pub(crate) fn turn_away(mut stream: TcpStream) {
     let _ = stream.read(&mut [0; 4096]);
 }
 
-/// Listens on one of the addresses. `[::]` accepts IPv4 connections too, whatever the system's default
-/// is, unless an IPv4 address with the same port is listed.
-fn listen(address: SocketAddr, config: &Config) -> io::Result<TcpListener> {
-    let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
-    if address.is_ipv6() && address.ip().is_unspecified() {
-        let port = address.port();
-        let fixed = address.port() != 0;
-        let takes_v4 =
-            |other: &Listen| fixed && other.address.is_ipv4() && other.address.port() == port;
-        socket.set_only_v6(config.listen.iter().any(takes_v4))?;
-    }
-    // This lets a server start on an address where another one has just ended.
-    socket.set_reuse_address(true)?;
-    socket.set_nonblocking(true)?;
-    bound_unsent(&socket, config.memory.socket_unsent_bytes)?;
-    socket.bind(&address.into())?;
-    socket.listen(BACKLOG)?;
-    Ok(TcpListener::from_std(socket.into()))
-}
-
-/// Limits the unsent data of each connection. Accepted sockets inherit the option.
-#[cfg(any(target_os = "linux", target_os = "android"))]
-fn bound_unsent(socket: &Socket, bytes: u32) -> io::Result<()> {
-    if bytes > 0 { socket.set_tcp_notsent_lowat(bytes) } else { Ok(()) }
-}
-
-/// Does nothing where socket2 has no such option.
-#[cfg(not(any(target_os = "linux", target_os = "android")))]
-fn bound_unsent(_: &Socket, _: u32) -> io::Result<()> {
-    Ok(())
-}
-
 /// Whether the error concerns a single connection, unlike a lack of file descriptors.
 fn is_about_one_connection(error: &io::Error) -> bool {
     use ErrorKind::{ConnectionAborted, ConnectionReset, Interrupted};
     matches!(error.kind(), ConnectionAborted | ConnectionReset | Interrupted)
-}
-
-/// Adds the address to an error.
-fn explain(address: SocketAddr, error: io::Error) -> io::Error {
-    io::Error::new(error.kind(), format!("cannot listen on {address}: {error}"))
 }

@@ -7,16 +7,16 @@ pub(crate) mod flushing;
 pub(crate) mod listeners;
 pub(crate) mod reading;
 mod shutdown;
+mod socket_file;
+pub(crate) mod sockets;
 
 use std::io;
 use std::mem;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use log::{debug, info};
 use mio::event::Event as Readiness;
-use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token};
 use signal_hook::consts::SIGHUP;
 use signal_hook_mio::v1_0::Signals;
@@ -32,6 +32,7 @@ use crate::server::event_loop::listeners::{
 };
 use crate::server::event_loop::reading::{MAX_GROWTH_BYTES, Reader, fire_timers};
 use crate::server::event_loop::shutdown::Shutdown;
+use crate::server::event_loop::sockets::{Peer, Stream};
 use crate::server::handle::{Commands, Stop};
 use crate::server::hub::answering::refuse;
 use crate::server::hub::{Application, Hub, Phase};
@@ -245,15 +246,15 @@ impl EventLoop {
         }
     }
 
-    /// Accepts the connections that are waiting, and closes the listeners.
+    /// Accepts the connections that are waiting, except on inherited sockets, and closes the listeners.
     fn stop_listening(&mut self) {
-        self.listeners.wake_all();
+        self.listeners.give_up();
         for _ in 0..TURNS_PER_BACKLOG {
             if self.listeners.are_ready(self.hub.time.now) {
                 self.accept();
             }
         }
-        self.listeners.close();
+        self.listeners.close(self.poll.registry());
     }
 
     #[cold]
@@ -261,11 +262,11 @@ impl EventLoop {
         self.listeners.begin_turn();
         while let Some(arrival) = self.listeners.accept(self.hub.time.now) {
             match arrival {
-                Arrival::Accepted(stream, address, tls) => self.welcome(stream, address, tls),
-                Arrival::TurnedAway(address) => {
+                Arrival::Accepted(stream, peer, tls) => self.welcome(stream, peer, tls),
+                Arrival::TurnedAway(peer) => {
                     self.count_turned_away();
                     let reason = "out of file descriptors";
-                    self.hub.warn(format_args!("{address} refused with 503: {reason}"));
+                    self.hub.warn(format_args!("{peer} refused with 503: {reason}"));
                 }
                 Arrival::Failed(error) => {
                     self.hub.warn(format_args!("accepting paused for {PAUSE:?}: {error}"));
@@ -274,18 +275,18 @@ impl EventLoop {
         }
     }
 
-    fn welcome(&mut self, stream: TcpStream, address: SocketAddr, tls: Option<Arc<ServerConfig>>) {
+    fn welcome(&mut self, stream: Stream, peer: Peer, tls: Option<Arc<ServerConfig>>) {
         let max = self.hub.config.connections.max.saturating_add(SPARE_CONNECTIONS);
         if self.hub.clients.len() >= max {
             turn_away(stream);
             self.count_turned_away();
             let reason = format_args!("{max} connections are open");
-            return self.hub.log_refusal(format_args!("{address} refused with 503: {reason}"));
+            return self.hub.log_refusal(format_args!("{peer} refused with 503: {reason}"));
         }
         self.hub.counts.accepted += 1;
-        if let Err(error) = self.admit(stream, address, tls) {
+        if let Err(error) = self.admit(stream, peer, tls) {
             self.hub.counts.dropped += 1;
-            debug!("{address} dropped: {error}");
+            debug!("{peer} dropped: {error}");
         }
     }
 
@@ -296,27 +297,31 @@ impl EventLoop {
 
     fn admit(
         &mut self,
-        mut stream: TcpStream,
-        address: SocketAddr,
+        mut stream: Stream,
+        peer: Peer,
         tls: Option<Arc<ServerConfig>>,
     ) -> io::Result<()> {
         let tls = tls.map(TlsStream::begin).transpose()?;
         let now = self.hub.time.timestamp;
         let config = &self.hub.config;
-        let key = AddressKey::of_peer(address.ip(), config);
+        let key = peer.0.and_then(|address| AddressKey::of_peer(address.ip(), config));
         let enter = |key| self.hub.usage.addresses.enter(key, now, config);
         let admission = key.map_or(Admission::Admitted, enter);
         if admission == Admission::Dropped {
             return Err(io::Error::other("too many connections from this address"));
         }
         let id = self.hub.clients.next_id();
-        debug!("{id} connected from {address}");
+        debug!("{id} connected from {peer}");
         // This fails if the peer has disconnected, which the next read reports.
-        let _ = stream.set_nodelay(true);
-        let registered = self.poll.registry().register(&mut stream, id.token(), INTERESTS);
-        let transport = match tls {
-            Some(tls) => Transport::Tls(Box::new(TlsStream::new(stream, tls))),
-            None => Transport::Tcp(stream),
+        let _ = stream.set_nodelay();
+        let registered = stream.register(self.poll.registry(), id.token(), INTERESTS);
+        let transport = match (stream, tls) {
+            (Stream::Tcp(stream), Some(tls)) => {
+                Transport::Tls(Box::new(TlsStream::new(stream, tls)))
+            }
+            (Stream::Tcp(stream), None) => Transport::Tcp(stream),
+            // The configuration has been checked: no Unix socket speaks TLS.
+            (Stream::Unix(stream), _) => Transport::Unix(stream),
         };
         lifecycle::insert(&mut self.hub, id, transport, key);
         match registered {

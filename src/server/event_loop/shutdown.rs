@@ -5,7 +5,6 @@ use std::time::{Duration, Instant};
 use log::info;
 
 use crate::server::client_id::ClientId;
-use crate::server::departure::Cause;
 use crate::server::hub::lifecycle;
 use crate::server::hub::{Hub, Phase};
 use crate::server::time::timers::after;
@@ -15,6 +14,10 @@ const AT_ONCE: usize = 100;
 
 /// The interval at which further clients are closed.
 const STEP: Duration = Duration::from_millis(50);
+
+/// How long the shutdown waits for the requests of connections that were accepted before it, if the next
+/// process takes those that were not. Browsers open connections that they may never use.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// A shutdown in progress.
 #[derive(Debug)]
@@ -68,8 +71,7 @@ impl Shutdown {
         let spread = hub.config.shutdown.spread.min(hub.config.shutdown.timeout / 2);
         let due = self.due(hub.time.now, spread);
         for &id in &self.clients[self.closed.min(due)..due] {
-            let code = hub.config.shutdown.code;
-            lifecycle::close_because(hub, id, code, "server shutting down", Cause::Shutdown);
+            lifecycle::close_for_shutdown(hub, id);
         }
         self.closed = self.closed.max(due);
     }
@@ -97,7 +99,16 @@ impl Shutdown {
     /// Whether all clients have left, or the time is over.
     pub(crate) fn is_over(&self, hub: &Hub) -> bool {
         let now = hub.time.now;
-        !self.is_delayed(now) && (hub.client_count() == 0 || now >= self.deadline)
+        let is_done = || hub.client_count() == 0 && !self.awaits_requests(hub);
+        !self.is_delayed(now) && (now >= self.deadline || is_done())
+    }
+
+    /// Whether a connection that was accepted may still become a client.
+    fn awaits_requests(&self, hub: &Hub) -> bool {
+        let is_time = || hub.time.now < after(self.begin, REQUEST_TIMEOUT);
+        hub.hands_over
+            && is_time()
+            && hub.clients.iter().any(|client| client.connection.is_handshaking())
     }
 }
 

@@ -1,7 +1,7 @@
 //! The event loop, driven turn by turn on the thread of the test, over real sockets.
 
 use std::io::{Read, Write};
-use std::net::TcpStream;
+use std::net::{SocketAddr, TcpStream};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -9,6 +9,7 @@ use super::*;
 use crate::config::Config;
 use crate::protocol::Message;
 use crate::server::Server;
+use crate::server::client::transport::Transport;
 
 /// How long anything may take before a test fails.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -95,7 +96,7 @@ impl Turns {
     fn has_input(&self) -> bool {
         self.event_loop.hub.clients.iter().any(|client| match &client.transport {
             Transport::Tcp(stream) => stream.peek(&mut [0]).is_ok(),
-            Transport::Tls(_) | Transport::Pipe(_) => false,
+            _ => false,
         })
     }
 }

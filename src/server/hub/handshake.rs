@@ -11,6 +11,7 @@ use crate::server::event::{Event, Exchange, Upgrade};
 use crate::server::hub::answering::{refuse, respond};
 use crate::server::hub::forwarded;
 use crate::server::hub::keepalive;
+use crate::server::hub::lifecycle;
 use crate::server::hub::site::{check_host, check_origin};
 use crate::server::hub::state::{Application, Hub, Phase};
 use crate::server::limits::address::is_trusted_proxy;
@@ -82,6 +83,9 @@ fn upgrade(hub: &mut Hub, id: ClientId, request: &Request<'_>, app: &mut Applica
     let subprotocol = subprotocol.as_deref();
     let deflate = *deflate;
     app(hub, id, Event::Open { room: &room, request, subprotocol, deflate, address });
+    if hub.phase == Phase::Closing {
+        lifecycle::close_for_shutdown(hub, id);
+    }
 }
 
 /// Checks everything that the application does not decide, so that it is never asked about a client that
@@ -90,7 +94,7 @@ fn admit(hub: &mut Hub, id: ClientId, request: &Request<'_>, room: &str) -> Resu
     let Config { subprotocols, deflate, .. } = &hub.config;
     let terms = Terms::negotiate(request, subprotocols, deflate.as_ref())?;
     check_origin(hub, id, request)?;
-    if hub.phase == Phase::Closing {
+    if hub.phase == Phase::Closing && !hub.hands_over {
         return Err(Refusal::Stopping);
     }
     if hub.is_full() {
@@ -151,12 +155,15 @@ fn enter_forwarded(hub: &mut Hub, id: ClientId, request: &Request<'_>) -> Result
 }
 
 /// The address to which the limits per address apply: the one that a trusted proxy forwards, or the
-/// peer's.
+/// peer's. The peer of a Unix socket has none, and is always trusted.
 fn client_address(hub: &Hub, id: ClientId, request: &Request<'_>) -> Option<IpAddr> {
-    let peer = hub.peer_address(id)?.ip();
-    let is_proxy = is_trusted_proxy(peer, &hub.config);
+    let peer = hub.peer_address(id).map(|peer| peer.ip());
+    let is_proxy = match peer {
+        Some(peer) => is_trusted_proxy(peer, &hub.config),
+        None => hub.clients.get(id)?.transport.is_unix(),
+    };
     let forwarded = if is_proxy { forwarded::address(request, &hub.config) } else { None };
-    forwarded.or(Some(peer))
+    forwarded.or(peer)
 }
 
 /// Answers a plain request.

@@ -77,6 +77,11 @@ pub(crate) fn close_because(
     }
 }
 
+pub(crate) fn close_for_shutdown(hub: &mut Hub, id: ClientId) {
+    let code = hub.config.shutdown.code;
+    close_because(hub, id, code, "server shutting down", Cause::Shutdown);
+}
+
 /// Notes the room of a client for its departure, before the client leaves the room.
 pub(crate) fn note_room(hub: &mut Hub, id: ClientId) {
     let room = hub.room_name(id);

@@ -20,8 +20,9 @@ fn site<'h>(hub: &Hub, id: ClientId, request: &Request<'h>) -> Site<'h> {
     let own = request.authority().unwrap_or_default();
     let forwarded = is_forwarded.then(|| forwarded::authority(request)).flatten();
     let authority = forwarded.unwrap_or(own);
-    // A browser names any other port. If there is none, a proxy has removed it.
-    let is_port_implied = local.is_none_or(|local| IMPLIED_PORTS.contains(&local.port()));
+    // A browser names any other port. If there is none, a proxy has removed it. A Unix socket has no
+    // port; whichever it is, it is the proxy's.
+    let is_port_implied = local.is_some_and(|local| IMPLIED_PORTS.contains(&local.port()));
     Site {
         authority,
         port_may_be_missing: is_forwarded || is_proxy && !is_port_implied,
@@ -31,7 +32,7 @@ fn site<'h>(hub: &Hub, id: ClientId, request: &Request<'h>) -> Site<'h> {
     }
 }
 
-/// The address that the client connected to.
+/// The address that the client connected to, unless it is a Unix socket.
 fn local_address(hub: &Hub, id: ClientId) -> Option<SocketAddr> {
     hub.clients.get(id)?.transport.local_address()
 }

@@ -86,6 +86,9 @@ pub struct Hub {
     pub(crate) was_compressed: bool,
     /// How far the shutdown has come.
     pub(crate) phase: Phase,
+    /// Whether another process will accept the connections that the shutdown leaves waiting, so that
+    /// nobody who connects needs to be refused.
+    pub(crate) hands_over: bool,
 }
 
 impl Hub {
@@ -104,6 +107,7 @@ impl Hub {
             data: ClientData::default(),
             was_compressed: false,
             phase: Phase::Serving,
+            hands_over: false,
             config,
         }
     }

@@ -9,7 +9,7 @@ mod tls;
 use std::io::{self, IoSlice, Read, Write};
 use std::net::{Shutdown, SocketAddr};
 
-use mio::net::TcpStream;
+use mio::net::{TcpStream, UnixStream};
 
 use crate::server::limits::total::Total;
 #[cfg(any(test, fuzzing))]
@@ -23,6 +23,8 @@ pub(crate) use tls::{Scratch, TlsStream};
 pub(crate) enum Transport {
     /// Plain TCP.
     Tcp(TcpStream),
+    /// A Unix socket, without TLS.
+    Unix(UnixStream),
     /// TLS over TCP.
     Tls(Box<TlsStream>),
     /// Memory, for tests.
@@ -34,11 +36,8 @@ impl Transport {
     /// Reads into a buffer, with others in which records are opened.
     pub(crate) fn read(&mut self, buffer: &mut [u8], scratch: &mut Scratch) -> io::Result<Arrival> {
         match self {
-            Self::Tcp(stream) => {
-                let size = stream.read(buffer)?;
-                // A read that did not fill the buffer has drained the socket.
-                Ok(Arrival { size, more: size == buffer.len(), unblocked: false })
-            }
+            Self::Tcp(stream) => read(stream, buffer),
+            Self::Unix(stream) => read(stream, buffer),
             Self::Tls(stream) => stream.read(buffer, scratch),
             #[cfg(any(test, fuzzing))]
             Self::Pipe(_) => Err(io::ErrorKind::WouldBlock.into()),
@@ -51,6 +50,7 @@ impl Transport {
         match self {
             _ if bytes.is_empty() => Ok(0),
             Self::Tcp(stream) => stream.write(bytes),
+            Self::Unix(stream) => stream.write(bytes),
             Self::Tls(stream) => stream.write(&[IoSlice::new(bytes)], scratch),
             #[cfg(any(test, fuzzing))]
             Self::Pipe(pipe) => pipe.write(&[IoSlice::new(bytes)]),
@@ -66,10 +66,16 @@ impl Transport {
         match self {
             _ if pieces.is_empty() => Ok(0),
             Self::Tcp(stream) => stream.write_vectored(pieces),
+            Self::Unix(stream) => stream.write_vectored(pieces),
             Self::Tls(stream) => stream.write(pieces, scratch),
             #[cfg(any(test, fuzzing))]
             Self::Pipe(pipe) => pipe.write(pieces),
         }
+    }
+
+    #[inline]
+    pub(crate) fn is_unix(&self) -> bool {
+        matches!(self, Self::Unix(_))
     }
 
     #[inline]
@@ -134,6 +140,7 @@ impl Transport {
     fn socket(&self) -> Option<&TcpStream> {
         match self {
             Self::Tcp(stream) => Some(stream),
+            Self::Unix(_) => None,
             Self::Tls(stream) => Some(stream.socket()),
             #[cfg(any(test, fuzzing))]
             Self::Pipe(_) => None,
@@ -144,9 +151,17 @@ impl Transport {
     pub(crate) fn shutdown(&mut self) -> io::Result<()> {
         match self {
             Self::Tcp(stream) => stream.shutdown(Shutdown::Write),
+            Self::Unix(stream) => stream.shutdown(Shutdown::Write),
             Self::Tls(stream) => stream.shutdown(),
             #[cfg(any(test, fuzzing))]
             Self::Pipe(_) => Ok(()),
         }
     }
+}
+
+#[inline]
+fn read(stream: &mut impl Read, buffer: &mut [u8]) -> io::Result<Arrival> {
+    let size = stream.read(buffer)?;
+    // A read that did not fill the buffer has drained the socket.
+    Ok(Arrival { size, more: size == buffer.len(), unblocked: false })
 }
