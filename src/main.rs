@@ -14,7 +14,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::process::ExitCode;
 
-use admin::{Admin, Key};
+use admin::{Admin, Key, Subprotocol};
 use flags::{Flags, Mode};
 use log::{info, warn};
 use page::Page;
@@ -78,7 +78,10 @@ fn run(flags: &Flags) -> Result<(), Box<dyn Error>> {
     let page = Page::new();
     server.run(|hub, client, event| match event {
         Event::Request(exchange) => answer(&page, hub, exchange),
-        Event::Open { room, .. } => {
+        Event::Open { room, subprotocol, .. } => {
+            if let Some(name) = subprotocol.filter(|_| admin.is_some()) {
+                hub.set_data(client, Subprotocol(name.into()));
+            }
             hub.join(client, room);
         }
         Event::Message(message) => forward(flags, hub, client, message),

@@ -1,9 +1,11 @@
 //! Encoding metrics whose values come from elsewhere.
 
 use std::fmt::{self, Display};
+use std::time::Duration;
 
 use prometheus_client::encoding::{DescriptorEncoder, EncodeGaugeValue, NoLabelSet};
 use prometheus_client::metrics::MetricType;
+use townhall::DurationHistogram;
 
 /// Encodes one metric after another.
 pub struct Encoder<'e>(pub DescriptorEncoder<'e>);
@@ -36,15 +38,13 @@ impl Encoder<'_> {
         Ok(())
     }
 
-    /// A histogram: the number of values in each range, with its upper end.
-    pub fn histogram(
-        &mut self,
-        name: &str,
-        help: &str,
-        sum: f64,
-        ranges: impl Iterator<Item = (f64, u64)>,
-    ) -> fmt::Result {
+    /// A histogram of durations, in seconds.
+    pub fn histogram(&mut self, name: &str, help: &str, times: &DurationHistogram) -> fmt::Result {
+        let seconds = |time: Duration| time.as_secs_f64();
+        let ranges = times.ranges();
+        let ranges = ranges.map(|(bound, count)| (bound.map_or(f64::INFINITY, seconds), count));
         let ranges: Vec<_> = ranges.collect();
+        let sum = seconds(times.total());
         let count = ranges.iter().map(|(_, count)| count).sum();
         let mut encoder = self.0.encode_descriptor(name, help, None, MetricType::Histogram)?;
         encoder.encode_histogram::<NoLabelSet>(sum, count, &ranges, None)

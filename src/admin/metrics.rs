@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::time::Duration;
 
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::DescriptorEncoder;
@@ -72,11 +71,7 @@ impl Collector for Figures {
         self.encode_limits(&mut out)?;
         self.encode_traffic(&mut out)?;
         self.encode_memory(&mut out)?;
-        let turns = &self.snapshot.counts.turns;
-        let help = "Time of a turn of the event loop, without waiting for events";
-        let ranges =
-            turns.ranges().map(|(bound, count)| (bound.map_or(f64::INFINITY, seconds), count));
-        out.histogram("event_loop_turn_seconds", help, seconds(turns.total()), ranges)?;
+        self.encode_times(&mut out)?;
         out.counter("lost_log_lines", "Log lines that were not written", self.lost_log_lines)
     }
 }
@@ -131,6 +126,14 @@ impl Figures {
         out.counter("compression_sent_bytes", sent, counts.compression.sent_bytes)
     }
 
+    fn encode_times(&self, out: &mut Encoder<'_>) -> fmt::Result {
+        let Counts { turns, delivery_waits, .. } = &self.snapshot.counts;
+        let turn = "Time of a turn of the event loop, without waiting for events";
+        let wait = "Time until messages are written to all members of a room that keep up";
+        out.histogram("event_loop_turn_seconds", turn, turns)?;
+        out.histogram("delivery_wait_seconds", wait, delivery_waits)
+    }
+
     fn encode_memory(&self, out: &mut Encoder<'_>) -> fmt::Result {
         let memory = self.snapshot.memory;
         let limits = &self.limits;
@@ -157,10 +160,6 @@ impl Figures {
             limits.max_deflate_context_bytes,
         )
     }
-}
-
-fn seconds(time: Duration) -> f64 {
-    time.as_secs_f64()
 }
 
 /// The counts of all keys, including those that have not occurred: the first increase of a counter that

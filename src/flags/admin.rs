@@ -6,12 +6,12 @@ use std::path::PathBuf;
 use clap::Args;
 use clap::error::ErrorKind;
 
-/// Metrics and the state of the server.
+/// Metrics, the state of the server, and changes to it.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Administration")]
 pub struct AdminFlags {
-    /// Serve /metrics, /live, /ready and /rooms on this address, such as 127.0.0.1:9090, for operators
-    /// and their tools. An address that other machines can reach needs --admin-key-file. By default,
+    /// Serve /metrics, /live, /ready, /rooms, /connections and /log-level on this address, such as
+    /// 127.0.0.1:9090, for operators and their tools. An address that other machines can reach needs --admin-key-file. By default,
     /// this is off
     #[arg(long, value_name = "ADDRESS", env = "TOWNHALL_ADMIN_LISTEN")]
     #[arg(value_parser = address)]

@@ -39,7 +39,7 @@ const BOUNDS: [Duration; 13] = [
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct DurationHistogram {
     ranges: [u64; BOUNDS.len() + 1],
-    total: Duration,
+    total_nanoseconds: u64,
 }
 
 impl DurationHistogram {
@@ -47,12 +47,12 @@ impl DurationHistogram {
     pub(crate) fn add(&mut self, time: Duration, count: u32) {
         let range = BOUNDS.iter().position(|bound| time <= *bound).unwrap_or(BOUNDS.len());
         self.ranges[range] += u64::from(count);
-        self.total += time * count;
+        self.total_nanoseconds += time.as_nanos() as u64 * u64::from(count);
     }
 
     /// The sum of all durations.
     pub fn total(&self) -> Duration {
-        self.total
+        Duration::from_nanos(self.total_nanoseconds)
     }
 
     /// The number of durations in each range, with the longest duration of that range. The last range has

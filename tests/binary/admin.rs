@@ -10,13 +10,13 @@ use super::{PATIENCE, Program, assert_fails, connect, receive, send, status, sta
 
 impl Program {
     /// The address of the admin listener in the next line of the output.
-    fn admin_address(&mut self) -> String {
+    pub fn admin_address(&mut self) -> String {
         self.text_between("townhall serves metrics on http://", "/metrics\n")
     }
 }
 
 /// A server, its address, and that of its admin listener.
-fn start(flags: &[&str]) -> (Program, String, String) {
+pub fn start(flags: &[&str]) -> (Program, String, String) {
     let flags = [&["--admin-listen", "127.0.0.1:0"], flags].concat();
     let (mut program, address) = Program::start(&flags);
     let admin = program.admin_address();
@@ -25,16 +25,21 @@ fn start(flags: &[&str]) -> (Program, String, String) {
 
 /// The head and the body of the answer to a request for this path.
 fn get(address: &str, path: &str) -> (String, String) {
+    ask(address, "GET", path, "")
+}
+
+/// The head and the body of the answer to a request with this method and these additional fields.
+pub fn ask(address: &str, method: &str, path: &str, fields: &str) -> (String, String) {
     let mut stream = TcpStream::connect(address).unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
-    write!(stream, "GET {path} HTTP/1.1\r\nHost: {address}\r\n\r\n").unwrap();
+    write!(stream, "{method} {path} HTTP/1.1\r\nHost: {address}\r\n{fields}\r\n").unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).unwrap();
     let (head, body) = answer.split_once("\r\n\r\n").unwrap();
     (head.to_owned(), body.to_owned())
 }
 
-fn metrics(admin: &str) -> String {
+pub fn metrics(admin: &str) -> String {
     let (head, body) = get(admin, "/metrics");
     assert!(
         head.contains("\r\nContent-Type: text/plain; version=0.0.4; charset=utf-8\r\n"),
@@ -72,6 +77,8 @@ fn the_metrics_show_what_there_is_and_what_has_happened() {
         "townhall_incomplete_limit_bytes 268435456",
         "townhall_backlog_bytes 0",
         "# TYPE townhall_event_loop_turn_seconds histogram",
+        "# TYPE townhall_delivery_wait_seconds histogram",
+        "townhall_delivery_wait_seconds_count 1",
         "# TYPE process_open_fds gauge",
     ];
     for line in lines {
@@ -121,19 +128,9 @@ fn its_address_is_free_for_the_next_program_while_the_last_one_still_has_clients
 }
 
 #[test]
-fn the_largest_rooms_are_listed() {
-    let (_program, address, admin) = start(&[]);
-    let _clients = ["/lobby", "/team/a", "/team/b", "/team/b"].map(|room| connect(&address, room));
-    let (head, body) = get(&admin, "/rooms?prefix=/team/&limit=1");
-    assert!(head.contains("\r\nContent-Type: application/json\r\n"), "{head}");
-    assert_eq!(body, "{\"rooms\":[{\"members\":2,\"room\":\"/team/b\"}],\"total\":2}\n");
-    assert_eq!(status(&admin, "/rooms?limit=many"), "400");
-}
-
-#[test]
 fn it_serves_nothing_else() {
     let (_program, address, admin) = start(&[]);
-    for path in ["/", "/metrics/", "/health"] {
+    for path in ["/", "/metrics/", "/health", "/connections", "/roomservice"] {
         assert_eq!(status(&admin, path), "404", "{path}");
     }
     let upgrade = "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n\

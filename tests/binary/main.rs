@@ -3,6 +3,7 @@
 mod admin;
 mod flags;
 mod operations;
+mod operators;
 mod restart;
 mod systemd;
 mod tls;

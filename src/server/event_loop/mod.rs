@@ -134,8 +134,9 @@ impl EventLoop {
         if pending.flushed.prompt > 0 {
             counts.delivery_waits.add(turn, mem::take(&mut pending.flushed.prompt));
         }
-        for before in pending.flushed.late.drain(..) {
-            counts.delivery_waits.add(before + turn, 1);
+        if !pending.flushed.late.is_empty() {
+            let late = pending.flushed.late.drain(..);
+            late.for_each(|before| counts.delivery_waits.add(before + turn, 1));
         }
     }
 

@@ -1,0 +1,131 @@
+//! Answers to the requests of operators.
+
+use std::fmt::Display;
+
+use log::LevelFilter;
+use serde_json::Value;
+use townhall::{Config, Handle, Request, Response};
+
+use super::closing::{self, Order};
+use super::key::Key;
+use super::question::{Unanswered, ask};
+use super::resource::Resource;
+use super::{log_level, members, metrics, rooms, site};
+
+/// Answers the requests of operators.
+#[derive(Debug)]
+pub struct Desk {
+    /// Reaches the server to be shown.
+    pub handle: Handle,
+    pub limits: Config,
+    pub key: Option<Key>,
+    /// The log level of the start.
+    pub log_level: LevelFilter,
+}
+
+impl Desk {
+    pub fn answer(&self, request: &Request<'_>) -> Response {
+        if let Err(response) = site::check(request) {
+            return response;
+        }
+        if self.key.as_ref().is_some_and(|key| !key.admits(request)) {
+            return Key::challenge();
+        }
+        let path = request.normal_path();
+        let Some(resource) = Resource::find(&path) else { return not_found() };
+        let methods = resource.methods();
+        let allow = |response: Response| response.header("Allow", methods).expect("a valid field");
+        match request.method() {
+            "OPTIONS" => allow(Response::new(204)),
+            method if methods.split(", ").any(|allowed| allowed == method) => {
+                self.serve(resource, request).unwrap_or_else(|response| response)
+            }
+            _ => allow(Response::text(405, format!("the methods for this path are {methods}"))),
+        }
+    }
+
+    /// Answers a request whose method the resource has. An error is a response too.
+    fn serve(&self, resource: Resource<'_>, request: &Request<'_>) -> Result<Response, Response> {
+        match (resource, request.method()) {
+            (Resource::Live, _) => self.live(),
+            (Resource::Ready, _) => self.ready(),
+            (Resource::Metrics, _) => self.metrics(),
+            (Resource::Rooms, _) => self.rooms(request),
+            (Resource::Room(name), "DELETE") => {
+                let order = Order::parse(request).map_err(bad_request)?;
+                let closed = closing::close_room(&self.handle, name, &order);
+                closed.map_err(unavailable)?.map(json).ok_or_else(no_such_room)
+            }
+            (Resource::Room(name), _) => self.members(name, request),
+            (Resource::Connection(id), _) => self.close_connection(id, request),
+            (Resource::LogLevel, method) => {
+                match method {
+                    "PUT" => log_level::set(request).map_err(bad_request)?,
+                    "DELETE" => log_level::change(self.log_level),
+                    _ => {}
+                }
+                Ok(json(log_level::show(self.log_level)))
+            }
+        }
+    }
+
+    /// Whether the event loop turns.
+    fn live(&self) -> Result<Response, Response> {
+        ask(&self.handle, |_| Response::text(200, "live")).map_err(unavailable)
+    }
+
+    /// Whether the server accepts new clients.
+    fn ready(&self) -> Result<Response, Response> {
+        match ask(&self.handle, |hub| hub.is_stopping()).map_err(unavailable)? {
+            false => Ok(Response::text(200, "ready")),
+            true => Err(Response::text(503, "stopping")),
+        }
+    }
+
+    fn metrics(&self) -> Result<Response, Response> {
+        let snapshot = ask(&self.handle, |hub| metrics::Snapshot::of(hub)).map_err(unavailable)?;
+        Ok(metrics::response(snapshot, &self.limits))
+    }
+
+    fn rooms(&self, request: &Request<'_>) -> Result<Response, Response> {
+        let query = rooms::Query::parse(request).map_err(bad_request)?;
+        let rooms = ask(&self.handle, move |hub| query.find(hub)).map_err(unavailable)?;
+        Ok(json(rooms.to_json()))
+    }
+
+    fn members(&self, room: &str, request: &Request<'_>) -> Result<Response, Response> {
+        let query = members::Query::parse(room, request).map_err(bad_request)?;
+        let members = ask(&self.handle, move |hub| query.find(hub)).map_err(unavailable)?;
+        members.map(|members| json(members.to_json())).ok_or_else(no_such_room)
+    }
+
+    fn close_connection(&self, id: &str, request: &Request<'_>) -> Result<Response, Response> {
+        let gone = || Response::text(404, "no such connection");
+        let order = Order::parse(request).map_err(bad_request)?;
+        let id = id.parse().map_err(|_| gone())?;
+        let closed = closing::close_connection(&self.handle, id, &order).map_err(unavailable)?;
+        closed.map(json).ok_or_else(gone)
+    }
+}
+
+fn json(value: Value) -> Response {
+    let response = Response::new(200).header("Content-Type", "application/json");
+    response.expect("a valid field").body(format!("{value}\n").into_bytes())
+}
+
+fn bad_request(reason: impl Display) -> Response {
+    Response::text(400, reason.to_string())
+}
+
+fn unavailable(reason: Unanswered) -> Response {
+    Response::text(503, reason.to_string())
+}
+
+fn no_such_room() -> Response {
+    Response::text(404, "no such room")
+}
+
+pub fn not_found() -> Response {
+    let paths = "/metrics, /live, /ready, /rooms, /rooms/NAME, /connections/ID and /log-level";
+    Response::text(404, format!("not found: there are {paths}"))
+}
