@@ -146,13 +146,14 @@ fn options_names_the_methods_that_are_served() {
     assert!(not.contains("\r\nAllow: GET, HEAD, OPTIONS\r\n"), "{not}");
 }
 
-/// A server whose application answers requests for `/page` with their method.
+/// A server whose application answers requests for `/page`, and those without a path, with their method.
 fn serving_any_method() -> Running {
     let mut config = config();
     config.any_method = true;
     Running::start(config, |_, _, event| {
         if let Event::Request(exchange) = event
-            && exchange.request().path() == "/page"
+            && ["/page", ""].contains(&exchange.request().path())
+            && exchange.request().target() != "*"
         {
             let method = exchange.request().method().to_owned();
             exchange.respond(Response::text(200, method));
