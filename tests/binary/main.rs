@@ -1,6 +1,7 @@
 //! The program as its users start it: flags, output, signals, exit status.
 
 mod admin;
+mod dashboard;
 mod flags;
 mod operations;
 mod operators;

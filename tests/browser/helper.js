@@ -35,19 +35,23 @@ export async function startServer(t, ...args) {
     await within(exited, 'the server ends');
     process.off('exit', lastResort);
   });
-  const url = await within(Promise.race([address(child), exited.then(ended)]), 'the server listens');
-  return { url, exited, kill: (signal) => child.kill(signal) };
+  const lines = createInterface({ input: child.stdout });
+  const listening = printed(lines, /^townhall is listening on (http:\/\/127\.0\.0\.1:\d+\/)$/);
+  const admin = printed(lines, /^townhall serves metrics on (http:\/\/127\.0\.0\.1:\d+)\/metrics$/);
+  const url = await within(Promise.race([listening, exited.then(ended)]), 'the server listens');
+  return { url, admin, exited, kill: (signal) => child.kill(signal) };
 }
 
 function ended([code, signal]) {
   throw new Error(`the server ended before it listened: code ${code}, signal ${signal}`);
 }
 
-// Reads on after the address, so that the server never waits for its stdout.
-function address(child) {
+// The part of a line that the pattern names. It reads on after that, so that the server never waits for
+// its stdout.
+function printed(lines, pattern) {
   return new Promise((resolve) => {
-    createInterface({ input: child.stdout }).on('line', (line) => {
-      const found = /^townhall is listening on (http:\/\/127\.0\.0\.1:\d+\/)$/.exec(line);
+    lines.on('line', (line) => {
+      const found = pattern.exec(line);
       if (found) resolve(found[1]);
     });
   });
