@@ -20,7 +20,8 @@ const HEALTHY: &[u8] = b"HTTP/1.1 200 ";
 /// There is no such address, no server, it does not answer, or it is about to stop.
 pub fn ask(listen: &[Listen]) -> io::Result<()> {
     let plain = listen.iter().find(|listen| !listen.tls);
-    let plain = plain.ok_or_else(|| io::Error::other("--health needs an address without TLS"))?;
+    let plain = plain
+        .ok_or_else(|| io::Error::other("--health needs an address or a path, without TLS"))?;
     let address = reachable(&plain.address);
     let explain = |error: io::Error| {
         io::Error::new(error.kind(), format!("cannot ask the server on {address}: {error}"))

@@ -64,16 +64,19 @@ fn ask_for_health(flags: &Flags) -> ExitCode {
 }
 
 fn run(flags: &Flags) -> Result<(), Box<dyn Error>> {
-    logger::init(flags.log_level)?;
     let config = flags.config()?;
+    logger::init(flags.log_level)?;
     let shutdown = config.shutdown.clone();
-    let mut server = Server::bind(config.clone())?;
+    let mut limits = config.clone();
+    // Inherited sockets stay open as long as a configuration has them.
+    limits.listen.clear();
+    let mut server = Server::bind(config)?;
     let admin = bind_admin(flags)?;
-    raise_descriptor_limit(config.connections.max);
+    raise_descriptor_limit(limits.connections.max);
     server.listen_to_signals()?;
     let admin_addresses = admin.as_ref().map_or(&[][..], Admin::addresses);
     output::announce(served(server.listening(), admin_addresses))?;
-    let admin = admin.map(|admin| admin.start(server.handle(), config)).transpose()?;
+    let admin = admin.map(|admin| admin.start(server.handle(), limits)).transpose()?;
     systemd::ready(&server.handle());
     let page = Page::new();
     server.run(|hub, client, event| match event {

@@ -11,10 +11,14 @@ pub struct SocketConfig {
     pub unix_owner: Option<u32>,
     /// The group of Unix sockets, by number. `None` is the group of the process.
     pub unix_group: Option<u32>,
+    /// Whether other processes of the same user may listen on the same TCP addresses, if they set this
+    /// too (`SO_REUSEPORT`). On Linux, the system then distributes connections over the processes. Each of
+    /// them has its own rooms, so members of one room may not see each other.
+    pub reuse_port: bool,
 }
 
 impl Default for SocketConfig {
     fn default() -> Self {
-        Self { unix_mode: 0o660, unix_owner: None, unix_group: None }
+        Self { unix_mode: 0o660, unix_owner: None, unix_group: None, reuse_port: false }
     }
 }

@@ -2,10 +2,13 @@
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs, UdpSocket};
+use std::os::unix::net::SocketAddr as UnixAddress;
 use std::path::PathBuf;
 use std::str::FromStr;
 
 use townhall::{Listen, ListenAddress};
+
+use super::inherited::Inherited;
 
 /// The port if none is given.
 const DEFAULT_PORT: u16 = 8080;
@@ -31,6 +34,8 @@ enum On {
     Name(String, u16),
     /// A Unix socket.
     Unix(PathBuf),
+    /// The sockets that were passed under a name, or all those that no other item names.
+    Inherited(Option<String>),
 }
 
 impl FromStr for ListenFlag {
@@ -57,6 +62,12 @@ impl FromStr for On {
         if let Some(path) = text.strip_prefix("unix:") {
             return Self::unix(path);
         }
+        if text == "systemd" {
+            return Ok(Self::Inherited(None));
+        }
+        if let Some(name) = text.strip_prefix("systemd:") {
+            return Self::inherited(name);
+        }
         if let Ok(address) = text.parse() {
             return Ok(Self::Address(address));
         }
@@ -74,9 +85,21 @@ impl FromStr for On {
 
 impl On {
     fn unix(path: &str) -> Result<Self, String> {
-        match path {
-            "" => Err("unix: needs a path".to_owned()),
-            path => Ok(Self::Unix(path.into())),
+        if path.is_empty() {
+            return Err("unix: needs a path".to_owned());
+        }
+        if UnixAddress::from_pathname(path).is_err() {
+            return Err(format!("a path of {} bytes is too long for a Unix socket", path.len()));
+        }
+        Ok(Self::Unix(path.into()))
+    }
+
+    fn inherited(name: &str) -> Result<Self, String> {
+        // systemd.socket(5), FileDescriptorName=
+        let is_valid = |name: &str| (1..=255).contains(&name.len()) && !name.contains(':');
+        match is_valid(name) {
+            true => Ok(Self::Inherited(Some(name.to_owned()))),
+            false => Err(format!("{name:?} is not the name of a descriptor")),
         }
     }
 
@@ -98,7 +121,7 @@ impl On {
         }
     }
 
-    /// The addresses. "Every address" and "loopback" are one IPv4 and one IPv6 address, if
+    /// The addresses, except those of inherited sockets. "Every address" and "loopback" are one IPv4 and one IPv6 address, if
     /// this machine has both.
     ///
     /// # Errors
@@ -111,6 +134,7 @@ impl On {
         };
         let addresses: Vec<_> = match self {
             Self::Unix(path) => return Ok(vec![ListenAddress::Unix(path.clone())]),
+            Self::Inherited(_) => Vec::new(),
             Self::Address(address) => vec![*address],
             Self::Everywhere(port) => {
                 both([Ipv4Addr::UNSPECIFIED.into(), Ipv6Addr::UNSPECIFIED.into()], *port)
@@ -140,7 +164,43 @@ impl ListenFlag {
         matches!(self.on, On::Unix(_))
     }
 
-    /// The addresses of all items, without duplicates.
+    /// Whether it is a TCP address that the server binds.
+    pub fn is_tcp(&self) -> bool {
+        !matches!(self.on, On::Unix(_) | On::Inherited(_))
+    }
+
+    /// Whether its sockets are inherited.
+    pub fn is_inherited(&self) -> bool {
+        matches!(self.on, On::Inherited(_))
+    }
+
+    /// The inherited sockets of all items.
+    ///
+    /// # Errors
+    /// A socket is missing, or no item names it.
+    pub fn inherit_all(items: &[Self], sockets: &Inherited) -> io::Result<Vec<Listen>> {
+        let name = |item: &Self| match &item.on {
+            On::Inherited(Some(name)) => Some(name.clone()),
+            _ => None,
+        };
+        let names: Vec<_> = items.iter().filter_map(name).collect();
+        let mut listen = Vec::new();
+        let mut used = Vec::new();
+        for item in items.iter().filter(|item| item.is_inherited()) {
+            for socket in sockets.find(name(item).as_deref(), &names)? {
+                if !used.contains(&socket) {
+                    let mut one = Listen::inherited(socket.clone());
+                    one.tls = item.tls;
+                    listen.push(one);
+                    used.push(socket);
+                }
+            }
+        }
+        sockets.check_use(&used)?;
+        Ok(listen)
+    }
+
+    /// The addresses of all items that are not inherited, without duplicates.
     ///
     /// # Errors
     /// A name cannot be resolved.
@@ -198,6 +258,8 @@ mod tests {
             ("LocalHost:8081", On::Localhost(8081)),
             ("chat.example:8081", On::Name("chat.example".into(), 8081)),
             ("web", On::Name("web".into(), 8080)),
+            ("systemd", On::Inherited(None)),
+            ("systemd:web", On::Inherited(Some("web".into()))),
         ];
         for (text, listen) in cases {
             for (scheme, tls) in
@@ -223,6 +285,8 @@ mod tests {
             ("ftp://localhost:80", "\"ftp://localhost\" is neither"),
             ("a b:80", "\"a b\" is neither"),
             ("unix:", "unix: needs a path"),
+            ("systemd:", "\"\" is not the name of a descriptor"),
+            ("systemd:a:b", "\"a:b\" is not the name of a descriptor"),
             ("https://unix:/run/a.sock", "a Unix socket cannot speak TLS; use unix:/run/a.sock"),
             (".", "\".\" is neither"),
         ];

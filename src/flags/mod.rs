@@ -6,6 +6,7 @@ mod deflate;
 mod duration;
 mod environment;
 mod fields;
+mod inherited;
 mod limits;
 mod list;
 mod listen;
@@ -27,6 +28,7 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::error::ErrorKind;
 use clap::{CommandFactory, FromArgMatches, Parser, ValueEnum};
 use deflate::DeflateFlags;
+use inherited::Inherited;
 use limits::LimitFlags;
 use list::{List, list};
 use listen::ListenFlag;
@@ -58,7 +60,9 @@ pub struct Flags {
     /// port is 8080; port 0 picks a free one. A port alone, such as 8080 or :8080, listens on all
     /// addresses of this machine, as does [::]:8080. An address that begins with https:// speaks TLS, with
     /// the certificates of --tls-cert. unix:/run/townhall.sock is a Unix socket for a reverse proxy, which
-    /// is trusted; see --unix-mode. May be repeated
+    /// is trusted; see --unix-mode. systemd takes the sockets that a service manager passes
+    /// (sd_listen_fds(3)); systemd:NAME takes only those of this name, such as https://systemd:tls. May be
+    /// repeated
     #[arg(long, value_name = "ADDRESS", env = "TOWNHALL_LISTEN")]
     #[arg(value_parser = list(str::parse::<ListenFlag>, "listen on 127.0.0.1:8080"))]
     #[arg(default_value = "127.0.0.1:8080")]
@@ -231,7 +235,7 @@ impl Flags {
         faults
     }
 
-    /// The addresses to listen on.
+    /// The addresses to listen on, except those of inherited sockets.
     ///
     /// # Errors
     /// A host name cannot be resolved.
@@ -239,14 +243,19 @@ impl Flags {
         ListenFlag::resolve_all(&List::concat(&self.listen))
     }
 
-    /// The configuration that the flags ask for.
+    /// The configuration that the flags ask for. This takes the sockets that the environment announces,
+    /// and changes it, so there may be no other threads.
     ///
     /// # Errors
-    /// A host name to listen on cannot be resolved, or there is no such user or group.
+    /// A host name to listen on cannot be resolved, there is no such user or group, or a socket was not
+    /// passed.
     pub fn config(&self) -> io::Result<Config> {
-        let listen = self.addresses()?;
         let mut config = self.settings();
-        config.listen = listen;
+        config.listen = self.addresses()?;
+        let items = List::concat(&self.listen);
+        if items.iter().any(ListenFlag::is_inherited) {
+            config.listen.extend(ListenFlag::inherit_all(&items, &Inherited::take()?)?);
+        }
         self.sockets.set(&mut config)?;
         Ok(config)
     }

@@ -46,7 +46,9 @@ pub fn report(read_files: impl Fn(&Flags) -> io::Result<()>) -> Result<String, V
     let flags = Flags::from_arg_matches(&matches).map_err(|error| one(error.to_string()))?;
     let name = |id: &str| environment::given_name(&command, &matches, id);
     let faults = flags.faults(name).into_iter().map(|(_, reason)| reason);
-    let failures = [flags.addresses().err(), read_files(&flags).err()].into_iter().flatten();
+    let owner = flags.sockets.set(&mut Config::default());
+    let failures = [flags.addresses().err(), owner.err(), read_files(&flags).err()];
+    let failures = failures.into_iter().flatten();
     let faults: Vec<_> = faults.chain(failures.map(|error| error.to_string())).collect();
     if !faults.is_empty() {
         return Err(faults);

@@ -11,7 +11,7 @@ use super::owner::Owner;
 
 /// Options of the listening sockets.
 #[derive(Debug, Args)]
-#[command(next_help_heading = "Unix sockets")]
+#[command(next_help_heading = "Sockets")]
 pub struct SocketFlags {
     /// The permissions of the Unix sockets of --listen, as an octal number. Whoever may write to a socket
     /// may connect. Nobody can connect before they hold. The default is 660: the owner and the group
@@ -23,6 +23,13 @@ pub struct SocketFlags {
     /// them to others only with the right to do so
     #[arg(long, value_name = "USER[:GROUP]", env = "TOWNHALL_UNIX_OWNER")]
     unix_owner: Option<Owner>,
+
+    /// Let other processes of the same user listen on the same ports, if they have this flag too. The
+    /// system distributes connections over them. This is for starting the next process before the last
+    /// one stops, and for --mode echo. It does not spread a room over processes: each has its own rooms,
+    /// and members in different processes do not see each other
+    #[arg(long, env = "TOWNHALL_REUSE_PORT", value_parser = super::yes_or_no)]
+    reuse_port: bool,
 }
 
 fn mode(text: &str) -> Result<u32, &'static str> {
@@ -36,24 +43,25 @@ impl SocketFlags {
     /// user set a flag.
     ///
     /// # Errors
-    /// The flag without a use.
+    /// A flag without a use.
     pub fn check(
         &self,
         listen: &[ListenFlag],
         name: impl Fn(&str) -> String,
     ) -> Result<(), (ErrorKind, String)> {
-        let given =
-            [("unix_mode", self.unix_mode.is_some()), ("unix_owner", self.unix_owner.is_some())];
-        let unused = given.into_iter().find(|(_, given)| *given);
-        match unused.filter(|_| !listen.iter().any(ListenFlag::is_unix)) {
-            Some((flag, _)) => {
-                let flag = name(flag);
-                let reason =
-                    format!("{flag} needs a Unix socket, such as --listen unix:/run/townhall.sock");
-                Err((ErrorKind::MissingRequiredArgument, reason))
-            }
-            None => Ok(()),
-        }
+        let has_unix = listen.iter().any(ListenFlag::is_unix);
+        let has_tcp = listen.iter().any(ListenFlag::is_tcp);
+        let unix = "a Unix socket, such as --listen unix:/run/townhall.sock";
+        let uses = [
+            ("unix_mode", self.unix_mode.is_some(), has_unix, unix),
+            ("unix_owner", self.unix_owner.is_some(), has_unix, unix),
+            ("reuse_port", self.reuse_port, has_tcp, "a port, such as --listen 127.0.0.1:8080"),
+        ];
+        let unused = uses.into_iter().find(|(_, given, has_use, _)| *given && !has_use);
+        unused.map_or(Ok(()), |(flag, _, _, needed)| {
+            let flag = name(flag);
+            Err((ErrorKind::MissingRequiredArgument, format!("{flag} needs {needed}")))
+        })
     }
 
     /// Applies the flags to a configuration.
@@ -61,6 +69,7 @@ impl SocketFlags {
     /// # Errors
     /// There is no such user or group.
     pub fn set(&self, config: &mut Config) -> io::Result<()> {
+        config.sockets.reuse_port = self.reuse_port;
         if let Some(mode) = self.unix_mode {
             config.sockets.unix_mode = mode;
         }

@@ -1,8 +1,10 @@
 //! The program as its users start it: flags, output, signals, exit status.
 
+mod activation;
 mod admin;
 mod dashboard;
 mod flags;
+mod listening;
 mod operations;
 mod operators;
 mod restart;
@@ -490,7 +492,7 @@ fn the_help_names_every_flag_and_its_variable() {
         max-total-backlog-size socket-unsent-size min-frame-bytes-per-second handshake-timeout \
         ping-interval pong-timeout write-timeout throttle-timeout close-timeout shutdown-timeout \
         max-connection-age shutdown-delay shutdown-spread shutdown-code log-level admin-listen \
-        admin-key-file unix-mode unix-owner";
+        admin-key-file unix-mode unix-owner reuse-port";
     for flag in flags.split_whitespace() {
         let variable = format!("TOWNHALL_{}", flag.replace('-', "_").to_uppercase());
         assert!(help.contains(&format!("--{flag}")) && help.contains(&variable), "{flag}: {help}");

@@ -15,21 +15,21 @@ use tungstenite::protocol::Message;
 use crate::{PATIENCE, Program, run, townhall};
 
 /// A folder for a certificate and its key, which is removed at the end.
-struct Folder(PathBuf);
+pub struct Folder(PathBuf);
 
 impl Folder {
-    fn new(name: &str) -> Self {
+    pub fn new(name: &str) -> Self {
         let folder = std::env::temp_dir().join(format!("townhall-{}-{name}", std::process::id()));
         fs::create_dir_all(&folder).unwrap();
         Self(folder)
     }
 
-    fn path(&self, name: &str) -> String {
+    pub fn path(&self, name: &str) -> String {
         self.0.join(name).to_str().unwrap().to_owned()
     }
 
     /// Writes a new certificate and its key.
-    fn write_certificate(&self) -> CertificateDer<'static> {
+    pub fn write_certificate(&self) -> CertificateDer<'static> {
         let CertifiedKey { cert, signing_key } =
             generate_simple_self_signed(["localhost".to_owned()]).unwrap();
         fs::write(self.path("cert.pem"), cert.pem()).unwrap();
@@ -45,7 +45,7 @@ impl Drop for Folder {
 }
 
 /// Joins a room over TLS, with a server that must have this certificate.
-fn connect(
+pub fn connect(
     address: &str,
     certificate: &CertificateDer<'static>,
 ) -> tungstenite::WebSocket<StreamOwned<ClientConnection, TcpStream>> {

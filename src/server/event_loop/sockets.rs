@@ -146,6 +146,9 @@ fn bind_tcp(address: SocketAddr, config: &Config) -> io::Result<Opened> {
     }
     // This lets a server start on an address where another one has just ended.
     socket.set_reuse_address(true)?;
+    if config.sockets.reuse_port {
+        socket.set_reuse_port(true)?;
+    }
     socket.set_nonblocking(true)?;
     bound_unsent(&socket, config.memory.socket_unsent_bytes)?;
     socket.bind(&address.into())?;

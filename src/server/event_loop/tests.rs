@@ -1,12 +1,12 @@
 //! The event loop, driven turn by turn on the thread of the test, over real sockets.
 
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use super::*;
-use crate::config::Config;
+use crate::config::{Config, Listen};
 use crate::protocol::Message;
 use crate::server::Server;
 use crate::server::client::transport::Transport;
@@ -23,7 +23,10 @@ struct Turns {
 
 impl Turns {
     fn new() -> Self {
-        let listen = vec!["127.0.0.1:0".parse().unwrap()];
+        Self::on(vec!["127.0.0.1:0".parse().unwrap()])
+    }
+
+    fn on(listen: Vec<Listen>) -> Self {
         let server = Server::bind(Config { listen, ..Config::default() }).unwrap();
         let address = server.addresses()[0];
         Self { event_loop: server.event_loop, events: Events::with_capacity(MAX_EVENTS), address }
@@ -190,4 +193,25 @@ fn a_message_that_comes_during_a_flush_waits_from_its_own_turn_on() {
     let (count, total) = waits(&turns);
     assert_eq!(count, 2);
     assert!((before..first.elapsed() + second.elapsed()).contains(&total), "{total:?}");
+}
+
+#[test]
+fn what_waits_on_an_inherited_socket_is_left_to_the_next_process() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let inherited = Listen::inherited(listener.try_clone().unwrap());
+    let mut turns = Turns::on(vec!["127.0.0.1:0".parse().unwrap(), inherited]);
+    let _own = TcpStream::connect(turns.address).unwrap();
+    let connect = || TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    let waiting = connect();
+    turns.event_loop.stop_listening();
+    assert_eq!(turns.event_loop.hub.clients.len(), 1, "only this server can accept the first one");
+    assert_eq!(listener.accept().unwrap().1, waiting.local_addr().unwrap());
+    // Whoever connects now does not wake this server.
+    let Turns { event_loop, events, .. } = &mut turns;
+    let mut poll =
+        |events: &mut Events| event_loop.poll.poll(events, Some(Duration::ZERO)).unwrap();
+    poll(events);
+    let _next = connect();
+    poll(events);
+    assert_eq!(events.iter().count(), 0);
 }

@@ -20,8 +20,6 @@ mod process;
 mod reference;
 mod room;
 mod speech;
-mod stream;
-mod tls;
 
 use std::error::Error;
 use std::process::ExitCode;
@@ -48,7 +46,7 @@ fn main() -> ExitCode {
 }
 
 fn run(flags: &Flags) -> Result<Value, Failure> {
-    let target = flags.target()?;
+    let target = flags.target();
     match &flags.load {
         Load::Everyone(load) => room::everyone(&target, load),
         Load::Broadcast(load) => room::broadcast(&target, load),

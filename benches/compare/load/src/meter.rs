@@ -28,7 +28,7 @@ impl Meter {
         Ok(Self {
             switches: server.voluntary_switches()?,
             server: server.cpu()?,
-            generator: Process::own().cpu()?,
+            generator: Process::new("self").cpu()?,
             start: Instant::now(),
         })
     }
