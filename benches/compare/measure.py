@@ -7,11 +7,12 @@ import select
 import socket
 import subprocess
 import time
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from functools import cache
 from statistics import median
 
-from peers import GENERATOR, SERVERS, Setting
+from peers import CERTIFICATE, GENERATOR, SERVERS, Setting
 from rows import CAPACITY, deflate_of, server_of
 from tools import TOOLS
 
@@ -21,7 +22,7 @@ END_SECONDS = 10
 LOAD_SECONDS = 240
 
 # townhall prints an address, the others a port.
-LISTENING = re.compile(rb"listening on (?:http://127\.0\.0\.1:)?(\d+)")
+LISTENING = re.compile(rb"listening on (?:https?://127\.0\.0\.1:)?(\d+)")
 
 
 class Failure(Exception):
@@ -67,10 +68,13 @@ def count(row, name):
 def measure_once(row, name, wrapper=()):
     """Start a server, load it, end it; return the generator's report."""
     server = SERVERS[server_of(name)]
-    setting = Setting(row.mode, deflate_of(name), row.connections + 16, row.flags.get("bytes", 0))
-    with running(server, setting, wrapper) as (process, port):
-        load = [GENERATOR, "--server", f"127.0.0.1:{port}", "--pid", process.pid,
-                "--deadline", LOAD_SECONDS, *server.load_flags, *row.arguments(name)]
+    setting = Setting(row.mode, deflate_of(name), row.connections + 16, row.flags.get("bytes", 0),
+                      tls=row.tls and not server.is_plain)
+    with running(server, setting, wrapper) as (processes, port):
+        load = [GENERATOR, "--server", f"127.0.0.1:{port}", "--deadline", LOAD_SECONDS,
+                *(word for process in processes for word in ("--pid", process.pid)),
+                *(("--tls", CERTIFICATE) if setting.tls else ()),
+                *server.load_flags, *row.arguments(name)]
         try:
             done = subprocess.run(pinned(1, load), capture_output=True, text=True,
                                   timeout=LOAD_SECONDS + END_SECONDS, check=False)
@@ -89,19 +93,22 @@ def pinned(core, command):
 
 @contextmanager
 def running(server, setting, wrapper=()):
-    """Start a server for the time of the block; yield its process and port."""
-    command = [*wrapper, *server.command(setting)]
-    port = free_port() if server.is_told_its_port else None
-    if port:
-        command = [*command, f"127.0.0.1:{port}"]
-    output = subprocess.DEVNULL if port else subprocess.PIPE
-    process = subprocess.Popen(pinned(0, command), stdout=output)
-    try:
+    """Start a server for the time of the block, after the one behind it; yield the processes and the
+    port."""
+    with ExitStack() as stack:
+        behind = []
+        if server.before:
+            plain = replace(setting, tls=False)
+            behind, upstream = stack.enter_context(running(SERVERS[server.before], plain))
+            setting = replace(setting, upstream=upstream)
+        port = free_port() if server.is_told_its_port else None
+        command = [*wrapper, *(server.command(setting, port) if port else server.command(setting))]
+        output = subprocess.DEVNULL if port else subprocess.PIPE
+        process = subprocess.Popen(pinned(0, command), stdout=output)
+        stack.callback(end, process)
         if port:
             wait_for(port)
-        yield process, port or read_port(process)
-    finally:
-        end(process)
+        yield [process, *behind], port or read_port(process)
 
 
 def free_port():

@@ -35,9 +35,10 @@ def title(contestant):
 def columns_of(row):
     """Return the columns of a row's table: from the reports, and townhall's, to what is shown."""
     columns = cost_columns(*cost(row.name, row.unit))
-    if row.name == "idle":
+    is_idle = row.unit == "connection"
+    if is_idle:
         columns["Pss"] = shown("pss_bytes_per_unit", size)
-    if row.name == "idle" or row.tool:
+    if is_idle or row.tool:
         return columns
     if row.name == "deflate":
         columns["on the wire"] = shown("wire_bytes_per_unit", size)
@@ -60,6 +61,7 @@ def cost(name, unit):
     """Return what is compared in the rows of a name: its title, its field, and how it is shown."""
     costs = {
         "idle": (f"memory per {unit}", "bytes_per_unit", size),
+        "tls-idle": (f"memory per {unit}", "bytes_per_unit", size),
         "latency": ("p99", "latency.p99_us", microseconds),
         "neighbour": ("p99", "latency.p99_us", microseconds),
         "instructions": (f"instructions per {unit}", "counted_per_unit", count),

@@ -13,6 +13,10 @@ ROOMS = ("townhall", "bun", "ws", "wsbroad")
 NATIVE = ("townhall", *RUST, "wsbroad", *FLOORS)
 DEFLATE = ("townhall:takeover", "townhall:none", "bun:takeover", "ws:takeover", "ws:none")
 
+# Over TLS: Bun and nginx use C libraries of their own, ws what Node has.
+TLS = ("townhall", "bun", "ws", "nginx")
+TLS_FLOORS = ("floor-round", "floor-plain")
+
 # How much less work slower servers get, so that a run takes seconds and not minutes: where others
 # gather messages, and where nobody can. All figures are per unit of work, and a warm-up comes first.
 LESS_WORK = {"ws": 30, "wsbroad": 20, "fastwebsockets": 10, "floor-message": 10,
@@ -36,6 +40,8 @@ class Row:
     load: str = ""
     mode: str = "broadcast"
     connections: int = 0
+    # Whether the servers speak TLS.
+    tls: bool = False
     # Whether there are messages to be gathered.
     gathers: bool = True
     # The least work that shows something, for slow servers and for a quick run.
@@ -238,12 +244,12 @@ def idle(connections, *, compressed=False, spoken=False):
     )
 
 
-def handshakes(count):
+def handshakes(count, *, resumed=False):
     """New connections, each ended as soon as it is open."""
     return Row(
         name="handshakes",
-        title="handshakes: 16 at a time",
-        flags={"in-flight": 16},
+        title=f"handshakes: {'resumed, ' if resumed else ''}16 at a time",
+        flags={"in-flight": 16, **({"resume": True} if resumed else {})},
         work=("count", count),
         contestants=("townhall", *PEERS),
         unit="handshake",
@@ -251,6 +257,12 @@ def handshakes(count):
         gathers=False,
         least=50,
     )
+
+
+def over_tls(row, contestants):
+    """Return the row over TLS."""
+    return replace(row, name=f"tls-{row.name}", load=row.load or row.name, title=f"TLS, {row.title}",
+                   contestants=contestants, tls=True)
 
 
 def counted(tool, counts, row, work):
@@ -307,6 +319,12 @@ ROWS = [
       for connections in (2_000, 15_000) for compressed in (False, True)),
     *(idle(connections, compressed=compressed, spoken=True)
       for connections in (2_000, 15_000) for compressed in (False, True)),
+    *(over_tls(broadcast(members, 4, in_flight, 50, deliveries), (*TLS, *TLS_FLOORS))
+      for members in (100, 1_000) for in_flight, deliveries in ((1, 400_000), (32, 3_000_000))),
+    *(over_tls(echo(64, 1, size, messages), (*TLS, *TLS_FLOORS))
+      for size, messages in ((20, 60_000), (16 << 10, 20_000))),
+    *(over_tls(handshakes(5_000, resumed=resumed), TLS) for resumed in (False, True)),
+    *(over_tls(idle(connections), TLS) for connections in (2_000, 10_000)),
     # One sender, so that what a turn gathers does not depend on chance.
     *(counted(tool, counts, row, work)
       for tool, counts in (("valgrind", "instructions"), ("strace", "system calls"))

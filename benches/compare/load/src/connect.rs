@@ -5,6 +5,7 @@ use std::net::TcpStream;
 
 use crate::Failure;
 use crate::flags::Target;
+use crate::stream::Stream;
 
 /// The key and the answer to it of the RFC's example.
 const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
@@ -16,7 +17,7 @@ const LONGEST_ANSWER: usize = 4_096;
 /// An open WebSocket connection.
 #[derive(Debug)]
 pub struct Opened {
-    pub stream: TcpStream,
+    pub stream: Stream<TcpStream>,
     /// The extensions that are in use.
     pub extensions: Option<String>,
     /// What the server sent behind its answer.
@@ -29,9 +30,7 @@ pub const ROOM: &str = "/room";
 /// Opens a connection to a room of the server, and waits until it is open: where connections are
 /// not what is measured, one after the other will do.
 pub fn open(target: &Target, room: &str, offer: Option<&str>) -> Result<Opened, Failure> {
-    let mut stream = TcpStream::connect_timeout(&target.address, target.time_left()?)?;
-    stream.set_nodelay(true)?;
-    stream.set_read_timeout(Some(target.time_left()?))?;
+    let mut stream = Stream::connect(target)?;
     stream.write_all(request(target, room, offer).as_bytes())?;
     let mut received = Vec::new();
     let mut buffer = [0; 1_024];

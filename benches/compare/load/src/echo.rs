@@ -197,6 +197,7 @@ impl Client {
 
     /// Sends what is scheduled, as far as the socket accepts it.
     fn send(&mut self, script: &Script) -> Result<(), Failure> {
+        self.line.flush()?;
         let first = script.sent_size(self.first);
         let end = script.sent_size(self.scheduled);
         while self.sent < end {

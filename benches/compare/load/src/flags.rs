@@ -1,14 +1,17 @@
 //! The command line.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::Failure;
 use crate::chatter::Draw;
 use crate::frame::Mask;
 use crate::process::Process;
 use crate::speech::SHORTEST;
+use crate::tls::Tls;
 
 /// Loads a WebSocket server, verifies its answers, and prints the cost as JSON.
 #[derive(Debug, Parser)]
@@ -17,9 +20,13 @@ pub struct Flags {
     /// The server's address
     #[arg(long)]
     server: SocketAddr,
-    /// The server's process, whose CPU time and memory are measured
-    #[arg(long)]
-    pid: u32,
+    /// The server's process, whose CPU time and memory are measured. May be repeated: what several use is
+    /// added up
+    #[arg(long, required = true)]
+    pid: Vec<u32>,
+    /// Connect with TLS 1.3, and trust the certificate in this PEM file, which is for localhost
+    #[arg(long, value_name = "FILE")]
+    tls: Option<PathBuf>,
     /// Fail when the run takes longer
     #[arg(long, value_name = "SECONDS", default_value_t = 60)]
     deadline: u64,
@@ -192,6 +199,9 @@ pub struct Handshakes {
     /// Handshakes that are not measured, before those that are
     #[arg(long, value_parser = clap::value_parser!(u32).range(0..=5_000), default_value_t = 0)]
     pub warm_up: u32,
+    /// Resume sessions of TLS; each connection that is measured must
+    #[arg(long)]
+    pub resume: bool,
 }
 
 #[derive(Debug, Args)]
@@ -213,6 +223,8 @@ pub struct Idle {
 #[derive(Debug)]
 pub struct Target {
     pub address: SocketAddr,
+    /// What TLS begins with, if the server speaks that.
+    pub tls: Option<Tls>,
     pub process: Process,
     pub deadline: Instant,
     /// What to mask frames with.
@@ -220,13 +232,14 @@ pub struct Target {
 }
 
 impl Flags {
-    pub fn target(&self) -> Target {
-        Target {
+    pub fn target(&self) -> Result<Target, Failure> {
+        Ok(Target {
             address: self.server,
-            process: Process::new(&self.pid.to_string()),
+            tls: self.tls.as_deref().map(Tls::new).transpose()?,
+            process: Process::new(self.pid.iter().map(u32::to_string)),
             deadline: Instant::now() + Duration::from_secs(self.deadline.min(3_600)),
             mask: if self.zero_mask { Mask::ZERO } else { Mask::SOME },
-        }
+        })
     }
 }
 

@@ -1,6 +1,5 @@
 //! New connections, each for its handshake only.
 
-use std::io::{ErrorKind, Read, Write};
 use std::time::Instant;
 
 use mio::net::TcpStream;
@@ -12,6 +11,10 @@ use crate::connect::{Answer, ROOM, request};
 use crate::flags::{Handshakes, Target};
 use crate::latency::Latency;
 use crate::meter::Meter;
+use crate::stream::Stream;
+
+/// How many connections are opened before tickets are counted.
+const BATCH: u32 = 100;
 
 #[derive(Debug)]
 struct Crowd<'a> {
@@ -22,28 +25,37 @@ struct Crowd<'a> {
     latency: Latency,
     begun: u32,
     done: u32,
+    /// How many have resumed a session of TLS.
+    resumed: u32,
 }
 
 /// A connection that is not open yet.
 #[derive(Debug)]
 struct Attempt {
-    stream: TcpStream,
+    stream: Stream<TcpStream>,
     start: Instant,
-    asked: bool,
+    /// How much of the request is sent.
+    asked: usize,
     answer: Vec<u8>,
 }
 
 /// Opens connections, some at a time, and ends each as soon as it is open.
 pub fn handshakes(target: &Target, load: &Handshakes) -> Result<Value, Failure> {
     let mut crowd = Crowd::new(target, load)?;
+    if load.resume {
+        crowd.collect_tickets((load.warm_up + load.count) as usize)?;
+    }
     crowd.run(load.warm_up)?;
     crowd.latency = Latency::default();
     let meter = Meter::start(&target.process)?;
     crowd.run(load.count)?;
     let mut report = meter.stop(&target.process, u64::from(load.count))?;
+    if load.resume && crowd.resumed < load.count {
+        return Err(format!("{} of {} sessions were resumed", crowd.resumed, load.count).into());
+    }
     report["latency"] = crowd.latency.report();
-    report["load"] =
-        json!({ "name": "handshakes", "count": load.count, "in_flight": load.in_flight });
+    report["load"] = json!({ "name": "handshakes", "count": load.count, "in_flight": load.in_flight,
+            "resume": load.resume });
     Ok(report)
 }
 
@@ -57,12 +69,29 @@ impl<'a> Crowd<'a> {
             latency: Latency::default(),
             begun: 0,
             done: 0,
+            resumed: 0,
         })
+    }
+
+    /// Opens and ends connections until the server has given so many tickets, and uses them from there on:
+    /// not every server gives a ticket when it takes one.
+    fn collect_tickets(&mut self, tickets: usize) -> Result<(), Failure> {
+        let tls = self.target.tls.as_ref().ok_or("only sessions of TLS can be resumed")?;
+        tls.keep_tickets(tickets);
+        while tls.tickets() < tickets {
+            let before = tls.tickets();
+            self.run(BATCH)?;
+            if tls.tickets() == before {
+                return Err("the server gives no tickets".into());
+            }
+        }
+        tls.use_tickets();
+        Ok(())
     }
 
     /// Opens and ends `count` connections.
     fn run(&mut self, count: u32) -> Result<(), Failure> {
-        (self.begun, self.done) = (0, 0);
+        (self.begun, self.done, self.resumed) = (0, 0, 0);
         (0..self.attempts.len()).try_for_each(|slot| self.begin(slot, count))?;
         let mut events = Events::with_capacity(self.attempts.len());
         while self.done < count {
@@ -81,10 +110,10 @@ impl<'a> Crowd<'a> {
         if self.begun < count {
             self.begun += 1;
             let start = Instant::now();
-            let mut stream = TcpStream::connect(self.target.address)?;
+            let mut stream = Stream::begin(self.target)?;
             let both = Interest::READABLE | Interest::WRITABLE;
-            self.poll.registry().register(&mut stream, Token(slot), both)?;
-            self.attempts[slot] = Some(Attempt { stream, start, asked: false, answer: Vec::new() });
+            self.poll.registry().register(&mut stream.socket, Token(slot), both)?;
+            self.attempts[slot] = Some(Attempt { stream, start, asked: 0, answer: Vec::new() });
         }
         Ok(())
     }
@@ -96,6 +125,7 @@ impl<'a> Crowd<'a> {
         if !attempt.ask(self.request.as_bytes())? || !attempt.receive()? {
             return Ok(false);
         }
+        self.resumed += u32::from(attempt.stream.has_resumed());
         self.latency.add(attempt.start.elapsed());
         self.done += 1;
         self.attempts[slot] = None;
@@ -104,30 +134,27 @@ impl<'a> Crowd<'a> {
 }
 
 impl Attempt {
-    /// Sends the request, once the connection is there; returns whether it is sent.
+    /// Sends the request, once the connection is there; returns whether it is sent, or waits for the
+    /// handshake of TLS.
     fn ask(&mut self, request: &[u8]) -> Result<bool, Failure> {
-        if let Some(error) = self.stream.take_error()? {
+        if let Some(error) = self.stream.socket.take_error()? {
             return Err(error.into());
         }
-        if !self.asked && self.stream.peer_addr().is_ok() {
-            // A new socket takes a request as a whole.
-            self.stream.write_all(request)?;
-            self.asked = true;
+        if self.stream.socket.peer_addr().is_err() {
+            return Ok(false);
         }
-        Ok(self.asked)
+        self.asked += self.stream.send(&request[self.asked..])?;
+        Ok(self.asked == request.len())
     }
 
     /// Reads the answer; returns whether all of it is there.
     fn receive(&mut self) -> Result<bool, Failure> {
-        let mut buffer = [0; 1_024];
-        match self.stream.read(&mut buffer) {
-            Ok(0) => Err("the server ended a connection instead of answering".into()),
-            Ok(count) => {
-                self.answer.extend_from_slice(&buffer[..count]);
-                Ok(Answer::parse(&self.answer)?.is_some())
-            }
-            Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(false),
-            Err(error) => Err(error.into()),
-        }
+        let mut buffer = [0; 4_096];
+        self.stream.receive(&mut buffer, |bytes| {
+            self.answer.extend_from_slice(bytes);
+            Ok(())
+        })?;
+        self.stream.send_sealed()?;
+        Ok(Answer::parse(&self.answer)?.is_some())
     }
 }

@@ -20,6 +20,8 @@ mod process;
 mod reference;
 mod room;
 mod speech;
+mod stream;
+mod tls;
 
 use std::error::Error;
 use std::process::ExitCode;
@@ -46,7 +48,7 @@ fn main() -> ExitCode {
 }
 
 fn run(flags: &Flags) -> Result<Value, Failure> {
-    let target = flags.target();
+    let target = flags.target()?;
     match &flags.load {
         Load::Everyone(load) => room::everyone(&target, load),
         Load::Broadcast(load) => room::broadcast(&target, load),

@@ -28,7 +28,7 @@ impl Meter {
         Ok(Self {
             switches: server.voluntary_switches()?,
             server: server.cpu()?,
-            generator: Process::new("self").cpu()?,
+            generator: Process::own().cpu()?,
             start: Instant::now(),
         })
     }

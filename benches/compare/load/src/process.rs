@@ -9,10 +9,10 @@ use std::time::Duration;
 /// the kernel's own clock is.
 const USER_TICK: Duration = Duration::from_millis(10);
 
-/// A process.
+/// A process, or several that are one server.
 #[derive(Debug)]
 pub struct Process {
-    directory: PathBuf,
+    directories: Vec<PathBuf>,
 }
 
 /// The memory that a process has for itself.
@@ -26,9 +26,15 @@ pub struct Memory {
 }
 
 impl Process {
-    /// The process with this identifier, or `self`.
-    pub fn new(pid: &str) -> Self {
-        Self { directory: PathBuf::from("/proc").join(pid) }
+    /// The processes with these identifiers.
+    pub fn new(pids: impl IntoIterator<Item = String>) -> Self {
+        let directory = |pid| PathBuf::from("/proc").join(pid);
+        Self { directories: pids.into_iter().map(directory).collect() }
+    }
+
+    /// This process.
+    pub fn own() -> Self {
+        Self::new(["self".to_owned()])
     }
 
     /// The CPU time of all threads.
@@ -46,11 +52,15 @@ impl Process {
     }
 
     fn user_and_system_time(&self) -> io::Result<Duration> {
-        let text = fs::read_to_string(self.directory.join("stat"))?;
-        // The name of the program, in parentheses, may hold anything, spaces too.
-        let fields = text.rsplit_once(')').map_or("", |(_, fields)| fields);
-        let ticks = number(fields, 11).zip(number(fields, 12)).map(|(user, system)| user + system);
-        let ticks = ticks.ok_or_else(|| malformed("stat"))?;
+        let mut ticks = 0;
+        for directory in &self.directories {
+            let text = fs::read_to_string(directory.join("stat"))?;
+            // The name of the program, in parentheses, may hold anything, spaces too.
+            let fields = text.rsplit_once(')').map_or("", |(_, fields)| fields);
+            let both =
+                number(fields, 11).zip(number(fields, 12)).map(|(user, system)| user + system);
+            ticks += both.ok_or_else(|| malformed("stat"))?;
+        }
         Ok(USER_TICK * u32::try_from(ticks).unwrap_or(u32::MAX))
     }
 
@@ -61,18 +71,25 @@ impl Process {
 
     /// The memory in use, in bytes.
     pub fn memory(&self) -> io::Result<Memory> {
-        let status = fs::read_to_string(self.directory.join("status"))?;
-        let rss_anon = field(&status, "RssAnon:").ok_or_else(|| malformed("status"))?;
-        let rollup = fs::read_to_string(self.directory.join("smaps_rollup")).unwrap_or_default();
-        let pss = field(&rollup, "Pss:");
-        Ok(Memory { rss_anon: rss_anon << 10, pss: pss.map(|kibibytes| kibibytes << 10) })
+        let mut memory = Memory { rss_anon: 0, pss: Some(0) };
+        for directory in &self.directories {
+            let status = fs::read_to_string(directory.join("status"))?;
+            let rss_anon = field(&status, "RssAnon:").ok_or_else(|| malformed("status"))?;
+            let rollup = fs::read_to_string(directory.join("smaps_rollup")).unwrap_or_default();
+            let pss = field(&rollup, "Pss:");
+            memory.rss_anon += rss_anon << 10;
+            memory.pss = memory.pss.zip(pss).map(|(sum, kibibytes)| sum + (kibibytes << 10));
+        }
+        Ok(memory)
     }
 
     fn sum_over_threads(&self, file: &str, value: fn(&str) -> Option<u64>) -> io::Result<u64> {
         let mut sum = 0;
-        for thread in fs::read_dir(self.directory.join("task"))? {
-            let text = fs::read_to_string(thread?.path().join(file))?;
-            sum += value(&text).ok_or_else(|| malformed(file))?;
+        for directory in &self.directories {
+            for thread in fs::read_dir(directory.join("task"))? {
+                let text = fs::read_to_string(thread?.path().join(file))?;
+                sum += value(&text).ok_or_else(|| malformed(file))?;
+            }
         }
         Ok(sum)
     }
@@ -96,7 +113,7 @@ mod tests {
 
     #[test]
     fn a_process_that_works_uses_time() {
-        let own = Process::new("self");
+        let own = Process::own();
         let before = own.cpu().unwrap();
         let mut sum = 0u64;
         while own.cpu().unwrap() < before + Duration::from_millis(20) {

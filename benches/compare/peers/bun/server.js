@@ -7,6 +7,8 @@ const { values: flags } = parseArgs({
     port: { type: "string", default: "0" },
     mode: { type: "string", default: "broadcast" },
     deflate: { type: "string", default: "off" },
+    cert: { type: "string" },
+    key: { type: "string" },
   },
 });
 
@@ -15,6 +17,7 @@ const compress = flags.deflate !== "off";
 const server = Bun.serve({
   hostname: "127.0.0.1",
   port: Number(flags.port),
+  tls: flags.cert && { cert: Bun.file(flags.cert), key: Bun.file(flags.key) },
   fetch(request, server) {
     if (server.upgrade(request, { data: { room: request.url } })) return undefined;
     return new Response("This is a chat for WebSocket clients.\n", { status: 426 });

@@ -1,5 +1,8 @@
 // A chat on Node's `ws`, as its documentation writes one.
 
+import { readFileSync } from "node:fs";
+import { createServer } from "node:http";
+import { createServer as createTlsServer } from "node:https";
 import { parseArgs } from "node:util";
 import { WebSocket, WebSocketServer } from "ws";
 
@@ -8,6 +11,8 @@ const { values: flags } = parseArgs({
     port: { type: "string", default: "0" },
     mode: { type: "string", default: "broadcast" },
     deflate: { type: "string", default: "off" },
+    cert: { type: "string" },
+    key: { type: "string" },
   },
 });
 
@@ -18,9 +23,12 @@ const deflate = {
   none: { threshold: 0, serverNoContextTakeover: true, clientNoContextTakeover: true },
 }[flags.deflate];
 
+const http = flags.cert
+  ? createTlsServer({ cert: readFileSync(flags.cert), key: readFileSync(flags.key) })
+  : createServer();
+
 const server = new WebSocketServer({
-  host: "127.0.0.1",
-  port: Number(flags.port),
+  server: http,
   perMessageDeflate: deflate,
   // The rooms below hold the clients.
   clientTracking: false,
@@ -54,4 +62,6 @@ server.on("connection", (client, request) => {
   });
 });
 
-server.on("listening", () => console.log(`listening on ${server.address().port}`));
+http.listen(Number(flags.port), "127.0.0.1", () => {
+  console.log(`listening on ${http.address().port}`);
+});

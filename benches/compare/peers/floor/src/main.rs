@@ -3,13 +3,21 @@
 //!
 //! It is given the size of the messages, sends the same response to every request, and forwards the
 //! payload of a frame after a prepared header; its clients mask with zeros. It has two forms: one write
-//! for each message and client, and one write for each client and poll.
+//! for each message and client, and one write for each client and poll. Over TLS it pays for the cipher,
+//! too, and for nothing else of the protocol once the handshake is done.
+
+mod tls;
 
 use std::io::{self, ErrorKind, IoSlice, Read, Write};
+use std::path::PathBuf;
+use std::sync::Arc;
 
 use clap::{Parser, ValueEnum};
 use mio::net::{TcpListener, TcpStream};
 use mio::{Events, Interest, Poll, Token};
+use rustls::{ServerConfig, ServerConnection};
+
+use tls::Cipher;
 
 const BUFFER: usize = 64 << 10;
 const LISTENER: Token = Token(usize::MAX);
@@ -30,6 +38,12 @@ struct Flags {
     form: Form,
     /// The length of a message
     bytes: usize,
+    /// A certificate, to speak TLS
+    #[arg(long, requires = "key")]
+    cert: Option<PathBuf>,
+    /// Its key
+    #[arg(long)]
+    key: Option<PathBuf>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -50,12 +64,15 @@ struct Floor {
     mode: Mode,
     form: Form,
     shape: Shape,
+    tls: Option<Arc<ServerConfig>>,
     listener: TcpListener,
     poll: Poll,
     clients: Vec<Option<Client>>,
     buffer: Vec<u8>,
     /// The frames that have not been sent to the clients yet.
     outgoing: Vec<u8>,
+    /// What of them is sealed for one client.
+    sealed: Vec<u8>,
 }
 
 /// The sizes and the header that all frames have in common.
@@ -70,6 +87,7 @@ struct Shape {
 
 struct Client {
     stream: TcpStream,
+    tls: Tls,
     /// Whether the request has been answered.
     open: bool,
     /// The number of bytes of the current frame that were received.
@@ -78,6 +96,15 @@ struct Client {
     partial: Vec<u8>,
     /// The bytes that the socket has not taken.
     pending: Vec<u8>,
+}
+
+/// What a client's connection needs for TLS.
+enum Tls {
+    /// It is plain.
+    None,
+    /// The handshake is not complete. It is taken out of here for each step.
+    Handshake(Option<Box<ServerConnection>>),
+    Cipher(Box<Cipher>),
 }
 
 fn main() -> io::Result<()> {
@@ -101,16 +128,20 @@ impl Floor {
     fn new(flags: &Flags) -> io::Result<Self> {
         let mut listener = TcpListener::bind("127.0.0.1:0".parse().expect("an address"))?;
         let poll = Poll::new()?;
+        let files = flags.cert.as_deref().zip(flags.key.as_deref());
+        let tls = files.map(|(certificate, key)| tls::config(certificate, key)).transpose()?;
         poll.registry().register(&mut listener, LISTENER, Interest::READABLE)?;
         Ok(Self {
             mode: flags.mode,
             form: flags.form,
             shape: Shape::new(flags.bytes),
+            tls,
             listener,
             poll,
             clients: Vec::new(),
             buffer: vec![0; BUFFER],
             outgoing: Vec::new(),
+            sealed: Vec::new(),
         })
     }
 
@@ -139,7 +170,14 @@ impl Floor {
             let token = Token(self.clients.len());
             let both = Interest::READABLE | Interest::WRITABLE;
             self.poll.registry().register(&mut stream, token, both)?;
-            self.clients.push(Some(Client::new(stream)));
+            let tls = match &self.tls {
+                Some(config) => {
+                    let tls = ServerConnection::new(config.clone()).map_err(io::Error::other)?;
+                    Tls::Handshake(Some(Box::new(tls)))
+                }
+                None => Tls::None,
+            };
+            self.clients.push(Some(Client::new(stream, tls)));
         }
     }
 
@@ -148,11 +186,10 @@ impl Floor {
         let Some(mut client) = self.clients[index].take() else { return };
         client.flush();
         loop {
-            match client.stream.read(&mut self.buffer) {
-                Ok(0) => return,
-                Ok(count) => {
+            match client.read(&mut self.buffer) {
+                Ok((count, more)) => {
                     self.receive(&mut client, count);
-                    if count < BUFFER {
+                    if !more {
                         break;
                     }
                 }
@@ -173,13 +210,16 @@ impl Floor {
             if client.partial.ends_with(b"\r\n\r\n") {
                 client.partial.clear();
                 client.open = true;
-                client.send(&[ANSWER]);
+                client.send(&[ANSWER], &mut self.sealed);
             }
             return;
         }
         let bytes = &self.buffer[..count];
         match self.mode {
-            Mode::Echo => echo(client, bytes, &self.shape, self.form, &mut self.outgoing),
+            Mode::Echo => {
+                let buffers = (&mut self.outgoing, &mut self.sealed);
+                echo(client, bytes, &self.shape, self.form, buffers);
+            }
             Mode::Broadcast if client.partial.is_empty() => {
                 let rest = gather(bytes, &self.shape, &mut self.outgoing);
                 client.partial.extend_from_slice(rest);
@@ -200,7 +240,7 @@ impl Floor {
         };
         for portion in self.outgoing.chunks(size) {
             for client in self.clients.iter_mut().flatten().filter(|client| client.open) {
-                client.send(&[portion]);
+                client.send(&[portion], &mut self.sealed);
             }
         }
         self.outgoing.clear();
@@ -219,7 +259,13 @@ fn gather<'a>(mut bytes: &'a [u8], shape: &Shape, outgoing: &mut Vec<u8>) -> &'a
 }
 
 /// Echoes the bytes that have arrived.
-fn echo(client: &mut Client, mut bytes: &[u8], shape: &Shape, form: Form, outgoing: &mut Vec<u8>) {
+fn echo(
+    client: &mut Client,
+    mut bytes: &[u8],
+    shape: &Shape,
+    form: Form,
+    (outgoing, sealed): (&mut Vec<u8>, &mut Vec<u8>),
+) {
     while !bytes.is_empty() {
         if client.position == 0 {
             outgoing.push(bytes[0]);
@@ -231,27 +277,63 @@ fn echo(client: &mut Client, mut bytes: &[u8], shape: &Shape, form: Form, outgoi
         client.position = (client.position + piece.len()) % shape.frame;
         bytes = rest;
         if !in_head && piece.len() >= LONG {
-            client.send(&[outgoing, piece]);
+            client.send(&[outgoing, piece], sealed);
             outgoing.clear();
         } else if !in_head {
             outgoing.extend_from_slice(piece);
         }
         if client.position == 0 && form == Form::Message {
-            client.send(&[outgoing]);
+            client.send(&[outgoing], sealed);
             outgoing.clear();
         }
     }
-    client.send(&[outgoing]);
+    client.send(&[outgoing], sealed);
     outgoing.clear();
 }
 
 impl Client {
-    fn new(stream: TcpStream) -> Self {
-        Self { stream, open: false, position: 0, partial: Vec::new(), pending: Vec::new() }
+    fn new(stream: TcpStream, tls: Tls) -> Self {
+        Self { stream, tls, open: false, position: 0, partial: Vec::new(), pending: Vec::new() }
+    }
+
+    /// Reads once. Returns the number of bytes, and whether more may be there.
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<(usize, bool)> {
+        if let Tls::Cipher(cipher) = &mut self.tls {
+            return cipher.read(&mut self.stream, buffer);
+        }
+        let count = self.stream.read(buffer)?;
+        if count == 0 {
+            return Err(ErrorKind::UnexpectedEof.into());
+        }
+        let Tls::Handshake(tls) = &mut self.tls else {
+            return Ok((count, count == buffer.len()));
+        };
+        let tls = *tls.take().expect("each step puts it back");
+        let received = &buffer[..count];
+        match tls::shake_hands(tls, &mut self.stream, received, &mut self.partial, ANSWER)? {
+            Ok(cipher) => {
+                self.partial.clear();
+                self.open = true;
+                self.tls = Tls::Cipher(Box::new(cipher));
+            }
+            Err(tls) => self.tls = Tls::Handshake(Some(Box::new(tls))),
+        }
+        Ok((0, false))
     }
 
     /// Sends one or two pieces after the pending bytes. A lost connection is noticed by the next read.
-    fn send(&mut self, pieces: &[&[u8]]) {
+    fn send(&mut self, pieces: &[&[u8]], sealed: &mut Vec<u8>) {
+        if let Tls::Cipher(cipher) = &mut self.tls {
+            match pieces {
+                [piece] => cipher.seal(piece, sealed),
+                pieces => cipher.seal(&pieces.concat(), sealed),
+            }
+            return self.write(&[sealed]);
+        }
+        self.write(pieces);
+    }
+
+    fn write(&mut self, pieces: &[&[u8]]) {
         let mut sent = 0;
         if self.pending.is_empty() {
             let result = match pieces {
