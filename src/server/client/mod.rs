@@ -47,8 +47,6 @@ pub(crate) struct Client {
     pub(crate) last_active: Timestamp,
     /// When the client opened.
     pub(crate) opened: Timestamp,
-    /// When the client is to be closed because its connection is too old.
-    pub(crate) expiry: Option<Timestamp>,
     /// The number of bytes of incomplete messages since the last activity, or since the ping.
     pub(crate) arrived: u32,
     /// The time of the last ping, if the client has not been active since.
@@ -97,7 +95,6 @@ impl Client {
             blocked: None,
             last_active: Timestamp::default(),
             opened: Timestamp::default(),
-            expiry: None,
             arrived: 0,
             pinged: None,
             rate: SendRate::default(),

@@ -192,7 +192,6 @@ pub(crate) fn open(hub: &mut Hub, id: ClientId, terms: &mut Terms) {
     client.encoding = Encoding::of(terms.deflate);
     client.note_activity(hub.time.timestamp);
     client.opened = hub.time.timestamp;
-    client.expiry = keepalive::expiry(hub.config.connections.max_age, &hub.time);
     hub.pending.mark_dirty(client);
     hub.clients.note_open(id);
     hub.counts.opened += 1;

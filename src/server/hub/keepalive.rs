@@ -1,6 +1,6 @@
 //! Whether a client is still there, and whether it may stay.
 
-use std::hash::{BuildHasher, Hasher, RandomState};
+use std::hash::{BuildHasher, RandomState};
 use std::time::Duration;
 
 use crate::config::Config;
@@ -23,13 +23,19 @@ enum Due {
     End(Cause),
 }
 
-/// When a connection that opens now will be too old. The time varies by a tenth of `max_age` in both
-/// directions, so that connections that were opened together are not closed together.
-pub(crate) fn expiry(max_age: Option<Duration>, time: &Time) -> Option<Timestamp> {
+/// When the connection of a client will be too old. The time varies by a tenth of `max_age` in both
+/// directions, so that connections that were opened together are not closed together. It is always the
+/// same for one client, so that it need not be kept.
+fn expiry(
+    max_age: Option<Duration>,
+    id: ClientId,
+    opened: Timestamp,
+    random: &RandomState,
+) -> Option<Timestamp> {
     let max_age = max_age?;
     let least = max_age - max_age / 10;
-    let random = RandomState::new().build_hasher().finish() as f64 / u64::MAX as f64;
-    Some(time.timestamp.after(least.saturating_add((max_age / 5).mul_f64(random))))
+    let random = random.hash_one(id) as f64 / u64::MAX as f64;
+    Some(opened.after(least.saturating_add((max_age / 5).mul_f64(random))))
 }
 
 /// Closes a client whose connection is too old, pings a silent one, drops one that does not answer or
@@ -40,7 +46,7 @@ pub(crate) fn check(hub: &mut Hub, id: ClientId) {
         // It may have sent data that has not been read.
         client.note_activity(hub.time.timestamp);
     }
-    let expiry = client.expiry;
+    let expiry = expiry(hub.config.connections.max_age, id, client.opened, &hub.random);
     if expiry.is_some_and(|expiry| expiry <= hub.time.horizon) {
         return close_old(hub, id);
     }
@@ -120,14 +126,17 @@ mod tests {
 
     #[test]
     fn connections_expire_within_a_tenth_of_the_maximum_age() {
-        let time = Time::new();
-        let after = |seconds| time.timestamp.after(Duration::from_secs(seconds));
-        let age = Duration::from_secs(1_000);
-        let mut expiries: Vec<_> = (0..100).filter_map(|_| expiry(Some(age), &time)).collect();
+        let opened = Timestamp::default();
+        let after = |seconds| opened.after(Duration::from_secs(seconds));
+        let random = RandomState::new();
+        let expiry = |age, key| expiry(age, ClientId::new(key, 1), opened, &random);
+        let age = Some(Duration::from_secs(1_000));
+        let mut expiries: Vec<_> = (0..100).filter_map(|key| expiry(age, key)).collect();
         expiries.sort();
         assert!(expiries[0] >= after(900) && expiries[99] <= after(1_100), "{expiries:?}");
         assert!(expiries[0] < after(980) && expiries[99] > after(1_020), "{expiries:?}");
-        assert!(expiry(Some(Duration::MAX), &time) > Some(after(1 << 28)));
-        assert_eq!(expiry(None, &time), None);
+        assert_eq!(expiry(age, 7), expiry(age, 7));
+        assert!(expiry(Some(Duration::MAX), 7) > Some(after(1 << 28)));
+        assert_eq!(expiry(None, 7), None);
     }
 }

@@ -1,6 +1,7 @@
 //! The state of a server: clients, rooms, and what they share.
 
 use std::fmt;
+use std::hash::RandomState;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -86,6 +87,8 @@ pub struct Hub {
     pub(crate) was_compressed: bool,
     /// How far the shutdown has come.
     pub(crate) phase: Phase,
+    /// Makes the maximum ages of clients differ.
+    pub(crate) random: RandomState,
     /// Whether another process will accept the connections that the shutdown leaves waiting, so that
     /// nobody who connects needs to be refused.
     pub(crate) hands_over: bool,
@@ -107,6 +110,7 @@ impl Hub {
             data: ClientData::default(),
             was_compressed: false,
             phase: Phase::Serving,
+            random: RandomState::new(),
             hands_over: false,
             config,
         }
