@@ -51,5 +51,5 @@ pub use server::simulation;
 pub use server::{
     Cause, CauseKind, ClientId, Compression, Counts, Departure, DurationHistogram, Event, Exchange,
     Handle, HandleError, Hub, InvalidClientId, MemoryUsage, RoomInfo, Server,
-    SubprotocolNotOffered, Upgrade,
+    SubprotocolNotOffered, TlsCounts, TlsFailure, Upgrade,
 };

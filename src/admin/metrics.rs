@@ -7,7 +7,9 @@ use prometheus_client::collector::Collector;
 use prometheus_client::encoding::DescriptorEncoder;
 use prometheus_client::encoding::prometheus_text::{CONTENT_TYPE, encode};
 use prometheus_client::registry::Registry;
-use townhall::{CauseKind, Config, Counts, Hub, MemoryLimits, MemoryUsage, Refusal, Response};
+use townhall::{
+    CauseKind, Config, Counts, Hub, MemoryLimits, MemoryUsage, Refusal, Response, TlsFailure,
+};
 
 use super::encoder::Encoder;
 use super::process::Process;
@@ -68,6 +70,7 @@ impl Collector for Figures {
         let mut out = Encoder(encoder);
         self.encode_gauges(&mut out)?;
         self.encode_connections(&mut out)?;
+        self.encode_tls(&mut out)?;
         self.encode_limits(&mut out)?;
         self.encode_traffic(&mut out)?;
         self.encode_memory(&mut out)?;
@@ -90,8 +93,7 @@ impl Figures {
         let counts = &self.snapshot.counts;
         let refused = complete(Refusal::STATUSES, counts.refused_by_status());
         let departed = complete(CauseKind::ALL, counts.departed.clone());
-        let departed =
-            departed.into_iter().map(|(cause, count)| (cause.to_string().replace(' ', "_"), count));
+        let departed = departed.into_iter().map(|(cause, count)| (label(cause), count));
         let dropped = "Connections that were dropped without a response when they were accepted";
         let contextless = "Upgrades without a compression context, for lack of memory for contexts";
         out.counter("accepted_connections", "Accepted TCP connections", counts.accepted)?;
@@ -100,6 +102,18 @@ impl Figures {
         out.counter("contextless_upgrades", contextless, counts.contextless)?;
         out.counters("refused_requests", "Refused requests", "status", refused)?;
         out.counters("departures", "WebSocket connections that ended", "cause", departed)
+    }
+
+    fn encode_tls(&self, out: &mut Encoder<'_>) -> fmt::Result {
+        let tls = &self.snapshot.counts.tls;
+        let failed = complete(TlsFailure::ALL, tls.failed.clone());
+        let failed = failed.into_iter().map(|(failure, count)| (label(failure), count));
+        let handshakes = [("full", tls.full), ("resumed", tls.resumed)];
+        let reloads = [("used", tls.reloads), ("failed", tls.failed_reloads)];
+        let help = "Times that certificates were read again";
+        out.counters("tls_handshakes", "Complete TLS handshakes", "session", handshakes)?;
+        out.counters("tls_handshake_failures", "Failed TLS handshakes", "reason", failed)?;
+        out.counters("tls_certificate_reloads", help, "result", reloads)
     }
 
     fn encode_limits(&self, out: &mut Encoder<'_>) -> fmt::Result {
@@ -160,6 +174,11 @@ impl Figures {
             limits.max_deflate_context_bytes,
         )
     }
+}
+
+/// A label's value.
+fn label(name: impl fmt::Display) -> String {
+    name.to_string().replace(' ', "_")
 }
 
 /// The counts of all keys, including those that have not occurred: the first increase of a counter that

@@ -7,6 +7,7 @@ use std::ops::AddAssign;
 use crate::protocol::Refusal;
 use crate::server::departure::CauseKind;
 use crate::server::duration_histogram::DurationHistogram;
+use crate::server::tls_counts::TlsCounts;
 
 /// Counts of events since the start of the server. Their text fits in a log line.
 ///
@@ -62,6 +63,8 @@ pub struct Counts {
     pub written_bytes: u64,
     /// The effect of compression.
     pub compression: Compression,
+    /// TLS handshakes and certificates.
+    pub tls: TlsCounts,
     /// How long the turns of the event loop took, without the time that it waited for events.
     pub turns: DurationHistogram,
     /// How long messages waited, from when the server read them or the application sent them until they
@@ -116,6 +119,9 @@ impl fmt::Display for Counts {
         for (cause, count) in &self.departed {
             write!(f, ", {count} left ({cause})")?;
         }
+        for (failure, count) in &self.tls.failed {
+            write!(f, ", {count} TLS handshakes failed ({failure})")?;
+        }
         write!(
             f,
             ", {} throttled, {} paused, {} messages skipped, {} without compression context",
@@ -127,6 +133,7 @@ impl fmt::Display for Counts {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::server::tls_counts::TlsFailure;
 
     #[test]
     fn they_fit_into_a_line_of_the_log() {
@@ -134,8 +141,9 @@ mod tests {
         counts.refused.insert(Refusal::TooManyFromAddress, 1);
         counts.refused.insert(Refusal::TooManyRoomsFromAddress, 2);
         counts.departed.insert(CauseKind::Peer, 2);
-        let line = "3 accepted, 0 dropped, 2 opened, 3 refused with 429, 2 left (peer), 0 throttled, \
-            0 paused, 0 messages skipped, 0 without compression context";
+        counts.tls.failed.insert(TlsFailure::Alert, 4);
+        let line = "3 accepted, 0 dropped, 2 opened, 3 refused with 429, 2 left (peer), \
+            4 TLS handshakes failed (alert), 0 throttled, 0 paused, 0 messages skipped, 0 without compression context";
         assert_eq!(counts.to_string(), line);
     }
 }

@@ -20,6 +20,7 @@ mod spares;
 mod time;
 #[cfg_attr(not(feature = "tls"), path = "without_tls.rs")]
 mod tls;
+mod tls_counts;
 
 use std::fmt;
 use std::io;
@@ -37,6 +38,7 @@ pub use event::{Event, Exchange, SubprotocolNotOffered, Upgrade};
 pub use handle::{Handle, HandleError};
 pub use hub::{Hub, RoomInfo};
 pub use memory_usage::MemoryUsage;
+pub use tls_counts::{TlsCounts, TlsFailure};
 
 use crate::config::{Config, Listen, ListenAddress};
 use event_loop::listeners::Listeners;
@@ -90,9 +92,9 @@ impl Server {
     /// system's error, with the address that it is about.
     pub fn bind(config: Config) -> io::Result<Self> {
         check(&config)?;
-        let poll = Poll::new()?;
-        let listeners = Listeners::bind(&config, poll.registry())?;
-        Self::new(config, poll, listeners)
+        let (poll, commands) = prepare()?;
+        let listeners = Listeners::bind(&config, poll.registry(), &commands)?;
+        Self::new(config, poll, commands, listeners)
     }
 
     /// Uses listeners that the program has already bound, instead of [`Config::listen`]. See
@@ -118,7 +120,12 @@ impl Server {
         Self::bind(config)
     }
 
-    fn new(mut config: Config, poll: Poll, listeners: Listeners) -> io::Result<Self> {
+    fn new(
+        mut config: Config,
+        poll: Poll,
+        commands: Commands,
+        listeners: Listeners,
+    ) -> io::Result<Self> {
         let listening = listeners.listening();
         let tcp = |listen: &Listen| match listen.address {
             ListenAddress::Tcp(address) => Some(address),
@@ -130,7 +137,6 @@ impl Server {
         let mut hub = Hub::new(config);
         hub.listening.clone_from(&addresses);
         hub.hands_over = listeners.have_inherited();
-        let commands = Commands::new(Waker::new(poll.registry(), WAKE)?);
         let event_loop = EventLoop {
             poll,
             listeners,
@@ -199,6 +205,13 @@ impl Server {
     pub fn run(self, mut app: impl FnMut(&mut Hub, ClientId, Event<'_>)) -> io::Result<()> {
         self.event_loop.run(&mut app)
     }
+}
+
+/// The poll, and the commands that wake it.
+fn prepare() -> io::Result<(Poll, Commands)> {
+    let poll = Poll::new()?;
+    let commands = Commands::new(Waker::new(poll.registry(), WAKE)?);
+    Ok((poll, commands))
 }
 
 fn check(config: &Config) -> io::Result<()> {

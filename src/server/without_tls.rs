@@ -5,6 +5,7 @@ use std::io;
 use std::sync::Arc;
 
 use crate::config::TlsConfig;
+use crate::server::handle::Handle;
 
 /// What no connection begins with.
 pub(crate) type ServerConfig = Infallible;
@@ -16,7 +17,7 @@ pub(crate) struct Tls(Infallible);
 impl Tls {
     /// # Errors
     /// Always: [`Config::check`](crate::Config::check) refuses a listener that needs a certificate.
-    pub(crate) fn load(_config: &TlsConfig) -> io::Result<Self> {
+    pub(crate) fn load(_config: &TlsConfig, _handle: Handle) -> io::Result<Self> {
         Err(io::ErrorKind::Unsupported.into())
     }
 

@@ -59,7 +59,7 @@ pub const AREAS: &[Area] = &[
             "protocol",
         ],
     ),
-    area("tls", &["server/tls"], &["config"]),
+    area("tls", &["server/tls"], &["handle", "ground", "config"]),
     area("handle", &["server/handle"], &["hub", "ground", "protocol"]),
     area(
         "hub",
@@ -82,6 +82,7 @@ pub const AREAS: &[Area] = &[
             "server/shown",
             "server/spares",
             "server/duration_histogram",
+            "server/tls_counts",
         ],
         &["protocol"],
     ),

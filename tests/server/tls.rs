@@ -1,19 +1,23 @@
 //! TLS (RFC 8446, RFC 5246), with rustls as the client.
 
+mod certificates;
+mod handshakes;
+
 use std::fs;
-use std::io::{ErrorKind, Read, Write};
+use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
 use rcgen::{CertifiedKey, generate_simple_self_signed};
+use rustls::client::WantsClientCert;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::version::{TLS12, TLS13};
 use rustls::{
-    ClientConfig, ClientConnection, RootCertStore, StreamOwned, SupportedProtocolVersion,
+    ClientConfig, ClientConnection, ConfigBuilder, RootCertStore, StreamOwned,
+    SupportedProtocolVersion,
 };
-use townhall::{CertificateFiles, Config, Server};
+use townhall::{CertificateFiles, Config};
 use tungstenite::WebSocket;
 use tungstenite::protocol::Message;
 
@@ -29,8 +33,12 @@ struct Certificate {
 
 impl Certificate {
     fn new(name: &str) -> Self {
+        Self::for_names([name])
+    }
+
+    fn for_names<const N: usize>(names: [&str; N]) -> Self {
         let CertifiedKey { cert, signing_key } =
-            generate_simple_self_signed([name.to_owned()]).unwrap();
+            generate_simple_self_signed(names.map(str::to_owned)).unwrap();
         let key = signing_key.serialize_pem();
         let serial = key.bytes().fold(0u64, |sum, byte| sum.wrapping_mul(31) + u64::from(byte));
         let folder = std::env::temp_dir().join(format!("townhall-{serial:x}"));
@@ -58,23 +66,31 @@ fn tls_config(certificates: &[&Certificate]) -> Config {
     config
 }
 
+/// A client that trusts a certificate, before anything else is set.
+fn client_config(
+    trusted: &Certificate,
+    versions: &[&'static SupportedProtocolVersion],
+) -> ConfigBuilder<ClientConfig, WantsClientCert> {
+    let mut roots = RootCertStore::empty();
+    roots.add(trusted.der.clone()).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let builder = ClientConfig::builder_with_provider(provider);
+    builder.with_protocol_versions(versions).unwrap().with_root_certificates(roots)
+}
+
 fn connect(
     server: &Running,
     trusted: &Certificate,
     name: &'static str,
     versions: &[&'static SupportedProtocolVersion],
 ) -> TlsStream {
-    let mut roots = RootCertStore::empty();
-    roots.add(trusted.der.clone()).unwrap();
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = ClientConfig::builder_with_provider(provider)
-        .with_protocol_versions(versions)
-        .unwrap()
-        .with_root_certificates(roots)
-        .with_no_client_auth();
+    let config = client_config(trusted, versions).with_no_client_auth();
+    connect_with(server, Arc::new(config), name)
+}
+
+fn connect_with(server: &Running, config: Arc<ClientConfig>, name: &'static str) -> TlsStream {
     let name = ServerName::try_from(name).unwrap();
-    let connection = ClientConnection::new(Arc::new(config), name).unwrap();
-    StreamOwned::new(connection, server.stream())
+    StreamOwned::new(ClientConnection::new(config, name).unwrap(), server.stream())
 }
 
 fn join(stream: TlsStream, path: &str) -> WebSocket<TlsStream> {
@@ -102,35 +118,6 @@ fn clients_chat_over_both_versions_of_tls() {
             }
         }
     }
-}
-
-#[test]
-fn a_client_gets_the_certificate_for_the_name_that_it_asks_for() {
-    let one = Certificate::new("one.example");
-    let two = Certificate::new("two.example");
-    let server = Running::start(tls_config(&[&one, &two]), chat);
-    for (certificate, name) in [(&one, "one.example"), (&two, "two.example")] {
-        let stream = connect(&server, certificate, name, &[&TLS13]);
-        tungstenite::client(format!("wss://{name}/"), stream).unwrap();
-    }
-    let mut other = connect(&server, &one, "other.example", &[&TLS13]);
-    let error = other.write_all(b"GET / HTTP/1.1\r\n\r\n").unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::InvalidData, "{error}");
-}
-
-#[test]
-fn a_request_without_tls_gets_a_readable_answer() {
-    let certificate = Certificate::new("localhost");
-    let server = Running::start(tls_config(&[&certificate]), chat);
-    let mut stream = server.stream();
-    stream.write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
-    let mut answer = String::new();
-    // The connection may end with a reset behind the answer.
-    let _ = stream.read_to_string(&mut answer);
-    assert!(answer.starts_with("HTTP/1.1 400 "), "{answer}");
-    assert!(answer.ends_with("this port speaks TLS: use https:// or wss:// here"), "{answer}");
-    let length = answer.split_once("\r\n\r\n").unwrap().1.len();
-    assert!(answer.contains(&format!("Content-Length: {length}\r\n")), "{answer}");
 }
 
 #[test]
@@ -189,28 +176,6 @@ fn what_is_no_tls_ends_with_an_alert_and_disturbs_nobody() {
 }
 
 #[test]
-fn certificates_that_cannot_be_used_are_named() {
-    let one = Certificate::new("one.example");
-    let two = Certificate::new("two.example");
-    let missing = one.folder.join("missing.pem");
-    let key = |path: PathBuf| CertificateFiles::new(one.folder.join("cert.pem"), path);
-    let text = one.folder.join("text.pem");
-    fs::write(&text, "no certificate").unwrap();
-    for (files, named) in [
-        (key(missing.clone()), "missing.pem"),
-        (CertificateFiles::new(missing, one.folder.join("key.pem")), "missing.pem"),
-        (key(text.clone()), "text.pem"),
-        (CertificateFiles::new(text, one.folder.join("key.pem")), "there is no certificate in it"),
-        (key(two.folder.join("key.pem")), "key"),
-    ] {
-        let mut config = tls_config(&[&one]);
-        config.tls.certificates = vec![files];
-        let error = Server::bind(config).unwrap_err().to_string();
-        assert!(error.contains(named), "{error}");
-    }
-}
-
-#[test]
 fn a_member_that_reads_nothing_is_closed_as_without_tls() {
     let certificate = Certificate::new("localhost");
     let mut config = tls_config(&[&certificate]);
@@ -232,16 +197,4 @@ fn a_member_that_reads_nothing_is_closed_as_without_tls() {
         }
     };
     assert_eq!((u16::from(end.code), end.reason.as_str()), (1013, "too far behind"));
-}
-
-#[test]
-fn a_handshake_that_trickles_ends_at_its_deadline() {
-    let certificate = Certificate::new("localhost");
-    let mut config = tls_config(&[&certificate]);
-    config.timeouts.handshake = Duration::from_millis(300);
-    let server = Running::start(config, chat);
-    let mut stream = server.stream();
-    // The beginning of a record that promises more.
-    stream.write_all(&[22, 3, 1, 0, 200, 1, 0, 0, 196]).unwrap();
-    assert_eq!(stream.read(&mut [0]).unwrap(), 0);
 }

@@ -72,14 +72,19 @@ impl Client {
         if self.transport.send_unsent()? {
             progress = self.flush_queued(log, memory, now, written)?;
         }
+        self.note_unsent(memory, now);
+        if self.transport.has_unsent() && progress == Progress::Written {
+            progress = Progress::Blocked;
+        }
+        Ok(progress)
+    }
+
+    /// Counts what has been sealed and not written, for which the socket must become writable.
+    pub(crate) fn note_unsent(&mut self, memory: &mut Memory, now: Timestamp) {
         self.transport.count_unsent(&mut memory.unsent);
         if self.transport.has_unsent() {
             self.blocked.get_or_insert(now);
-            if progress == Progress::Written {
-                progress = Progress::Blocked;
-            }
         }
-        Ok(progress)
     }
 
     fn flush_queued(
@@ -191,9 +196,7 @@ impl Client {
         let pieces = [IoSlice::new(&header), IoSlice::new(payload)];
         // An error occurs again when the rest is written.
         let size = self.transport.write_vectored(&pieces, &mut memory.scratch).unwrap_or(0);
-        if self.transport.has_unsent() {
-            self.blocked = Some(now);
-        }
+        self.note_unsent(memory, now);
         written.add(size);
         if size == message.frame_size() {
             return;

@@ -3,12 +3,12 @@
 use std::io;
 use std::mem;
 
-use log::debug;
-
 use crate::server::client::{Client, Progress, Retain, Written};
 use crate::server::client_id::ClientId;
 use crate::server::hub::Hub;
-use crate::server::hub::{backlog, backpressure, lifecycle, members, overload, slow};
+use crate::server::hub::{
+    backlog, backpressure, lifecycle, members, overload, slow, tls_handshake,
+};
 use crate::server::room::TurnEnd;
 use crate::server::room::frame_log::FrameLog;
 
@@ -138,10 +138,7 @@ fn apply(hub: &mut Hub, id: ClientId, outcome: Outcome) {
         Outcome::Finished => end_writing(hub, id),
         Outcome::CaughtUp => backpressure::resume_room(hub, id),
         Outcome::Behind => slow::fall_behind(hub, id),
-        Outcome::Lost(error) => {
-            debug!("{id}: {error}");
-            lifecycle::lose(hub, id);
-        }
+        Outcome::Lost(error) => tls_handshake::lose(hub, id, &error),
     }
 }
 

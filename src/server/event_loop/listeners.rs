@@ -11,6 +11,7 @@ use mio::{Registry, Token};
 use super::sockets::{BACKLOG, ListeningSocket, Peer, Stream};
 use crate::config::{Config, Listen, ListenAddress};
 use crate::protocol::{Refusal, Response};
+use crate::server::handle::Commands;
 use crate::server::tls::{ServerConfig, Tls};
 
 /// How long the server does not accept after an error that persists, such as a lack of file descriptors:
@@ -23,6 +24,10 @@ const MAX_PER_TURN: usize = 256;
 
 /// How many turns it takes to accept everything that waits on one socket.
 pub(crate) const TURNS_PER_BACKLOG: usize = BACKLOG as usize / MAX_PER_TURN;
+
+/// The alert `internal_error` as a record of its own (RFC 8446, sections 5.1 and 6.2): before the handshake,
+/// nothing is encrypted.
+const ALERT: [u8; 7] = [21, 3, 3, 0, 2, 2, 80];
 
 /// The listeners, from which new connections are accepted.
 #[derive(Debug)]
@@ -65,7 +70,11 @@ impl Listeners {
     ///
     /// # Errors
     /// The system's error, with the address.
-    pub(crate) fn bind(config: &Config, registry: &Registry) -> io::Result<Self> {
+    pub(crate) fn bind(
+        config: &Config,
+        registry: &Registry,
+        commands: &Commands,
+    ) -> io::Result<Self> {
         let mut listeners = Vec::new();
         for (index, listen) in config.listen.iter().enumerate() {
             let (mut socket, address) = ListeningSocket::open(listen, config)?;
@@ -75,7 +84,7 @@ impl Listeners {
             listeners.push(Listener { socket, listen, inherited, ready: false });
         }
         let has_tls = listeners.iter().any(|listener| listener.listen.tls);
-        let tls = if has_tls { Some(Tls::load(&config.tls)?) } else { None };
+        let tls = if has_tls { Some(Tls::load(&config.tls, commands.handle())?) } else { None };
         let reserve = Reserve::new();
         Ok(Self { listeners, tls, next: 0, budget: 0, paused_until: None, reserve })
     }
@@ -179,7 +188,7 @@ impl Listeners {
             }
             Err(error) if error.kind() == ErrorKind::WouldBlock => Err(error),
             Err(error) if is_about_one_connection(&error) => Err(error),
-            Err(error) => self.reserve.accept(socket, error),
+            Err(error) => self.reserve.accept(socket, listen.tls, error),
         }
     }
 
@@ -209,15 +218,20 @@ impl Reserve {
         }
     }
 
-    /// Accepts a connection for which there was no file descriptor, and answers it with 503.
+    /// Accepts a connection for which there was no file descriptor, and turns it away.
     ///
     /// # Errors
     /// The system's error, if the reserve does not help: `refusal`, or the error of the second attempt.
-    fn accept(&mut self, socket: &ListeningSocket, refusal: io::Error) -> io::Result<Arrival> {
+    fn accept(
+        &mut self,
+        socket: &ListeningSocket,
+        tls: bool,
+        refusal: io::Error,
+    ) -> io::Result<Arrival> {
         drop(self.0.take().ok_or(refusal)?);
         let accepted = socket.accept();
-        let arrival = accepted.map(|(stream, peer)| {
-            turn_away(stream);
+        let arrival = accepted.map(|(mut stream, peer)| {
+            turn_away(&mut stream, tls);
             Arrival::TurnedAway(peer)
         });
         self.renew();
@@ -225,15 +239,19 @@ impl Reserve {
     }
 }
 
-/// Answers a connection for which there is no capacity with 503, and closes it. This takes one write,
-/// and does not wait.
-pub(crate) fn turn_away(mut stream: Stream) {
+/// Answers a connection that is to be closed for lack of capacity: with 503, or with an alert if it would
+/// begin with TLS, because a handshake takes capacity too. This takes one write, and does not wait.
+pub(crate) fn turn_away(stream: &mut Stream, tls: bool) {
     let stream = stream.as_io();
     let mut answer = Vec::new();
-    Response::refusal(Refusal::Full).encode(&mut answer);
-    // The response fits into the buffer of a new socket. If the peer has disconnected, it is not needed.
+    if tls {
+        answer.extend_from_slice(&ALERT);
+    } else {
+        Response::refusal(Refusal::Full).encode(&mut answer);
+    }
+    // The answer fits into the buffer of a new socket. If the peer has disconnected, it is not needed.
     let _ = stream.write(&answer);
-    // Closing a socket with unread bytes resets the connection, and the response can be lost.
+    // Closing a socket with unread bytes resets the connection, and the answer can be lost.
     let _ = stream.read(&mut [0; 4096]);
 }
 

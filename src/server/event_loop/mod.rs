@@ -35,6 +35,7 @@ use crate::server::event_loop::shutdown::Shutdown;
 use crate::server::event_loop::sockets::{Peer, Stream};
 use crate::server::handle::{Commands, Stop};
 use crate::server::hub::answering::refuse;
+use crate::server::hub::closing::drop_untouched;
 use crate::server::hub::{Application, Hub, Phase};
 use crate::server::hub::{keepalive, lifecycle, throttle, trim};
 use crate::server::limits::address::{AddressKey, Admission};
@@ -276,10 +277,10 @@ impl EventLoop {
         }
     }
 
-    fn welcome(&mut self, stream: Stream, peer: Peer, tls: Option<Arc<ServerConfig>>) {
+    fn welcome(&mut self, mut stream: Stream, peer: Peer, tls: Option<Arc<ServerConfig>>) {
         let max = self.hub.config.connections.max.saturating_add(SPARE_CONNECTIONS);
         if self.hub.clients.len() >= max {
-            turn_away(stream);
+            turn_away(&mut stream, tls.is_some());
             self.count_turned_away();
             let reason = format_args!("{max} connections are open");
             return self.hub.log_refusal(format_args!("{peer} refused with 503: {reason}"));
@@ -302,15 +303,21 @@ impl EventLoop {
         peer: Peer,
         tls: Option<Arc<ServerConfig>>,
     ) -> io::Result<()> {
-        let tls = tls.map(TlsStream::begin).transpose()?;
         let now = self.hub.time.timestamp;
         let config = &self.hub.config;
         let key = peer.0.and_then(|address| AddressKey::of_peer(address.ip(), config));
         let enter = |key| self.hub.usage.addresses.enter(key, now, config);
-        let admission = key.map_or(Admission::Admitted, enter);
+        let mut admission = key.map_or(Admission::Admitted, enter);
+        if let Some(key) = key.filter(|_| tls.is_some() && admission == Admission::Refused) {
+            // A response would cost a handshake.
+            self.hub.usage.addresses.leave(key);
+            turn_away(&mut stream, true);
+            admission = Admission::Dropped;
+        }
         if admission == Admission::Dropped {
             return Err(io::Error::other("too many connections from this address"));
         }
+        let tls = tls.map(TlsStream::begin).transpose()?;
         let id = self.hub.clients.next_id();
         debug!("{id} connected from {peer}");
         // This fails if the peer has disconnected, which the next read reports.
@@ -353,9 +360,7 @@ impl EventLoop {
                 // Its input has not been read, because its room has not been flushed yet.
                 lifecycle::expect_within(&mut self.hub, id, GRAIN);
             } else if connection.is_untouched() {
-                // Browsers open connections in advance, and may not use them.
-                debug!("{id} sent no request");
-                lifecycle::lose(&mut self.hub, id);
+                drop_untouched(&mut self.hub, id);
             } else if connection.is_handshaking() {
                 refuse(&mut self.hub, id, Refusal::Timeout);
             } else if connection.is_open() {

@@ -4,8 +4,6 @@ use std::io::ErrorKind;
 use std::mem;
 use std::time::Instant;
 
-use log::debug;
-
 use crate::protocol::{Buffers, Failure, Incoming, Received};
 use crate::server::capacity::trim_queue;
 use crate::server::client::transport::Arrival;
@@ -17,7 +15,7 @@ use crate::server::hub::answering::refuse;
 use crate::server::hub::closing::{answer_close, end_of_input, fail};
 use crate::server::hub::handshake::handshake;
 use crate::server::hub::{Application, Hub};
-use crate::server::hub::{backpressure, lifecycle, throttle};
+use crate::server::hub::{backpressure, throttle, tls_handshake};
 use crate::server::limits::rate::ReadStats;
 use crate::server::room::TurnEnd;
 use crate::server::time::wheel::Timestamp;
@@ -187,31 +185,27 @@ impl Reader {
         let expected = usize::try_from(client.connection.expected_bytes()).unwrap_or(usize::MAX);
         let buffer = &mut self.buffer[..expected.clamp(READ_BYTES, LONG_READ_BYTES)];
         match client.transport.read(buffer, &mut hub.memory.scratch) {
-            Ok(arrival) if arrival.unblocked => {
-                lifecycle::unblock(hub, id);
-                return (0, ReadMore::Something);
-            }
-            Ok(Arrival { size: 0, .. }) => end_of_input(hub, id),
-            Ok(Arrival { size, more, .. }) => {
+            Ok(Arrival { taken: 0, .. }) => end_of_input(hub, id),
+            Ok(Arrival { size, taken, cost, more, handshake }) => {
                 // A read also stops before the peer's end, and before an urgent byte.
                 let drained = !more && !client.announced;
+                if handshake {
+                    tls_handshake::advance(hub, id);
+                }
                 let input = &mut buffer[..size];
                 let stats = receive(hub, id, input, &mut self.buffers, app);
                 hub.counts.read_bytes += size as u64;
                 let left = if drained { ReadMore::Nothing } else { ReadMore::Something };
-                let too_much = throttle::count_read(hub, id, &stats, size);
+                let too_much = throttle::count_read(hub, id, &stats, taken);
                 // Inflated bytes count too.
-                let size = size.max(stats.bytes);
-                return (size, if too_much { ReadMore::ForLater } else { left });
+                let cost = cost.max(stats.bytes);
+                return (cost, if too_much { ReadMore::ForLater } else { left });
             }
             Err(error) if error.kind() == ErrorKind::WouldBlock => client.announced = false,
             Err(error) if error.kind() == ErrorKind::Interrupted => {
                 return (0, ReadMore::Something);
             }
-            Err(error) => {
-                debug!("{id}: {error}");
-                lifecycle::lose(hub, id);
-            }
+            Err(error) => tls_handshake::lose(hub, id, &error),
         }
         (0, ReadMore::Nothing)
     }

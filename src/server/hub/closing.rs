@@ -1,10 +1,13 @@
 //! The end of a connection by the peer: a close frame, a violation of the protocol, or the end of TCP.
 
+use log::debug;
+
 use crate::protocol::{CloseFrame, Violation};
 use crate::server::client_id::ClientId;
 use crate::server::departure::{Cause, Departure};
 use crate::server::hub::state::Hub;
-use crate::server::hub::{backlog, lifecycle};
+use crate::server::hub::{backlog, lifecycle, tls_handshake};
+use crate::server::tls_counts::TlsFailure;
 
 /// Handles the end of the peer's side. If our last bytes are queued, they are still written, but the
 /// server does not wait for an answer.
@@ -12,6 +15,9 @@ use crate::server::hub::{backlog, lifecycle};
 pub(crate) fn end_of_input(hub: &mut Hub, id: ClientId) {
     let Some(client) = hub.clients.get_mut(id) else { return };
     client.peer_ended = true;
+    if client.transport.is_in_handshake() {
+        return tls_handshake::fail(hub, id, TlsFailure::Ended, &"the peer ended the connection");
+    }
     if client.is_over() || !client.is_finishing() {
         return lifecycle::lose(hub, id);
     }
@@ -20,6 +26,16 @@ pub(crate) fn end_of_input(hub: &mut Hub, id: ClientId) {
         lifecycle::depart(hub, id, Departure::abnormal(Cause::Lost));
         hub.mark_dirty(id);
     }
+}
+
+/// Drops a client that has sent no request in time. Browsers open connections in advance, and may not use
+/// them.
+pub(crate) fn drop_untouched(hub: &mut Hub, id: ClientId) {
+    if hub.clients.get(id).is_some_and(|client| client.transport.is_in_handshake()) {
+        return tls_handshake::fail(hub, id, TlsFailure::Timeout, &"it took too long");
+    }
+    debug!("{id} sent no request");
+    lifecycle::lose(hub, id);
 }
 
 /// Answers a close frame. "It SHOULD do so as soon as practical" (RFC 6455, section 5.5.1): only the

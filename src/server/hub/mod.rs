@@ -25,6 +25,7 @@ mod site;
 pub(crate) mod slow;
 mod state;
 pub(crate) mod throttle;
+pub(crate) mod tls_handshake;
 pub(crate) mod trim;
 
 pub use inspection::RoomInfo;

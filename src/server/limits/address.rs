@@ -15,6 +15,10 @@ use crate::server::time::wheel::Timestamp;
 /// response, so that refusing them does not use up what the limit protects.
 const ANSWERED_BEYOND: u32 = 16;
 
+/// The number of new connections that a failed TLS handshake counts as. It costs the server a signature, and
+/// brings nobody in.
+const FAILED_HANDSHAKE: u32 = 10;
+
 /// The number of addresses below which unused ones are not removed.
 const MIN_SWEEP: usize = 1024;
 
@@ -100,6 +104,19 @@ impl Addresses {
         }
     }
 
+    /// Counts a failed TLS handshake as several new connections.
+    pub(crate) fn charge_failed_handshake(
+        &mut self,
+        key: AddressKey,
+        now: Timestamp,
+        config: &Config,
+    ) {
+        if let Some(from_address) = self.clients.get_mut(&key) {
+            let max_new = config.connections.max_new_per_address_per_second;
+            from_address.arrivals.charge(FAILED_HANDSHAKE, now, max_new);
+        }
+    }
+
     /// Stops counting a connection.
     pub(crate) fn leave(&mut self, key: AddressKey) {
         if let Some(from_address) = self.clients.get_mut(&key) {
@@ -169,6 +186,33 @@ mod tests {
         assert_eq!(addresses.enter(there, now, &config), Admission::Admitted);
         (0..=ANSWERED_BEYOND).for_each(|_| addresses.leave(here));
         assert_eq!(addresses.enter(here, now, &config), Admission::Admitted);
+    }
+
+    #[test]
+    fn failed_handshakes_leave_room_for_fewer_connections() {
+        let config = Config::default();
+        let here = key("192.0.2.1");
+        let mut addresses = Addresses::default();
+        let mut handshakes = 0;
+        // For a minute, each connection fails its handshake at once.
+        for step in 0..60_000 {
+            let now = Timestamp::default().after(Duration::from_millis(step));
+            if addresses.enter(here, now, &config) == Admission::Admitted {
+                addresses.charge_failed_handshake(here, now, &config);
+                handshakes += 1;
+            }
+            addresses.leave(here);
+        }
+        // A hundred connections without TLS would be admitted each second.
+        assert!((500..700).contains(&handshakes), "{handshakes}");
+        // Connections that were admitted together fail together.
+        let now = Timestamp::default().after(Duration::from_secs(100));
+        (0..100).for_each(|_| _ = addresses.enter(here, now, &config));
+        (0..100).for_each(|_| addresses.charge_failed_handshake(here, now, &config));
+        (0..100).for_each(|_| addresses.leave(here));
+        let mut after =
+            |seconds| addresses.enter(here, now.after(Duration::from_secs(seconds)), &config);
+        assert_eq!([8, 11].map(&mut after), [Admission::Refused, Admission::Admitted]);
     }
 
     #[test]

@@ -8,6 +8,9 @@ use crate::server::time::wheel::Timestamp;
 /// The maximum duration of one pause of a connection, however much it has sent.
 const MAX_PAUSE: Duration = Duration::from_secs(1);
 
+/// The longest time in seconds for which an address can be charged in advance.
+const MAX_CHARGE: f32 = 10.0;
+
 /// A leaky bucket: it fills with what is counted, and leaks at a rate. Its level is the time in seconds
 /// until it is empty.
 #[derive(Debug, Clone, Copy, Default)]
@@ -64,6 +67,13 @@ impl Arrivals {
             self.bucket = bucket;
         }
         admitted
+    }
+
+    /// Counts as many connections, whether they fit or not. The address has to wait for ten seconds at most.
+    pub(crate) fn charge(&mut self, count: u32, now: Timestamp, per_second: u32) {
+        self.leak(now);
+        self.bucket.fill(count as f32 / per_second as f32);
+        self.bucket.0 = self.bucket.0.min(MAX_CHARGE);
     }
 
     /// Whether no connection counts any longer.

@@ -18,6 +18,9 @@ use rustls::{RootCertStore, ServerConfig};
 
 use crate::config::{CertificateFiles, TlsConfig};
 
+/// When each file was last changed, if it can be read.
+pub(super) type Modified = Vec<Option<SystemTime>>;
+
 /// Makes configurations from files.
 #[derive(Debug)]
 pub(super) struct Loader {
@@ -34,7 +37,7 @@ impl Loader {
     }
 
     /// When each file was last changed.
-    pub(super) fn modified(&self) -> Vec<Option<SystemTime>> {
+    pub(super) fn modified(&self) -> Modified {
         let modified = |path: &PathBuf| fs::metadata(path).and_then(|data| data.modified()).ok();
         let pairs = self.config.certificates.iter().flat_map(|files| [&files.chain, &files.key]);
         pairs.chain(&self.config.client_ca).map(modified).collect()

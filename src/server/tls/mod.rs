@@ -9,6 +9,7 @@ use std::sync::{Arc, RwLock};
 pub(crate) use rustls::ServerConfig;
 
 use crate::config::TlsConfig;
+use crate::server::handle::Handle;
 use files::Loader;
 use watcher::Watcher;
 
@@ -20,14 +21,16 @@ pub(crate) struct Tls {
 }
 
 impl Tls {
-    /// Reads the certificates.
+    /// Reads the certificates. The handle reaches the server's counts.
     ///
     /// # Errors
     /// What is wrong with which file.
-    pub(crate) fn load(config: &TlsConfig) -> io::Result<Self> {
+    pub(crate) fn load(config: &TlsConfig, handle: Handle) -> io::Result<Self> {
         let loader = Loader::new(config.clone())?;
+        // What changes while the files are read is noticed later.
+        let modified = loader.modified();
         let current = Arc::new(RwLock::new(Arc::new(loader.load()?)));
-        let watcher = Watcher::start(loader, current.clone())?;
+        let watcher = Watcher::start(loader, modified, current.clone(), handle)?;
         Ok(Self { current, watcher })
     }
 

@@ -9,7 +9,9 @@ use std::time::Duration;
 use log::{info, warn};
 use rustls::ServerConfig;
 
-use super::files::Loader;
+use super::files::{Loader, Modified};
+use crate::server::handle::Handle;
+use crate::server::tls_counts::TlsCounts;
 
 /// How often the files are looked at.
 const INTERVAL: Duration = Duration::from_secs(60);
@@ -19,12 +21,15 @@ const INTERVAL: Duration = Duration::from_secs(60);
 pub(super) struct Watcher(SyncSender<()>);
 
 impl Watcher {
+    /// Starts the thread. `modified` is when the files had last been changed before they were read.
     pub(super) fn start(
         loader: Loader,
+        modified: Modified,
         current: Arc<RwLock<Arc<ServerConfig>>>,
+        handle: Handle,
     ) -> io::Result<Self> {
         let (sender, requests) = sync_channel(1);
-        let watch = move || watch(&loader, &current, &requests);
+        let watch = move || watch(&loader, modified, &current, &handle, &requests);
         thread::Builder::new().name("certificates".to_owned()).spawn(watch)?;
         Ok(Self(sender))
     }
@@ -36,8 +41,13 @@ impl Watcher {
     }
 }
 
-fn watch(loader: &Loader, current: &RwLock<Arc<ServerConfig>>, requests: &Receiver<()>) {
-    let mut modified = loader.modified();
+fn watch(
+    loader: &Loader,
+    mut modified: Modified,
+    current: &RwLock<Arc<ServerConfig>>,
+    handle: &Handle,
+    requests: &Receiver<()>,
+) {
     loop {
         let asked = match requests.recv_timeout(INTERVAL) {
             Ok(()) => true,
@@ -47,17 +57,32 @@ fn watch(loader: &Loader, current: &RwLock<Arc<ServerConfig>>, requests: &Receiv
         let now = loader.modified();
         if asked || now != modified {
             modified = now;
-            replace(loader, current);
+            let replaced = replace(loader, current);
+            // A server that has ended counts nothing.
+            let _ = handle.run(move |hub| count(&mut hub.counts.tls, replaced));
         }
     }
 }
 
-fn replace(loader: &Loader, current: &RwLock<Arc<ServerConfig>>) {
+/// Reads the files, and returns whether what they hold can be used.
+fn replace(loader: &Loader, current: &RwLock<Arc<ServerConfig>>) -> bool {
     match loader.load() {
         Ok(config) => {
             *current.write().unwrap_or_else(|poisoned| poisoned.into_inner()) = Arc::new(config);
             info!("the certificates were loaded again");
+            true
         }
-        Err(error) => warn!("the certificates stay as they were: {error}"),
+        Err(error) => {
+            warn!("the certificates stay as they were: {error}");
+            false
+        }
+    }
+}
+
+fn count(counts: &mut TlsCounts, replaced: bool) {
+    if replaced {
+        counts.reloads += 1;
+    } else {
+        counts.failed_reloads += 1;
     }
 }

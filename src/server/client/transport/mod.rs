@@ -3,6 +3,10 @@
 mod arrival;
 #[cfg(feature = "tls")]
 mod encode;
+#[cfg(feature = "tls")]
+mod failure;
+#[cfg(feature = "tls")]
+mod scratch;
 #[cfg_attr(not(feature = "tls"), path = "without_tls.rs")]
 mod tls;
 
@@ -14,6 +18,7 @@ use mio::net::{TcpStream, UnixStream};
 use crate::server::limits::total::Total;
 #[cfg(any(test, fuzzing))]
 use crate::server::simulation::Pipe;
+use crate::server::tls_counts::TlsFailure;
 
 pub(crate) use arrival::Arrival;
 pub(crate) use tls::{Scratch, TlsStream};
@@ -127,6 +132,24 @@ impl Transport {
         }
     }
 
+    /// Whether a TLS handshake has begun and is not complete.
+    pub(crate) fn is_in_handshake(&self) -> bool {
+        matches!(self, Self::Tls(stream) if stream.is_in_handshake())
+    }
+
+    /// Whether the TLS handshake resumed an earlier session.
+    pub(crate) fn was_resumed(&self) -> bool {
+        matches!(self, Self::Tls(stream) if stream.was_resumed())
+    }
+
+    /// Why the TLS handshake failed, if the connection failed with this error in its handshake.
+    pub(crate) fn handshake_failure(&self, error: &io::Error) -> Option<TlsFailure> {
+        match self {
+            Self::Tls(stream) => stream.handshake_failure(error),
+            _ => None,
+        }
+    }
+
     /// The peer's address, if there is one and the connection has not ended.
     pub(crate) fn peer_address(&self) -> Option<SocketAddr> {
         self.socket()?.peer_addr().ok()
@@ -163,5 +186,6 @@ impl Transport {
 fn read(stream: &mut impl Read, buffer: &mut [u8]) -> io::Result<Arrival> {
     let size = stream.read(buffer)?;
     // A read that did not fill the buffer has drained the socket.
-    Ok(Arrival { size, more: size == buffer.len(), unblocked: false })
+    let more = size == buffer.len();
+    Ok(Arrival { size, taken: size, cost: size, more, handshake: false })
 }

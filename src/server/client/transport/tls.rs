@@ -11,16 +11,20 @@ use std::net::Shutdown;
 use std::sync::Arc;
 
 use mio::net::TcpStream;
-use rustls::ServerConfig;
-use rustls::server::UnbufferedServerConnection;
-use rustls::unbuffered::{ConnectionState, UnbufferedStatus};
+use rustls::server::{ServerConnectionData, UnbufferedServerConnection};
+use rustls::unbuffered::{ConnectionState, UnbufferedStatus, WriteTraffic};
+use rustls::{HandshakeKind, ServerConfig};
 
 use super::arrival::Arrival;
 use super::encode::{
     MAX_RECORD, RECORD_OVERHEAD, append, buffer, encode, encrypt_size, gather, invalid,
 };
+use super::failure::failure;
 use crate::protocol::Response;
 use crate::server::limits::total::{Share, Total};
+use crate::server::tls_counts::TlsFailure;
+
+pub(crate) use super::scratch::Scratch;
 
 /// The most bytes that are sealed before they are written: what the socket does not take must be kept.
 const MAX_SHARE: usize = 64 << 10;
@@ -28,31 +32,33 @@ const MAX_SHARE: usize = 64 << 10;
 /// The size of the buffer that records are sealed in.
 const SEALED_BYTES: usize = MAX_SHARE + (MAX_SHARE / MAX_RECORD + 1) * RECORD_OVERHEAD;
 
+/// What the cryptography of a handshake costs, as a number of bytes that could be read instead. A turn of the
+/// event loop has time for eight.
+const HANDSHAKE_COST: usize = 128 << 10;
+
 /// The content type of a handshake record, with which a client begins (RFC 8446, section 5.1).
 const HANDSHAKE: u8 = 22;
 
-/// Buffers that all TLS connections share. Without any, they take no memory.
-#[derive(Debug, Default)]
-pub(crate) struct Scratch {
-    received: Vec<u8>,
-    sealed: Vec<u8>,
-    gathered: Vec<u8>,
-    /// Whether they have been used since [`trim`](Self::trim).
-    used: bool,
+/// How far the handshake of a connection has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Handshake {
+    /// Nothing has been received.
+    Expected,
+    /// It has begun.
+    Begun,
+    /// It is complete.
+    Complete,
 }
 
-impl Scratch {
-    /// Gives the buffers back if they have not been used since the last call.
-    pub(crate) fn trim(&mut self) {
-        if !mem::take(&mut self.used) {
-            *self = Self::default();
-        }
-    }
-
-    /// Whether there are buffers to be given back, sooner or later.
-    pub(crate) fn holds_memory(&self) -> bool {
-        !(self.received.is_empty() && self.sealed.is_empty())
-    }
+/// What processing records brought.
+#[derive(Debug)]
+struct Processed<T> {
+    /// The size of the records.
+    sealed: usize,
+    /// The size of their plaintext.
+    plain: usize,
+    /// What was made of the opportunity to send, if there was one.
+    sent: Option<T>,
 }
 
 /// The server's side of a TLS connection.
@@ -65,12 +71,7 @@ pub(crate) struct TlsStream {
     unsent: Vec<u8>,
     /// The memory taken by these bytes.
     unsent_share: Share,
-    /// Whether anything has been received.
-    begun: bool,
-    /// Whether the handshake is complete.
-    established: bool,
-    /// Whether a write came too early, and is to be repeated when the handshake is complete.
-    awaited: bool,
+    handshake: Handshake,
     /// Whether our side ends when everything is written.
     ending: bool,
     /// Whether the peer has said that it sends nothing more.
@@ -99,9 +100,7 @@ impl TlsStream {
             received: Vec::new(),
             unsent: Vec::new(),
             unsent_share: Share::default(),
-            begun: false,
-            established: false,
-            awaited: false,
+            handshake: Handshake::Expected,
             ending: false,
             peer_ended: false,
         }
@@ -131,11 +130,31 @@ impl TlsStream {
         !self.unsent.is_empty()
     }
 
+    /// Whether the handshake has begun and is not complete.
+    pub(crate) fn is_in_handshake(&self) -> bool {
+        self.handshake == Handshake::Begun
+    }
+
+    /// Whether the handshake resumed an earlier session (RFC 8446, section 2.2).
+    pub(crate) fn was_resumed(&self) -> bool {
+        self.tls.handshake_kind() == Some(HandshakeKind::Resumed)
+    }
+
+    /// Why the handshake failed, if the connection failed with this error in its handshake.
+    pub(crate) fn handshake_failure(&self, error: &io::Error) -> Option<TlsFailure> {
+        match self.handshake {
+            Handshake::Complete => None,
+            Handshake::Expected => {
+                (error.kind() == ErrorKind::InvalidData).then_some(TlsFailure::Plaintext)
+            }
+            Handshake::Begun => Some(failure(error)),
+        }
+    }
+
     /// Reads once, and opens the records that have arrived whole.
     ///
     /// # Errors
-    /// The socket's; [`ErrorKind::Interrupted`] if no record has arrived whole;
-    /// [`ErrorKind::InvalidData`] if the peer breaks the protocol, which it has been told.
+    /// The socket's; [`ErrorKind::InvalidData`] if the peer breaks the protocol, which it has been told.
     #[inline(never)]
     pub(crate) fn read(&mut self, plain: &mut [u8], scratch: &mut Scratch) -> io::Result<Arrival> {
         if self.peer_ended {
@@ -145,26 +164,37 @@ impl TlsStream {
         scratch.used = true;
         // What is opened is never longer than what was sealed.
         let sealed = buffer(&mut scratch.received, plain.len());
+        if held >= sealed.len() {
+            let reason = "a handshake message is too long";
+            return Err(io::Error::new(ErrorKind::InvalidData, reason));
+        }
         sealed[..held].copy_from_slice(&self.received);
-        let size = self.socket.read(&mut sealed[held..])?;
-        if size == 0 {
+        let taken = self.socket.read(&mut sealed[held..])?;
+        if taken == 0 {
             return Ok(Arrival::default());
         }
-        let sealed = &mut sealed[..held + size];
-        if !self.begun && sealed[0] != HANDSHAKE {
-            return Err(self.refuse_plaintext(sealed[0]));
+        // A read that did not fill the buffer has drained the socket.
+        let full = held + taken == sealed.len();
+        let sealed = &mut sealed[..held + taken];
+        if self.handshake == Handshake::Expected {
+            self.begin_handshake(sealed[0])?;
         }
-        self.begun = true;
-        let size = self.open(sealed, plain)?;
-        self.send_unsent()?;
-        match size {
-            0 if self.peer_ended => Ok(Arrival::default()),
-            0 if self.established && mem::take(&mut self.awaited) => {
-                Ok(Arrival { unblocked: true, ..Arrival::default() })
-            }
-            0 => Err(ErrorKind::Interrupted.into()),
-            _ => Ok(Arrival { size, more: true, unblocked: false }),
+        let (size, answered) = self.open(sealed, plain)?;
+        let handshake = self.is_in_handshake();
+        if handshake && !self.tls.is_handshaking() {
+            self.handshake = Handshake::Complete;
         }
+        let cost = if handshake && answered { HANDSHAKE_COST } else { taken };
+        Ok(Arrival { size, taken, cost, more: full || self.peer_ended, handshake })
+    }
+
+    /// Begins the handshake with the first byte of the peer.
+    fn begin_handshake(&mut self, first: u8) -> io::Result<()> {
+        if first != HANDSHAKE {
+            return Err(self.refuse_plaintext(first));
+        }
+        self.handshake = Handshake::Begun;
+        Ok(())
     }
 
     /// Answers a request without TLS, which is probably a mistake, so that one can read what is wrong.
@@ -181,65 +211,84 @@ impl TlsStream {
         io::Error::new(ErrorKind::InvalidData, "no TLS")
     }
 
-    /// Opens records, and keeps what has not arrived whole. Returns the size of the plaintext.
-    fn open(&mut self, sealed: &mut [u8], plain: &mut [u8]) -> io::Result<usize> {
-        let mut begin = 0;
-        let mut size = 0;
+    /// Opens records, keeps what has not arrived whole, and sends what the library answers. Returns the
+    /// size of the plaintext, and whether there was an answer.
+    fn open(&mut self, sealed: &mut [u8], plain: &mut [u8]) -> io::Result<(usize, bool)> {
+        let before = self.unsent.len();
+        let processed = self.process(sealed, plain, |_| ());
+        let answered = self.unsent.len() > before;
+        let sent = self.send_unsent();
+        let Processed { sealed: size, plain, .. } = processed?;
+        sent?;
+        self.keep(&sealed[size..]);
+        Ok((plain, answered))
+    }
+
+    /// Sends with `send`, unless the connection is broken.
+    fn prepare<T>(
+        &mut self,
+        send: impl FnOnce(WriteTraffic<'_, ServerConnectionData>) -> T,
+    ) -> io::Result<T> {
+        // The library refers to the beginning of a handshake message by its place.
+        let mut received = mem::take(&mut self.received);
+        let processed = self.process(&mut received, &mut [], send);
+        self.received = received;
+        Ok(processed?.sent.ok_or(ErrorKind::BrokenPipe)?)
+    }
+
+    /// Lets the library process records up to the first that has not arrived whole, and calls `send` if
+    /// data can be sent. What the library itself has to send is unsent afterwards: its part of the
+    /// handshake, key updates, or an alert if the peer breaks the protocol.
+    ///
+    /// # Errors
+    /// The library's.
+    fn process<T>(
+        &mut self,
+        sealed: &mut [u8],
+        plain: &mut [u8],
+        send: impl FnOnce(WriteTraffic<'_, ServerConnectionData>) -> T,
+    ) -> io::Result<Processed<T>> {
+        let mut processed = Processed { sealed: 0, plain: 0, sent: None };
         loop {
             let UnbufferedStatus { discard, state } =
-                self.tls.process_tls_records(&mut sealed[begin..]);
-            let waits = match state {
+                self.tls.process_tls_records(&mut sealed[processed.sealed..]);
+            processed.sealed += discard;
+            match state {
+                Ok(ConnectionState::EncodeTlsData(data)) => encode(data, &mut self.unsent)?,
                 Ok(ConnectionState::ReadTraffic(mut traffic)) => {
                     while let Some(record) = traffic.next_record() {
                         let payload = record.map_err(invalid)?.payload;
-                        plain[size..size + payload.len()].copy_from_slice(payload);
-                        size += payload.len();
+                        let end = processed.plain + payload.len();
+                        plain[processed.plain..end].copy_from_slice(payload);
+                        processed.plain = end;
                     }
-                    false
                 }
-                Ok(ConnectionState::EncodeTlsData(data)) => {
-                    encode(data, &mut self.unsent)?;
-                    false
-                }
-                Ok(ConnectionState::TransmitTlsData(data)) => {
-                    data.done();
-                    false
-                }
-                Ok(ConnectionState::PeerClosed) => {
-                    self.peer_ended = true;
-                    false
-                }
-                Ok(ConnectionState::WriteTraffic(_)) => {
-                    self.established = true;
-                    true
-                }
-                Ok(_) => true,
+                Ok(ConnectionState::TransmitTlsData(data)) => data.done(),
+                Ok(ConnectionState::PeerClosed) => self.peer_ended = true,
                 Err(error) => {
-                    self.send_alert();
+                    self.encode_alert()?;
                     return Err(invalid(error));
                 }
-            };
-            begin += discard;
-            if waits {
-                self.keep(&sealed[begin..]);
-                return Ok(size);
+                Ok(ConnectionState::WriteTraffic(traffic)) => {
+                    processed.sent = Some(send(traffic));
+                    return Ok(processed);
+                }
+                Ok(_) => return Ok(processed),
             }
         }
     }
 
-    /// Sends what the library says to a peer that breaks the protocol, if the socket takes it.
+    /// Encodes what the library says to a peer that breaks the protocol. It must not see any records after the
+    /// violation.
     #[cold]
-    fn send_alert(&mut self) {
-        loop {
-            match self.tls.process_tls_records(&mut []).state {
-                Ok(ConnectionState::EncodeTlsData(data)) => {
-                    let _ = encode(data, &mut self.unsent);
-                }
-                Ok(ConnectionState::TransmitTlsData(data)) => data.done(),
-                _ => break,
-            }
+    fn encode_alert(&mut self) -> io::Result<()> {
+        while self.tls.wants_write()
+            && let Ok(ConnectionState::EncodeTlsData(data)) =
+                self.tls.process_tls_records(&mut []).state
+        {
+            encode(data, &mut self.unsent)?;
         }
-        let _ = self.send_unsent();
+        Ok(())
     }
 
     fn keep(&mut self, rest: &[u8]) {
@@ -262,11 +311,7 @@ impl TlsStream {
         pieces: &[IoSlice<'_>],
         scratch: &mut Scratch,
     ) -> io::Result<usize> {
-        if !self.established {
-            self.awaited = true;
-            return Err(ErrorKind::WouldBlock.into());
-        }
-        if !self.send_unsent()? {
+        if self.handshake != Handshake::Complete || !self.send_unsent()? {
             return Err(ErrorKind::WouldBlock.into());
         }
         scratch.used = true;
@@ -292,25 +337,17 @@ impl TlsStream {
 
     /// Seals bytes into as few records as possible, and returns the size of these.
     fn seal(&mut self, share: &[u8], sealed: &mut [u8]) -> io::Result<usize> {
-        let mut size = 0;
-        loop {
-            match self.tls.process_tls_records(&mut []).state.map_err(invalid)? {
-                ConnectionState::EncodeTlsData(mut data) => {
-                    size += data.encode(&mut sealed[size..]).map_err(io::Error::other)?;
-                }
-                ConnectionState::TransmitTlsData(data) => data.done(),
-                ConnectionState::WriteTraffic(mut traffic) => {
-                    let written = traffic.encrypt(share, &mut sealed[size..]);
-                    return Ok(size + written.map_err(io::Error::other)?);
-                }
-                ConnectionState::PeerClosed => self.peer_ended = true,
-                _ => return Err(ErrorKind::BrokenPipe.into()),
-            }
-        }
+        let encrypt = |mut traffic: WriteTraffic<'_, _>| traffic.encrypt(share, sealed);
+        self.prepare(encrypt)?.map_err(io::Error::other)
     }
 
     /// Writes sealed bytes, and keeps what the socket does not take. Returns whether it took all.
     fn send(&mut self, sealed: &[u8]) -> io::Result<bool> {
+        if !self.unsent.is_empty() {
+            // The library had something to send first.
+            self.unsent.extend_from_slice(sealed);
+            return self.send_unsent();
+        }
         let size = match self.socket.write(sealed) {
             Err(error) if error.kind() == ErrorKind::WouldBlock => 0,
             Err(error) if error.kind() == ErrorKind::Interrupted => 0,
@@ -346,12 +383,13 @@ impl TlsStream {
     #[inline(never)]
     pub(crate) fn shutdown(&mut self) -> io::Result<()> {
         self.ending = true;
-        if self.established
-            && let Ok(ConnectionState::WriteTraffic(mut traffic)) =
-                self.tls.process_tls_records(&mut []).state
-        {
-            let encode = |out: &mut [u8]| traffic.queue_close_notify(out).map_err(encrypt_size);
-            append(&mut self.unsent, encode)?;
+        if self.handshake == Handshake::Complete {
+            let mut alert = Vec::new();
+            let encode = |mut traffic: WriteTraffic<'_, _>| {
+                append(&mut alert, |out| traffic.queue_close_notify(out).map_err(encrypt_size))
+            };
+            self.prepare(encode)??;
+            self.unsent.append(&mut alert);
         }
         self.send_unsent().map(drop)
     }
