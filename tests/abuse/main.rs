@@ -19,3 +19,4 @@ mod signals;
 mod slow;
 mod storms;
 mod support;
+mod tls;

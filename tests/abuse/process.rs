@@ -57,8 +57,9 @@ impl Program {
     pub fn next_address(&mut self) -> String {
         let mut line = String::new();
         self.stdout.read_line(&mut line).unwrap();
-        let address = line.strip_prefix("townhall is listening on http://");
-        address.and_then(|rest| rest.strip_suffix("/\n")).expect(&line).to_owned()
+        let url = line.strip_prefix("townhall is listening on ");
+        let url = url.and_then(|rest| rest.strip_suffix("/\n")).expect(&line);
+        url.split_once("://").expect(url).1.to_owned()
     }
 
     /// Sets the file descriptor limit, whatever is already in use.
