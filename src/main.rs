@@ -18,7 +18,7 @@ use admin::{Admin, Key, Subprotocol};
 use flags::{Flags, Mode};
 use log::{info, warn};
 use page::Page;
-use townhall::{ClientId, Event, Exchange, Handle, Hub, Listen, Message, Response, Server};
+use townhall::{ClientId, Config, Event, Exchange, Handle, Hub, Listen, Message, Response, Server};
 
 fn main() -> ExitCode {
     if flags::asks_for_report() {
@@ -44,13 +44,20 @@ fn main() -> ExitCode {
 
 /// Prints what the flags mean, or what is wrong with them.
 fn check() -> ExitCode {
-    match flags::report(|flags| read_key(flags).map(drop)) {
+    match flags::report(file_faults) {
         Ok(report) => output::print_report(&report),
         Err(faults) => {
             output::print_last(faults.join("\ntownhall: "));
             ExitCode::FAILURE
         }
     }
+}
+
+/// What is wrong with the files that the flags name.
+fn file_faults(flags: &Flags, config: &Config) -> Vec<io::Error> {
+    let needs_certificates = config.listen.iter().any(|listen| listen.tls);
+    let certificates = if needs_certificates { config.tls.faults() } else { Vec::new() };
+    certificates.into_iter().chain(read_key(flags).err()).collect()
 }
 
 fn ask_for_health(flags: &Flags) -> ExitCode {

@@ -30,12 +30,14 @@ pub fn asks_for_report() -> bool {
     env::args_os().any(|argument| argument == "--check")
 }
 
-/// The values of all flags, and the memory that they allow. `read_files` reads the files that the flags
-/// name.
+/// The values of all flags, and the memory that they allow. `file_faults` returns what is wrong with the files
+/// that the flags name.
 ///
 /// # Errors
 /// One line for each reason for which the server would not start.
-pub fn report(read_files: impl Fn(&Flags) -> io::Result<()>) -> Result<String, Vec<String>> {
+pub fn report(
+    file_faults: impl Fn(&Flags, &Config) -> Vec<io::Error>,
+) -> Result<String, Vec<String>> {
     let command = Flags::command();
     let faults = environment::faults(&command);
     if !faults.is_empty() {
@@ -46,14 +48,14 @@ pub fn report(read_files: impl Fn(&Flags) -> io::Result<()>) -> Result<String, V
     let flags = Flags::from_arg_matches(&matches).map_err(|error| one(error.to_string()))?;
     let name = |id: &str| environment::given_name(&command, &matches, id);
     let faults = flags.faults(name).into_iter().map(|(_, reason)| reason);
+    let config = flags.settings();
     let owner = flags.sockets.set(&mut Config::default());
-    let failures = [flags.addresses().err(), owner.err(), read_files(&flags).err()];
-    let failures = failures.into_iter().flatten();
+    let failures = [flags.addresses().err(), owner.err()].into_iter().flatten();
+    let failures = failures.chain(file_faults(&flags, &config));
     let faults: Vec<_> = faults.chain(failures.map(|error| error.to_string())).collect();
     if !faults.is_empty() {
         return Err(faults);
     }
-    let config = flags.settings();
     Ok(values(&command, &matches, &config) + &memory(&config))
 }
 

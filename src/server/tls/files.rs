@@ -1,22 +1,28 @@
 //! Certificates and keys from PEM files.
 
+use std::fmt;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use rustls::client::verify_server_name;
+use log::warn;
+use rustls::client::{verify_server_cert_signed_by_trust_anchor, verify_server_name};
 use rustls::crypto::{CryptoProvider, ring};
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::pki_types::pem::{self, PemObject};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls::server::danger::ClientCertVerifier;
 use rustls::server::{
     ClientHello, ParsedCertificate, ProducesTickets, ResolvesServerCert, WebPkiClientVerifier,
 };
 use rustls::sign::CertifiedKey;
-use rustls::{RootCertStore, ServerConfig};
+use rustls::{CertificateError, RootCertStore, ServerConfig};
 
 use crate::config::{CertificateFiles, TlsConfig};
+
+/// What marks an encrypted key (RFC 7468, section 11; RFC 1421, section 4.6.1.1).
+const ENCRYPTED: &[u8] = b"ENCRYPTED";
 
 /// When each file was last changed, if it can be read.
 pub(super) type Modified = Vec<Option<SystemTime>>;
@@ -53,14 +59,9 @@ impl Loader {
         let builder = ServerConfig::builder_with_provider(self.provider.clone())
             .with_safe_default_protocol_versions()
             .map_err(io::Error::other)?;
-        let builder = match &self.config.client_ca {
+        let builder = match self.client_verifier()? {
             None => builder.with_no_client_auth(),
-            Some(path) => {
-                let roots = Arc::new(authorities(path)?);
-                let provider = self.provider.clone();
-                let verifier = WebPkiClientVerifier::builder_with_provider(roots, provider).build();
-                builder.with_client_cert_verifier(verifier.map_err(|error| about(path, error))?)
-            }
+            Some(verifier) => builder.with_client_cert_verifier(verifier),
         };
         let mut config = builder.with_cert_resolver(Arc::new(certificates));
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
@@ -68,37 +69,98 @@ impl Loader {
         Ok(config)
     }
 
+    /// Everything that is wrong with the files.
+    pub(super) fn faults(&self) -> Vec<io::Error> {
+        let pairs = self.config.certificates.iter();
+        let pairs = pairs.filter_map(|files| self.certificate(files).err());
+        pairs.chain(self.client_verifier().err()).collect()
+    }
+
+    fn client_verifier(&self) -> io::Result<Option<Arc<dyn ClientCertVerifier>>> {
+        let Some(path) = &self.config.client_ca else { return Ok(None) };
+        let explain = |error: &dyn fmt::Display| unusable("the authorities", path, error);
+        let mut roots = RootCertStore::empty();
+        for certificate in read_certificates(path).map_err(|error| explain(&error))? {
+            roots.add(certificate).map_err(|error| explain(&error))?;
+        }
+        let provider = self.provider.clone();
+        let builder = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider);
+        builder.build().map(Some).map_err(|error| explain(&error))
+    }
+
     fn certificate(&self, files: &CertificateFiles) -> io::Result<Arc<CertifiedKey>> {
-        let chain = certificates(&files.chain)?;
+        let CertificateFiles { chain: path, key: key_path } = files;
+        let explain = |error: &dyn fmt::Display| unusable("the certificate", path, error);
+        let chain = read_certificates(path).map_err(|error| explain(&error))?;
+        self.warn_of_dates(path, &chain);
+        let key = read_key(key_path).map_err(|error| unusable("the key", key_path, &error))?;
         let key =
-            PrivateKeyDer::from_pem_file(&files.key).map_err(|error| about(&files.key, error))?;
-        let key = CertifiedKey::from_der(chain, key, &self.provider).map_err(|error| {
-            let (chain, key) = (files.chain.display(), files.key.display());
-            invalid(format!("the certificate {chain} and the key {key}: {error}"))
-        })?;
+            CertifiedKey::from_der(chain, key, &self.provider).map_err(|error| match error {
+                rustls::Error::InconsistentKeys(_) => {
+                    explain(&format_args!("the key in {} is that of another", key_path.display()))
+                }
+                rustls::Error::InvalidCertificate(_) => explain(&"it is malformed"),
+                error => unusable("the key", key_path, &error),
+            })?;
         Ok(Arc::new(key))
+    }
+
+    /// Warns of a certificate that clients will not accept because of its dates. It is used all the same: a
+    /// clock may be wrong.
+    fn warn_of_dates(&self, path: &Path, chain: &[CertificateDer<'_>]) {
+        use CertificateError::{Expired, ExpiredContext, NotValidYet, NotValidYetContext};
+        let Some(Ok(certificate)) = chain.first().map(ParsedCertificate::try_from) else { return };
+        let algorithms = self.provider.signature_verification_algorithms.all;
+        // The dates are checked before the issuer, which is not known.
+        let roots = RootCertStore::empty();
+        let now = UnixTime::now();
+        let verified =
+            verify_server_cert_signed_by_trust_anchor(&certificate, &roots, &[], now, algorithms);
+        let why = match verified {
+            Err(rustls::Error::InvalidCertificate(Expired | ExpiredContext { .. })) => {
+                "has expired"
+            }
+            Err(rustls::Error::InvalidCertificate(NotValidYet | NotValidYetContext { .. })) => {
+                "is not valid yet"
+            }
+            _ => return,
+        };
+        warn!("the certificate in {} {why}, so clients will not accept it", path.display());
     }
 }
 
-fn certificates(path: &Path) -> io::Result<Vec<CertificateDer<'static>>> {
-    let chain = CertificateDer::pem_file_iter(path).map_err(|error| about(path, error))?;
-    let chain: Vec<_> = chain.collect::<Result<_, _>>().map_err(|error| about(path, error))?;
+fn read_certificates(path: &Path) -> io::Result<Vec<CertificateDer<'static>>> {
+    let pem = fs::read(path)?;
+    let chain = CertificateDer::pem_slice_iter(&pem).collect::<Result<Vec<_>, _>>();
+    let chain = chain.map_err(|error| invalid(describe(error)))?;
     if chain.is_empty() {
-        return Err(about(path, "there is no certificate in it"));
+        return Err(invalid("there is none in it".to_owned()));
     }
     Ok(chain)
 }
 
-fn authorities(path: &Path) -> io::Result<RootCertStore> {
-    let mut roots = RootCertStore::empty();
-    for certificate in certificates(path)? {
-        roots.add(certificate).map_err(|error| about(path, error))?;
-    }
-    Ok(roots)
+fn read_key(path: &Path) -> io::Result<PrivateKeyDer<'static>> {
+    let pem = fs::read(path)?;
+    PrivateKeyDer::from_pem_slice(&pem).map_err(|error| {
+        let encrypted = pem.windows(ENCRYPTED.len()).any(|part| part == ENCRYPTED);
+        invalid(if encrypted { "it is encrypted".to_owned() } else { describe(error) })
+    })
 }
 
-fn about(path: &Path, error: impl std::fmt::Display) -> io::Error {
-    invalid(format!("{}: {error}", path.display()))
+/// The library's own text has the markers as lists of numbers.
+fn describe(error: pem::Error) -> String {
+    match error {
+        pem::Error::NoItemsFound => "there is none in it".to_owned(),
+        pem::Error::MissingSectionEnd { .. } => "the end of a section is missing".to_owned(),
+        pem::Error::IllegalSectionStart { .. } => {
+            "the beginning of a section is malformed".to_owned()
+        }
+        error => error.to_string(),
+    }
+}
+
+fn unusable(what: &str, path: &Path, error: &dyn fmt::Display) -> io::Error {
+    invalid(format!("cannot use {what} in {}: {error}", path.display()))
 }
 
 fn invalid(text: String) -> io::Error {

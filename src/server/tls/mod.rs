@@ -46,3 +46,23 @@ impl Tls {
         self.watcher.reload();
     }
 }
+
+impl TlsConfig {
+    /// Reads the files, and returns everything that is wrong with them, for a program that checks its
+    /// configuration. [`Server::bind`](crate::Server::bind) fails with the first of these errors.
+    ///
+    /// ```
+    /// use townhall::{CertificateFiles, Config};
+    ///
+    /// let mut config = Config::default();
+    /// config.tls.certificates = vec![CertificateFiles::new("/nowhere/cert.pem", "/nowhere/key.pem")];
+    /// let faults = config.tls.faults();
+    /// assert!(faults[0].to_string().starts_with("cannot use the certificate in /nowhere/cert.pem: "));
+    /// ```
+    pub fn faults(&self) -> Vec<io::Error> {
+        match Loader::new(self.clone()) {
+            Ok(loader) => loader.faults(),
+            Err(error) => vec![error],
+        }
+    }
+}

@@ -57,32 +57,27 @@ fn watch(
         let now = loader.modified();
         if asked || now != modified {
             modified = now;
-            let replaced = replace(loader, current);
-            // A server that has ended counts nothing.
-            let _ = handle.run(move |hub| count(&mut hub.counts.tls, replaced));
+            reload(loader, current, handle);
         }
     }
 }
 
-/// Reads the files, and returns whether what they hold can be used.
-fn replace(loader: &Loader, current: &RwLock<Arc<ServerConfig>>) -> bool {
+/// Reads the files, and replaces what new connections begin with if what they hold can be used.
+fn reload(loader: &Loader, current: &RwLock<Arc<ServerConfig>>, handle: &Handle) {
     match loader.load() {
         Ok(config) => {
             *current.write().unwrap_or_else(|poisoned| poisoned.into_inner()) = Arc::new(config);
+            count(handle, |counts| counts.reloads += 1);
             info!("the certificates were loaded again");
-            true
         }
         Err(error) => {
+            count(handle, |counts| counts.failed_reloads += 1);
             warn!("the certificates stay as they were: {error}");
-            false
         }
     }
 }
 
-fn count(counts: &mut TlsCounts, replaced: bool) {
-    if replaced {
-        counts.reloads += 1;
-    } else {
-        counts.failed_reloads += 1;
-    }
+fn count(handle: &Handle, add: fn(&mut TlsCounts)) {
+    // A server that has ended counts nothing.
+    let _ = handle.run(move |hub| add(&mut hub.counts.tls));
 }
