@@ -1,5 +1,7 @@
 //! Asks a running server for its health.
 
+mod tls;
+
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
 use std::path::Path;
@@ -14,19 +16,18 @@ const TIMEOUT: Duration = Duration::from_secs(5);
 /// The beginning of the answer of a server that serves.
 const HEALTHY: &[u8] = b"HTTP/1.1 200 ";
 
-/// Asks the server on the first of these addresses where it does not speak TLS.
+/// Asks the server on the first of these addresses where it does not speak TLS, or over TLS if there is none.
 ///
 /// # Errors
-/// There is no such address, no server, it does not answer, or it is about to stop.
+/// There is no server, it does not answer, or it is about to stop.
 pub fn ask(listen: &[Listen]) -> io::Result<()> {
-    let plain = listen.iter().find(|listen| !listen.tls);
-    let plain = plain
-        .ok_or_else(|| io::Error::other("--health needs an address or a path, without TLS"))?;
-    let address = reachable(&plain.address);
+    let first = listen.iter().min_by_key(|listen| listen.tls);
+    let first = first.ok_or_else(|| io::Error::other("--health needs an address or a path"))?;
+    let address = reachable(&first.address);
     let explain = |error: io::Error| {
         io::Error::new(error.kind(), format!("cannot ask the server on {address}: {error}"))
     };
-    let answer = request(&address).map_err(explain)?;
+    let answer = request(&address, first.tls).map_err(explain)?;
     if answer == HEALTHY {
         return Ok(());
     }
@@ -39,19 +40,20 @@ pub fn ask(listen: &[Listen]) -> io::Result<()> {
 type Answer = [u8; HEALTHY.len()];
 
 /// The beginning of the answer.
-fn request(address: &ListenAddress) -> io::Result<Answer> {
+fn request(address: &ListenAddress, tls: bool) -> io::Result<Answer> {
     match address {
-        ListenAddress::Tcp(address) => request_tcp(*address),
+        ListenAddress::Tcp(address) => request_tcp(*address, tls),
         ListenAddress::Unix(path) => request_unix(path),
         _ => Err(io::Error::other("the address is not known")),
     }
 }
 
-fn request_tcp(address: SocketAddr) -> io::Result<Answer> {
+fn request_tcp(address: SocketAddr, tls: bool) -> io::Result<Answer> {
     let stream = TcpStream::connect_timeout(&address, TIMEOUT)?;
     stream.set_read_timeout(Some(TIMEOUT))?;
     // The server accepts its own address as a host, whatever --host is.
-    exchange(stream, &address.to_string())
+    let host = address.to_string();
+    if tls { exchange(tls::begin(stream, address.ip())?, &host) } else { exchange(stream, &host) }
 }
 
 fn request_unix(path: &Path) -> io::Result<Answer> {
@@ -65,7 +67,8 @@ fn request_unix(path: &Path) -> io::Result<Answer> {
 }
 
 fn exchange(mut stream: impl Read + Write, host: &str) -> io::Result<Answer> {
-    write!(stream, "GET /health HTTP/1.1\r\nHost: {host}\r\n\r\n")?;
+    let request = format!("GET /health HTTP/1.1\r\nHost: {host}\r\n\r\n");
+    stream.write_all(request.as_bytes())?;
     let mut answer = Answer::default();
     stream.read_exact(&mut answer)?;
     Ok(answer)

@@ -112,8 +112,9 @@ pub struct Flags {
     #[arg(long, conflicts_with = "health")]
     pub check: bool,
 
-    /// Ask the server that listens on the first plain address of --listen for its /health, for service managers
-    /// and containers. The exit status is 0 if it serves, otherwise 1
+    /// Ask the server that listens on the first address of --listen without TLS for its /health, for service
+    /// managers and containers. If all addresses have TLS, ask on the first one, without checking its
+    /// certificate; this is not possible with --tls-client-ca. The exit status is 0 if it serves, otherwise 1
     #[arg(long)]
     pub health: bool,
 

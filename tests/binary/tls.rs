@@ -8,7 +8,7 @@ use std::process::ChildStderr;
 use std::sync::Arc;
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rcgen::{CertificateParams, CertifiedKey, KeyPair, date_time_ymd, generate_simple_self_signed};
 use rustls::pki_types::{CertificateDer, ServerName};
@@ -282,4 +282,39 @@ fn a_check_reads_the_files() {
     ]) {
         assert!(line.starts_with(&format!("townhall: {begin}")), "{line}");
     }
+}
+
+#[test]
+fn health_is_asked_over_tls_if_there_is_nothing_else() {
+    let folder = Folder::new("health");
+    folder.write_certificate();
+    let (cert, key) = (folder.path("cert.pem"), folder.path("key.pem"));
+    let tls = ["--tls-cert", &cert, "--tls-key", &key];
+    let ask = |address: &str| {
+        let listen = format!("https://{address}");
+        let output = run(&[&["--health", "--listen", &listen], &tls[..]].concat());
+        (output.status.code(), String::from_utf8(output.stderr).unwrap())
+    };
+    let stopping = ["--host", "chat.example", "--shutdown-delay", "15min"];
+    let (program, address) =
+        Program::start_with(townhall(&[&LISTEN[..], &tls, &stopping].concat()));
+    assert_eq!(ask(&address), (Some(0), String::new()));
+    program.signal("TERM");
+    let deadline = Instant::now() + PATIENCE;
+    let (status, line) = loop {
+        assert!(Instant::now() < deadline);
+        match ask(&address) {
+            (Some(0), _) => {}
+            other => break other,
+        }
+    };
+    assert_eq!(status, Some(1));
+    assert!(line.ends_with("it answered \"HTTP/1.1 503 \"\n"), "{line}");
+
+    let ca = ["--tls-client-ca", &cert];
+    let (_program, address) = Program::start_with(townhall(&[&LISTEN[..], &tls, &ca].concat()));
+    let (status, line) = ask(&address);
+    assert_eq!(status, Some(1));
+    let begin = format!("townhall: cannot ask the server on {address}: ");
+    assert!(line.starts_with(&begin) && line.contains("CertificateRequired"), "{line}");
 }
