@@ -20,7 +20,9 @@ pub(super) fn failure(error: &io::Error) -> TlsFailure {
         Some(Tls::PeerIncompatible(
             Incompatible::Tls12NotOffered
             | Incompatible::Tls12NotOfferedOrEnabled
-            | Incompatible::SupportedVersionsExtensionRequired,
+            | Incompatible::SupportedVersionsExtensionRequired
+            // Clients without TLS 1.2 do not send it, which is noticed first.
+            | Incompatible::SignatureAlgorithmsExtensionRequired,
         )) => TlsFailure::Version,
         Some(Tls::PeerIncompatible(_)) => TlsFailure::Algorithms,
         Some(
