@@ -4,6 +4,7 @@ import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { chromium } from 'playwright-core';
+import { certificateFor } from '../clients/node/certificate.js';
 
 const BINARY = process.env.TOWNHALL || fileURLToPath(new URL('../../target/release/townhall', import.meta.url));
 const CHROMIUM = process.env.CHROMIUM || '/usr/bin/chromium';
@@ -24,8 +25,18 @@ export function within(promise, what) {
 }
 
 /** Starts a server of the test's own, on a free port; it ends with the test. */
-export async function startServer(t, ...args) {
-  const child = spawn(BINARY, ['--listen', '127.0.0.1:0', ...args], { stdio: ['ignore', 'pipe', 'inherit'] });
+export function startServer(t, ...args) {
+  return start(t, '--listen', '127.0.0.1:0', ...args);
+}
+
+/** Starts one with TLS, and a certificate that no browser knows. */
+export function startTlsServer(t) {
+  const { certificate, key } = certificateFor(t);
+  return start(t, '--listen', 'https://127.0.0.1:0', '--tls-cert', certificate, '--tls-key', key);
+}
+
+async function start(t, ...args) {
+  const child = spawn(BINARY, args, { stdio: ['ignore', 'pipe', 'inherit'] });
   const exited = once(child, 'exit'); // also rejects if the binary cannot be started
   exited.catch(() => {});
   const lastResort = () => child.kill('SIGKILL');
@@ -36,7 +47,7 @@ export async function startServer(t, ...args) {
     process.off('exit', lastResort);
   });
   const lines = createInterface({ input: child.stdout });
-  const listening = printed(lines, /^townhall is listening on (http:\/\/127\.0\.0\.1:\d+\/)$/);
+  const listening = printed(lines, /^townhall is listening on (https?:\/\/127\.0\.0\.1:\d+\/)$/);
   const admin = printed(lines, /^townhall serves metrics on (http:\/\/127\.0\.0\.1:\d+)\/metrics$/);
   const url = await within(Promise.race([listening, exited.then(ended)]), 'the server listens');
   return { url, admin, exited, kill: (signal) => child.kill(signal) };

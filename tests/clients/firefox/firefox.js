@@ -40,7 +40,9 @@ export class Firefox {
     const firefox = new Firefox();
     const address = await within(Firefox.#address(child), 'Firefox', DEADLINE);
     firefox.#connection = await Client.join(t, `${address}/session`);
-    await firefox.#command('session.new', { capabilities: {} });
+    // Firefox does not know the authority of the tests.
+    const capabilities = { alwaysMatch: { acceptInsecureCerts: true } };
+    await firefox.#command('session.new', { capabilities });
     const { contexts } = await firefox.#command('browsingContext.getTree', {});
     firefox.#context = contexts[0].context;
     return firefox;

@@ -6,12 +6,13 @@ import { once } from 'node:events';
 import { resolve } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
+import { certificateFor } from './certificate.js';
 import { START_DEADLINE, within } from './deadline.js';
 
 const REPOSITORY = fileURLToPath(new URL('../../../', import.meta.url));
 const BINARY = resolve(REPOSITORY, process.env.TOWNHALL || 'target/release/townhall');
 const WHISPER = resolve(REPOSITORY, process.env.WHISPER || 'target/release/examples/whisper');
-const LISTENING = /^townhall is listening on http:(\S+)\/$/;
+const LISTENING = /^townhall is listening on http(s?):(\S+)\/$/;
 
 const running = new Set();
 
@@ -32,6 +33,15 @@ export class Townhall {
   /** Start the server for the length of test `t`, and check that it stops as it should. */
   static async start(t, ...options) {
     return Townhall.#run(t, 0, BINARY, ['--listen', '127.0.0.1:0', ...options]);
+  }
+
+  /** Start the server with TLS. Its `ca` is the certificate that clients must trust, as a file. */
+  static async startTls(t, ...options) {
+    const { key, certificate } = certificateFor(t);
+    const tls = ['--listen', 'https://127.0.0.1:0', '--tls-cert', certificate, '--tls-key', key];
+    const server = await Townhall.#run(t, 0, BINARY, [...tls, ...options]);
+    server.ca = certificate;
+    return server;
   }
 
   /** Start the example `whisper` likewise. It knows nothing of signals: SIGTERM kills it. */
@@ -60,7 +70,7 @@ export class Townhall {
     const line = await within(this.#firstLine(), 'line from the server', START_DEADLINE);
     const listening = LISTENING.exec(line);
     if (!listening) throw new Error(`the server did not print its address:\n${this.#log}`);
-    this.url = `ws:${listening[1]}`;
+    this.url = `ws${listening[1]}:${listening[2]}`;
   }
 
   /** Return the server's first line of output, or nothing when it ends without one. */

@@ -1,7 +1,7 @@
 // Starts a proxy for a test: nginx, Apache, HAProxy or Caddy, as Debian has it, with a configuration of
 // the test's own in a temporary directory, on a free port of the loopback address.
 
-import { execFileSync, spawn } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { connect, createServer } from 'node:net';
@@ -9,23 +9,12 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
+import { makeCertificate } from '../node/certificate.js';
 import { START_DEADLINE, within } from '../node/deadline.js';
 
 const DEBIAN = fileURLToPath(new URL('../../../target/clients/debian/', import.meta.url));
 const MODULES = `${DEBIAN}usr/lib/apache2/modules`;
 const LIBRARIES = `${DEBIAN}usr/lib/x86_64-linux-gnu`;
-
-/** A certificate for 127.0.0.1, and its key. */
-function makeCertificate(directory) {
-  const [key, certificate, both] = ['key', 'certificate', 'both']
-    .map((name) => join(directory, `${name}.pem`));
-  execFileSync('openssl', ['req', '-x509', '-newkey', 'ec', '-pkeyopt',
-    'ec_paramgen_curve:prime256v1', '-nodes', '-days', '1', '-subj', '/CN=townhall',
-    '-addext', 'subjectAltName=IP:127.0.0.1', '-keyout', key, '-out', certificate],
-  { stdio: 'ignore' });
-  writeFileSync(both, readFileSync(certificate, 'utf8') + readFileSync(key, 'utf8'));
-  return { key, certificate, both };
-}
 
 /** What surrounds a test's own lines, and the command that runs it in the foreground. */
 const PROXIES = {

@@ -18,7 +18,7 @@ from websockets.protocol import State
 REPOSITORY = Path(__file__).resolve().parents[3]
 BINARY = REPOSITORY / (os.environ.get("TOWNHALL") or "target/release/townhall")
 WHISPER = REPOSITORY / (os.environ.get("WHISPER") or "target/release/examples/whisper")
-LISTENING = re.compile(r"townhall is listening on http:(\S+)/\n")
+LISTENING = re.compile(r"townhall is listening on http(s?:\S+)/\n")
 DEADLINE = 10
 # The first start of a program reads all that it needs from the disk.
 START_DEADLINE = 60
@@ -61,7 +61,7 @@ class Townhall:
         found = LISTENING.fullmatch(line)
         if not found:
             raise AssertionError(f"the server's first line of output was {line!r}")
-        self.url = f"ws:{found.group(1)}"
+        self.url = f"ws{found.group(1)}"
 
     async def stop(self):
         """End the server as a service manager would, and insist that it obeys."""
