@@ -8,6 +8,7 @@ use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::mpsc::channel;
 
 use rcgen::{CertifiedKey, generate_simple_self_signed};
 use rustls::client::WantsClientCert;
@@ -17,11 +18,11 @@ use rustls::{
     ClientConfig, ClientConnection, ConfigBuilder, RootCertStore, StreamOwned,
     SupportedProtocolVersion,
 };
-use townhall::{CertificateFiles, Config};
+use townhall::{CertificateFiles, Config, Event};
 use tungstenite::WebSocket;
 use tungstenite::protocol::Message;
 
-use crate::support::{Running, chat, config};
+use crate::support::{PATIENCE, Running, chat, config};
 
 type TlsStream = StreamOwned<ClientConnection, TcpStream>;
 
@@ -142,8 +143,10 @@ fn a_member_that_does_not_read_for_a_while_misses_nothing() {
 fn a_close_ends_tls_before_tcp() {
     let certificate = Certificate::new("localhost");
     let server = Running::start(tls_config(&[&certificate]), chat);
-    for versions in [&[&TLS12], &[&TLS13]] {
+    for (versions, updates) in [(&[&TLS12], 0), (&[&TLS13], 0), (&[&TLS13], 1)] {
         let mut client = join(connect(&server, &certificate, "localhost", versions), "/room");
+        // The server has to update its own keys before it sends the next record.
+        (0..updates).for_each(|_| client.get_mut().conn.refresh_traffic_keys().unwrap());
         client.close(None).unwrap();
         let end = loop {
             match client.read() {
@@ -155,6 +158,29 @@ fn a_close_ends_tls_before_tcp() {
         // Without an alert before it, the end of TCP would be an error.
         assert_eq!(client.get_mut().read(&mut [0]).unwrap(), 0);
     }
+}
+
+#[test]
+fn what_the_socket_does_not_take_of_a_direct_message_counts_at_once() {
+    const SIZE: usize = 8 << 20;
+    let certificate = Certificate::new("localhost");
+    let (sender, counted) = channel();
+    let server = Running::start(tls_config(&[&certificate]), move |hub, client, event| {
+        if let Event::Message(_) = event {
+            let before = hub.counts().written_bytes;
+            hub.send(client, &vec![b'x'; SIZE][..]);
+            let written = hub.counts().written_bytes - before;
+            sender.send((written, hub.memory_usage().backlog_bytes)).unwrap();
+        }
+    });
+    let mut client = join(connect(&server, &certificate, "localhost", &[&TLS13]), "/");
+    client.send("more".into()).unwrap();
+    let (written, backlog) = counted.recv_timeout(PATIENCE).unwrap();
+    // Up to 64 KiB of what counts as written wait as records, because the socket took only a part of them.
+    let unwritten = SIZE - written as usize;
+    assert!(unwritten > SIZE / 4, "{written} bytes were written");
+    assert!(backlog > unwritten + 1_000, "{unwritten} bytes were not written, {backlog} counted");
+    assert_eq!(client.read().unwrap().len(), SIZE);
 }
 
 #[test]

@@ -13,8 +13,8 @@ use super::files::{Loader, Modified};
 use crate::server::handle::Handle;
 use crate::server::tls_counts::TlsCounts;
 
-/// How often the files are looked at.
-const INTERVAL: Duration = Duration::from_secs(60);
+/// How often the files are looked at. Tests do not wait for a minute.
+const INTERVAL: Duration = Duration::from_millis(if cfg!(test) { 10 } else { 60_000 });
 
 /// The way to the thread, which ends with it.
 #[derive(Debug)]
@@ -80,4 +80,49 @@ fn reload(loader: &Loader, current: &RwLock<Arc<ServerConfig>>, handle: &Handle)
 fn count(handle: &Handle, add: fn(&mut TlsCounts)) {
     // A server that has ended counts nothing.
     let _ = handle.run(move |hub| add(&mut hub.counts.tls));
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::time::Instant;
+
+    use mio::{Poll, Token, Waker};
+    use rcgen::{CertifiedKey, generate_simple_self_signed};
+
+    use super::*;
+    use crate::config::{CertificateFiles, TlsConfig};
+    use crate::server::handle::Commands;
+
+    #[test]
+    fn files_that_change_before_the_thread_starts_are_read_again() {
+        let folder = std::env::temp_dir().join(format!("townhall-{}-watcher", std::process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        let (cert, key) = (folder.join("cert.pem"), folder.join("key.pem"));
+        let write = || {
+            let CertifiedKey { cert: certificate, signing_key } =
+                generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+            fs::write(&cert, certificate.pem()).unwrap();
+            fs::write(&key, signing_key.serialize_pem()).unwrap();
+        };
+        write();
+        let certificates = vec![CertificateFiles::new(&cert, &key)];
+        let loader = Loader::new(TlsConfig { certificates, client_ca: None }).unwrap();
+        let modified = loader.modified();
+        let first = Arc::new(loader.load().unwrap());
+        while loader.modified() == modified {
+            write();
+        }
+        let poll = Poll::new().unwrap();
+        let commands = Commands::new(Waker::new(poll.registry(), Token(0)).unwrap());
+        let current = Arc::new(RwLock::new(first.clone()));
+        let _watcher =
+            Watcher::start(loader, modified, current.clone(), commands.handle()).unwrap();
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while Arc::ptr_eq(&first, &current.read().unwrap()) {
+            assert!(Instant::now() < deadline, "the files are not read again");
+            thread::yield_now();
+        }
+        fs::remove_dir_all(&folder).unwrap();
+    }
 }
