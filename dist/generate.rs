@@ -8,13 +8,12 @@ mod flags;
 use std::env;
 use std::io;
 
-use clap::CommandFactory;
 use clap_complete::{Shell, generate_to};
-use flags::Flags;
+use flags::CommandLine;
 
 fn main() -> io::Result<()> {
     let directory = env::args_os().nth(1).ok_or_else(|| io::Error::other("name a directory"))?;
-    let mut command = Flags::command();
+    let mut command = CommandLine::all();
     for shell in [Shell::Bash, Shell::Fish, Shell::Zsh] {
         generate_to(shell, &mut command, "townhall", &directory)?;
     }

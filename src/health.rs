@@ -22,7 +22,7 @@ const HEALTHY: &[u8] = b"HTTP/1.1 200 ";
 /// There is no server, it does not answer, or it is about to stop.
 pub fn ask(listen: &[Listen]) -> io::Result<()> {
     let first = listen.iter().min_by_key(|listen| listen.tls);
-    let first = first.ok_or_else(|| io::Error::other("--health needs an address or a path"))?;
+    let first = first.ok_or_else(|| io::Error::other("there is no address and no path to ask"))?;
     let address = reachable(&first.address);
     let explain = |error: io::Error| {
         io::Error::new(error.kind(), format!("cannot ask the server on {address}: {error}"))

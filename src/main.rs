@@ -15,22 +15,27 @@ use std::net::SocketAddr;
 use std::process::ExitCode;
 
 use admin::{Admin, Key, Subprotocol};
-use flags::{Flags, Mode};
+use flags::{CommandLine, Flags, Mode, Task};
 use log::{info, warn};
 use page::Page;
 use townhall::{ClientId, Config, Event, Exchange, Handle, Hub, Listen, Message, Response, Server};
 
 fn main() -> ExitCode {
-    if flags::asks_for_report() {
-        return check();
+    let line = CommandLine::read();
+    if line.task == Task::Check {
+        return check(&line);
     }
-    let flags = Flags::read().unwrap_or_else(|error| error.exit());
-    if flags.health {
+    let flags = line.flags().unwrap_or_else(|error| error.exit());
+    if line.task == Task::Health {
         return ask_for_health(&flags);
     }
+    serve(&flags)
+}
+
+fn serve(flags: &Flags) -> ExitCode {
     heap::fix_threshold();
     output::report_panics();
-    match run(&flags) {
+    match run(flags) {
         Ok(()) => {
             logger::flush();
             ExitCode::SUCCESS
@@ -43,8 +48,8 @@ fn main() -> ExitCode {
 }
 
 /// Prints what the flags mean, or what is wrong with them.
-fn check() -> ExitCode {
-    match flags::report(file_faults) {
+fn check(line: &CommandLine) -> ExitCode {
+    match flags::report(line, file_faults) {
         Ok(report) => output::print_report(&report),
         Err(faults) => {
             output::print_last(faults.join("\ntownhall: "));

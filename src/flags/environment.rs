@@ -7,22 +7,31 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::parser::ValueSource;
 use clap::{Arg, ArgMatches, Command, Error};
 
-/// Parses the command line and the environment. An empty variable counts as unset. White space around
+/// Parses arguments and the environment. An empty variable counts as unset. White space around
 /// a value is ignored, because a file of variables from Windows has a carriage return after each value.
 ///
 /// # Errors
 /// The errors of clap. An error about the value of a variable names the variable, not the flag.
-pub fn parse(command: &Command) -> Result<ArgMatches, Error> {
+pub fn parse(command: &Command, arguments: &[OsString]) -> Result<ArgMatches, Error> {
     let effective = command.clone().mut_args(with_negative_numbers).mut_args(with_trimmed_variable);
-    effective.try_get_matches().map_err(|error| explain(error, command))
+    effective.try_get_matches_from(arguments).map_err(|error| explain(error, command, arguments))
+}
+
+/// Prints the help or the version and ends the program, if the arguments ask for that.
+pub fn help(command: &Command, arguments: &[OsString]) {
+    if let Err(error) = parse(command, arguments)
+        && !error.use_stderr()
+    {
+        error.exit();
+    }
 }
 
 /// Everything that clap would refuse, in one line each: all values that cannot be parsed, and then the
 /// first other error.
-pub fn faults(command: &Command) -> Vec<String> {
+pub fn faults(command: &Command, arguments: &[OsString]) -> Vec<String> {
     let mut command = command.clone();
     let mut faults = Vec::new();
-    while let Err(error) = parse(&command) {
+    while let Err(error) = parse(&command, arguments) {
         faults.push(reason(&error));
         let Some(id) = flag_in(&error, &command).filter(|_| is_about_value(&error)) else { break };
         // Without its parser, the flag accepts any value, and the next error is about another flag.
@@ -62,12 +71,13 @@ pub fn given_name(command: &Command, matches: &ArgMatches, flag: &str) -> String
     set.and_then(variable).unwrap_or_else(|| format!("--{}", flag.replace('_', "-")))
 }
 
-fn explain(mut error: Error, command: &Command) -> Error {
+fn explain(mut error: Error, command: &Command, arguments: &[OsString]) -> Error {
     if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
         // The help lists every variable, including empty ones.
-        return command.clone().try_get_matches().err().unwrap_or(error);
+        return command.clone().try_get_matches_from(arguments).err().unwrap_or(error);
     }
-    let is_about_variable = command.clone().mut_args(without_variable).try_get_matches().is_ok();
+    let without_variables = command.clone().mut_args(without_variable);
+    let is_about_variable = without_variables.try_get_matches_from(arguments).is_ok();
     if is_about_variable && let Some(variable) = variable_in(&error, command) {
         error.insert(ContextKind::InvalidArg, ContextValue::String(variable));
     }

@@ -2,6 +2,7 @@
 
 mod access;
 mod admin;
+mod command_line;
 mod deflate;
 mod duration;
 mod environment;
@@ -26,7 +27,7 @@ use access::AccessFlags;
 use admin::AdminFlags;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::error::ErrorKind;
-use clap::{CommandFactory, FromArgMatches, Parser, ValueEnum};
+use clap::{Parser, ValueEnum};
 use deflate::DeflateFlags;
 use inherited::Inherited;
 use limits::LimitFlags;
@@ -39,7 +40,8 @@ use times::TimeFlags;
 use tls::TlsFlags;
 use townhall::{Config, IpNet, Listen, Slow};
 
-pub use report::{asks_for_report, report};
+pub use command_line::{CommandLine, Task};
+pub use report::report;
 
 /// A WebSocket server that sends every message to everyone in the room.
 ///
@@ -106,17 +108,6 @@ pub struct Flags {
     #[arg(long, value_name = "LEVEL", env = "TOWNHALL_LOG_LEVEL", default_value = "info")]
     #[arg(ignore_case = true, value_parser = log_levels())]
     pub log_level: LevelFilter,
-
-    /// Check the flags and their variables without starting a server: print the limits that hold and the
-    /// memory that they allow, or one line for each fault. The exit status is 0, or 1 if there are faults
-    #[arg(long, conflicts_with = "health")]
-    pub check: bool,
-
-    /// Ask the server that listens on the first address of --listen without TLS for its /health, for service
-    /// managers and containers. If all addresses have TLS, ask on the first one, without checking its
-    /// certificate; this is not possible with --tls-client-ca. The exit status is 0 if it serves, otherwise 1
-    #[arg(long)]
-    pub health: bool,
 
     #[command(flatten)]
     access: AccessFlags,
@@ -202,21 +193,6 @@ fn network(text: &str) -> Result<IpNet, String> {
 }
 
 impl Flags {
-    /// Reads the command line and the environment.
-    ///
-    /// # Errors
-    /// A flag is not valid, or contradicts another.
-    pub fn read() -> Result<Self, clap::Error> {
-        let mut command = Self::command();
-        let matches = environment::parse(&command)?;
-        let flags = Self::from_arg_matches(&matches)?;
-        let name = |id: &str| environment::given_name(&command, &matches, id);
-        match flags.faults(name).into_iter().next() {
-            None => Ok(flags),
-            Some((kind, reason)) => Err(command.error(kind, reason)),
-        }
-    }
-
     /// What is wrong with the flags together. `name` returns the name under which the user set a flag.
     fn faults(&self, name: impl Fn(&str) -> String) -> Vec<(ErrorKind, String)> {
         let mut faults = Vec::new();

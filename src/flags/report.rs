@@ -1,14 +1,13 @@
-//! What `--check` prints.
+//! What `townhall check` prints.
 
-use std::env;
 use std::fmt::Write;
 use std::io;
 
-use clap::{Arg, ArgMatches, Command, CommandFactory, FromArgMatches};
+use clap::{Arg, ArgMatches, Command, FromArgMatches};
 use townhall::Config;
 
 use super::size::show;
-use super::{Flags, environment};
+use super::{CommandLine, Flags, environment};
 
 /// The memory in bytes of an open connection without a backlog. It takes half of that, and the tables that
 /// it is in may be half empty.
@@ -24,29 +23,24 @@ const MAX_COMPRESSORS: usize = 64;
 /// What the program takes by itself, with its buffers.
 const PROGRAM_BYTES: usize = 16 << 20;
 
-/// Whether the command line asks for a report instead of a server. It is looked at before it is parsed,
-/// because the report also names values that cannot be parsed.
-pub fn asks_for_report() -> bool {
-    env::args_os().any(|argument| argument == "--check")
-}
-
 /// The values of all flags, and the memory that they allow. `file_faults` returns what is wrong with the files
 /// that the flags name.
 ///
 /// # Errors
 /// One line for each reason for which the server would not start.
 pub fn report(
+    CommandLine { command, arguments, .. }: &CommandLine,
     file_faults: impl Fn(&Flags, &Config) -> Vec<io::Error>,
 ) -> Result<String, Vec<String>> {
-    let command = Flags::command();
-    let faults = environment::faults(&command);
+    environment::help(command, arguments);
+    let faults = environment::faults(command, arguments);
     if !faults.is_empty() {
         return Err(faults);
     }
     let one = |fault: String| vec![fault];
-    let matches = environment::parse(&command).map_err(|error| one(error.to_string()))?;
+    let matches = environment::parse(command, arguments).map_err(|error| one(error.to_string()))?;
     let flags = Flags::from_arg_matches(&matches).map_err(|error| one(error.to_string()))?;
-    let name = |id: &str| environment::given_name(&command, &matches, id);
+    let name = |id: &str| environment::given_name(command, &matches, id);
     let faults = flags.faults(name).into_iter().map(|(_, reason)| reason);
     let config = flags.settings();
     let owner = flags.sockets.set(&mut Config::default());
@@ -56,7 +50,7 @@ pub fn report(
     if !faults.is_empty() {
         return Err(faults);
     }
-    Ok(values(&command, &matches, &config) + &memory(&config))
+    Ok(values(command, &matches, &config) + &memory(&config))
 }
 
 fn values(command: &Command, matches: &ArgMatches, config: &Config) -> String {

@@ -34,7 +34,7 @@ impl SocketPath {
     }
 
     fn health(&self) -> (Option<i32>, String) {
-        let output = run(&["--health", "--listen", &self.address()]);
+        let output = run(&["health", "--listen", &self.address()]);
         (output.status.code(), String::from_utf8(output.stderr).unwrap())
     }
 }
@@ -121,7 +121,7 @@ fn flags_for_sockets_that_cannot_work_are_refused() {
             "townhall: there is no group \"nosuch\"",
         ),
         (
-            &["--check", listen[0], listen[1], "--unix-owner", "nosuch"],
+            &["check", listen[0], listen[1], "--unix-owner", "nosuch"],
             1,
             "townhall: there is no user \"nosuch\"",
         ),

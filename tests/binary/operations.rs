@@ -1,4 +1,4 @@
-//! `--check` and `--health`.
+//! `townhall check` and `townhall health`.
 
 use std::net::TcpListener;
 use std::process::Output;
@@ -16,7 +16,7 @@ fn parts(output: Output) -> (Option<i32>, String, String) {
 fn a_check_prints_what_holds_and_the_memory_that_it_allows() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let taken = taken.local_addr().unwrap().to_string();
-    let mut command = townhall(&["--check", "--max-connections", "500", "--listen", &taken]);
+    let mut command = townhall(&["check", "--max-connections", "500", "--listen", &taken]);
     command.env("TOWNHALL_PING_INTERVAL", " 2min\r");
     let (status, stdout, stderr) = parts(command.output().unwrap());
     assert_eq!((status, &*stderr), (Some(0), ""));
@@ -33,13 +33,13 @@ fn a_check_prints_what_holds_and_the_memory_that_it_allows() {
     assert_eq!(value("messages"), "that members have not received 1024 MiB");
     let total: usize = value("total").strip_suffix(" MiB").unwrap().parse().unwrap();
     assert!((1_344..1_500).contains(&total), "{stdout}");
-    let less = parts(run(&["--check", "--deflate", "off", "--max-connections", "500"])).1;
+    let less = parts(run(&["check", "--deflate", "off", "--max-connections", "500"])).1;
     assert_ne!(less.lines().last(), stdout.lines().last(), "compressors take memory");
 }
 
 #[test]
 fn a_check_prints_one_line_for_each_fault() {
-    let mut command = townhall(&["--check", "--room", "lobby", "--deflate", "maybe"]);
+    let mut command = townhall(&["check", "--room", "lobby", "--deflate", "maybe"]);
     command.env("TOWNHALL_PING_INTERVAL", "30");
     let (status, stdout, stderr) = parts(command.output().unwrap());
     assert_eq!((status, &*stdout), (Some(1), ""));
@@ -51,8 +51,7 @@ fn a_check_prints_one_line_for_each_fault() {
         let line = format!("townhall: invalid value {start}");
         assert!(lines.iter().any(|found| found.starts_with(&line)), "{start}: {stderr}");
     }
-    let flags =
-        ["--check", "--max-rooms", "0", "--max-backlog-size", "1", "--listen", "no.invalid"];
+    let flags = ["check", "--max-rooms", "0", "--max-backlog-size", "1", "--listen", "no.invalid"];
     let flags =
         [&flags[..], &["--admin-listen", "127.0.0.1:0", "--admin-key-file", "/nowhere"]].concat();
     let (status, _, stderr) = parts(run(&flags));
@@ -63,19 +62,32 @@ fn a_check_prints_one_line_for_each_fault() {
     assert!(lines[1].starts_with("townhall: --max-backlog-size is 1, but must be"), "{stderr}");
     assert!(lines[2].starts_with("townhall: cannot resolve the host no.invalid: "), "{stderr}");
     assert!(lines[3].contains("/nowhere"), "{stderr}");
-    let (_, _, stderr) = parts(run(&["--check", "--admin-key-file", "/dev/null"]));
+    let (_, _, stderr) = parts(run(&["check", "--admin-key-file", "/dev/null"]));
     let line = "townhall: the following required arguments were not provided: --admin-listen";
     assert!(stderr.starts_with(line), "{stderr}");
-    let (status, _, stderr) = parts(run(&["--check", "--no-such-flag"]));
+    let (status, _, stderr) = parts(run(&["check", "--no-such-flag"]));
     let line = "townhall: unexpected argument '--no-such-flag' found\n";
     assert_eq!((status, &*stderr), (Some(1), line));
+}
+
+#[test]
+fn a_command_comes_before_its_flags() {
+    let (status, help, _) = parts(run(&["check", "--help"]));
+    assert!(status == Some(0) && help.contains("Usage: townhall check [OPTIONS]"), "{help}");
+    let (status, version, _) = parts(run(&["check", "--version"]));
+    assert_eq!((status, version), (Some(0), format!("townhall {}\n", env!("CARGO_PKG_VERSION"))));
+    let (status, _, stderr) = parts(run(&["--mode", "echo", "check"]));
+    let line = "error: the subcommand 'check' cannot be used with '--mode <MODE>'\n";
+    assert!(status == Some(2) && stderr.starts_with(line), "{stderr}");
+    let (status, _, stderr) = parts(run(&["helth"]));
+    assert!(status == Some(2) && stderr.contains("'health'"), "{stderr}");
 }
 
 #[test]
 fn health_is_the_exit_status() {
     let flags = ["--shutdown-delay", "15min", "--host", "chat.example"];
     let (program, address) = Program::start(&flags);
-    let ask = |address: &str| parts(run(&["--health", "--listen", address]));
+    let ask = |address: &str| parts(run(&["health", "--listen", address]));
     assert_eq!(ask(&address), (Some(0), String::new(), String::new()));
     program.signal("TERM");
     let deadline = Instant::now() + PATIENCE;

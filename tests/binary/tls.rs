@@ -264,7 +264,7 @@ fn a_check_reads_the_files() {
     folder.write_certificate();
     let (cert, key) = (folder.path("cert.pem"), folder.path("key.pem"));
     let check = |flags: &[&str]| {
-        let output = run(&[&LISTEN[..], &["--check"], flags].concat());
+        let output = run(&[&["check"], &LISTEN[..], flags].concat());
         (output.status.code(), String::from_utf8(output.stderr).unwrap())
     };
     let good = ["--tls-cert", &cert, "--tls-key", &key, "--tls-client-ca", &cert];
@@ -292,7 +292,7 @@ fn health_is_asked_over_tls_if_there_is_nothing_else() {
     let tls = ["--tls-cert", &cert, "--tls-key", &key];
     let ask = |address: &str| {
         let listen = format!("https://{address}");
-        let output = run(&[&["--health", "--listen", &listen], &tls[..]].concat());
+        let output = run(&[&["health", "--listen", &listen], &tls[..]].concat());
         (output.status.code(), String::from_utf8(output.stderr).unwrap())
     };
     let stopping = ["--host", "chat.example", "--shutdown-delay", "15min"];
