@@ -127,7 +127,7 @@ fn flush_room(
         }
     }
     if let Some(grown) = room.end_flush(end) {
-        pending.flushed.add(grown, time.now);
+        pending.flushed.add(grown, time.moment());
     }
     unusual
 }

@@ -11,7 +11,7 @@ use crate::server::room::compressor::Encoding;
 /// Adds an open client that is in no room to a room.
 pub(super) fn enter(hub: &mut Hub, id: ClientId, room: &str) {
     let Some(member) = hub.clients.get_mut(id) else { return };
-    let key = hub.rooms.find_or_make(room, member.address_key, hub.time.now);
+    let key = hub.rooms.find_or_make(room, member.address_key, hub.time.moment());
     let Some(room) = hub.rooms.get_mut(key) else { return };
     let encoding = match member.encoding {
         Encoding::Shared => Encoding::Plain,

@@ -1,12 +1,13 @@
 //! What is left to do in this turn or in a later one.
 
 use std::mem;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::server::capacity::trim_queue;
 use crate::server::client::Client;
 use crate::server::client_id::ClientId;
 use crate::server::departure::Departure;
+use crate::server::time::moment::Moment;
 
 /// What happened to clients and has not been handled yet.
 #[derive(Debug, Default)]
@@ -36,11 +37,11 @@ pub(crate) struct FlushedRooms {
 
 impl FlushedRooms {
     /// Notes a room that had grown in the turn that began at `grown`.
-    pub(crate) fn add(&mut self, grown: Instant, now: Instant) {
+    pub(crate) fn add(&mut self, grown: Moment, now: Moment) {
         if grown == now {
             self.prompt += 1;
         } else {
-            self.late.push(now - grown);
+            self.late.push(now.duration_since(grown));
         }
     }
 }

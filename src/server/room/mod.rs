@@ -11,7 +11,6 @@ mod tests;
 
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, VecDeque};
-use std::time::Instant;
 
 use slab::Slab;
 
@@ -27,6 +26,7 @@ use crate::server::room::frame_log::FrameLog;
 use crate::server::room::message_rate::MessageRate;
 use crate::server::room::segment_pool::SegmentPool;
 use crate::server::time::Time;
+use crate::server::time::moment::Moment;
 use crate::server::time::wheel::Timestamp;
 
 /// A room that has members.
@@ -43,9 +43,9 @@ pub(crate) struct Room {
     /// The number of members that the flush in progress has passed.
     pub(crate) flushed: usize,
     /// The time of the turn in which the room grew for the first time since it was flushed.
-    grown: Instant,
+    grown: Moment,
     /// The time of the turn in which the room grew for the first time since the flush in progress began.
-    grown_meanwhile: Option<Instant>,
+    grown_meanwhile: Option<Moment>,
     /// How many messages are published.
     rate: MessageRate,
     /// Whether the room's flush did not fit into the last turn. Its members are read again when the
@@ -68,7 +68,7 @@ impl Room {
 
     /// Notes that the flush has passed all members. Returns the time of the turn in which its first
     /// message was appended, if the turn reads no more.
-    pub(crate) fn end_flush(&mut self, end: TurnEnd) -> Option<Instant> {
+    pub(crate) fn end_flush(&mut self, end: TurnEnd) -> Option<Moment> {
         self.flushed = 0;
         self.overdue = false;
         if end == TurnEnd::Later {
@@ -86,12 +86,12 @@ impl Room {
         self.rate.add(time.timestamp);
         if self.dirty {
             if self.flushed > 0 && self.grown_meanwhile.is_none() {
-                self.grown_meanwhile = Some(time.now);
+                self.grown_meanwhile = Some(time.moment());
             }
             return false;
         }
         self.dirty = true;
-        self.grown = time.now;
+        self.grown = time.moment();
         true
     }
 
@@ -213,7 +213,7 @@ impl Rooms {
         &mut self,
         name: &str,
         maker: Option<AddressKey>,
-        now: Instant,
+        now: Moment,
     ) -> usize {
         if let Some(key) = self.find(name) {
             return key;

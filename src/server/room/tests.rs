@@ -9,7 +9,7 @@ fn make(rooms: &mut Rooms, names: &str, maker: Option<AddressKey>) -> Result<(),
     config.rooms.max_per_address = 3;
     for name in names.split_whitespace() {
         rooms.admit(name, maker, &config)?;
-        rooms.find_or_make(name, maker, Instant::now());
+        rooms.find_or_make(name, maker, Time::new().moment());
     }
     Ok(())
 }
@@ -43,7 +43,7 @@ fn creators_without_an_address_have_only_the_total_limit() {
 #[test]
 fn the_memory_of_many_rooms_is_given_back_when_few_are_left() {
     let mut rooms = Rooms::default();
-    let now = Instant::now();
+    let now = Time::new().moment();
     let keys: Vec<_> = (0..4_000).map(|n| rooms.find_or_make(&n.to_string(), None, now)).collect();
     rooms.trim();
     assert!(rooms.rooms.capacity() >= 4_000 && rooms.names.capacity() >= 4_000);
@@ -59,7 +59,7 @@ fn the_memory_of_many_rooms_is_given_back_when_few_are_left() {
 fn nothing_is_kept_of_removed_rooms() {
     let mut rooms = Rooms::default();
     for maker in [None, key("192.0.2.1")] {
-        let key = rooms.find_or_make("a", maker, Instant::now());
+        let key = rooms.find_or_make("a", maker, Time::new().moment());
         rooms.remove_if_empty(key);
     }
     assert_eq!((rooms.len(), rooms.made.len()), (0, 0));

@@ -1,17 +1,21 @@
 //! The time of a turn, the wheels of deadlines, the application's timers, and dates in responses.
 
 pub(crate) mod date;
+pub(crate) mod moment;
 pub(crate) mod timers;
 pub(crate) mod wheel;
 
 use std::time::Instant;
 
+use crate::server::time::moment::Moment;
 use crate::server::time::timers::Timers;
 use crate::server::time::wheel::{Clock, TimerWheel, Timestamp};
 
 /// The current time, and what is due when.
 #[derive(Debug)]
 pub(crate) struct Time {
+    /// When the server started.
+    start: Instant,
     /// The time of this turn of the event loop.
     pub(crate) now: Instant,
     /// The same time, as deadlines count it.
@@ -34,6 +38,7 @@ impl Time {
     pub(crate) fn new() -> Self {
         let now = Instant::now();
         Self {
+            start: now,
             now,
             timestamp: Timestamp::default(),
             clock: Clock::new(now),
@@ -49,6 +54,11 @@ impl Time {
     pub(crate) fn advance(&mut self) {
         self.now = Instant::now();
         self.timestamp = self.clock.timestamp(self.now);
+    }
+
+    /// The time of this turn, to be kept for each room.
+    pub(crate) fn moment(&self) -> Moment {
+        Moment::after(self.now - self.start)
     }
 
     /// Whether some client has a deadline, or is paused.
