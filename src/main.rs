@@ -11,14 +11,13 @@ mod systemd;
 
 use std::error::Error;
 use std::io;
-use std::net::SocketAddr;
 use std::process::ExitCode;
 
 use admin::{Admin, Key, Subprotocol};
 use flags::{CommandLine, Flags, Mode, Task};
 use log::{info, warn};
 use page::Page;
-use townhall::{ClientId, Config, Event, Exchange, Handle, Hub, Listen, Message, Response, Server};
+use townhall::{ClientId, Config, Event, Exchange, Hub, Listen, Message, Response, Server};
 
 fn main() -> ExitCode {
     let line = CommandLine::read();
@@ -86,8 +85,8 @@ fn run(flags: &Flags) -> Result<(), Box<dyn Error>> {
     let admin = bind_admin(flags)?;
     raise_descriptor_limit(limits.connections.max);
     server.listen_to_signals()?;
-    let admin_addresses = admin.as_ref().map_or(&[][..], Admin::addresses);
-    output::announce(served(server.listening(), admin_addresses))?;
+    let admin_listening = admin.as_ref().map_or(&[][..], Admin::listening);
+    output::announce(served(server.listening(), admin_listening))?;
     let admin = admin.map(|admin| admin.start(server.handle(), limits)).transpose()?;
     systemd::ready(&server.handle());
     let page = Page::new();
@@ -101,18 +100,19 @@ fn run(flags: &Flags) -> Result<(), Box<dyn Error>> {
         }
         Event::Message(message) => forward(flags, hub, client, message),
         // The next process may take over the addresses now.
-        Event::Shutdown => admin.iter().for_each(Handle::stop),
+        Event::Shutdown => admin.iter().for_each(admin::Running::stop),
         Event::Timer { token: systemd::WATCHDOG, .. } => systemd::feed_watchdog(hub),
         Event::Reload => systemd::reloaded(),
         Event::Stop => systemd::stopping(&shutdown),
         _ => {}
     })?;
+    admin.into_iter().for_each(admin::Running::finish);
     Ok(())
 }
 
 /// Binds the admin listener, if the flags ask for one.
 fn bind_admin(flags: &Flags) -> io::Result<Option<Admin>> {
-    let Some(address) = flags.admin.admin_listen else { return Ok(None) };
+    let Some(address) = flags.admin.admin_listen.clone() else { return Ok(None) };
     Admin::bind(address, read_key(flags)?).map(Some)
 }
 
@@ -121,13 +121,14 @@ fn read_key(flags: &Flags) -> io::Result<Option<Key>> {
 }
 
 /// What to tell the user about each address.
-fn served(listening: &[Listen], admin_addresses: &[SocketAddr]) -> Vec<String> {
-    let line = |listen: &Listen| {
-        let path = if listen.address.is_unix() { "" } else { "/" };
-        format!("townhall is listening on {listen}{path}")
+fn served(listening: &[Listen], admin_listening: &[Listen]) -> Vec<String> {
+    let line = |what: &str, listen: &Listen, path: &str| {
+        let path = if listen.address.is_unix() { "" } else { path };
+        format!("townhall {what} on {listen}{path}")
     };
-    let admin_line = |address| format!("townhall serves metrics on http://{address}/metrics");
-    listening.iter().map(line).chain(admin_addresses.iter().map(admin_line)).collect()
+    let lines = listening.iter().map(|listen| line("is listening", listen, "/"));
+    let admin_line = |listen| line("serves metrics", listen, "/metrics");
+    lines.chain(admin_listening.iter().map(admin_line)).collect()
 }
 
 /// Raises the soft limit on file descriptors to the hard limit, because each connection takes one, and

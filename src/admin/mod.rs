@@ -18,11 +18,10 @@ mod rooms;
 mod site;
 
 use std::io;
-use std::net::SocketAddr;
-use std::thread;
+use std::thread::{self, JoinHandle};
 
 use log::warn;
-use townhall::{Config, Event, Handle, Server};
+use townhall::{Config, Event, Handle, Listen, ListenAddress, Server};
 
 use desk::Desk;
 pub use key::Key;
@@ -40,22 +39,22 @@ impl Admin {
     ///
     /// # Errors
     /// The system's, with the address.
-    pub fn bind(address: SocketAddr, key: Option<Key>) -> io::Result<Self> {
+    pub fn bind(address: ListenAddress, key: Option<Key>) -> io::Result<Self> {
         let server = Server::bind(config(address, key.is_some()))?;
         Ok(Self { server, key })
     }
 
-    /// The address that was bound, with its actual port.
-    pub fn addresses(&self) -> &[SocketAddr] {
-        self.server.addresses()
+    /// Where it listens, with its actual port.
+    pub fn listening(&self) -> &[Listen] {
+        self.server.listening()
     }
 
-    /// Serves on a separate thread, until the handle that this returns stops it. `handle` reaches the
-    /// server to be shown.
+    /// Serves on a separate thread, until what this returns stops it. `handle` reaches the server to be
+    /// shown.
     ///
     /// # Errors
     /// The system cannot start another thread.
-    pub fn start(self, handle: Handle, limits: Config) -> io::Result<Handle> {
+    pub fn start(self, handle: Handle, limits: Config) -> io::Result<Running> {
         let own_handle = self.server.handle();
         let desk = Desk { handle, limits, key: self.key, log_level: log::max_level() };
         let serve = move || {
@@ -71,21 +70,44 @@ impl Admin {
                 warn!("the admin listener has failed: {error}");
             }
         };
-        thread::Builder::new().name("admin".to_owned()).spawn(serve)?;
-        Ok(own_handle)
+        let thread = thread::Builder::new().name("admin".to_owned()).spawn(serve)?;
+        Ok(Running { handle: own_handle, thread })
+    }
+}
+
+/// The admin listener on its thread.
+#[derive(Debug)]
+pub struct Running {
+    handle: Handle,
+    thread: JoinHandle<()>,
+}
+
+impl Running {
+    /// Closes the listening socket, and stops serving.
+    pub fn stop(&self) {
+        self.handle.stop();
+    }
+
+    /// Stops, and waits until the file of a Unix socket is removed.
+    pub fn finish(self) {
+        self.handle.stop_now();
+        // A panic is reported where it happens.
+        let _ = self.thread.join();
     }
 }
 
 /// The configuration of the listener. A web page can make its own name resolve to a loopback address,
 /// and could then read what needs no key, so such requests must be for this machine by name or address.
-fn config(address: SocketAddr, has_key: bool) -> Config {
+fn config(address: ListenAddress, has_key: bool) -> Config {
     let mut config = Config::default();
+    if !has_key && !address.is_unix() {
+        config.hosts = vec!["localhost".parse().expect("a valid host")];
+    }
     config.listen = vec![address.into()];
+    // Whoever may connect may close rooms.
+    config.sockets.unix_mode = 0o600;
     config.trusted_proxies = Vec::new();
     config.connections.max = 1;
     config.any_method = true;
-    if !has_key {
-        config.hosts = vec!["localhost".parse().expect("a valid host")];
-    }
     config
 }

@@ -1,7 +1,7 @@
 //! Unix sockets, and ports that processes share.
 
 use std::fs;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
@@ -93,6 +93,35 @@ fn the_flags_choose_the_mode_and_the_owner_of_a_unix_socket() {
     let metadata = fs::metadata(&socket.0).unwrap();
     assert_eq!(metadata.permissions().mode() & 0o7777, 0o606);
     assert_eq!((metadata.uid(), metadata.gid()), (user, group));
+}
+
+#[test]
+fn the_admin_listener_may_be_a_unix_socket_for_its_own_user() {
+    let socket = SocketPath::new("admin");
+    for host in ["localhost", "any.example"] {
+        let flags = ["--admin-listen", &socket.address(), "--host", "chat.example"];
+        let (mut program, _) = Program::start(&flags);
+        assert_eq!(program.text_between("townhall serves metrics on ", "\n"), socket.address());
+        assert_eq!(fs::metadata(&socket.0).unwrap().permissions().mode() & 0o7777, 0o600);
+        let mut stream = UnixStream::connect(&socket.0).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        write!(stream, "GET /ready HTTP/1.1\r\nHost: {host}\r\n\r\n").unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        assert!(
+            answer.starts_with("HTTP/1.1 200 ") && answer.contains("\r\n\r\nready"),
+            "{answer}"
+        );
+        program.signal("TERM");
+        assert_eq!(program.wait().0, Some(0));
+        assert!(!socket.0.exists());
+    }
+    let wrong = ["https://127.0.0.1:0", "unix:", "systemd"];
+    for address in wrong {
+        let line =
+            format!("error: invalid value '{address}' for '--admin-listen <ADDRESS>': it must");
+        super::assert_fails(&["--admin-listen", address], 2, &line);
+    }
 }
 
 #[test]
