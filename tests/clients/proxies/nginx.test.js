@@ -1,6 +1,9 @@
 // nginx with less configuration than the README's snippet has.
 
 import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { test } from 'node:test';
 import { Client } from '../node/client.js';
 import { Townhall } from '../node/townhall.js';
@@ -40,6 +43,23 @@ test('nginx with $host, which leaves out the port of the page\'s origin', async 
   const stranger = { origin: 'http://other.example.com' };
   const refused = Client.join(t, `${proxy.url}/room`, stranger);
   await assert.rejects(refused, { message: 'Unexpected server response: 403' });
+});
+
+test('nginx before a Unix socket: a limit is that of its own client\'s address', async (t) => {
+  const directory = mkdtempSync(join(tmpdir(), 'townhall-'));
+  t.after(() => rmSync(directory, { recursive: true }));
+  const socket = join(directory, 'socket');
+  // Otherwise, nginx and its client would both be trusted proxies.
+  const limits = ['--trusted-proxy', '192.0.2.1', '--max-connections-per-address', '1'];
+  await Townhall.start(t, '--listen', `unix:${socket}`, ...limits);
+  const lines = `${UPGRADE}
+    proxy_set_header Host $host;
+    proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;`;
+  const proxy =
+    await Proxy.start(t, 'nginx', `location / { proxy_pass http://unix:${socket}; ${lines} }`);
+  assert.deepEqual((await get(proxy, '/health')).status, 200);
+  await talk(t, proxy);
+  await assert.rejects(talk(t, proxy), { message: 'Unexpected server response: 429' });
 });
 
 test('nginx without Host, but with X-Forwarded-Host', async (t) => {
