@@ -32,7 +32,8 @@ pub struct MemoryLimits {
     /// the room's log, where one copy serves all members, the backlog limits apply, and no ping has to
     /// wait behind it. 128 KiB keeps the connection busy while the server does other work for a moment,
     /// but an echo of 1 MiB costs 10% to 25% more CPU time than with 512 KiB. Data that was sent but not
-    /// acknowledged is not included; it can grow to the last value of `net.ipv4.tcp_wmem`.
+    /// acknowledged is not included; it can grow to the last value of `net.ipv4.tcp_wmem`. On a Unix
+    /// socket, the limit is the system's, `net.core.wmem_default`.
     pub socket_unsent_bytes: u32,
 }
 

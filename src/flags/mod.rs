@@ -92,7 +92,8 @@ pub struct Flags {
     /// Trust reverse proxies in this network, such as 10.0.0.0/8. The server uses the client's address
     /// and the host from their X-Forwarded-For, X-Forwarded-Host or Forwarded fields, and does not
     /// apply limits per address to the proxies themselves. This replaces the default: to keep trusting
-    /// loopback addresses, add 127.0.0.0/8 and ::1. May be repeated
+    /// loopback addresses, add 127.0.0.0/8 and ::1. Peers on Unix sockets are always trusted. May be
+    /// repeated
     #[arg(long, value_name = "NETWORK", env = "TOWNHALL_TRUSTED_PROXY")]
     #[arg(value_parser = list(network, "trust only loopback addresses"))]
     #[arg(default_value = "127.0.0.0/8,::1")]

@@ -33,9 +33,9 @@ impl Hub {
     }
 
     /// The address of a client's TCP connection: the client's own, or that of the last proxy before the
-    /// server. An IPv4 address is returned as such, even if it connected to an IPv6 socket. Each call
-    /// asks the system, which returns `None` once the peer has ended the connection. Use
-    /// [`set_data`](Self::set_data) to keep an address that is needed at
+    /// server. An IPv4 address is returned as such, even if it connected to an IPv6 socket. The peer of
+    /// a Unix socket has none. Each call asks the system, which returns `None` once the peer has ended the
+    /// connection. Use [`set_data`](Self::set_data) to keep an address that is needed at
     /// [`Event::Close`](crate::Event::Close).
     ///
     /// ```
