@@ -9,7 +9,7 @@ use std::time::SystemTime;
 
 use log::warn;
 use rustls::client::{verify_server_cert_signed_by_trust_anchor, verify_server_name};
-use rustls::crypto::{CryptoProvider, ring};
+use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::server::danger::ClientCertVerifier;
@@ -38,8 +38,8 @@ pub(super) struct Loader {
 
 impl Loader {
     pub(super) fn new(config: TlsConfig) -> io::Result<Self> {
-        let ticketer = ring::Ticketer::new().map_err(io::Error::other)?;
-        Ok(Self { config, provider: Arc::new(ring::default_provider()), ticketer })
+        let ticketer = aws_lc_rs::Ticketer::new().map_err(io::Error::other)?;
+        Ok(Self { config, provider: Arc::new(aws_lc_rs::default_provider()), ticketer })
     }
 
     /// When each file was last changed.

@@ -1,13 +1,13 @@
 //! TLS as a cipher alone. rustls makes the handshake and gives its keys away; then records are sealed and
-//! opened with ring, as rustls does, without anything around it.
+//! opened with AWS-LC, as rustls does, without anything around it.
 
 use std::io::{self, Read, Write};
 use std::path::Path;
 use std::sync::Arc;
 
 use mio::net::TcpStream;
-use ring::aead::{AES_128_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
-use ring::error::Unspecified;
+use aws_lc_rs::aead::{AES_128_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
+use aws_lc_rs::error::Unspecified;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ConnectionTrafficSecrets, ServerConfig, ServerConnection};
