@@ -205,12 +205,17 @@ impl Flags {
             faults.push((ErrorKind::ArgumentConflict, reason));
         }
         faults.extend(self.admin.check(&name).err());
-        faults.extend(self.tls.check(&name).err().map(|fault| (ErrorKind::ValueValidation, fault)));
+        let tls = self.tls.check(self.listens_with_tls(), &name).err();
+        faults.extend(tls.map(|fault| (ErrorKind::ValueValidation, fault)));
         faults.extend(self.sockets.check(&List::concat(&self.listen), &name).err());
         faults.extend(self.settings().faults().into_iter().map(|fault| {
             (ErrorKind::ValueValidation, fault.describe(|field| name(fields::flag(field))))
         }));
         faults
+    }
+
+    fn listens_with_tls(&self) -> bool {
+        List::concat(&self.listen).iter().any(ListenFlag::is_tls)
     }
 
     /// The addresses to listen on, except those of inherited sockets.
@@ -242,7 +247,7 @@ impl Flags {
     fn settings(&self) -> Config {
         let mut config = Config::with_max_message_bytes(self.limits.max_message_size);
         // The addresses are not known before names are resolved, but whether they need certificates is.
-        config.listen[0].tls = List::concat(&self.listen).iter().any(ListenFlag::is_tls);
+        config.listen[0].tls = self.listens_with_tls();
         config.subprotocols = List::concat(&self.subprotocol);
         config.trusted_proxies = List::concat(&self.trusted_proxy);
         config.slow = self.slow.into();

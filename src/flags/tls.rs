@@ -26,20 +26,26 @@ pub struct TlsFlags {
 }
 
 impl TlsFlags {
-    /// Checks that there is a key for each certificate. `name` returns the name under which the user set
-    /// a flag.
+    /// Checks that there is a key for each certificate, and an address for them; without one, a server that
+    /// was meant to speak TLS would not. `name` returns the name under which the user set a flag.
     ///
     /// # Errors
-    /// There are more of one than of the other.
-    pub fn check(&self, name: impl Fn(&str) -> String) -> Result<(), String> {
+    /// There are more of one than of the other, or no address has TLS.
+    pub fn check(&self, listens: bool, name: impl Fn(&str) -> String) -> Result<(), String> {
         let certificates = self.tls_cert.len();
         let keys = self.tls_key.len();
-        if certificates == keys {
-            return Ok(());
-        }
         let cert = name("tls_cert");
-        let key = name("tls_key");
-        Err(format!("each {cert} needs its {key}, but there are {certificates} and {keys}"))
+        if certificates != keys {
+            let key = name("tls_key");
+            return Err(format!(
+                "each {cert} needs its {key}, but there are {certificates} and {keys}"
+            ));
+        }
+        if certificates > 0 && !listens {
+            let listen = name("listen");
+            return Err(format!("with {cert}, an address of {listen} must begin with https://"));
+        }
+        Ok(())
     }
 
     /// Applies the flags to a configuration.

@@ -125,7 +125,8 @@ fn sockets_that_it_cannot_use_are_refused_in_one_line() {
     ];
     for (socket, listen, line) in cases {
         let tls = ["--tls-cert", &folder.path("cert.pem"), "--tls-key", &folder.path("key.pem")];
-        let flags = [&["--listen", listen], &tls[..]].concat();
+        let tls = if listen.starts_with("https") { &tls[..] } else { &[] };
+        let flags = [&["--listen", listen], tls].concat();
         let output = activated(&flags, "web", socket, None).output().unwrap();
         assert_fault(&output, line);
     }

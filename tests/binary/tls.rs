@@ -256,6 +256,8 @@ fn tls_needs_pairs_of_certificates_and_keys() {
     ] {
         assert_fails(&[&LISTEN[..], flags].concat(), 2, reason);
     }
+    let line = "error: with --tls-cert, an address of --listen must begin with https://";
+    assert_fails(&["--tls-cert", "cert.pem", "--tls-key", "key.pem"], 2, line);
 }
 
 #[test]
