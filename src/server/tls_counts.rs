@@ -43,6 +43,9 @@ pub enum TlsFailure {
     Timeout,
     /// The connection ended or failed.
     Ended,
+    /// The memory that the server holds for all clients reached its limit
+    /// ([`MemoryLimits::max_incomplete_bytes`](crate::MemoryLimits::max_incomplete_bytes)).
+    Overload,
     /// Any other reason.
     Other,
 }
@@ -59,6 +62,7 @@ impl TlsFailure {
         Self::Malformed,
         Self::Timeout,
         Self::Ended,
+        Self::Overload,
         Self::Other,
     ];
 }
@@ -75,6 +79,7 @@ impl fmt::Display for TlsFailure {
             Self::Malformed => "malformed",
             Self::Timeout => "timeout",
             Self::Ended => "ended",
+            Self::Overload => "overload",
             Self::Other => "other",
         })
     }

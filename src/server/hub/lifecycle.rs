@@ -110,6 +110,7 @@ pub(crate) fn depart(hub: &mut Hub, id: ClientId, departure: Departure) {
 /// Drops a client whose connection is lost or whose time is over.
 pub(crate) fn lose(hub: &mut Hub, id: ClientId) {
     if let Some(client) = hub.clients.get_mut(id) {
+        client.transport.abandon();
         client.abandon(&mut hub.memory);
         depart(hub, id, Departure::abnormal(Cause::Lost));
         hub.pending.gone.push(id);

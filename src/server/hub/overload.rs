@@ -6,7 +6,8 @@ use crate::server::client_id::ClientId;
 use crate::server::departure::Cause;
 use crate::server::hub::answering::refuse;
 use crate::server::hub::state::Hub;
-use crate::server::hub::{backlog, lifecycle, members};
+use crate::server::hub::{backlog, lifecycle, members, tls_handshake};
+use crate::server::tls_counts::TlsFailure;
 
 /// Closes the client with the most incomplete input, if the total is over its limit.
 #[cold]
@@ -14,16 +15,20 @@ pub(crate) fn limit_incomplete(hub: &mut Hub) {
     if hub.memory.incomplete.get() <= hub.config.memory.max_incomplete_bytes {
         return;
     }
-    let largest = hub.clients.iter().max_by_key(|client| client.incomplete.get());
-    if let Some((id, handshaking)) =
-        largest.map(|client| (client.id, client.connection.is_handshaking()))
-    {
-        end_incomplete(hub, id, handshaking);
+    // The others keep the beginning of a record of TLS until they have ended.
+    let largest = hub.clients.iter().filter(|client| !client.is_finishing());
+    let largest = largest.max_by_key(|client| client.incomplete.get());
+    if let Some(client) = largest {
+        end_incomplete(hub, client.id);
     }
 }
 
-fn end_incomplete(hub: &mut Hub, id: ClientId, handshaking: bool) {
-    if handshaking {
+fn end_incomplete(hub: &mut Hub, id: ClientId) {
+    let Some(client) = hub.clients.get(id) else { return };
+    if client.transport.is_in_handshake() {
+        let reason = "too much unfinished data on the server";
+        tls_handshake::fail(hub, id, TlsFailure::Overload, &reason);
+    } else if client.connection.is_handshaking() {
         refuse(hub, id, Refusal::Full);
     } else {
         let reason = "too much unfinished data on the server";

@@ -224,3 +224,37 @@ fn a_chain_that_does_not_fit_into_the_socket_is_sent_bit_by_bit() {
         stream.read_exact(&mut vec![0; size]).unwrap();
     }
 }
+
+#[test]
+fn handshakes_that_take_too_much_memory_end() {
+    const LIMIT: usize = 1 << 20;
+    let certificate = Certificate::new("localhost");
+    let mut config = tls_config(&[&certificate]);
+    config.limits.max_message_bytes = LIMIT / 4;
+    config.memory.max_incomplete_bytes = LIMIT;
+    let server = Running::start(config, chat);
+    let mut member = join(connect(&server, &certificate, "localhost", &[&TLS13]), "/");
+    // A message of 60,000 bytes in records of 16 KiB, the last of which is not complete.
+    let message = [&[1, 0, 0xea, 0x60][..], &[0; 60_000]].concat();
+    let seal = |part| [&[22, 3, 1, 0x40, 0][..], part].concat();
+    let records: Vec<_> = message.chunks(16 << 10).flat_map(seal).collect();
+    let streams: Vec<_> = (0..60)
+        .map(|_| {
+            let mut stream = server.stream();
+            // The server may have ended the connection.
+            let _ = stream.write_all(&records);
+            stream
+        })
+        .collect();
+    // At most 17 of them fit.
+    let most = |counts: &TlsCounts| counts.failed.get(&TlsFailure::Overload) >= Some(&43);
+    let counts = counts(&server.handle, most);
+    assert_eq!(counts.failed.len(), 1, "{counts:?}");
+    let (sender, receiver) = channel();
+    server.handle.run(move |hub| sender.send(hub.memory_usage()).unwrap()).unwrap();
+    let held = receiver.recv_timeout(PATIENCE).unwrap().incomplete_bytes;
+    assert!(held > LIMIT / 4 && held <= LIMIT + (128 << 10), "{held}");
+    member.send("hello".into()).unwrap();
+    assert_eq!(member.read().unwrap(), "hello".into());
+    drop(streams);
+}

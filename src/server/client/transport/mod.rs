@@ -6,6 +6,8 @@ mod encode;
 #[cfg(feature = "tls")]
 mod failure;
 #[cfg(feature = "tls")]
+mod plaintext;
+#[cfg(feature = "tls")]
 mod scratch;
 #[cfg_attr(not(feature = "tls"), path = "without_tls.rs")]
 mod tls;
@@ -120,6 +122,13 @@ impl Transport {
     pub(crate) fn release_unsent(&mut self, total: &mut Total) {
         if let Self::Tls(stream) = self {
             stream.release_unsent(total);
+        }
+    }
+
+    /// Frees the memory for what has not arrived whole. Over TLS, nothing is read or written any more.
+    pub(crate) fn abandon(&mut self) {
+        if let Self::Tls(stream) = self {
+            stream.abandon();
         }
     }
 

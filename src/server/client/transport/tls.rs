@@ -20,7 +20,7 @@ use super::encode::{
     MAX_RECORD, RECORD_OVERHEAD, append, buffer, encode, encrypt_size, gather, invalid,
 };
 use super::failure::failure;
-use crate::protocol::Response;
+use super::plaintext::refuse_plaintext;
 use crate::server::limits::total::{Share, Total};
 use crate::server::tls_counts::TlsFailure;
 
@@ -31,6 +31,10 @@ const MAX_SHARE: usize = 64 << 10;
 
 /// The size of the buffer that records are sealed in.
 const SEALED_BYTES: usize = MAX_SHARE + (MAX_SHARE / MAX_RECORD + 1) * RECORD_OVERHEAD;
+
+/// The most bytes that are kept of what has not arrived whole after the handshake: the longest record (RFC
+/// 5246, section 6.2.3). The messages of TLS that come then are short.
+const MAX_HELD: usize = MAX_RECORD + 2048 + 5;
 
 /// What the cryptography of a handshake costs, as a number of bytes that could be read instead. A turn of the
 /// event loop has time for eight.
@@ -48,6 +52,8 @@ enum Handshake {
     Begun,
     /// It is complete.
     Complete,
+    /// The connection is not used any more.
+    Over,
 }
 
 /// What processing records brought.
@@ -115,6 +121,12 @@ impl TlsStream {
         self.received.capacity()
     }
 
+    /// Frees what has not arrived whole, and neither reads nor writes any more.
+    pub(crate) fn abandon(&mut self) {
+        self.received = Vec::new();
+        self.handshake = Handshake::Over;
+    }
+
     /// Counts the memory for what the socket has not taken.
     #[inline(never)]
     pub(crate) fn count_unsent(&mut self, total: &mut Total) {
@@ -143,7 +155,7 @@ impl TlsStream {
     /// Why the handshake failed, if the connection failed with this error in its handshake.
     pub(crate) fn handshake_failure(&self, error: &io::Error) -> Option<TlsFailure> {
         match self.handshake {
-            Handshake::Complete => None,
+            Handshake::Complete | Handshake::Over => None,
             Handshake::Expected => {
                 (error.kind() == ErrorKind::InvalidData).then_some(TlsFailure::Plaintext)
             }
@@ -157,14 +169,15 @@ impl TlsStream {
     /// The socket's; [`ErrorKind::InvalidData`] if the peer breaks the protocol, which it has been told.
     #[inline(never)]
     pub(crate) fn read(&mut self, plain: &mut [u8], scratch: &mut Scratch) -> io::Result<Arrival> {
-        if self.peer_ended {
+        if self.peer_ended || self.handshake == Handshake::Over {
             return Ok(Arrival::default());
         }
         let held = self.received.len();
         scratch.used = true;
         // What is opened is never longer than what was sealed.
         let sealed = buffer(&mut scratch.received, plain.len());
-        if held >= sealed.len() {
+        let most = if self.handshake == Handshake::Complete { MAX_HELD } else { sealed.len() };
+        if held >= most {
             let reason = "a handshake message is too long";
             return Err(io::Error::new(ErrorKind::InvalidData, reason));
         }
@@ -191,24 +204,10 @@ impl TlsStream {
     /// Begins the handshake with the first byte of the peer.
     fn begin_handshake(&mut self, first: u8) -> io::Result<()> {
         if first != HANDSHAKE {
-            return Err(self.refuse_plaintext(first));
+            return Err(refuse_plaintext(&mut self.socket, first));
         }
         self.handshake = Handshake::Begun;
         Ok(())
-    }
-
-    /// Answers a request without TLS, which is probably a mistake, so that one can read what is wrong.
-    #[cold]
-    fn refuse_plaintext(&mut self, first: u8) -> io::Error {
-        if first.is_ascii_uppercase() {
-            let text = "this port speaks TLS: use https:// or wss:// here";
-            let response = Response::new(400).header("Content-Type", "text/plain; charset=utf-8");
-            let mut answer = Vec::new();
-            response.expect("a valid field").body(text.as_bytes()).encode(&mut answer);
-            // If the peer has gone, the answer is not needed.
-            let _ = self.socket.write(&answer);
-        }
-        io::Error::new(ErrorKind::InvalidData, "no TLS")
     }
 
     /// Opens records, keeps what has not arrived whole, and sends what the library answers. Returns the
