@@ -41,6 +41,7 @@ pub(crate) enum Transport {
 
 impl Transport {
     /// Reads into a buffer, with others in which records are opened.
+    #[inline]
     pub(crate) fn read(&mut self, buffer: &mut [u8], scratch: &mut Scratch) -> io::Result<Arrival> {
         match self {
             Self::Tcp(stream) => read(stream, buffer),
