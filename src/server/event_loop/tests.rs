@@ -2,11 +2,12 @@
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::unix::net::UnixStream;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use super::*;
-use crate::config::{Config, Listen};
+use crate::config::{Config, Listen, ListenAddress};
 use crate::protocol::Message;
 use crate::server::Server;
 use crate::server::client::transport::Transport;
@@ -219,4 +220,16 @@ fn what_waits_on_an_inherited_socket_is_left_to_the_next_process() {
     let _next = connect();
     poll(events);
     assert_eq!(events.iter().count(), 0);
+}
+
+#[test]
+fn nobody_connects_to_a_unix_socket_that_is_given_up_and_whoever_has_is_accepted() {
+    let path = std::env::temp_dir().join(format!("townhall-given-up-{}", std::process::id()));
+    let unix = ListenAddress::Unix(path.clone()).into();
+    let mut turns = Turns::on(vec!["127.0.0.1:0".parse().unwrap(), unix]);
+    let _waiting = UnixStream::connect(&path).unwrap();
+    turns.event_loop.listeners.give_up();
+    assert!(!path.exists(), "the next one would be reset");
+    turns.event_loop.stop_listening();
+    assert_eq!(turns.event_loop.hub.clients.len(), 1);
 }
