@@ -89,7 +89,7 @@
 //! # Other requests
 //!
 //! [`Request`] also describes plain requests, and [`Origins`] decides which pages may connect. A server
-//! behind a proxy that it trusts can parse [`Forwarded`] fields.
+//! behind a proxy that it trusts can parse [`Forwarded`] fields, and a [`ProxyHeader`] before them.
 //!
 //! # Compression
 //!
@@ -105,6 +105,7 @@ mod handshake;
 mod http;
 mod limits;
 mod message;
+mod proxy_header;
 mod violation;
 
 pub use close_code::CloseCode;
@@ -123,6 +124,7 @@ pub use http::{
 pub(crate) use http::{is_token_byte, normal_path};
 pub use limits::Limits;
 pub use message::{Buffers, Incoming, IncomingMessage, Message};
+pub use proxy_header::{Endpoints, ProxyHeader, ProxyRefusal, ProxyStatus};
 pub use violation::Violation;
 
 /// Items for this crate's benchmarks, fuzzers and tests, which are not part of the API and may change at

@@ -125,6 +125,7 @@ pub const STD_IN_PROTOCOL: &[&str] = &[
     "net::IpAddr",
     "net::Ipv4Addr",
     "net::Ipv6Addr",
+    "net::SocketAddr",
     "ops",
     "str",
     "sync::Arc",
