@@ -13,21 +13,25 @@ use townhall::{Listen, ListenAddress};
 /// How long to wait for the connection, and for each part of the answer.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
+/// The header of the PROXY protocol, version 2, for a connection that is not forwarded for a client.
+const LOCAL_HEADER: &[u8] = b"\r\n\r\n\0\r\nQUIT\n\x20\0\0\0";
+
 /// The beginning of the answer of a server that serves.
 const HEALTHY: &[u8] = b"HTTP/1.1 200 ";
 
 /// Asks the server on the first of these addresses where it does not speak TLS, or over TLS if there is none.
+/// Where it expects a PROXY header, it is asked only if there is no other address.
 ///
 /// # Errors
 /// There is no server, it does not answer, or it is about to stop.
 pub fn ask(listen: &[Listen]) -> io::Result<()> {
-    let first = listen.iter().min_by_key(|listen| listen.tls);
+    let first = listen.iter().min_by_key(|listen| (listen.proxy_protocol, listen.tls));
     let first = first.ok_or_else(|| io::Error::other("there is no address and no path to ask"))?;
     let address = reachable(&first.address);
     let explain = |error: io::Error| {
         io::Error::new(error.kind(), format!("cannot ask the server on {address}: {error}"))
     };
-    let answer = request(&address, first.tls).map_err(explain)?;
+    let answer = request(&address, first).map_err(explain)?;
     if answer == HEALTHY {
         return Ok(());
     }
@@ -40,28 +44,31 @@ pub fn ask(listen: &[Listen]) -> io::Result<()> {
 type Answer = [u8; HEALTHY.len()];
 
 /// The beginning of the answer.
-fn request(address: &ListenAddress, tls: bool) -> io::Result<Answer> {
+fn request(address: &ListenAddress, listen: &Listen) -> io::Result<Answer> {
+    let header = if listen.proxy_protocol { LOCAL_HEADER } else { b"" };
     match address {
-        ListenAddress::Tcp(address) => request_tcp(*address, tls),
-        ListenAddress::Unix(path) => request_unix(path),
+        ListenAddress::Tcp(address) => request_tcp(*address, header, listen.tls),
+        ListenAddress::Unix(path) => request_unix(path, header),
         _ => Err(io::Error::other("the address is not known")),
     }
 }
 
-fn request_tcp(address: SocketAddr, tls: bool) -> io::Result<Answer> {
-    let stream = TcpStream::connect_timeout(&address, TIMEOUT)?;
+fn request_tcp(address: SocketAddr, header: &[u8], tls: bool) -> io::Result<Answer> {
+    let mut stream = TcpStream::connect_timeout(&address, TIMEOUT)?;
     stream.set_read_timeout(Some(TIMEOUT))?;
+    stream.write_all(header)?;
     // The server accepts its own address as a host, whatever --host is.
     let host = address.to_string();
     if tls { exchange(tls::begin(stream, address.ip())?, &host) } else { exchange(stream, &host) }
 }
 
-fn request_unix(path: &Path) -> io::Result<Answer> {
-    let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+fn request_unix(path: &Path, header: &[u8]) -> io::Result<Answer> {
+    let mut socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
     // Connecting waits until there is room in the accept queue.
     socket.set_write_timeout(Some(TIMEOUT))?;
     socket.set_read_timeout(Some(TIMEOUT))?;
     socket.connect(&SockAddr::unix(path)?)?;
+    socket.write_all(header)?;
     // RFC 9110, section 7.2: without a host, the field is empty.
     exchange(socket, "")
 }

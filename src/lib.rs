@@ -43,7 +43,7 @@ pub use config::{
 pub use ipnet::IpNet;
 pub use protocol::{
     CloseCode, Deflate, DeflateTerms, Host, InvalidHeader, InvalidHost, InvalidOrigin, Limits,
-    Message, Origin, Origins, Refusal, Request, Response, Violation,
+    Message, Origin, Origins, ProxyRefusal, Refusal, Request, Response, Violation,
 };
 #[cfg(all(fuzzing, feature = "server"))]
 pub use server::simulation;

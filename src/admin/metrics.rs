@@ -8,12 +8,22 @@ use prometheus_client::encoding::DescriptorEncoder;
 use prometheus_client::encoding::prometheus_text::{CONTENT_TYPE, encode};
 use prometheus_client::registry::Registry;
 use townhall::{
-    CauseKind, Config, Counts, Hub, MemoryLimits, MemoryUsage, Refusal, Response, TlsFailure,
+    CauseKind, Config, Counts, Hub, MemoryLimits, MemoryUsage, ProxyRefusal, Refusal, Response,
+    TlsFailure,
 };
 
 use super::encoder::Encoder;
 use super::process::Process;
 use crate::logger;
+
+/// The reasons for which connections are dropped that should begin with a PROXY header.
+const PROXY_REFUSALS: [(ProxyRefusal, &str); 5] = [
+    (ProxyRefusal::Untrusted, "untrusted"),
+    (ProxyRefusal::Missing, "missing"),
+    (ProxyRefusal::Malformed, "malformed"),
+    (ProxyRefusal::TooLong, "too_long"),
+    (ProxyRefusal::Incomplete, "incomplete"),
+];
 
 /// What the event loop's thread is asked for.
 #[derive(Debug)]
@@ -94,6 +104,11 @@ impl Figures {
         let refused = complete(Refusal::STATUSES, counts.refused_by_status());
         let departed = complete(CauseKind::ALL, counts.departed.clone());
         let departed = departed.into_iter().map(|(cause, count)| (label(cause), count));
+        let headers = PROXY_REFUSALS.map(|(refusal, reason)| {
+            (reason, counts.refused_headers.get(&refusal).copied().unwrap_or_default())
+        });
+        let header_help =
+            "Connections dropped for want of a valid PROXY header from a trusted proxy";
         let dropped = "Connections that were dropped without a response when they were accepted";
         let contextless = "Upgrades without a compression context, for lack of memory for contexts";
         out.counter("accepted_connections", "Accepted TCP connections", counts.accepted)?;
@@ -101,6 +116,7 @@ impl Figures {
         out.counter("upgrades", "Upgrades to WebSocket", counts.opened)?;
         out.counter("contextless_upgrades", contextless, counts.contextless)?;
         out.counters("refused_requests", "Refused requests", "status", refused)?;
+        out.counters("refused_proxy_headers", header_help, "reason", headers)?;
         out.counters("departures", "WebSocket connections that ended", "cause", departed)
     }
 

@@ -33,6 +33,12 @@ pub struct Listen {
     /// [`Config::tls`](crate::Config::tls): `wss://` and `https://`. It needs the crate's feature `tls`, and
     /// TCP.
     pub tls: bool,
+    /// Whether connections begin with a PROXY header, version 1 or 2, before TLS if there is TLS: they come
+    /// from proxies that forward bytes and not requests. The address that the header names counts as the
+    /// client's in limits, logs and events. A connection that does not come from one of the
+    /// [`Config::trusted_proxies`](crate::Config::trusted_proxies), or does not begin with a valid header,
+    /// is dropped and counted ([`Counts::refused_headers`](crate::Counts::refused_headers)).
+    pub proxy_protocol: bool,
 }
 
 /// A place to listen on.
@@ -66,7 +72,7 @@ impl Listen {
 
 impl From<ListenAddress> for Listen {
     fn from(address: ListenAddress) -> Self {
-        Self { address, tls: false }
+        Self { address, tls: false, proxy_protocol: false }
     }
 }
 
@@ -95,7 +101,8 @@ impl fmt::Display for Listen {
             false if self.tls => "https://",
             false => "http://",
         };
-        write!(f, "{scheme}{}", self.address)
+        let proxy = if self.proxy_protocol { "proxy+" } else { "" };
+        write!(f, "{proxy}{scheme}{}", self.address)
     }
 }
 
@@ -144,18 +151,23 @@ impl FromStr for Listen {
     type Err = InvalidListen;
 
     /// Parses an address with its port, such as `127.0.0.1:8080`, after `http://` or `https://` or
-    /// without either, or `unix:` and a path.
+    /// without either, or `unix:` and a path. With `proxy+` before it, connections begin with a PROXY
+    /// header.
     fn from_str(text: &str) -> Result<Self, InvalidListen> {
-        if let Some(path) = text.strip_prefix("unix:").filter(|path| !path.is_empty()) {
-            return Ok(ListenAddress::Unix(path.into()).into());
+        let (bare, proxy_protocol) = strip(text, "proxy+");
+        if let Some(path) = bare.strip_prefix("unix:").filter(|path| !path.is_empty()) {
+            return Ok(Self { proxy_protocol, ..ListenAddress::Unix(path.into()).into() });
         }
-        let (address, tls) = match text.strip_prefix("https://") {
-            Some(address) => (address, true),
-            None => (text.strip_prefix("http://").unwrap_or(text), false),
-        };
-        let address = address.parse().map_err(|_| InvalidListen(text.to_owned()))?;
-        Ok(Self { address: ListenAddress::Tcp(address), tls })
+        let (address, tls) = strip(bare, "https://");
+        let address = strip(address, "http://").0.parse();
+        let address = address.map_err(|_| InvalidListen(text.to_owned()))?;
+        Ok(Self { address: ListenAddress::Tcp(address), tls, proxy_protocol })
     }
+}
+
+/// What follows a prefix, and whether it is there.
+fn strip<'t>(text: &'t str, prefix: &str) -> (&'t str, bool) {
+    text.strip_prefix(prefix).map_or((text, false), |rest| (rest, true))
 }
 
 /// A text that is no [`Listen`].

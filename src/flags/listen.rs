@@ -18,6 +18,8 @@ const DEFAULT_PORT: u16 = 8080;
 pub struct ListenFlag {
     /// Whether TLS is spoken there.
     tls: bool,
+    /// Whether connections begin with a PROXY header.
+    proxy_protocol: bool,
     on: On,
 }
 
@@ -42,16 +44,19 @@ impl FromStr for ListenFlag {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let (tls, address) = match text.split_once("://") {
+        let bare = text.strip_prefix("proxy+");
+        let proxy_protocol = bare.is_some();
+        let bare = bare.unwrap_or(text);
+        let (tls, address) = match bare.split_once("://") {
             Some(("https" | "wss", address)) => (true, address),
             Some(("http" | "ws", address)) => (false, address),
-            _ => (false, text),
+            _ => (false, bare),
         };
         let on = address.parse()?;
         if tls && matches!(on, On::Unix(_)) {
             return Err(format!("a Unix socket cannot speak TLS; use {address}"));
         }
-        Ok(Self { tls, on })
+        Ok(Self { tls, proxy_protocol, on })
     }
 }
 
@@ -174,6 +179,13 @@ impl ListenFlag {
         matches!(self.on, On::Inherited(_))
     }
 
+    /// This place, with what is spoken there.
+    fn on_place(&self, mut place: Listen) -> Listen {
+        place.tls = self.tls;
+        place.proxy_protocol = self.proxy_protocol;
+        place
+    }
+
     /// The inherited sockets of all items.
     ///
     /// # Errors
@@ -189,9 +201,7 @@ impl ListenFlag {
         for item in items.iter().filter(|item| item.is_inherited()) {
             for socket in sockets.find(name(item).as_deref(), &names)? {
                 if !used.contains(&socket) {
-                    let mut one = Listen::inherited(socket.clone());
-                    one.tls = item.tls;
-                    listen.push(one);
+                    listen.push(item.on_place(Listen::inherited(socket.clone())));
                     used.push(socket);
                 }
             }
@@ -211,9 +221,7 @@ impl ListenFlag {
                 // Port 0 is a different port each time.
                 let is_new_port = matches!(address, ListenAddress::Tcp(tcp) if tcp.port() == 0);
                 if is_new_port || listen.iter().all(|other| other.address != address) {
-                    let mut one = Listen::from(address);
-                    one.tls = item.tls;
-                    listen.push(one);
+                    listen.push(item.on_place(Listen::from(address)));
                 }
             }
         }
@@ -262,12 +270,18 @@ mod tests {
             ("systemd:web", On::Inherited(Some("web".into()))),
         ];
         for (text, listen) in cases {
-            for (scheme, tls) in
-                [("", false), ("http://", false), ("https://", true), ("wss://", true)]
-            {
+            for (scheme, tls, proxy_protocol) in [
+                ("", false, false),
+                ("http://", false, false),
+                ("https://", true, false),
+                ("wss://", true, false),
+                ("proxy+", false, true),
+                ("proxy+http://", false, true),
+                ("proxy+https://", true, true),
+            ] {
                 let on = listen.clone();
                 let parsed = format!("{scheme}{text}").parse();
-                assert_eq!(parsed, Ok(ListenFlag { tls, on }), "{scheme}{text}");
+                assert_eq!(parsed, Ok(ListenFlag { tls, proxy_protocol, on }), "{scheme}{text}");
             }
         }
     }

@@ -63,8 +63,9 @@ pub struct Flags {
     /// addresses of this machine, as does [::]:8080. An address that begins with https:// speaks TLS, with
     /// the certificates of --tls-cert. unix:/run/townhall.sock is a Unix socket for a reverse proxy, which
     /// is trusted; see --unix-mode. systemd takes the sockets that a service manager passes
-    /// (sd_listen_fds(3)); systemd:NAME takes only those of this name, such as https://systemd:tls. May be
-    /// repeated
+    /// (sd_listen_fds(3)); systemd:NAME takes only those of this name, such as https://systemd:tls. After
+    /// proxy+, as in proxy+https://[::]:8443, connections must begin with a PROXY header, version 1 or 2,
+    /// from a --trusted-proxy; others are dropped. May be repeated
     #[arg(long, value_name = "ADDRESS", env = "TOWNHALL_LISTEN")]
     #[arg(value_parser = list(str::parse::<ListenFlag>, "listen on 127.0.0.1:8080"))]
     #[arg(default_value = "127.0.0.1:8080")]
@@ -90,10 +91,10 @@ pub struct Flags {
     subprotocol: Vec<List<String>>,
 
     /// Trust reverse proxies in this network, such as 10.0.0.0/8. The server uses the client's address
-    /// and the host from their X-Forwarded-For, X-Forwarded-Host or Forwarded fields, and does not
-    /// apply limits per address to the proxies themselves. This replaces the default: to keep trusting
-    /// loopback addresses, add 127.0.0.0/8 and ::1. Peers on Unix sockets are always trusted. May be
-    /// repeated
+    /// and the host from their X-Forwarded-For, X-Forwarded-Host or Forwarded fields, or the client's
+    /// address from their PROXY headers, and does not apply limits per address to the proxies themselves.
+    /// This replaces the default: to keep trusting loopback addresses, add 127.0.0.0/8 and ::1. Peers on
+    /// Unix sockets are always trusted. May be repeated
     #[arg(long, value_name = "NETWORK", env = "TOWNHALL_TRUSTED_PROXY")]
     #[arg(value_parser = list(network, "trust only loopback addresses"))]
     #[arg(default_value = "127.0.0.0/8,::1")]

@@ -4,6 +4,7 @@
 #[cfg(test)]
 mod tests;
 
+use std::error::Error;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::str::FromStr;
@@ -100,7 +101,7 @@ impl fmt::Display for ProxyRefusal {
     }
 }
 
-impl std::error::Error for ProxyRefusal {}
+impl Error for ProxyRefusal {}
 
 impl ProxyHeader {
     /// The maximum size of a header in bytes. Version 2 allows 65,551, but senders keep to the 536 that fit

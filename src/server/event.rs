@@ -103,7 +103,8 @@ pub enum Event<'a> {
         /// The terms of permessage-deflate, if it was negotiated (RFC 7692, section 7).
         deflate: Option<DeflateTerms>,
         /// The client's address, to which the limits per address apply: the one that a trusted proxy
-        /// forwards ([`Config::trusted_proxies`](crate::Config::trusted_proxies)), otherwise that of the
+        /// forwards ([`Config::trusted_proxies`](crate::Config::trusted_proxies)) in a field of the request
+        /// or in a PROXY header, otherwise that of the
         /// TCP connection. `None` if the connection has already ended, or if a peer on a Unix socket
         /// forwards no address.
         address: Option<IpAddr>,

@@ -15,6 +15,7 @@ mod origins;
 mod outputs;
 mod peer;
 mod process;
+mod proxied;
 mod signals;
 mod slow;
 mod storms;

@@ -103,6 +103,22 @@ fn a_socket_that_was_passed_speaks_tls_if_its_flag_says_so() {
 }
 
 #[test]
+fn a_socket_that_was_passed_expects_proxy_headers_if_its_flag_says_so() {
+    let (listener, address) = listener();
+    let flags = ["--listen", "127.0.0.1:0,proxy+systemd"];
+    let command = activated(&flags, "web", clone(&listener), None);
+    let (mut program, _) = Program::start_with(command);
+    let same = program.text_between("townhall is listening on proxy+http://", "/\n");
+    assert_eq!(same, address.to_string());
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream.write_all(b"PROXY TCP4 192.0.2.7 198.51.100.1 50123 80\r\n").unwrap();
+    let (mut client, _) = tungstenite::client("ws://localhost/", stream).unwrap();
+    send(&mut client, "hello");
+    assert_eq!(receive(&mut client), "hello");
+}
+
+#[test]
 fn sockets_that_it_cannot_use_are_refused_in_one_line() {
     let tcp = || OwnedFd::from(listener().0);
     let deaf = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();

@@ -6,7 +6,7 @@ use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::time::Instant;
 
-use super::{PATIENCE, Program, assert_fails, connect, receive, send, status, status_of};
+use super::{PATIENCE, Program, assert_fails, connect, receive, send, status, status_of, townhall};
 
 impl Program {
     /// The address of the admin listener in the next line of the output.
@@ -94,6 +94,28 @@ fn the_metrics_show_what_there_is_and_what_has_happened() {
     while !metrics(&admin).contains(left) {
         assert!(Instant::now() < deadline);
     }
+}
+
+#[test]
+fn the_metrics_show_why_connections_of_proxies_were_dropped() {
+    let flags = ["--listen", "127.0.0.1:0", "--listen", "proxy+http://127.0.0.1:0"];
+    let (mut program, _) =
+        Program::start_with(townhall(&[&flags[..], &["--admin-listen", "127.0.0.1:0"]].concat()));
+    let proxied = program.text_between("townhall is listening on proxy+http://", "/\n");
+    let admin = program.admin_address();
+    for bytes in ["GET / HTTP/1.1\r\n", "PROXY TCP4 a b c d\r\n", "PROXY TCP4 b\r\n"] {
+        let mut stream = TcpStream::connect(&proxied).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.write_all(bytes.as_bytes()).unwrap();
+        // It ends with a reset if the server has not read everything.
+        assert_eq!(stream.read(&mut [0]).unwrap_or_default(), 0);
+    }
+    let body = metrics(&admin);
+    let counts = ["untrusted", "missing", "malformed", "too_long", "incomplete"].map(|reason| {
+        let name = format!("townhall_refused_proxy_headers_total{{reason=\"{reason}\"}} ");
+        body.lines().find_map(|line| line.strip_prefix(&*name)).expect(&body).to_owned()
+    });
+    assert_eq!(counts, ["0", "1", "2", "0", "0"]);
 }
 
 #[test]

@@ -110,3 +110,16 @@ fn health_is_the_exit_status() {
         "{stderr}"
     );
 }
+
+#[test]
+fn health_is_asked_for_with_the_header_that_the_listener_expects() {
+    let (mut program, plain) = Program::start(&["--listen", "proxy+http://127.0.0.1:0"]);
+    let address = program.text_between("townhall is listening on proxy+http://", "/\n");
+    for (listen, status) in [
+        (format!("proxy+http://{address}"), Some(0)),
+        (format!("http://{address}"), Some(1)),
+        (format!("proxy+http://{plain}"), Some(1)),
+    ] {
+        assert_eq!(run(&["health", "--listen", &listen]).status.code(), status, "{listen}");
+    }
+}

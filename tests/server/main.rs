@@ -13,6 +13,7 @@ mod inspection;
 mod keepalive;
 mod limits;
 mod listeners;
+mod proxied;
 mod rooms;
 mod shutdown;
 mod sites;

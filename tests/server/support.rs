@@ -6,7 +6,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use townhall::{ClientId, Config, Departure, Event, Handle, Hub, Response, Server};
+use townhall::{ClientId, Config, Counts, Departure, Event, Handle, Hub, Response, Server};
 use tungstenite::WebSocket;
 use tungstenite::protocol::Message;
 
@@ -63,6 +63,13 @@ pub fn get(server: &Running, path: &str) -> String {
     let mut stream = server.stream();
     write!(stream, "GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
     String::from_utf8(read_all(&mut stream)).unwrap()
+}
+
+/// Waits until the server has read everything that was sent before, and returns its counts.
+pub fn settle(server: &Running) -> Counts {
+    let (sender, receiver) = channel();
+    server.handle.run(move |hub| sender.send(hub.counts().clone()).unwrap()).unwrap();
+    receiver.recv().unwrap()
 }
 
 impl Running {

@@ -22,7 +22,7 @@ use townhall::{CertificateFiles, Config, Event};
 use tungstenite::WebSocket;
 use tungstenite::protocol::Message;
 
-use crate::support::{PATIENCE, Running, chat, config};
+use crate::support::{PATIENCE, Running, chat, config, read_all, settle};
 
 type TlsStream = StreamOwned<ClientConnection, TcpStream>;
 
@@ -92,6 +92,41 @@ fn connect(
 fn connect_with(server: &Running, config: Arc<ClientConfig>, name: &'static str) -> TlsStream {
     let name = ServerName::try_from(name).unwrap();
     StreamOwned::new(ClientConnection::new(config, name).unwrap(), server.stream())
+}
+
+#[test]
+fn the_header_of_a_proxy_comes_before_tls() {
+    let certificate = Certificate::new("localhost");
+    let mut config = tls_config(&[&certificate]);
+    config.listen[0].proxy_protocol = true;
+    config.connections.max_per_address = 6;
+    let server = Running::start(config, chat);
+    let client = Arc::new(client_config(&certificate, &[&TLS13]).with_no_client_auth());
+    let header = b"PROXY TCP4 192.0.2.7 198.51.100.1 50123 443\r\n";
+    let mut clients = Vec::new();
+    for split in [5, header.len() - 1, header.len(), header.len() + 1, header.len() + 5, 1_000] {
+        let name = ServerName::try_from("localhost").unwrap();
+        let mut tls = ClientConnection::new(client.clone(), name).unwrap();
+        let mut bytes = header.to_vec();
+        tls.write_tls(&mut bytes).unwrap();
+        let (first, second) = bytes.split_at(split.min(bytes.len()));
+        let mut stream = server.stream();
+        stream.set_nodelay(true).unwrap();
+        stream.write_all(first).unwrap();
+        settle(&server);
+        stream.write_all(second).unwrap();
+        clients.push(join(StreamOwned::new(tls, stream), "/room"));
+        let id = server.opened();
+        let (sender, address) = channel();
+        server.handle.run(move |hub| sender.send(hub.peer_address(id)).unwrap()).unwrap();
+        let expected = "192.0.2.7:50123".parse().unwrap();
+        assert_eq!(address.recv().unwrap(), Some(expected), "{split}");
+    }
+    // Too many from that address: a response would cost a handshake.
+    let mut stream = server.stream();
+    stream.write_all(header).unwrap();
+    assert_eq!(read_all(&mut stream), b"");
+    assert_eq!(settle(&server).dropped, 1);
 }
 
 fn join(stream: TlsStream, path: &str) -> WebSocket<TlsStream> {

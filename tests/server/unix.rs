@@ -6,11 +6,12 @@ use std::net::IpAddr;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
+use std::sync::mpsc::channel;
 
 use townhall::{Config, Event, ListenAddress, Server};
 use tungstenite::Message;
 
-use crate::support::{PATIENCE, Running, chat, config, request};
+use crate::support::{PATIENCE, Running, chat, config, request, settle};
 
 /// A directory for sockets.
 struct Directory(PathBuf);
@@ -81,6 +82,41 @@ fn clients_chat_over_a_unix_socket_with_those_on_tcp() {
     server.handle.stop();
     server.join();
     assert!(!path.exists(), "the file is removed at the end");
+}
+
+/// HAProxy with `server one unix@/path send-proxy-v2`.
+#[test]
+fn a_proxy_on_a_unix_socket_may_name_its_client_in_a_header() {
+    let directory = Directory::new("proxied");
+    let path = directory.path("socket");
+    let mut config = config_on(&path);
+    config.listen[1].proxy_protocol = true;
+    config.trusted_proxies.clear();
+    let (sender, addresses) = channel();
+    let server = Running::start(config, move |_, _, event| {
+        if let Event::Open { address, .. } = event {
+            sender.send(address).unwrap();
+        }
+    });
+    let local = b"\r\n\r\n\0\r\nQUIT\n\x20\0\0\0";
+    let text = b"PROXY TCP4 192.0.2.7 198.51.100.1 50123 80\r\n";
+    for (header, field, address) in [
+        (&text[..], "X: a", Some("192.0.2.7")),
+        (text, "X-Forwarded-For: 203.0.113.9", Some("192.0.2.7")),
+        (local, "X-Forwarded-For: 203.0.113.9", Some("203.0.113.9")),
+        (local, "X: a", None),
+    ] {
+        let request = request("/").replace("Host", &format!("{field}\r\nHost"));
+        let mut stream = stream(&path);
+        for part in [&header[..5], &header[5..], request.as_bytes()] {
+            stream.write_all(part).unwrap();
+            settle(&server);
+        }
+        let mut line = [0; 12];
+        stream.read_exact(&mut line).unwrap();
+        assert_eq!(&line[9..], b"101");
+        assert_eq!(addresses.recv().unwrap(), address.map(|address| address.parse().unwrap()));
+    }
 }
 
 #[test]

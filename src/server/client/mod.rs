@@ -230,6 +230,7 @@ impl Client {
     }
 
     /// Counts the memory for incomplete input. Returns whether it has grown.
+    #[inline]
     pub(crate) fn recount_incomplete(&mut self, memory: &mut Memory) -> bool {
         let before = self.incomplete.get();
         let now = self.connection.held_bytes() + self.transport.received_bytes();

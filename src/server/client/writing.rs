@@ -53,15 +53,15 @@ impl Client {
         now: Timestamp,
         written: &mut Written,
     ) -> io::Result<Progress> {
-        if self.transport.is_tls() {
-            return self.flush_tls(log, memory, now, written);
+        if self.transport.is_layered() {
+            return self.flush_unsent(log, memory, now, written);
         }
         self.flush_queued(log, memory, now, written)
     }
 
     /// Does the same over TLS, which may have sealed more than the socket took.
     #[inline(never)]
-    fn flush_tls(
+    fn flush_unsent(
         &mut self,
         log: &mut FrameLog,
         memory: &mut Memory,

@@ -54,11 +54,21 @@ struct Listener {
     ready: bool,
 }
 
+/// An accepted connection.
+#[derive(Debug)]
+pub(crate) struct Accepted {
+    pub(crate) stream: Stream,
+    pub(crate) peer: Peer,
+    /// What TLS begins with, if the listener speaks it.
+    pub(crate) tls: Option<Arc<ServerConfig>>,
+    /// Whether a PROXY header comes first.
+    pub(crate) proxy_protocol: bool,
+}
+
 /// The result of trying to accept a connection.
 #[derive(Debug)]
 pub(crate) enum Arrival {
-    /// A connection, its peer, and what it begins with if that is TLS.
-    Accepted(Stream, Peer, Option<Arc<ServerConfig>>),
+    Accepted(Accepted),
     /// A peer that got 503, because there was no file descriptor for its connection.
     TurnedAway(Peer),
     /// An error after which nothing is accepted for [`PAUSE`].
@@ -184,7 +194,8 @@ impl Listeners {
         match socket.accept() {
             Ok((stream, peer)) => {
                 let tls = self.tls.as_ref().filter(|_| listen.tls).map(Tls::current);
-                Ok(Arrival::Accepted(stream, peer, tls))
+                let proxy_protocol = listen.proxy_protocol;
+                Ok(Arrival::Accepted(Accepted { stream, peer, tls, proxy_protocol }))
             }
             Err(error) if error.kind() == ErrorKind::WouldBlock => Err(error),
             Err(error) if is_about_one_connection(&error) => Err(error),

@@ -3,6 +3,7 @@
 #[cfg(test)]
 mod tests;
 
+mod accepting;
 pub(crate) mod flushing;
 pub(crate) mod listeners;
 pub(crate) mod reading;
@@ -12,36 +13,29 @@ pub(crate) mod sockets;
 
 use std::io;
 use std::mem;
-use std::sync::Arc;
 use std::time::Duration;
 
 use log::{debug, info};
 use mio::event::Event as Readiness;
-use mio::{Events, Interest, Poll, Token};
+use mio::{Events, Poll, Token};
 use signal_hook::consts::SIGHUP;
 use signal_hook_mio::v1_0::Signals;
 
-use crate::protocol::Refusal;
+use crate::protocol::{ProxyRefusal, Refusal};
 use crate::server::client::Reading;
-use crate::server::client::transport::{TlsStream, Transport};
 use crate::server::client_id::ClientId;
 use crate::server::event::Event;
 use crate::server::event_loop::flushing::flush;
-use crate::server::event_loop::listeners::{
-    Arrival, Listeners, PAUSE, TURNS_PER_BACKLOG, turn_away,
-};
+use crate::server::event_loop::listeners::{Listeners, TURNS_PER_BACKLOG};
 use crate::server::event_loop::reading::{MAX_GROWTH_BYTES, Reader, fire_timers};
 use crate::server::event_loop::shutdown::Shutdown;
-use crate::server::event_loop::sockets::{Peer, Stream};
 use crate::server::handle::{Commands, Stop};
 use crate::server::hub::answering::refuse;
 use crate::server::hub::closing::drop_untouched;
 use crate::server::hub::{Application, Hub, Phase};
-use crate::server::hub::{keepalive, lifecycle, throttle, trim};
-use crate::server::limits::address::{AddressKey, Admission};
+use crate::server::hub::{keepalive, lifecycle, proxied, throttle, trim};
 use crate::server::room::TurnEnd;
 use crate::server::time::wheel::{GRAIN, Timestamp};
-use crate::server::tls::ServerConfig;
 
 /// The token of signals. Listeners have tokens from 0, clients from 2^32.
 pub(crate) const SIGNALS: Token = Token(u32::MAX as usize);
@@ -51,19 +45,6 @@ pub(crate) const WAKE: Token = Token(u32::MAX as usize - 1);
 
 /// The maximum number of events that one poll returns.
 const MAX_EVENTS: usize = 4096;
-
-/// The events of a client's socket, edge-triggered, for which it is registered once.
-#[cfg(not(any(target_os = "linux", target_os = "android")))]
-const INTERESTS: Interest = Interest::READABLE.add(Interest::WRITABLE);
-
-/// The events of a client's socket, edge-triggered, for which it is registered once. A read stops at an
-/// urgent byte, which only Linux reports.
-#[cfg(any(target_os = "linux", target_os = "android"))]
-const INTERESTS: Interest = Interest::READABLE.add(Interest::WRITABLE).add(Interest::PRIORITY);
-
-/// The maximum number of connections in addition to the open ones: handshakes, refusals and closing
-/// connections. Further connections get 503, whatever they request.
-const SPARE_CONNECTIONS: usize = 256;
 
 /// The state of a running server.
 pub(crate) struct EventLoop {
@@ -259,89 +240,6 @@ impl EventLoop {
         self.listeners.close(self.poll.registry());
     }
 
-    #[cold]
-    fn accept(&mut self) {
-        self.listeners.begin_turn();
-        while let Some(arrival) = self.listeners.accept(self.hub.time.now) {
-            match arrival {
-                Arrival::Accepted(stream, peer, tls) => self.welcome(stream, peer, tls),
-                Arrival::TurnedAway(peer) => {
-                    self.count_turned_away();
-                    let reason = "out of file descriptors";
-                    self.hub.warn(format_args!("{peer} refused with 503: {reason}"));
-                }
-                Arrival::Failed(error) => {
-                    self.hub.warn(format_args!("accepting paused for {PAUSE:?}: {error}"));
-                }
-            }
-        }
-    }
-
-    fn welcome(&mut self, mut stream: Stream, peer: Peer, tls: Option<Arc<ServerConfig>>) {
-        let max = self.hub.config.connections.max.saturating_add(SPARE_CONNECTIONS);
-        if self.hub.clients.len() >= max {
-            turn_away(&mut stream, tls.is_some());
-            self.count_turned_away();
-            let reason = format_args!("{max} connections are open");
-            return self.hub.log_refusal(format_args!("{peer} refused with 503: {reason}"));
-        }
-        self.hub.counts.accepted += 1;
-        if let Err(error) = self.admit(stream, peer, tls) {
-            self.hub.counts.dropped += 1;
-            debug!("{peer} dropped: {error}");
-        }
-    }
-
-    fn count_turned_away(&mut self) {
-        self.hub.counts.accepted += 1;
-        *self.hub.counts.refused.entry(Refusal::Full).or_default() += 1;
-    }
-
-    fn admit(
-        &mut self,
-        mut stream: Stream,
-        peer: Peer,
-        tls: Option<Arc<ServerConfig>>,
-    ) -> io::Result<()> {
-        let now = self.hub.time.timestamp;
-        let config = &self.hub.config;
-        let key = peer.0.and_then(|address| AddressKey::of_peer(address.ip(), config));
-        let enter = |key| self.hub.usage.addresses.enter(key, now, config);
-        let mut admission = key.map_or(Admission::Admitted, enter);
-        if let Some(key) = key.filter(|_| tls.is_some() && admission == Admission::Refused) {
-            // A response would cost a handshake.
-            self.hub.usage.addresses.leave(key);
-            turn_away(&mut stream, true);
-            admission = Admission::Dropped;
-        }
-        if admission == Admission::Dropped {
-            return Err(io::Error::other("too many connections from this address"));
-        }
-        let tls = tls.map(TlsStream::begin).transpose()?;
-        let id = self.hub.clients.next_id();
-        debug!("{id} connected from {peer}");
-        // This fails if the peer has disconnected, which the next read reports.
-        let _ = stream.set_nodelay();
-        let registered = stream.register(self.poll.registry(), id.token(), INTERESTS);
-        let transport = match (stream, tls) {
-            (Stream::Tcp(stream), Some(tls)) => {
-                Transport::Tls(Box::new(TlsStream::new(stream, tls)))
-            }
-            (Stream::Tcp(stream), None) => Transport::Tcp(stream),
-            // The configuration has been checked: no Unix socket speaks TLS.
-            (Stream::Unix(stream), _) => Transport::Unix(stream),
-        };
-        lifecycle::insert(&mut self.hub, id, transport, key);
-        match registered {
-            Err(_) => lifecycle::lose(&mut self.hub, id),
-            Ok(()) if admission == Admission::Refused => {
-                refuse(&mut self.hub, id, Refusal::TooManyFromAddress);
-            }
-            Ok(()) => {}
-        }
-        registered
-    }
-
     /// Checks the clients that are due, once everything that they had sent by then has been read.
     #[cold]
     fn expire(&mut self) {
@@ -359,6 +257,8 @@ impl EventLoop {
             if client.reading == Reading::Queued {
                 // Its input has not been read, because its room has not been flushed yet.
                 lifecycle::expect_within(&mut self.hub, id, GRAIN);
+            } else if client.transport.has_partial_header() {
+                proxied::refuse(&mut self.hub, id, ProxyRefusal::Incomplete);
             } else if connection.is_untouched() {
                 drop_untouched(&mut self.hub, id);
             } else if connection.is_handshaking() {

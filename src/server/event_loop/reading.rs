@@ -15,7 +15,7 @@ use crate::server::hub::answering::refuse;
 use crate::server::hub::closing::{answer_close, end_of_input, fail};
 use crate::server::hub::handshake::handshake;
 use crate::server::hub::{Application, Hub};
-use crate::server::hub::{backpressure, throttle, tls_handshake};
+use crate::server::hub::{backpressure, proxied, throttle, tls_handshake};
 use crate::server::limits::rate::ReadStats;
 use crate::server::room::TurnEnd;
 use crate::server::time::wheel::Timestamp;
@@ -190,7 +190,7 @@ impl Reader {
                 // A read also stops before the peer's end, and before an urgent byte.
                 let drained = !more && !client.announced;
                 if handshake {
-                    tls_handshake::advance(hub, id);
+                    proxied::advance(hub, id);
                 }
                 let input = &mut buffer[..size];
                 let stats = receive(hub, id, input, &mut self.buffers, app);

@@ -19,6 +19,7 @@ pub(crate) mod lifecycle;
 pub(crate) mod members;
 pub(crate) mod overload;
 mod pending;
+pub(crate) mod proxied;
 mod queries;
 mod sending;
 mod site;

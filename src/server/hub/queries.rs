@@ -33,8 +33,10 @@ impl Hub {
     }
 
     /// The address of a client's TCP connection: the client's own, or that of the last proxy before the
-    /// server. An IPv4 address is returned as such, even if it connected to an IPv6 socket. The peer of
-    /// a Unix socket has none. Each call asks the system, which returns `None` once the peer has ended the
+    /// server. Where that proxy has sent a PROXY header
+    /// ([`Listen::proxy_protocol`](crate::Listen::proxy_protocol)), it is the client's address in the
+    /// header. An IPv4 address is returned as such, even if it connected to an IPv6 socket. The peer of a
+    /// Unix socket has none. Each call asks the system, which returns `None` once the peer has ended the
     /// connection. Use [`set_data`](Self::set_data) to keep an address that is needed at
     /// [`Event::Close`](crate::Event::Close).
     ///

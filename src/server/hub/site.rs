@@ -26,9 +26,7 @@ fn site<'h>(hub: &Hub, id: ClientId, request: &Request<'h>) -> Site<'h> {
     Site {
         authority,
         port_may_be_missing: is_forwarded || is_proxy && !is_port_implied,
-        loopback_only: !is_forwarded
-            && !is_called(hub, authority)
-            && local.is_some_and(|local| is_loopback(hub, local)),
+        loopback_only: !is_forwarded && !is_called(hub, authority) && is_loopback(hub, id),
     }
 }
 
@@ -37,10 +35,14 @@ fn local_address(hub: &Hub, id: ClientId) -> Option<SocketAddr> {
     hub.clients.get(id)?.transport.local_address()
 }
 
-/// Whether only this machine can connect to an address. A connection to a listener on all addresses may
-/// have a loopback address too, but then no listener is on exactly that address.
-fn is_loopback(hub: &Hub, local: SocketAddr) -> bool {
-    local.ip().to_canonical().is_loopback() && hub.listening.contains(&local)
+/// Whether only this machine can connect to the address that the client connected to. A connection to a
+/// listener on all addresses may have a loopback address too, but then no listener is on exactly that
+/// address. The listeners of a proxy are not known.
+fn is_loopback(hub: &Hub, id: ClientId) -> bool {
+    let Some(client) = hub.clients.get(id) else { return false };
+    let Some(local) = client.transport.local_address() else { return false };
+    let is_proxied = client.transport.endpoints().is_some();
+    local.ip().to_canonical().is_loopback() && (is_proxied || hub.listening.contains(&local))
 }
 
 /// Whether the configuration lists the host of this authority.

@@ -11,6 +11,6 @@ pub(crate) struct Arrival {
     pub(crate) cost: usize,
     /// Whether the socket may hold more, although no event will say so.
     pub(crate) more: bool,
-    /// Whether it was part of a TLS handshake.
+    /// Whether it was part of a TLS handshake, or the end of a PROXY header.
     pub(crate) handshake: bool,
 }

@@ -7,6 +7,7 @@ mod encode;
 mod failure;
 #[cfg(feature = "tls")]
 mod plaintext;
+mod proxied;
 #[cfg(feature = "tls")]
 mod scratch;
 #[cfg_attr(not(feature = "tls"), path = "without_tls.rs")]
@@ -17,10 +18,12 @@ use std::net::{Shutdown, SocketAddr};
 
 use mio::net::{TcpStream, UnixStream};
 
+use crate::protocol::{Endpoints, ProxyRefusal};
 use crate::server::limits::total::Total;
 #[cfg(any(test, fuzzing))]
 use crate::server::simulation::Pipe;
 use crate::server::tls_counts::TlsFailure;
+use proxied::ProxiedStream;
 
 pub(crate) use arrival::Arrival;
 pub(crate) use tls::{Scratch, TlsStream};
@@ -34,12 +37,19 @@ pub(crate) enum Transport {
     Unix(UnixStream),
     /// TLS over TCP.
     Tls(Box<TlsStream>),
+    /// Any of these, after a PROXY header.
+    Proxied(Box<ProxiedStream<Self>>),
     /// Memory, for tests.
     #[cfg(any(test, fuzzing))]
     Pipe(Pipe),
 }
 
 impl Transport {
+    /// The same transport, after a PROXY header.
+    pub(crate) fn behind_proxy(self) -> Self {
+        Self::Proxied(Box::new(ProxiedStream::new(self)))
+    }
+
     /// Reads into a buffer, with others in which records are opened.
     #[inline]
     pub(crate) fn read(&mut self, buffer: &mut [u8], scratch: &mut Scratch) -> io::Result<Arrival> {
@@ -47,6 +57,7 @@ impl Transport {
             Self::Tcp(stream) => read(stream, buffer),
             Self::Unix(stream) => read(stream, buffer),
             Self::Tls(stream) => stream.read(buffer, scratch),
+            Self::Proxied(stream) => stream.read(buffer, scratch),
             #[cfg(any(test, fuzzing))]
             Self::Pipe(_) => Err(io::ErrorKind::WouldBlock.into()),
         }
@@ -60,6 +71,7 @@ impl Transport {
             Self::Tcp(stream) => stream.write(bytes),
             Self::Unix(stream) => stream.write(bytes),
             Self::Tls(stream) => stream.write(&[IoSlice::new(bytes)], scratch),
+            Self::Proxied(stream) => stream.write(bytes, scratch),
             #[cfg(any(test, fuzzing))]
             Self::Pipe(pipe) => pipe.write(&[IoSlice::new(bytes)]),
         }
@@ -76,26 +88,45 @@ impl Transport {
             Self::Tcp(stream) => stream.write_vectored(pieces),
             Self::Unix(stream) => stream.write_vectored(pieces),
             Self::Tls(stream) => stream.write(pieces, scratch),
+            Self::Proxied(stream) => stream.write_vectored(pieces, scratch),
             #[cfg(any(test, fuzzing))]
             Self::Pipe(pipe) => pipe.write(pieces),
         }
     }
 
-    #[inline]
     pub(crate) fn is_unix(&self) -> bool {
-        matches!(self, Self::Unix(_))
+        match self {
+            Self::Unix(_) => true,
+            Self::Proxied(stream) => stream.inner.is_unix(),
+            _ => false,
+        }
     }
 
-    #[inline]
     pub(crate) fn is_tls(&self) -> bool {
-        matches!(self, Self::Tls(_))
+        match self {
+            Self::Tls(_) => true,
+            Self::Proxied(stream) => stream.inner.is_tls(),
+            _ => false,
+        }
+    }
+
+    /// Whether TLS or a PROXY header is between the client's bytes and the socket.
+    #[inline]
+    pub(crate) fn is_layered(&self) -> bool {
+        matches!(self, Self::Tls(_) | Self::Proxied(_))
     }
 
     /// Whether bytes wait that were taken and not written.
     #[inline]
     pub(crate) fn has_unsent(&self) -> bool {
+        self.is_layered() && self.unsent_bytes_wait()
+    }
+
+    #[inline(never)]
+    fn unsent_bytes_wait(&self) -> bool {
         match self {
             Self::Tls(stream) => stream.has_unsent(),
+            Self::Proxied(stream) => stream.inner.has_unsent(),
             _ => false,
         }
     }
@@ -107,6 +138,7 @@ impl Transport {
     pub(crate) fn send_unsent(&mut self) -> io::Result<bool> {
         match self {
             Self::Tls(stream) => stream.send_unsent(),
+            Self::Proxied(stream) => stream.inner.send_unsent(),
             _ => Ok(true),
         }
     }
@@ -114,15 +146,19 @@ impl Transport {
     /// Counts the memory for what was taken and not written.
     #[inline]
     pub(crate) fn count_unsent(&mut self, total: &mut Total) {
-        if let Self::Tls(stream) = self {
-            stream.count_unsent(total);
+        match self {
+            Self::Tls(stream) => stream.count_unsent(total),
+            Self::Proxied(stream) => stream.inner.count_unsent(total),
+            _ => {}
         }
     }
 
     /// Stops counting that memory.
     pub(crate) fn release_unsent(&mut self, total: &mut Total) {
-        if let Self::Tls(stream) = self {
-            stream.release_unsent(total);
+        match self {
+            Self::Tls(stream) => stream.release_unsent(total),
+            Self::Proxied(stream) => stream.inner.release_unsent(total),
+            _ => {}
         }
     }
 
@@ -136,38 +172,90 @@ impl Transport {
     /// The memory in bytes for what has not arrived whole.
     #[inline]
     pub(crate) fn received_bytes(&self) -> usize {
+        if self.is_layered() { self.incomplete_record_bytes() } else { 0 }
+    }
+
+    #[inline(never)]
+    fn incomplete_record_bytes(&self) -> usize {
         match self {
             Self::Tls(stream) => stream.received_bytes(),
+            Self::Proxied(stream) => stream.inner.received_bytes(),
             _ => 0,
         }
     }
 
     /// Whether a TLS handshake has begun and is not complete.
     pub(crate) fn is_in_handshake(&self) -> bool {
-        matches!(self, Self::Tls(stream) if stream.is_in_handshake())
+        match self {
+            Self::Tls(stream) => stream.is_in_handshake(),
+            Self::Proxied(stream) => stream.inner.is_in_handshake(),
+            _ => false,
+        }
     }
 
     /// Whether the TLS handshake resumed an earlier session.
     pub(crate) fn was_resumed(&self) -> bool {
-        matches!(self, Self::Tls(stream) if stream.was_resumed())
+        match self {
+            Self::Tls(stream) => stream.was_resumed(),
+            Self::Proxied(stream) => stream.inner.was_resumed(),
+            _ => false,
+        }
     }
 
     /// Why the TLS handshake failed, if the connection failed with this error in its handshake.
     pub(crate) fn handshake_failure(&self, error: &io::Error) -> Option<TlsFailure> {
         match self {
             Self::Tls(stream) => stream.handshake_failure(error),
+            Self::Proxied(stream) => stream.inner.handshake_failure(error),
             _ => None,
         }
     }
 
-    /// The peer's address, if there is one and the connection has not ended.
+    /// The client's address: the one that a PROXY header names, or the peer's, if there is one and the
+    /// connection has not ended.
     pub(crate) fn peer_address(&self) -> Option<SocketAddr> {
-        self.socket()?.peer_addr().ok()
+        match self.endpoints() {
+            Some(endpoints) => Some(endpoints.source),
+            None => self.socket()?.peer_addr().ok(),
+        }
     }
 
-    /// The address that the peer connected to, if there is one.
+    /// The address that the client connected to, if there is one: the one that a PROXY header names, or
+    /// the server's own.
     pub(crate) fn local_address(&self) -> Option<SocketAddr> {
-        self.socket()?.local_addr().ok()
+        match self.endpoints() {
+            Some(endpoints) => Some(endpoints.destination),
+            None => self.socket()?.local_addr().ok(),
+        }
+    }
+
+    /// The addresses that a PROXY header names.
+    pub(crate) fn endpoints(&self) -> Option<&Endpoints> {
+        match self {
+            Self::Proxied(stream) => stream.endpoints(),
+            _ => None,
+        }
+    }
+
+    /// Whether a PROXY header has begun to arrive, and is not complete.
+    pub(crate) fn has_partial_header(&self) -> bool {
+        matches!(self, Self::Proxied(stream) if stream.has_partial_header())
+    }
+
+    /// What became of a PROXY header, once.
+    pub(crate) fn take_header(&mut self) -> Option<Result<(), ProxyRefusal>> {
+        match self {
+            Self::Proxied(stream) => stream.take_header(),
+            _ => None,
+        }
+    }
+
+    /// Reads from the socket itself, below TLS.
+    fn read_raw(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::Unix(stream) => stream.read(buffer),
+            _ => self.socket().map_or(Ok(0), |mut socket| socket.read(buffer)),
+        }
     }
 
     fn socket(&self) -> Option<&TcpStream> {
@@ -175,6 +263,7 @@ impl Transport {
             Self::Tcp(stream) => Some(stream),
             Self::Unix(_) => None,
             Self::Tls(stream) => Some(stream.socket()),
+            Self::Proxied(stream) => stream.inner.socket(),
             #[cfg(any(test, fuzzing))]
             Self::Pipe(_) => None,
         }
@@ -186,9 +275,36 @@ impl Transport {
             Self::Tcp(stream) => stream.shutdown(Shutdown::Write),
             Self::Unix(stream) => stream.shutdown(Shutdown::Write),
             Self::Tls(stream) => stream.shutdown(),
+            Self::Proxied(stream) => stream.inner.shutdown(),
             #[cfg(any(test, fuzzing))]
             Self::Pipe(_) => Ok(()),
         }
+    }
+}
+
+/// What is called for every message. These are functions of their own, because the compiler would not inline
+/// functions of the transport that call themselves.
+impl ProxiedStream<Transport> {
+    #[inline(never)]
+    fn read(&mut self, buffer: &mut [u8], scratch: &mut Scratch) -> io::Result<Arrival> {
+        match self.read_header(Transport::read_raw, buffer)? {
+            Some(arrival) => Ok(arrival),
+            None => self.inner.read(buffer, scratch),
+        }
+    }
+
+    #[inline(never)]
+    fn write(&mut self, bytes: &[u8], scratch: &mut Scratch) -> io::Result<usize> {
+        self.inner.write(bytes, scratch)
+    }
+
+    #[inline(never)]
+    fn write_vectored(
+        &mut self,
+        pieces: &[IoSlice<'_>],
+        scratch: &mut Scratch,
+    ) -> io::Result<usize> {
+        self.inner.write_vectored(pieces, scratch)
     }
 }
 
