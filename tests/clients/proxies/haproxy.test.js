@@ -1,13 +1,11 @@
-// HAProxy's health checks, and their state in its stats socket.
+// HAProxy's health checks.
 
 import assert from 'node:assert/strict';
-import { once } from 'node:events';
-import { connect } from 'node:net';
-import { join } from 'node:path';
 import { test } from 'node:test';
 import { Client } from '../node/client.js';
 import { Townhall } from '../node/townhall.js';
-import { eventually, Proxy } from './proxy.js';
+import { checked } from './checks.js';
+import { Proxy } from './proxy.js';
 import { get } from './web.js';
 
 /** Start HAProxy before a server, which it checks in this way. */
@@ -18,27 +16,6 @@ backend townhall
   ${check}
   server one ${host} check inter 100ms fall 1
 `);
-}
-
-/** What HAProxy knows of the server: its `status`, and the `check_code` that it got last. */
-async function state(proxy) {
-  const socket = connect(join(proxy.directory, 'stats'));
-  await once(socket, 'connect');
-  socket.end('show stat\n');
-  let table = '';
-  for await (const chunk of socket.setEncoding('utf8')) table += chunk;
-  const [names, ...rows] = table.split('\n').map((line) => line.replace(/^# /, '').split(','));
-  const one = rows.find((row) => row[0] === 'townhall' && row[1] === 'one');
-  return Object.fromEntries(names.map((name, column) => [name, one[column]]));
-}
-
-/** Wait until a check was answered, and return its status and what HAProxy makes of it. */
-async function checked(proxy, isDone = () => true) {
-  return eventually(async () => {
-    // Its port is there a moment before its socket.
-    const { status, check_code: code } = await state(proxy).catch(() => ({}));
-    return code && isDone(status) ? [status, code] : undefined;
-  }, 'answer to a check');
 }
 
 for (const [check, code] of [['option httpchk', '204'], ['option httpchk GET /health', '200'],

@@ -14,7 +14,28 @@ import { START_DEADLINE, within } from '../node/deadline.js';
 
 const DEBIAN = fileURLToPath(new URL('../../../target/clients/debian/', import.meta.url));
 const MODULES = `${DEBIAN}usr/lib/apache2/modules`;
+const NGINX_STREAM = `${DEBIAN}usr/lib/nginx/modules/ngx_stream_module.so`;
 const LIBRARIES = `${DEBIAN}usr/lib/x86_64-linux-gnu`;
+
+/** HAProxy with the times of Debian's configuration, which forwards requests (http) or bytes (tcp). */
+function haproxy(mode) {
+  return {
+    configuration: (lines, port, directory, tls) => `
+global
+  stats socket ${directory}/stats level admin
+defaults
+  mode ${mode}
+  timeout connect 5000
+  timeout client 50000
+  timeout server 50000
+frontend web
+  bind 127.0.0.1:${port}${tls ? ` ssl crt ${tls.both}` : ''}
+  default_backend townhall
+${lines}
+`,
+    command: (file) => [`${DEBIAN}usr/sbin/haproxy`, '-db', '-f', file],
+  };
+}
 
 /** What surrounds a test's own lines, and the command that runs it in the foreground. */
 const PROXIES = {
@@ -62,23 +83,24 @@ const PROXIES = {
       `,
     command: (file) => [`${DEBIAN}usr/sbin/apache2`, '-DFOREGROUND', '-f', file],
   },
-  // The times are those of Debian's configuration.
-  haproxy: {
-    configuration: (lines, port, directory, tls) => `
-global
-  stats socket ${directory}/stats level admin
-defaults
-  mode http
-  timeout connect 5000
-  timeout client 50000
-  timeout server 50000
-frontend web
-  bind 127.0.0.1:${port}${tls ? ` ssl crt ${tls.both}` : ''}
-  default_backend townhall
-${lines}
-`,
-    command: (file) => [`${DEBIAN}usr/sbin/haproxy`, '-db', '-f', file],
+  'nginx stream': {
+    configuration: (lines, port, directory) => `
+      load_module ${NGINX_STREAM};
+      daemon off;
+      master_process off;
+      pid ${directory}/pid;
+      error_log stderr;
+      events {}
+      stream {
+        server {
+          listen 127.0.0.1:${port};
+          ${lines}
+        }
+      }`,
+    command: (file) => [`${DEBIAN}usr/sbin/nginx`, '-e', 'stderr', '-c', file],
   },
+  haproxy: haproxy('http'),
+  'haproxy tcp': haproxy('tcp'),
   caddy: {
     configuration: (lines, port, directory, tls) => `
 {
