@@ -227,22 +227,36 @@ fn a_chain_that_does_not_fit_into_the_socket_is_sent_bit_by_bit() {
 
 #[test]
 fn handshakes_that_take_too_much_memory_end() {
+    check_overload(false);
+}
+
+#[test]
+fn handshakes_behind_a_proxy_that_take_too_much_memory_end() {
+    check_overload(true);
+}
+
+fn check_overload(proxy_protocol: bool) {
     const LIMIT: usize = 1 << 20;
     let certificate = Certificate::new("localhost");
     let mut config = tls_config(&[&certificate]);
+    config.listen[0].proxy_protocol = proxy_protocol;
     config.limits.max_message_bytes = LIMIT / 4;
     config.memory.max_incomplete_bytes = LIMIT;
+    let header = if proxy_protocol { "PROXY UNKNOWN\r\n" } else { "" };
     let server = Running::start(config, chat);
-    let mut member = join(connect(&server, &certificate, "localhost", &[&TLS13]), "/");
+    let mut stream = connect(&server, &certificate, "localhost", &[&TLS13]);
+    stream.sock.write_all(header.as_bytes()).unwrap();
+    let mut member = join(stream, "/");
     // A message of 60,000 bytes in records of 16 KiB, the last of which is not complete.
     let message = [&[1, 0, 0xea, 0x60][..], &[0; 60_000]].concat();
     let seal = |part| [&[22, 3, 1, 0x40, 0][..], part].concat();
-    let records: Vec<_> = message.chunks(16 << 10).flat_map(seal).collect();
+    let records = message.chunks(16 << 10).flat_map(seal);
+    let bytes: Vec<_> = header.bytes().chain(records).collect();
     let streams: Vec<_> = (0..60)
         .map(|_| {
             let mut stream = server.stream();
             // The server may have ended the connection.
-            let _ = stream.write_all(&records);
+            let _ = stream.write_all(&bytes);
             stream
         })
         .collect();

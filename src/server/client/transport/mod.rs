@@ -164,8 +164,10 @@ impl Transport {
 
     /// Frees the memory for what has not arrived whole. Over TLS, nothing is read or written any more.
     pub(crate) fn abandon(&mut self) {
-        if let Self::Tls(stream) = self {
-            stream.abandon();
+        match self {
+            Self::Tls(stream) => stream.abandon(),
+            Self::Proxied(stream) => stream.inner.abandon(),
+            _ => {}
         }
     }
 
