@@ -79,7 +79,7 @@ fn a_command_comes_before_its_flags() {
     let (status, _, stderr) = parts(run(&["--mode", "echo", "check"]));
     let line = "error: the subcommand 'check' cannot be used with '--mode <MODE>'\n";
     assert!(status == Some(2) && stderr.starts_with(line), "{stderr}");
-    let (status, _, stderr) = parts(run(&["helth"]));
+    let (status, _, stderr) = parts(run(&["heal"]));
     assert!(status == Some(2) && stderr.contains("'health'"), "{stderr}");
 }
 
