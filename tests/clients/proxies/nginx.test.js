@@ -1,4 +1,4 @@
-// nginx with less configuration than the README's snippet has.
+// nginx with less configuration than the snippet of docs/deployment.md has.
 
 import assert from 'node:assert/strict';
 import { mkdtempSync, rmSync } from 'node:fs';

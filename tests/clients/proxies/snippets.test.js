@@ -1,4 +1,4 @@
-// The README's snippets, copied into proxies that end TLS.
+// The snippets of docs/deployment.md, copied into proxies that end TLS.
 
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
@@ -8,18 +8,18 @@ import { Townhall } from '../node/townhall.js';
 import { Proxy } from './proxy.js';
 import { get } from './web.js';
 
-const README = readFileSync(new URL('../../../README.md', import.meta.url), 'utf8');
+const PAGE = readFileSync(new URL('../../../docs/deployment.md', import.meta.url), 'utf8');
 
-/** The README's snippet for this proxy, with the address of a server in place of its own. */
+/** The page's snippet for this proxy, with the address of a server in place of its own. */
 function snippet(name, server) {
-  const found = new RegExp(`^\`\`\`${name}\n(.*?)^\`\`\`$`, 'ms').exec(README);
-  assert.ok(found, `the README has a snippet for ${name}`);
+  const found = new RegExp(`^\`\`\`${name}\n(.*?)^\`\`\`$`, 'ms').exec(PAGE);
+  assert.ok(found, `the page has a snippet for ${name}`);
   const parts = found[1].split('127.0.0.1:8080');
   assert.equal(parts.length, 2, found[1]);
   return parts.join(new URL(server.url).host);
 }
 
-/** Start a server and, before it, the proxy as the README has it. */
+/** Start a server and, before it, the proxy as the page has it. */
 async function start(t, name, ...options) {
   const server = await Townhall.start(t, ...options);
   return { server, proxy: await Proxy.start(t, name, snippet(name, server), { tls: true }) };
