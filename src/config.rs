@@ -112,9 +112,14 @@ pub struct Config {
     pub trusted_proxies: Vec<IpNet>,
     /// Whether plain requests with any method reach the application as
     /// [`Event::Request`](crate::Event::Request). By default, only GET and HEAD do; OPTIONS gets 204, and
-    /// other methods get 405. The server reads no bodies: a request with one gets 413. CONNECT always gets
-    /// 405.
+    /// other methods get 405. A request with a body gets 413, unless `request_bodies` is set. CONNECT
+    /// always gets 405.
     pub any_method: bool,
+    /// Whether the application reads the bodies of plain requests, of up to
+    /// [`limits.max_body_bytes`](Limits::max_body_bytes). Requests with any method then reach it, as with
+    /// `any_method`. Those with GET or HEAD may still have no body. After the response to another method,
+    /// the connection persists, and clients may send requests without waiting for the responses.
+    pub request_bodies: bool,
     /// How messages are compressed for clients that offer permessage-deflate (RFC 7692). If it is
     /// `None`, they are not compressed.
     pub deflate: Option<Deflate>,
@@ -137,13 +142,17 @@ pub struct Config {
 }
 
 impl Config {
-    /// The default configuration for messages of up to `max_message_bytes`. The limits on memory for
-    /// messages grow with that size, and are never less than a busy room needs: in `memory`,
+    /// The default configuration for messages and bodies of up to `max_message_bytes`. The limits on memory
+    /// for messages grow with that size, and are never less than a busy room needs: in `memory`,
     /// `max_incomplete_bytes` is 16 times as much and at least 256 MiB, `max_backlog_bytes` is twice as
     /// much and at least 4 MiB, and `max_total_backlog_bytes` is 64 times as much and at least 1 GiB.
     pub fn with_max_message_bytes(max_message_bytes: usize) -> Self {
         Self {
-            limits: Limits { max_message_bytes, ..Limits::default() },
+            limits: Limits {
+                max_message_bytes,
+                max_body_bytes: max_message_bytes,
+                ..Limits::default()
+            },
             memory: MemoryLimits::with_max_message_bytes(max_message_bytes),
             ..Self::default()
         }
@@ -161,6 +170,7 @@ impl Default for Config {
             hosts: Vec::new(),
             trusted_proxies: vec![loopback_v4(), IpNet::from(IpAddr::from(Ipv6Addr::LOCALHOST))],
             any_method: false,
+            request_bodies: false,
             deflate: Some(Deflate::default()),
             limits: Limits::default(),
             connections: ConnectionLimits::default(),

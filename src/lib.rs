@@ -49,7 +49,7 @@ pub use protocol::{
 pub use server::simulation;
 #[cfg(feature = "server")]
 pub use server::{
-    Cause, CauseKind, ClientId, Compression, Counts, Departure, DurationHistogram, Event, Exchange,
-    Handle, HandleError, Hub, InvalidClientId, MemoryUsage, RoomInfo, Server,
-    SubprotocolNotOffered, TlsCounts, TlsFailure, Upgrade,
+    Cause, CauseKind, ClientId, Compression, Counts, Deferred, Departure, DurationHistogram, Event,
+    Exchange, Handle, HandleError, Hub, InvalidClientId, MemoryUsage, RequestHead, RoomInfo,
+    Server, SubprotocolNotOffered, TlsCounts, TlsFailure, Upgrade,
 };

@@ -104,7 +104,13 @@ impl Config {
             at_least("limits.max_fragments", limits.max_fragments.into(), 1),
             at_least("limits.max_message_bytes", max_message_bytes, 1),
             at_most("limits.max_message_bytes", max_message_bytes, MAX_MESSAGE_BYTES),
+            at_most("limits.max_body_bytes", self.body_bytes() as u64, MAX_MESSAGE_BYTES),
         ]
+    }
+
+    /// The maximum size of a body, if bodies are read.
+    fn body_bytes(&self) -> usize {
+        if self.request_bodies { self.limits.max_body_bytes } else { 0 }
     }
 
     /// Checks that connections may be opened, and may send.
@@ -136,6 +142,8 @@ impl Config {
         vec![
             not_zero("connections.max_age", self.connections.max_age),
             not_zero("timeouts.handshake", Some(self.timeouts.handshake)),
+            not_zero("timeouts.keep_alive", Some(self.timeouts.keep_alive)),
+            not_zero("timeouts.answer", Some(self.timeouts.answer)),
             not_zero("timeouts.ping_interval", self.timeouts.ping_interval),
             not_zero("timeouts.pong", self.timeouts.pong),
             not_zero("timeouts.write", self.timeouts.write),
@@ -160,6 +168,7 @@ impl Config {
             holds(total_backlog, 1, backlog),
             holds(incomplete, 2, message),
             holds(incomplete, 2, head),
+            holds(incomplete, 2, ("limits.max_body_bytes", self.body_bytes())),
         ]
     }
 

@@ -1,6 +1,8 @@
 //! One connection, from the first byte of the handshake to the last of the close
 //! (RFC 6455, sections 4.2 and 7), without a socket and without a clock.
 
+mod requests;
+
 use std::mem;
 use std::sync::Arc;
 
@@ -11,7 +13,7 @@ use super::frame::{
     CloseFrame, Closing, MAX_CONTROL_BYTES, Opcode, encode_close, encode_frame, encode_header,
 };
 use super::handshake::Terms;
-use super::http::{Head, Response};
+use super::http::{Body, Head, Response};
 use super::limits::Limits;
 use super::message::{Buffers, Incoming, Message, Receiver};
 use super::violation::Violation;
@@ -21,8 +23,17 @@ use super::violation::Violation;
 #[non_exhaustive]
 pub enum Received<'a> {
     /// A complete request head. Nothing more is received until [`Connection::accept`],
-    /// [`Connection::respond`] or [`Connection::fail`] has answered it.
+    /// [`Connection::respond`] or [`Connection::fail`] has answered it, or [`Connection::read_body`] has
+    /// asked for its body.
     Head(Vec<u8>),
+    /// A request whose body has been asked for, complete. Nothing more is received until it has been
+    /// answered.
+    Request {
+        /// The head, as in [`Head`](Self::Head).
+        head: Vec<u8>,
+        /// The body, without its transfer coding.
+        body: Vec<u8>,
+    },
     /// A message or a control frame.
     Frames(Incoming<'a>),
 }
@@ -74,11 +85,15 @@ pub struct Connection {
 enum State {
     /// The request head is not complete.
     Handshaking(Head),
-    /// The head has been returned, and the connection waits for the response to it. The bytes after it
+    /// The body of a request is not complete.
+    ReadingBody(Box<Body>),
+    /// The request has been returned, and the connection waits for the response to it. The bytes after it
     /// are not read.
     Answering {
         /// Whether the method is HEAD, whose response has no body (RFC 9110, section 9.3.2).
         is_head: bool,
+        /// The bytes after the request, if they have been read.
+        unread: Vec<u8>,
     },
     /// Messages go both ways.
     Open(Receiver),
@@ -131,9 +146,16 @@ impl Connection {
                 let max_bytes = self.limits.max_head_bytes;
                 let head = head.receive(input, max_bytes).map_err(Failure::Handshake)?;
                 if let Some(head) = &head {
-                    self.state = State::Answering { is_head: head.starts_with(b"HEAD ") };
+                    self.state = State::answering(head);
                 }
                 head.map(Received::Head)
+            }
+            State::ReadingBody(body) => {
+                let request = body.receive(input).map_err(Failure::Handshake)?;
+                if let Some((head, _)) = &request {
+                    self.state = State::answering(head);
+                }
+                request.map(|(head, body)| Received::Request { head, body })
             }
             State::Answering { .. } => None,
             State::Open(receiver) => receiver
@@ -154,7 +176,7 @@ impl Connection {
     /// Answers a [`Received::Head`] with an upgrade, which opens the connection (RFC 6455, section
     /// 4.2.2). Does nothing unless a request waits for its response.
     pub fn accept(&mut self, terms: &Terms, out: &mut Vec<u8>) {
-        if matches!(self.state, State::Answering { .. }) {
+        if self.is_answering() {
             terms.encode(out);
             let inflation = Inflation::of(terms.deflate);
             self.state = State::Open(Receiver::new(self.limits.clone(), inflation));
@@ -180,8 +202,10 @@ impl Connection {
     /// ```
     pub fn respond(&mut self, response: &Response, out: &mut Vec<u8>) {
         match self.state {
-            State::Answering { is_head: true } => response.encode_head(out),
-            State::Handshaking(_) | State::Answering { is_head: false } => response.encode(out),
+            State::Answering { is_head: true, .. } => response.encode_head(out),
+            State::Handshaking(_) | State::ReadingBody(_) | State::Answering { .. } => {
+                response.encode(out);
+            }
             State::Open(_) | State::Closing(_) | State::Closed { .. } => return,
         }
         self.state = State::Closed { clean: false };
@@ -259,28 +283,33 @@ impl Connection {
         self.state = State::Closed { clean: false };
     }
 
-    /// The memory in bytes for an incomplete head or message.
+    /// The memory in bytes for an incomplete request or message.
     pub fn held_bytes(&self) -> usize {
         match &self.state {
             State::Handshaking(head) => head.held_bytes(),
+            State::ReadingBody(body) => body.held_bytes(),
             State::Open(receiver) => receiver.held_bytes(),
             State::Closing(closing) => closing.held_bytes(),
-            State::Answering { .. } | State::Closed { .. } => 0,
+            State::Answering { unread, .. } => unread.capacity(),
+            State::Closed { .. } => 0,
         }
     }
 
-    /// The number of bytes of the frame that has begun that have not arrived; 0 if none has begun.
+    /// The number of bytes that have not arrived of the frame, or of the body or chunk, that has begun; 0
+    /// if none has begun.
     #[inline]
     pub fn expected_bytes(&self) -> u64 {
         match &self.state {
             State::Open(receiver) => receiver.expected_bytes(),
+            State::ReadingBody(body) => body.expected_bytes(),
             _ => 0,
         }
     }
 
-    /// Whether the request has not been answered yet.
+    /// Whether the connection waits for a request or for its response.
     pub fn is_handshaking(&self) -> bool {
-        matches!(self.state, State::Handshaking(_) | State::Answering { .. })
+        use State::{Answering, Handshaking, ReadingBody};
+        matches!(self.state, Handshaking(_) | ReadingBody(_) | Answering { .. })
     }
 
     /// Whether nothing has arrived, except for the empty lines that may precede a request.
@@ -306,72 +335,4 @@ impl Connection {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::protocol::http::Request;
-
-    const UPGRADE: &str = "GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\n\
-        Connection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
-        Sec-WebSocket-Version: 13\r\n\r\n";
-
-    fn terms() -> Terms {
-        Terms::negotiate(&Request::parse(UPGRADE.as_bytes(), 16).unwrap(), &[], None).unwrap()
-    }
-
-    #[test]
-    fn nothing_is_received_between_a_request_and_its_response() {
-        let mut connection = Connection::new(Limits::default());
-        let mut bytes = format!("{UPGRADE}GET / HTTP/1.1\r\n").into_bytes();
-        let mut input = &mut bytes[..];
-        let mut buffers = Buffers::default();
-        let head = connection.receive(&mut input, &mut buffers);
-        assert_eq!(head, Ok(Some(Received::Head(UPGRADE.into()))));
-        assert_eq!(connection.receive(&mut input, &mut buffers), Ok(None));
-        assert_eq!(input, b"GET / HTTP/1.1\r\n");
-    }
-
-    #[test]
-    fn a_request_is_answered_once_and_only_after_it_has_arrived() {
-        let mut connection = Connection::new(Limits::default());
-        let mut out = Vec::new();
-        connection.accept(&terms(), &mut out);
-        assert!(out.is_empty() && !connection.is_open());
-        let mut bytes = UPGRADE.as_bytes().to_vec();
-        connection.receive(&mut &mut bytes[..], &mut Buffers::default()).unwrap();
-        connection.respond(&Response::new(204), &mut out);
-        let answer = out.clone();
-        connection.accept(&terms(), &mut out);
-        connection.respond(&Response::new(404), &mut out);
-        assert!(out == answer && connection.is_closed());
-    }
-
-    #[test]
-    fn only_the_response_to_head_has_no_body() {
-        for (method, body) in [("GET", "found\n"), ("HEAD", ""), ("HEADER", "found\n")] {
-            let mut connection = Connection::new(Limits::default());
-            let mut out = Vec::new();
-            let mut bytes = format!("\r\n{method} / HTTP/1.1\r\nHost: a\r\n\r\n").into_bytes();
-            connection.receive(&mut &mut bytes[..], &mut Buffers::default()).unwrap();
-            connection.respond(&Response::text(200, "found"), &mut out);
-            let answer = String::from_utf8(out).unwrap();
-            let (head, rest) = answer.split_once("\r\n\r\n").unwrap();
-            assert!(head.contains("\r\nContent-Length: 6"), "{method}: {head}");
-            assert_eq!(rest, body, "{method}");
-        }
-    }
-
-    #[test]
-    fn a_control_frame_has_125_bytes_at_most() {
-        let mut connection = Connection::new(Limits::default());
-        let mut bytes = UPGRADE.as_bytes().to_vec();
-        let mut out = Vec::new();
-        connection.receive(&mut &mut bytes[..], &mut Buffers::default()).unwrap();
-        connection.accept(&terms(), &mut out);
-        for (length, sent) in [(0, 0), (125, 125), (126, 125), (70_000, 125)] {
-            out.clear();
-            connection.ping(&vec![b'a'; length], &mut out);
-            assert_eq!(out[..2], [0x89, sent]);
-            assert_eq!(out.len(), 2 + usize::from(sent));
-        }
-    }
-}
+mod tests;

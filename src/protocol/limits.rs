@@ -25,6 +25,9 @@ pub struct Limits {
     /// The maximum size of a message in bytes of payload, in one frame or many. The default of 16 MiB is
     /// the largest that the Autobahn TestSuite sends.
     pub max_message_bytes: usize,
+    /// The maximum size of a request's body in bytes, where the application reads bodies. The default is
+    /// that of a message.
+    pub max_body_bytes: usize,
     /// The maximum number of fragments in a message. Empty ones count too, because no limit in bytes
     /// applies to them. The Autobahn TestSuite sends 65,536.
     pub max_fragments: u32,
@@ -36,6 +39,7 @@ impl Default for Limits {
             max_head_bytes: 16 << 10,
             max_headers: 100,
             max_message_bytes: 16 << 20,
+            max_body_bytes: 16 << 20,
             max_fragments: 100_000,
         }
     }

@@ -117,8 +117,8 @@ pub use failure::Failure;
 pub use frame::{CloseFrame, Opcode};
 pub use handshake::{Terms, accept_key};
 pub use http::{
-    Authority, Forwarded, Host, InvalidAuthority, InvalidHeader, InvalidHost, InvalidOrigin,
-    Origin, Origins, Refusal, Request, Response, Site,
+    Authority, Forwarded, Framing, Host, InvalidAuthority, InvalidHeader, InvalidHost,
+    InvalidOrigin, Origin, Origins, Refusal, Request, Response, Site,
 };
 #[cfg(feature = "server")]
 pub(crate) use http::{is_token_byte, normal_path};

@@ -1,10 +1,15 @@
 //! The events that the application handles, and the requests that it answers.
 
+mod exchange;
+
 use std::fmt;
 use std::net::IpAddr;
 
 use crate::protocol::{DeflateTerms, InvalidHeader, Message, Request, Response, Terms};
 use crate::server::departure::Departure;
+
+pub(crate) use exchange::Answer;
+pub use exchange::{Deferred, Exchange, RequestHead};
 
 /// An event of a client. A client that opens causes one [`Open`](Self::Open), any number of
 /// [`Message`](Self::Message) and [`Timer`](Self::Timer), and one [`Close`](Self::Close).
@@ -79,9 +84,14 @@ use crate::server::departure::Departure;
 pub enum Event<'a> {
     /// A plain GET or HEAD request. The application may answer it. Otherwise it gets 426, or 404 if its
     /// path is not a room ([`RoomLimits::patterns`](crate::RoomLimits::patterns)). With
-    /// [`Config::any_method`](crate::Config::any_method), requests with other methods come too. If the
-    /// application does not answer them, OPTIONS gets 204, and others get 405.
+    /// [`Config::any_method`](crate::Config::any_method), requests with other methods come too, and with
+    /// [`Config::request_bodies`](crate::Config::request_bodies) their bodies. If the application does not
+    /// answer them, OPTIONS gets 204, and others get 405.
     Request(Exchange<'a>),
+    /// The head of a plain request with a body, with
+    /// [`Config::request_bodies`](crate::Config::request_bodies). The application may refuse it before the
+    /// body is read. Otherwise, [`Request`](Self::Request) follows once the body is complete.
+    Head(RequestHead<'a>),
     /// A valid upgrade request within all limits, including the limits on the room of its path. The
     /// application may refuse it or choose its room. By default, it is accepted, and its room is the
     /// normal form of its path. If the application chooses a room that the limits do not allow,
@@ -130,69 +140,6 @@ pub enum Event<'a> {
     /// ([`Server::listen_to_signals`](crate::Server::listen_to_signals)). An application may read its own
     /// settings again.
     Reload,
-}
-
-/// A plain HTTP request, and its response. `examples/http.rs` serves a page and a list of rooms.
-///
-/// ```
-/// use townhall::{Event, Exchange, Response};
-///
-/// /// Answers requests from this machine; others get 426.
-/// fn answer(exchange: Exchange<'_>) {
-///     let is_local = exchange.address().is_some_and(|address| address.is_loopback());
-///     if is_local && exchange.request().normal_path() == "/hello" {
-///         exchange.respond(Response::text(200, "hello"));
-///     }
-/// }
-/// # let _ = answer;
-/// ```
-///
-/// With [`Config::any_method`](crate::Config::any_method):
-///
-/// ```
-/// use townhall::{CloseCode, Exchange, Hub, Response};
-///
-/// /// Closes a room: `curl -X DELETE -H 'Authorization: Bearer secret' http://localhost:8080/lobby`.
-/// fn answer(hub: &mut Hub, exchange: Exchange<'_>) {
-///     let request = exchange.request();
-///     match request.method() {
-///         "DELETE" if request.header("Authorization") == Some("Bearer secret") => {
-///             let members: Vec<_> = hub.members(&request.normal_path()).collect();
-///             for &member in &members {
-///                 hub.close(member, CloseCode::NORMAL, "the room is closed");
-///             }
-///             exchange.respond(Response::text(200, format!("closed {}", members.len())));
-///         }
-///         "DELETE" => exchange.respond(Response::text(401, "a token is needed")),
-///         _ => {}
-///     }
-/// }
-/// # let _ = answer;
-/// ```
-#[derive(Debug)]
-pub struct Exchange<'a> {
-    pub(crate) request: &'a Request<'a>,
-    pub(crate) address: Option<IpAddr>,
-    pub(crate) answer: &'a mut Option<Response>,
-}
-
-impl<'a> Exchange<'a> {
-    /// The request. Its method is GET or HEAD, unless
-    /// [`Config::any_method`](crate::Config::any_method) is set. A response that depends on the path should compare its
-    /// [normal form](Request::normal_path).
-    pub fn request(&self) -> &'a Request<'a> {
-        self.request
-    }
-
-    /// The client's address, as in [`Event::Open`].
-    pub fn address(&self) -> Option<IpAddr> {
-        self.address
-    }
-
-    /// Answers the request with a response.
-    pub fn respond(self, response: Response) {
-        *self.answer = Some(response);
-    }
 }
 
 /// An upgrade request. The response is 101, unless the application refuses it.

@@ -1,5 +1,7 @@
 //! Commands from other threads to a running server, in a bounded queue.
 
+mod command;
+
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -8,9 +10,11 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use log::warn;
 use mio::Waker;
 
-use crate::protocol::{CloseCode, Message};
+use crate::protocol::{CloseCode, Message, Response};
 use crate::server::client_id::ClientId;
+use crate::server::event::Deferred;
 use crate::server::hub::Hub;
+use command::{Action, Closure, Command, OwnedMessage};
 
 /// The maximum number of queued commands, over all handles of a server.
 const MAX_COMMANDS: usize = 4096;
@@ -113,6 +117,15 @@ impl Handle {
         reason: &str,
     ) -> Result<(), HandleError> {
         self.queue(reason.len(), || Action::Close(client, code, reason.into()))
+    }
+
+    /// Answers a request that the application has deferred, as [`Hub::answer`] does.
+    /// [`Exchange::defer`](crate::Exchange::defer) has an example.
+    ///
+    /// # Errors
+    /// The queue is full, or the server has ended. The client then gets 503 after a while.
+    pub fn answer(&self, deferred: Deferred, response: Response) -> Result<(), HandleError> {
+        self.queue(response.body_bytes().len(), || Action::Answer(deferred, response))
     }
 
     /// Runs a closure on the server's thread, with access to the hub. The event loop waits for it, so it
@@ -260,54 +273,6 @@ impl Shared {
     }
 }
 
-#[derive(Debug)]
-struct Command {
-    /// The bytes that count towards the queue's limit.
-    size: usize,
-    action: Action,
-}
-
-#[derive(Debug)]
-enum Action {
-    Broadcast(Box<str>, OwnedMessage),
-    Send(ClientId, OwnedMessage),
-    Close(ClientId, CloseCode, Box<str>),
-    Run(Closure),
-    Stop,
-}
-
-struct Closure(Box<dyn FnOnce(&mut Hub) + Send>);
-
-impl fmt::Debug for Closure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Closure")
-    }
-}
-
-#[derive(Debug)]
-enum OwnedMessage {
-    Text(Box<str>),
-    Binary(Box<[u8]>),
-}
-
-impl OwnedMessage {
-    fn as_message(&self) -> Message<'_> {
-        match self {
-            Self::Text(text) => Message::Text(text),
-            Self::Binary(bytes) => Message::Binary(bytes),
-        }
-    }
-}
-
-impl From<Message<'_>> for OwnedMessage {
-    fn from(message: Message<'_>) -> Self {
-        match message {
-            Message::Text(text) => Self::Text(text.into()),
-            Message::Binary(bytes) => Self::Binary(bytes.into()),
-        }
-    }
-}
-
 /// How the handles asked the server to stop, from less to more urgent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Stop {
@@ -391,6 +356,7 @@ impl Commands {
             Action::Broadcast(room, message) => hub.broadcast(&room, message.as_message()),
             Action::Send(client, message) => hub.send(client, message.as_message()),
             Action::Close(client, code, reason) => hub.close(client, code, &reason),
+            Action::Answer(deferred, response) => _ = hub.answer(deferred, &response),
             Action::Run(Closure(closure)) => closure(hub),
             Action::Stop => self.stop = self.stop.max(Stop::Gracefully),
         }

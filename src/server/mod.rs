@@ -34,7 +34,7 @@ pub use client_id::{ClientId, InvalidClientId};
 pub use counts::{Compression, Counts};
 pub use departure::{Cause, CauseKind, Departure};
 pub use duration_histogram::DurationHistogram;
-pub use event::{Event, Exchange, SubprotocolNotOffered, Upgrade};
+pub use event::{Deferred, Event, Exchange, RequestHead, SubprotocolNotOffered, Upgrade};
 pub use handle::{Handle, HandleError};
 pub use hub::{Hub, RoomInfo};
 pub use memory_usage::MemoryUsage;

@@ -1,6 +1,7 @@
 //! The server over real sockets, with tungstenite and raw bytes as clients.
 
 mod auto_traits;
+mod bodies;
 mod callbacks;
 mod calls;
 mod counts;

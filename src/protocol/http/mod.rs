@@ -1,8 +1,10 @@
 //! HTTP/1.1 as far as a WebSocket server needs it (RFC 9110, RFC 9112): requests, responses, and the
 //! origins whose pages may connect.
 
+mod body;
 mod field;
 mod forwarded;
+mod framing;
 mod head;
 mod host;
 mod origin;
@@ -15,9 +17,11 @@ mod target;
 mod token;
 mod uri;
 
+pub(crate) use body::Body;
 pub use field::InvalidHeader;
 pub(crate) use field::check_upgrade as check_upgrade_field;
 pub use forwarded::Forwarded;
+pub use framing::Framing;
 pub(crate) use head::Head;
 pub use host::{Authority, Host, InvalidAuthority, InvalidHost};
 pub use origin::{InvalidOrigin, Origin};

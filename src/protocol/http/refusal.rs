@@ -51,6 +51,12 @@ pub enum Refusal {
     Method,
     /// The request has a body, which the server does not read (RFC 9110, section 15.5.14).
     HasBody,
+    /// The body is longer than the configured limit (RFC 9110, section 15.5.14).
+    BodyTooLong,
+    /// The body has another transfer coding than `chunked` (RFC 9112, section 6.1).
+    TransferCoding,
+    /// The client expects something other than `100-continue` (RFC 9110, section 10.1.1).
+    Expectation,
     /// The request does not ask for an upgrade to WebSocket.
     NoUpgrade,
     /// The request asks for an upgrade in HTTP/1.0, which does not support it (RFC 9110, section 7.8).
@@ -63,8 +69,10 @@ pub enum Refusal {
     NoSuchRoom,
     /// The WebSocket version is not 13 (RFC 6455, section 4.4).
     WebSocketVersion,
-    /// The head did not arrive in time (RFC 9110, section 15.5.9).
+    /// The request did not arrive in time (RFC 9110, section 15.5.9).
     Timeout,
+    /// The application has not answered in time.
+    Unanswered,
     /// The name of the room is longer than the configured limit (RFC 9110, section 15.5.15).
     RoomNameTooLong,
     /// Too many connections come from one address (RFC 6585, section 4).
@@ -86,13 +94,15 @@ impl Refusal {
         404 => Self::NoSuchRoom,
         405 => Self::Method,
         408 => Self::Timeout,
-        413 => Self::HasBody,
+        413 => Self::HasBody | Self::BodyTooLong,
         414 => Self::TargetTooLong | Self::RoomNameTooLong,
+        417 => Self::Expectation,
         421 => Self::Misdirected,
         426 => Self::NoUpgrade | Self::UpgradeInHttp10 | Self::WebSocketVersion,
         429 => Self::TooManyFromAddress | Self::TooManyRoomsFromAddress,
         431 => Self::HeadTooLong | Self::TooManyHeaders,
-        503 => Self::Full | Self::TooManyRooms | Self::Stopping,
+        501 => Self::TransferCoding,
+        503 => Self::Full | Self::TooManyRooms | Self::Stopping | Self::Unanswered,
         505 => Self::HttpVersion,
     }
 
@@ -106,7 +116,8 @@ impl Refusal {
             | Self::TooManyRoomsFromAddress
             | Self::Full
             | Self::TooManyRooms
-            | Self::Stopping => &[("Retry-After", "5")],
+            | Self::Stopping
+            | Self::Unanswered => &[("Retry-After", "5")],
             _ => &[],
         }
     }
@@ -123,6 +134,9 @@ impl fmt::Display for Refusal {
             Self::HttpVersion => "unsupported HTTP version: use HTTP/1.1",
             Self::Method => "method not allowed: use GET, HEAD or OPTIONS; an upgrade needs GET",
             Self::HasBody => "a request must not have a body",
+            Self::BodyTooLong => "the body is too long",
+            Self::TransferCoding => "unsupported transfer coding: use chunked",
+            Self::Expectation => "unsupported expectation: use 100-continue",
             Self::NoUpgrade => "this is a WebSocket endpoint: connect with a WebSocket client",
             Self::UpgradeInHttp10 => {
                 "an upgrade to WebSocket needs HTTP/1.1, but this request is HTTP/1.0"
@@ -132,6 +146,7 @@ impl fmt::Display for Refusal {
             Self::NoSuchRoom => "no such room",
             Self::WebSocketVersion => "unsupported WebSocket version: use 13",
             Self::Timeout => "request timed out",
+            Self::Unanswered => "no answer in time, try again later",
             Self::RoomNameTooLong => "room name too long",
             Self::TooManyFromAddress => "too many connections from your address",
             Self::Full => "server full, try again later",

@@ -137,6 +137,17 @@ impl<'h> Request<'h> {
         self.list(name).any(|item| item.eq_ignore_ascii_case(token))
     }
 
+    /// Whether the version is HTTP/1.0.
+    pub(crate) fn is_http_1_0(&self) -> bool {
+        self.is_http_1_0
+    }
+
+    /// Whether the client may send another request after the response (RFC 9112, section 9.3). HTTP/1.0
+    /// clients would have to ask for that, and get no persistent connections.
+    pub fn is_persistent(&self) -> bool {
+        !self.is_http_1_0 && !self.lists_token("Connection", "close")
+    }
+
     /// Whether the request asks for a WebSocket. RFC 9110, section 7.8: "A server MUST ignore an
     /// Upgrade header field that is received in an HTTP/1.0 request."
     pub fn asks_for_upgrade(&self) -> bool {

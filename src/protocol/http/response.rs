@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use super::field::{self, InvalidHeader};
 use super::refusal::{ALLOWED_METHODS, Refusal};
 
-/// A complete HTTP/1.1 response, after which the connection closes.
+/// A complete HTTP/1.1 response.
 ///
 /// ```
 /// use townhall::protocol::{Refusal, Response};
@@ -91,17 +91,21 @@ impl Response {
         self
     }
 
+    /// The body's bytes.
+    #[cfg(feature = "server")]
+    pub(crate) fn body_bytes(&self) -> &[u8] {
+        &self.body
+    }
+
     /// The status.
     pub fn status(&self) -> u16 {
         self.status
     }
 
-    /// Appends the response to `out`.
+    /// Appends the response to `out`, after which the connection closes.
     pub fn encode(&self, out: &mut Vec<u8>) {
         self.encode_head(out);
-        if self.has_content() {
-            out.extend_from_slice(&self.body);
-        }
+        self.encode_body(out);
     }
 
     /// Appends the response to `out` without its body, for a request with the method HEAD (RFC 9110,
@@ -115,6 +119,18 @@ impl Response {
     /// assert!(out.ends_with(b"Content-Length: 6\r\n\r\n"));
     /// ```
     pub fn encode_head(&self, out: &mut Vec<u8>) {
+        self.encode_head_with(Some("close"), out);
+    }
+
+    /// Appends the response to `out`, after which the connection persists (RFC 9112, section 9.3).
+    pub(crate) fn encode_persistent(&self, is_head: bool, out: &mut Vec<u8>) {
+        self.encode_head_with(None, out);
+        if !is_head {
+            self.encode_body(out);
+        }
+    }
+
+    fn encode_head_with(&self, connection: Option<&str>, out: &mut Vec<u8>) {
         let line = format!("HTTP/1.1 {} {}", self.status, phrase(self.status));
         push_line(&line, out);
         for (name, value) in &self.headers {
@@ -122,11 +138,20 @@ impl Response {
         }
         // RFC 9110, section 7.8: a sender of Upgrade must send the connection option too.
         let upgrade = self.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("upgrade"));
-        push_line(if upgrade { "Connection: close, Upgrade" } else { "Connection: close" }, out);
+        let options: Vec<_> = connection.into_iter().chain(upgrade.then_some("Upgrade")).collect();
+        if !options.is_empty() {
+            push_line(&format!("Connection: {}", options.join(", ")), out);
+        }
         if self.has_content() {
             push_line(&format!("Content-Length: {}", self.body.len()), out);
         }
         push_line("", out);
+    }
+
+    fn encode_body(&self, out: &mut Vec<u8>) {
+        if self.has_content() {
+            out.extend_from_slice(&self.body);
+        }
     }
 
     /// RFC 9110, section 8.6: "A server MUST NOT send a Content-Length header field in any response with

@@ -66,10 +66,12 @@ pub(crate) struct Client {
     pub(crate) announced: bool,
     /// Whether everything that the peer sent has been read.
     pub(crate) peer_ended: bool,
+    /// Whether nothing of the next request has arrived on a persistent connection.
+    pub(crate) awaits_request: bool,
     pub(crate) presence: Presence,
     pub(crate) reading: Reading,
     output: Output,
-    /// Whether the client's room waits for the client.
+    /// Whether the client's room, or the reading of the client itself, waits for the client.
     pub(crate) lagging: bool,
     /// Whether the client is in the queue for a flush.
     pub(crate) flush_queued: bool,
@@ -104,6 +106,7 @@ impl Client {
             window: Share::default(),
             announced: false,
             peer_ended: false,
+            awaits_request: false,
             presence: Presence::default(),
             reading: Reading::default(),
             output: Output::default(),

@@ -6,6 +6,7 @@ use std::mem;
 use crate::server::client::{Client, Progress, Retain, Written};
 use crate::server::client_id::ClientId;
 use crate::server::hub::Hub;
+use crate::server::hub::requests::MAX_RESPONSE_BYTES;
 use crate::server::hub::{
     backlog, backpressure, lifecycle, members, overload, slow, tls_handshake,
 };
@@ -198,6 +199,11 @@ fn outcome_of(
     let max = (max_backlog_bytes as u64).saturating_mul(times);
     match progress {
         Ok(Progress::Written) => Some(Outcome::CaughtUp),
+        // It sends requests faster than it reads the responses, and is not read until then.
+        Ok(Progress::Blocked) if client.connection.is_handshaking() => {
+            let caught_up = client.lagging && client.private_bytes() <= MAX_RESPONSE_BYTES / 2;
+            caught_up.then_some(Outcome::CaughtUp)
+        }
         Ok(Progress::Blocked) if client.backlog(log) > max => Some(Outcome::Behind),
         Ok(Progress::Blocked) => {
             let caught_up = client.lagging && client.backlog(log) <= max / 2;

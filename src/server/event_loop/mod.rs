@@ -33,7 +33,7 @@ use crate::server::handle::{Commands, Stop};
 use crate::server::hub::answering::refuse;
 use crate::server::hub::closing::drop_untouched;
 use crate::server::hub::{Application, Hub, Phase};
-use crate::server::hub::{keepalive, lifecycle, proxied, throttle, trim};
+use crate::server::hub::{keepalive, lifecycle, proxied, requests, throttle, trim};
 use crate::server::room::TurnEnd;
 use crate::server::time::wheel::{GRAIN, Timestamp};
 
@@ -262,7 +262,7 @@ impl EventLoop {
             } else if connection.is_untouched() {
                 drop_untouched(&mut self.hub, id);
             } else if connection.is_handshaking() {
-                refuse(&mut self.hub, id, Refusal::Timeout);
+                requests::expire(&mut self.hub, id);
             } else if connection.is_open() {
                 keepalive::check(&mut self.hub, id);
             } else {

@@ -15,7 +15,7 @@ use crate::server::hub::answering::refuse;
 use crate::server::hub::closing::{answer_close, end_of_input, fail};
 use crate::server::hub::handshake::handshake;
 use crate::server::hub::{Application, Hub};
-use crate::server::hub::{backpressure, proxied, throttle, tls_handshake};
+use crate::server::hub::{backpressure, proxied, requests, throttle, tls_handshake};
 use crate::server::limits::rate::ReadStats;
 use crate::server::room::TurnEnd;
 use crate::server::time::wheel::Timestamp;
@@ -111,14 +111,14 @@ impl Reader {
         asked: (Timestamp, Instant),
         app: &mut Application<'_>,
     ) {
-        if !hub.pending.resumed.is_empty() {
-            self.queue.extend(backpressure::take_resumed(hub));
+        let mut budget = MAX_TURN_BYTES;
+        if hub.pending.has_resumed() {
+            budget = self.resume(hub, budget, app);
         }
         let mut queue = mem::take(&mut self.queue);
         if self.ahead == 0 {
             (self.ahead, self.asked) = (queue.len(), asked);
         }
-        let mut budget = MAX_TURN_BYTES;
         let mut count = 0;
         while budget > 0
             && let Some(&id) = queue.get(count)
@@ -132,6 +132,26 @@ impl Reader {
             (hub.time.horizon, hub.time.read_until) = self.asked;
         }
         use_again(&mut self.queue, queue);
+    }
+
+    /// Handles what was read after requests that have been answered since, and queues the clients that
+    /// may be read again. Returns what is left of the budget.
+    #[cold]
+    fn resume(&mut self, hub: &mut Hub, budget: usize, app: &mut Application<'_>) -> usize {
+        let mut left = budget;
+        while left > 0
+            && let Some((id, mut unread)) = hub.pending.answered.pop()
+        {
+            left = left.saturating_sub(unread.len());
+            let stats = receive(hub, id, &mut unread, &mut self.buffers, app);
+            // The bytes have been counted.
+            let too_much = throttle::count_read(hub, id, &stats, 0);
+            if !stats.held && !too_much {
+                hub.pending.resumed.push(id);
+            }
+        }
+        self.queue.extend(backpressure::take_resumed(hub));
+        left
     }
 
     /// Reads from a client within its budget, and returns how many bytes it read.
@@ -199,7 +219,7 @@ impl Reader {
                 let too_much = throttle::count_read(hub, id, &stats, taken);
                 // Inflated bytes count too.
                 let cost = cost.max(stats.bytes);
-                return (cost, if too_much { ReadMore::ForLater } else { left });
+                return (cost, if too_much || stats.held { ReadMore::ForLater } else { left });
             }
             Err(error) if error.kind() == ErrorKind::WouldBlock => client.announced = false,
             Err(error) if error.kind() == ErrorKind::Interrupted => {
@@ -249,8 +269,20 @@ fn receive(
         && let Some(client) = hub.clients.get_mut(id)
     {
         match client.connection.receive(&mut input, buffers) {
-            Ok(None) => break,
-            Ok(Some(Received::Head(head))) => handshake(hub, id, &head, app),
+            Ok(None) => {
+                if client.awaits_request {
+                    requests::begin_head(hub, id);
+                }
+                break;
+            }
+            Ok(Some(Received::Head(head))) => {
+                handshake(hub, id, head, app);
+                requests::settle(hub, id, &mut input, &mut stats);
+            }
+            Ok(Some(Received::Request { head, body })) => {
+                requests::complete(hub, id, &head, &body, app);
+                requests::settle(hub, id, &mut input, &mut stats);
+            }
             Ok(Some(Received::Frames(incoming))) => {
                 stats.messages += 1;
                 if let Incoming::Message(message) = &incoming {

@@ -1,11 +1,12 @@
 //! What the application can do: send messages, move clients between rooms, and close connections.
 
-use crate::protocol::{CloseCode, Message, Refusal};
+use crate::protocol::{CloseCode, Message, Refusal, Response};
 use crate::server::client::Retain;
 use crate::server::client_id::ClientId;
 use crate::server::departure::Cause;
+use crate::server::event::Deferred;
 use crate::server::hub::state::Hub;
-use crate::server::hub::{backpressure, lifecycle, members, sending, slow};
+use crate::server::hub::{backpressure, lifecycle, members, requests, sending, slow};
 use crate::server::room::compressor::Encoding;
 
 impl Hub {
@@ -117,6 +118,13 @@ impl Hub {
             self.mark_dirty(client);
         }
         leaves
+    }
+
+    /// Answers a request that the application has [deferred](crate::Exchange::defer). The requests after
+    /// it are read next. Returns whether the client still waited for the response; it may have left.
+    pub fn answer(&mut self, deferred: Deferred, response: &Response) -> bool {
+        let Deferred { client, is_persistent } = deferred;
+        requests::give_deferred(self, client, response, is_persistent)
     }
 
     /// Closes the connection to a client (RFC 6455, section 7.1.2), if the client is open. Everything

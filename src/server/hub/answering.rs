@@ -10,13 +10,31 @@ use crate::server::hub::lifecycle;
 use crate::server::hub::state::Hub;
 use crate::server::time::date::http_date;
 
+/// Answers a request, and ends the connection.
 pub(super) fn respond(hub: &mut Hub, id: ClientId, response: &Response) {
+    let response = dated(id, response);
+    lifecycle::finish_with_response(hub, id, |connection, out| connection.respond(&response, out));
+}
+
+/// Answers a request, and waits for the next one.
+pub(super) fn respond_and_persist(hub: &mut Hub, id: ClientId, response: &Response) {
+    let response = dated(id, response);
+    let recipient = hub.recipient(id).filter(|(client, ..)| !client.is_finishing());
+    if let Some((client, _, memory)) = recipient {
+        client.queue_response(memory, |connection, out| {
+            connection.respond_and_persist(&response, out);
+        });
+        client.awaits_request = true;
+        lifecycle::expect_within(hub, id, hub.config.timeouts.keep_alive);
+    }
+}
+
+fn dated(id: ClientId, response: &Response) -> Response {
     debug!("{id} answered with {}", response.status());
-    let response = match http_date(SystemTime::now()) {
+    match http_date(SystemTime::now()) {
         Some(date) => response.clone().header("Date", date).expect("a date is a valid value"),
         None => response.clone(),
-    };
-    lifecycle::finish_with_response(hub, id, |connection, out| connection.respond(&response, out));
+    }
 }
 
 /// Refuses a request, with the reason in the response.

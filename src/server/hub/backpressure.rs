@@ -10,15 +10,20 @@ use crate::server::hub::state::Hub;
 /// Makes a client's room, or the client itself if it is in none, wait until the client has caught
 /// up.
 pub(crate) fn pause_room(hub: &mut Hub, id: ClientId) {
+    hub.counts.paused += u64::from(wait_for(hub, id));
+}
+
+/// Notes that a client is too far behind, and returns whether that is new.
+pub(super) fn wait_for(hub: &mut Hub, id: ClientId) -> bool {
     let Some(client) = hub.clients.get_mut(id).filter(|client| !client.lagging) else {
-        return;
+        return false;
     };
     client.lagging = true;
     if let Some(room) = hub.rooms.of_mut(client.membership) {
         room.laggards += 1;
     }
     hub.clients.laggards += 1;
-    hub.counts.paused += 1;
+    true
 }
 
 /// Ends the wait for a client.

@@ -18,6 +18,10 @@ pub(crate) fn end_of_input(hub: &mut Hub, id: ClientId) {
     if client.transport.is_in_handshake() {
         return tls_handshake::fail(hub, id, TlsFailure::Ended, &"the peer ended the connection");
     }
+    if client.connection.is_handshaking() && client.private_bytes() > 0 {
+        // It may still read the responses to its requests.
+        return lifecycle::finish(hub, id, |connection, _| connection.abandon());
+    }
     if client.is_over() || !client.is_finishing() {
         return lifecycle::lose(hub, id);
     }

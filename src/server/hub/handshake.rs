@@ -1,28 +1,24 @@
 //! The opening handshake: requests in, responses and upgrades out.
 
-use std::net::IpAddr;
-
 use crate::config::Config;
-use crate::protocol::{Refusal, Request, Response, Terms};
+use crate::protocol::{Refusal, Request, Terms};
 use crate::server::client::Presence;
 use crate::server::client_id::ClientId;
 use crate::server::departure::{Cause, Departure};
-use crate::server::event::{Event, Exchange, Upgrade};
+use crate::server::event::{Event, Upgrade};
 use crate::server::hub::answering::{refuse, respond};
-use crate::server::hub::forwarded;
-use crate::server::hub::keepalive;
-use crate::server::hub::lifecycle;
+use crate::server::hub::requests::{Rejection, answer, answer_method, client_address, is_get};
 use crate::server::hub::site::{check_host, check_origin};
 use crate::server::hub::state::{Application, Hub, Phase};
-use crate::server::limits::address::is_trusted_proxy;
+use crate::server::hub::{forwarded, keepalive, lifecycle, requests};
 use crate::server::limits::address::{AddressKey, Admission};
 use crate::server::room::compressor::Encoding;
 use crate::server::shown::{Flag, Shown};
 
-/// Answers a request whose head is complete.
+/// Answers a request whose head is complete, or begins to read its body.
 #[cold]
-pub(crate) fn handshake(hub: &mut Hub, id: ClientId, head: &[u8], app: &mut Application<'_>) {
-    let request = match Request::parse(head, hub.config.limits.max_headers) {
+pub(crate) fn handshake(hub: &mut Hub, id: ClientId, head: Vec<u8>, app: &mut Application<'_>) {
+    let request = match Request::parse(&head, hub.config.limits.max_headers) {
         Ok(request) => request,
         Err(refusal) => return refuse(hub, id, refusal),
     };
@@ -31,26 +27,22 @@ pub(crate) fn handshake(hub: &mut Hub, id: ClientId, head: &[u8], app: &mut Appl
     }
     match request.method() {
         "GET" if request.asks_for_upgrade() => upgrade(hub, id, &request, app),
-        "GET" | "HEAD" => answer(hub, id, &request, app),
         // Its response would turn the connection into a tunnel (RFC 9110, section 9.3.6).
         "CONNECT" => refuse(hub, id, Refusal::Method),
-        _ if hub.config.any_method => match request.check_empty() {
-            Ok(()) => answer(hub, id, &request, app),
+        "GET" | "HEAD" if !hub.config.request_bodies => answer(hub, id, &request, b"", app),
+        method if hub.config.request_bodies && !is_get(method) => {
+            match requests::admit(hub, id, &request, &head, app) {
+                Ok(framing) if framing.is_empty() => answer(hub, id, &request, b"", app),
+                Ok(framing) => requests::read_body(hub, id, head, framing),
+                Err(Rejection::Refusal(refusal)) => refuse(hub, id, refusal),
+                Err(Rejection::Response(response)) => respond(hub, id, &response),
+            }
+        }
+        method if hub.config.any_method || is_get(method) => match request.check_empty() {
+            Ok(()) => answer(hub, id, &request, b"", app),
             Err(refusal) => refuse(hub, id, refusal),
         },
         method => answer_method(hub, id, method),
-    }
-}
-
-/// Answers a plain request with a method that the application does not serve.
-fn answer_method(hub: &mut Hub, id: ClientId, method: &str) {
-    match method {
-        // Load balancers use it to check whether the server is up.
-        "OPTIONS" if hub.is_stopping() => {
-            respond(hub, id, &Response::refusal(Refusal::Stopping));
-        }
-        "OPTIONS" => respond(hub, id, &Response::options()),
-        _ => refuse(hub, id, Refusal::Method),
     }
 }
 
@@ -152,35 +144,6 @@ fn enter_forwarded(hub: &mut Hub, id: ClientId, request: &Request<'_>) -> Result
     }
     client.address_key = Some(key);
     Ok(())
-}
-
-/// The address to which the limits per address apply: the one that a trusted proxy forwards, or the
-/// peer's. The peer of a Unix socket has none, and is always trusted.
-fn client_address(hub: &Hub, id: ClientId, request: &Request<'_>) -> Option<IpAddr> {
-    let peer = hub.peer_address(id).map(|peer| peer.ip());
-    let is_proxy = match peer {
-        Some(peer) => is_trusted_proxy(peer, &hub.config),
-        None => hub.clients.get(id)?.transport.is_unix(),
-    };
-    let forwarded = if is_proxy { forwarded::address(request, &hub.config) } else { None };
-    forwarded.or(peer)
-}
-
-/// Answers a plain request.
-fn answer(hub: &mut Hub, id: ClientId, request: &Request<'_>, app: &mut Application<'_>) {
-    let mut answer = None;
-    let address = client_address(hub, id, request);
-    app(hub, id, Event::Request(Exchange { request, address, answer: &mut answer }));
-    match answer {
-        Some(answer) => respond(hub, id, &answer),
-        None if !matches!(request.method(), "GET" | "HEAD") => {
-            answer_method(hub, id, request.method());
-        }
-        None if hub.config.rooms.allow(&request.normal_path()) => {
-            refuse(hub, id, request.missing_upgrade());
-        }
-        None => refuse(hub, id, Refusal::NoSuchRoom),
-    }
 }
 
 /// Upgrades a client's connection. The client keeps its compression context only if there is memory for

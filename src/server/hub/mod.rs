@@ -21,6 +21,7 @@ pub(crate) mod overload;
 mod pending;
 pub(crate) mod proxied;
 mod queries;
+pub(crate) mod requests;
 mod sending;
 mod site;
 pub(crate) mod slow;

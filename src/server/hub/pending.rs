@@ -18,6 +18,8 @@ pub(crate) struct Pending {
     pub(crate) grown: usize,
     /// Clients that may be read again.
     pub(crate) resumed: Vec<ClientId>,
+    /// Clients whose deferred request has been answered, and the bytes that had been read after it.
+    pub(crate) answered: Vec<(ClientId, Vec<u8>)>,
     /// Departures that have not been announced to the application.
     pub(crate) departures: Vec<(ClientId, Departure)>,
     /// Clients whose connection is over, to be removed at the end of the turn.
@@ -57,7 +59,13 @@ impl Pending {
 
     /// Whether the event loop has work that no event announces.
     pub(crate) fn is_unsettled(&self) -> bool {
-        !self.resumed.is_empty() || self.has_departures()
+        self.has_resumed() || self.has_departures()
+    }
+
+    /// Whether clients may be read again.
+    #[inline]
+    pub(crate) fn has_resumed(&self) -> bool {
+        !self.resumed.is_empty() || !self.answered.is_empty()
     }
 
     /// Whether departures are to be announced, or clients removed.

@@ -21,7 +21,7 @@ pub(crate) fn count_read(hub: &mut Hub, id: ClientId, stats: &ReadStats, size: u
         client.note_arrival(size);
     }
     // Bytes before the upgrade or after the close frame belong to no message, and count at once.
-    let passed_over = ReadStats { messages: 1, bytes: size };
+    let passed_over = ReadStats { messages: stats.messages.max(1), bytes: size, held: stats.held };
     let stats = if client.connection.is_open() { stats } else { &passed_over };
     if client.throttled.is_some() && client.rate.is_rested(now, allowance) {
         client.throttled = None;

@@ -88,13 +88,15 @@ impl Arrivals {
     }
 }
 
-/// The result of a read.
+/// The result of a read. Requests count as messages, without their bytes.
 #[derive(Debug, Default)]
 pub(crate) struct ReadStats {
     /// The number of messages and control frames.
     pub(crate) messages: u32,
     /// The bytes of messages.
     pub(crate) bytes: usize,
+    /// Whether the connection is not to be read until it is resumed.
+    pub(crate) held: bool,
 }
 
 /// The rate at which one connection sends.
@@ -175,8 +177,9 @@ mod tests {
         config.rates.max_messages_per_second = 10;
         let mut rate = SendRate::default();
         let allowance = Allowance::new(&config);
-        let mut count =
-            |messages, now| rate.count(&ReadStats { messages, bytes: 0 }, 0, now, &allowance);
+        let mut count = |messages, now| {
+            rate.count(&ReadStats { messages, ..ReadStats::default() }, 0, now, &allowance)
+        };
         assert_eq!(count(10, Timestamp::default()), None);
         assert_eq!(count(5, Timestamp::default()).unwrap().as_secs_f32(), 0.5);
         assert_eq!(count(0, after(1)), None);
@@ -189,7 +192,7 @@ mod tests {
         config.rates.max_messages_per_second = 10;
         let mut rate = SendRate::default();
         let allowance = Allowance::new(&config);
-        let stats = ReadStats { messages: 10, bytes: 0 };
+        let stats = ReadStats { messages: 10, ..ReadStats::default() };
         for second in 0..60 {
             rate.count(&stats, 0, after(second), &allowance);
             assert!(!rate.is_rested(after(second), &allowance));
@@ -204,7 +207,12 @@ mod tests {
         let mut rate = SendRate::default();
         let allowance = Allowance::new(&config);
         let mut read = |messages, size| {
-            rate.count(&ReadStats { messages, bytes: 0 }, size, Timestamp::default(), &allowance)
+            rate.count(
+                &ReadStats { messages, ..ReadStats::default() },
+                size,
+                Timestamp::default(),
+                &allowance,
+            )
         };
         // The message counts once, when it is complete.
         assert_eq!((read(0, 8 << 20), read(1, 8 << 20)), (None, None));
