@@ -4,19 +4,23 @@ mod admin;
 mod flags;
 mod health;
 mod heap;
+mod key;
 mod logger;
 mod output;
 mod page;
+mod publish;
 mod systemd;
 
 use std::error::Error;
 use std::io;
 use std::process::ExitCode;
 
-use admin::{Admin, Key, Subprotocol};
+use admin::{Admin, Subprotocol};
 use flags::{CommandLine, Flags, Mode, Task};
+use key::Key;
 use log::{info, warn};
 use page::Page;
+use publish::Publisher;
 use townhall::{ClientId, Config, Event, Exchange, Hub, Listen, Message, Response, Server};
 
 fn main() -> ExitCode {
@@ -61,7 +65,8 @@ fn check(line: &CommandLine) -> ExitCode {
 fn file_faults(flags: &Flags, config: &Config) -> Vec<io::Error> {
     let needs_certificates = config.listen.iter().any(|listen| listen.tls);
     let certificates = if needs_certificates { config.tls.faults() } else { Vec::new() };
-    certificates.into_iter().chain(read_key(flags).err()).collect()
+    let keys = [admin_key(flags).err(), publish_key(flags).err()];
+    certificates.into_iter().chain(keys.into_iter().flatten()).collect()
 }
 
 fn ask_for_health(flags: &Flags) -> ExitCode {
@@ -81,6 +86,7 @@ fn run(flags: &Flags) -> Result<(), Box<dyn Error>> {
     let mut limits = config.clone();
     // Inherited sockets stay open as long as a configuration has them.
     limits.listen.clear();
+    let mut publisher = publisher(flags, &config)?;
     let mut server = Server::bind(config)?;
     let admin = bind_admin(flags)?;
     raise_descriptor_limit(limits.connections.max);
@@ -91,7 +97,17 @@ fn run(flags: &Flags) -> Result<(), Box<dyn Error>> {
     systemd::ready(&server.handle());
     let page = Page::new();
     server.run(|hub, client, event| match event {
-        Event::Request(exchange) => answer(&page, hub, exchange),
+        Event::Request(exchange) => match &mut publisher {
+            Some(publisher) if !matches!(exchange.request().method(), "GET" | "HEAD") => {
+                publisher.answer(hub, client, exchange)
+            }
+            _ => answer(&page, hub, exchange),
+        },
+        Event::Head(head) => {
+            if let Some(publisher) = &publisher {
+                publisher.admit(hub, client, head);
+            }
+        }
         Event::Open { room, subprotocol, .. } => {
             if let Some(name) = subprotocol.filter(|_| admin.is_some()) {
                 hub.set_data(client, Subprotocol(name.into()));
@@ -101,6 +117,9 @@ fn run(flags: &Flags) -> Result<(), Box<dyn Error>> {
         Event::Message(message) => forward(flags, hub, client, message),
         // The next process may take over the addresses now.
         Event::Shutdown => admin.iter().for_each(admin::Running::stop),
+        Event::Timer { token: publish::EXPIRY, .. } => {
+            publisher.iter_mut().for_each(|publisher| publisher.expire(hub));
+        }
         Event::Timer { token: systemd::WATCHDOG, .. } => systemd::feed_watchdog(hub),
         Event::Reload => systemd::reloaded(),
         Event::Stop => systemd::stopping(&shutdown),
@@ -110,14 +129,25 @@ fn run(flags: &Flags) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
+/// Answers requests that publish messages, if there are rooms.
+fn publisher(flags: &Flags, config: &Config) -> io::Result<Option<Publisher>> {
+    let key = publish_key(flags)?;
+    let new = || Publisher::new(config.rooms.clone(), key, flags.truncate);
+    Ok((flags.mode == Mode::Broadcast).then(new))
+}
+
 /// Binds the admin listener, if the flags ask for one.
 fn bind_admin(flags: &Flags) -> io::Result<Option<Admin>> {
     let Some(address) = flags.admin.admin_listen.clone() else { return Ok(None) };
-    Admin::bind(address, read_key(flags)?).map(Some)
+    Admin::bind(address, admin_key(flags)?).map(Some)
 }
 
-fn read_key(flags: &Flags) -> io::Result<Option<Key>> {
+fn admin_key(flags: &Flags) -> io::Result<Option<Key>> {
     flags.admin.admin_key_file.as_deref().map(Key::read).transpose()
+}
+
+fn publish_key(flags: &Flags) -> io::Result<Option<Key>> {
+    flags.access.publish_key_file.as_deref().map(Key::read).transpose()
 }
 
 /// What to tell the user about each address.

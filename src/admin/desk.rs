@@ -7,10 +7,10 @@ use serde_json::Value;
 use townhall::{Config, Handle, Request, Response};
 
 use super::closing::{self, Order};
-use super::key::Key;
 use super::question::{Unanswered, ask};
 use super::resource::Resource;
 use super::{log_level, members, metrics, rooms, site};
+use crate::key::Key;
 
 /// Answers the requests of operators.
 #[derive(Debug)]
@@ -29,7 +29,7 @@ impl Desk {
             return response;
         }
         if self.key.as_ref().is_some_and(|key| !key.admits(request)) {
-            return Key::challenge();
+            return Key::challenge("admin");
         }
         let path = request.normal_path();
         let Some(resource) = Resource::find(&path) else { return not_found() };

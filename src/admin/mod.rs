@@ -6,7 +6,6 @@
 mod closing;
 mod desk;
 mod encoder;
-mod key;
 mod log_level;
 mod members;
 mod metrics;
@@ -23,8 +22,8 @@ use std::thread::{self, JoinHandle};
 use log::warn;
 use townhall::{Config, Event, Handle, Listen, ListenAddress, Server};
 
+use crate::key::Key;
 use desk::Desk;
-pub use key::Key;
 pub use members::Subprotocol;
 
 /// The admin listener, bound to its address.

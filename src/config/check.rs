@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::Config;
 use super::error::ConfigError;
-use crate::protocol::is_token_byte;
+use crate::protocol::{Limits, is_token_byte};
 
 /// The fields of a request that RFC 6455, section 4.1, requires: Host, Upgrade, Connection,
 /// Sec-WebSocket-Key and Sec-WebSocket-Version.
@@ -108,9 +108,10 @@ impl Config {
         ]
     }
 
-    /// The maximum size of a body, if bodies are read.
+    /// The maximum size of a body, if bodies are read and may be longer than messages.
     fn body_bytes(&self) -> usize {
-        if self.request_bodies { self.limits.max_body_bytes } else { 0 }
+        let Limits { max_body_bytes, max_message_bytes, .. } = self.limits;
+        if self.request_bodies && max_body_bytes > max_message_bytes { max_body_bytes } else { 0 }
     }
 
     /// Checks that connections may be opened, and may send.

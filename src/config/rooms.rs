@@ -23,8 +23,8 @@ pub struct RoomLimits {
 }
 
 impl RoomLimits {
-    /// Whether a path, in normal form, may be a room.
-    pub(crate) fn allow(&self, path: &str) -> bool {
+    /// Whether `patterns` allow a path, in normal form, as a room.
+    pub fn allow(&self, path: &str) -> bool {
         self.patterns.is_empty() || self.patterns.iter().any(|pattern| pattern.matches(path))
     }
 }

@@ -1,4 +1,6 @@
-//! Which pages may connect, under which host names, and to which rooms.
+//! Which pages may connect, under which host names, and to which rooms, and who may publish.
+
+use std::path::PathBuf;
 
 use clap::Args;
 use townhall::{Config, Host, Origin, Origins, RoomPattern};
@@ -28,6 +30,11 @@ pub struct AccessFlags {
     #[arg(long, value_name = "PATTERN", env = "TOWNHALL_ROOM")]
     #[arg(value_parser = list(str::parse::<RoomPattern>, "allow every path"))]
     room: Vec<List<RoomPattern>>,
+
+    /// Require the content of this file, one word, as a Bearer token in requests that publish a message
+    /// with POST. By default, whoever may connect may publish
+    #[arg(long, value_name = "FILE", env = "TOWNHALL_PUBLISH_KEY_FILE")]
+    pub publish_key_file: Option<PathBuf>,
 }
 
 /// The pages that a flag allows.

@@ -22,7 +22,8 @@ pub struct LimitFlags {
     #[arg(default_value_t = Limits::default().max_headers, value_parser = number::<usize>)]
     max_headers: usize,
 
-    /// The maximum size of a message. A client that sends a larger one is closed with 1009
+    /// The maximum size of a message. A client that sends a larger one is closed with 1009, or gets 413 if
+    /// it publishes with POST
     #[arg(long, value_name = "SIZE", env = "TOWNHALL_MAX_MESSAGE_SIZE")]
     #[arg(default_value = show(Limits::default().max_message_bytes as u64))]
     #[arg(value_parser = size::<usize>)]
@@ -33,7 +34,7 @@ pub struct LimitFlags {
     #[arg(default_value_t = Limits::default().max_fragments, value_parser = number::<u32>)]
     max_fragments: u32,
 
-    /// The maximum memory for incomplete messages and request heads, over all connections. Above it,
+    /// The maximum memory for incomplete messages and requests, over all connections. Above it,
     /// the client that holds the most is closed with 1013, or gets 503. The default is 16 times
     /// --max-message-size, and at least 256MiB
     #[arg(long, value_name = "SIZE", env = "TOWNHALL_MAX_INCOMPLETE_SIZE")]
@@ -61,7 +62,7 @@ pub struct LimitFlags {
     #[arg(value_parser = number::<u32>)]
     max_new_connections_per_second: u32,
 
-    /// The maximum number of messages per second from one client, including control frames. A client
+    /// The maximum number of messages per second from one client, including control frames and requests. A client
     /// that sends more is slowed down, and closed with 1008 after --throttle-timeout
     #[arg(long, value_name = "N", env = "TOWNHALL_MAX_MESSAGES_PER_SECOND")]
     #[arg(default_value_t = Config::default().rates.max_messages_per_second)]
@@ -76,7 +77,7 @@ pub struct LimitFlags {
     max_bytes_per_second: u32,
 
     /// The minimum rate at which an incomplete frame counts as activity, because a client cannot answer
-    /// a ping in the middle of a frame. With `off` or 0, only complete frames count as activity
+    /// a ping in the middle of a frame. A slower body of a request gets 408. With `off` or 0, only complete frames count as activity
     #[arg(long, value_name = "SIZE", env = "TOWNHALL_MIN_FRAME_BYTES_PER_SECOND")]
     #[arg(default_value = show(Config::default().rates.min_frame_bytes_per_second.into()))]
     #[arg(value_parser = size_or_off::<u32>)]
@@ -128,6 +129,7 @@ impl LimitFlags {
         config.limits.max_head_bytes = self.max_head_size;
         config.limits.max_headers = self.max_headers;
         config.limits.max_message_bytes = self.max_message_size;
+        config.limits.max_body_bytes = self.max_message_size;
         config.limits.max_fragments = self.max_fragments;
         config.connections.max = self.max_connections;
         config.connections.max_per_address = self.max_connections_per_address;

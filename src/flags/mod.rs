@@ -112,7 +112,7 @@ pub struct Flags {
     pub log_level: LevelFilter,
 
     #[command(flatten)]
-    access: AccessFlags,
+    pub access: AccessFlags,
 
     #[command(flatten)]
     tls: TlsFlags,
@@ -252,6 +252,7 @@ impl Flags {
         config.subprotocols = List::concat(&self.subprotocol);
         config.trusted_proxies = List::concat(&self.trusted_proxy);
         config.slow = self.slow.into();
+        config.request_bodies = self.mode == Mode::Broadcast;
         self.access.set(&mut config);
         self.tls.set(&mut config);
         self.deflate.set(&mut config);

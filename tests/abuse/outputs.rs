@@ -92,7 +92,7 @@ impl Program {
     /// Sends a request that is refused and logged.
     fn ask_in_vain(&self) {
         let mut peer = Peer::connect(&self.address);
-        peer.send(b"POST / HTTP/1.1\r\nHost: localhost\r\n\r\n");
+        peer.send(b"CONNECT a:80 HTTP/1.1\r\nHost: a:80\r\n\r\n");
         assert_eq!(peer.receive_refusal().0, 405);
     }
 

@@ -158,7 +158,7 @@ fn a_flood_of_refusals_is_logged_in_a_few_lines() {
     let begin = Instant::now();
     let ask = || {
         let peer = siege.connect();
-        peer.send(b"POST / HTTP/1.1\r\nHost: a\r\n\r\n");
+        peer.send(b"CONNECT a:80 HTTP/1.1\r\nHost: a:80\r\n\r\n");
         peer
     };
     let mut crowd = siege.program.at_once(|| (0..CROWD).map(|_| ask()).collect::<Vec<_>>());

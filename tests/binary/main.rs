@@ -7,6 +7,7 @@ mod flags;
 mod listening;
 mod operations;
 mod operators;
+mod publish;
 mod restart;
 mod systemd;
 mod tls;

@@ -4,8 +4,10 @@ use std::any::Any;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use crate::protocol::Request;
 use crate::server::client_id::ClientId;
 use crate::server::counts::Counts;
+use crate::server::hub::site;
 use crate::server::hub::state::{Hub, Phase};
 use crate::server::memory_usage::MemoryUsage;
 use crate::server::time::timers;
@@ -62,6 +64,30 @@ impl Hub {
     pub fn peer_address(&self, client: ClientId) -> Option<SocketAddr> {
         let address = self.clients.get(client)?.transport.peer_address()?;
         Some(SocketAddr::new(address.ip().to_canonical(), address.port()))
+    }
+
+    /// Whether the page that sent a plain request may connect, by the rules for WebSockets
+    /// ([`Config::origins`](crate::Config::origins)). A request that no page has sent may. If the answer is
+    /// no, the log says why, and [`Refusal::Origin`](crate::protocol::Refusal::Origin) is counted.
+    ///
+    /// ```
+    /// use townhall::protocol::Refusal;
+    /// use townhall::{ClientId, Exchange, Hub, Response};
+    ///
+    /// fn answer(hub: &mut Hub, client: ClientId, exchange: Exchange<'_>) {
+    ///     if !hub.allows_page(client, exchange.request()) {
+    ///         return exchange.respond(Response::refusal(Refusal::Origin));
+    ///     }
+    ///     exchange.respond(Response::new(204));
+    /// }
+    /// # let _ = answer;
+    /// ```
+    pub fn allows_page(&mut self, client: ClientId, request: &Request<'_>) -> bool {
+        let checked = site::check_origin(self, client, request);
+        if let Err(refusal) = checked {
+            *self.counts.refused.entry(refusal).or_default() += 1;
+        }
+        checked.is_ok()
     }
 
     /// The room that a client is in, if the client [is open](Self::is_open).

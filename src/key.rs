@@ -1,4 +1,4 @@
-//! The key that operators present.
+//! The keys that operators and publishers present.
 
 use std::fmt;
 use std::fs;
@@ -50,9 +50,9 @@ impl Key {
         })
     }
 
-    /// The response to a request without the key (RFC 6750, section 3).
-    pub fn challenge() -> Response {
-        let response = Response::text(401, "the admin key is needed as a Bearer token");
+    /// The response to a request without the key of this name (RFC 6750, section 3).
+    pub fn challenge(name: &str) -> Response {
+        let response = Response::text(401, format!("the {name} key is needed as a Bearer token"));
         response.header("WWW-Authenticate", "Bearer").expect("a valid field")
     }
 }

@@ -1,0 +1,152 @@
+//! Publishing with HTTP: `POST /lobby` with a body is a message in `/lobby`.
+
+mod content;
+mod cors;
+mod repeats;
+mod right;
+
+use std::time::{Duration, Instant};
+
+use townhall::protocol::Refusal;
+use townhall::{ClientId, Exchange, Hub, Request, RequestHead, Response, RoomLimits};
+
+use crate::key::Key;
+use content::message;
+use repeats::{Lookup, Repeats};
+
+/// The token of the timer that forgets old requests.
+pub const EXPIRY: u64 = 3;
+
+/// How long a request with an `Idempotency-Key` is remembered.
+const MEMORY: Duration = Duration::from_secs(5 * 60);
+
+const METHODS: &str = "GET, HEAD, OPTIONS, POST";
+
+/// Answers the requests that are neither GET nor HEAD.
+#[derive(Debug)]
+pub struct Publisher {
+    rooms: RoomLimits,
+    key: Option<Key>,
+    /// The maximum length of a message, in characters or bytes.
+    truncate: Option<usize>,
+    repeats: Repeats,
+}
+
+impl Publisher {
+    pub fn new(rooms: RoomLimits, key: Option<Key>, truncate: Option<usize>) -> Self {
+        Self { rooms, key, truncate, repeats: Repeats::default() }
+    }
+
+    /// Refuses a request whose body has not been read, if the body would not be published.
+    pub fn admit(&self, hub: &mut Hub, client: ClientId, head: RequestHead<'_>) {
+        if let Err(response) = self.check(hub, client, head.request()) {
+            head.refuse(response);
+        }
+    }
+
+    pub fn answer(&mut self, hub: &mut Hub, client: ClientId, exchange: Exchange<'_>) {
+        let request = exchange.request();
+        let response = match request.method() {
+            // The response to load balancers.
+            "OPTIONS" if hub.is_stopping() => return,
+            "OPTIONS" => self.options(hub, client, request),
+            "POST" => self
+                .publish(hub, client, request, exchange.body())
+                .unwrap_or_else(|refused| refused),
+            _ => allow(Response::text(405, format!("the methods are {METHODS}"))),
+        };
+        exchange.respond(response);
+    }
+
+    fn options(&self, hub: &mut Hub, client: ClientId, request: &Request<'_>) -> Response {
+        if !cors::is_preflight(request) {
+            return allow(Response::new(204));
+        }
+        match check_page(hub, client, request) {
+            Ok(()) => cors::preflight(request),
+            Err(refused) => refused,
+        }
+    }
+
+    /// Publishes a message, and returns the response. An error is a response too.
+    fn publish(
+        &mut self,
+        hub: &mut Hub,
+        client: ClientId,
+        request: &Request<'_>,
+        body: &[u8],
+    ) -> Result<Response, Response> {
+        self.check(hub, client, request)?;
+        let published = self.publish_once(hub, request, body);
+        Ok(cors::expose(request, published.unwrap_or_else(|refused| refused)))
+    }
+
+    /// Publishes a message, unless the same request has been answered before.
+    fn publish_once(
+        &mut self,
+        hub: &mut Hub,
+        request: &Request<'_>,
+        body: &[u8],
+    ) -> Result<Response, Response> {
+        let message = message(request, body)?;
+        let room = request.normal_path();
+        let entry = match self.repeats.find(request, &room, &message, Instant::now())? {
+            Lookup::Answered(members) => return Ok(published(members)),
+            Lookup::New(entry) => Some(entry),
+            Lookup::NoKey => None,
+        };
+        let message = self.truncate.map_or(message, |length| message.truncate(length));
+        let members = hub.room(&room).map_or(0, |room| room.member_count());
+        hub.broadcast(&room, message);
+        if let Some(entry) = entry
+            && self.repeats.remember(entry, members)
+        {
+            hub.set_timer(ClientId::SERVER, EXPIRY, MEMORY);
+        }
+        Ok(published(members))
+    }
+
+    /// Forgets the requests that are old enough.
+    pub fn expire(&mut self, hub: &mut Hub) {
+        if let Some(after) = self.repeats.expire(Instant::now()) {
+            hub.set_timer(ClientId::SERVER, EXPIRY, after);
+        }
+    }
+
+    /// Checks everything about a request but its body.
+    fn check(
+        &self,
+        hub: &mut Hub,
+        client: ClientId,
+        request: &Request<'_>,
+    ) -> Result<(), Response> {
+        check_page(hub, client, request)?;
+        let room = request.normal_path();
+        let checked = if !self.rooms.allow(&room) {
+            Err(Response::refusal(Refusal::NoSuchRoom))
+        } else if room.len() > self.rooms.max_name_bytes {
+            Err(Response::refusal(Refusal::RoomNameTooLong))
+        } else {
+            right::may_publish(self.key.as_ref(), request, &room)
+        };
+        checked
+            .and_then(|()| content::check(request))
+            .map_err(|refused| cors::expose(request, refused))
+    }
+}
+
+/// Checks the page that a request comes from. A page of another site could otherwise publish in the
+/// rooms of a server that only its visitor can reach.
+fn check_page(hub: &mut Hub, client: ClientId, request: &Request<'_>) -> Result<(), Response> {
+    if hub.allows_page(client, request) { Ok(()) } else { Err(Response::refusal(Refusal::Origin)) }
+}
+
+/// The response to a published message, with the number of members of the room.
+fn published(members: usize) -> Response {
+    let response = Response::new(200).body(format!("{{\"members\":{members}}}\n").into_bytes());
+    response.header("Content-Type", "application/json").expect("a valid field")
+}
+
+fn allow(response: Response) -> Response {
+    response.header("Allow", METHODS).expect("a valid field")
+}
