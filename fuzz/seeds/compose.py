@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Makes the seeds of the targets `deflate` and `room`, which no client can be recorded for."""
+"""Makes the seeds of the targets `deflate`, `request` and `room`, which no client can be recorded for."""
 
 import random
 import zlib
@@ -81,6 +81,35 @@ def room_seeds():
         (CLOSE, 0, 0), (PEER_CLOSE, 0, 0), (PEER_CLOSE, 1, 0), (FLUSH_EARLY, 0, 0), (REST, 0, 0)]
 
 
+def request_seeds():
+    """Requests with bodies, in pieces of 3, 1, 7 and 40 bytes."""
+    def post(fields, rest=""):
+        return f"POST /lobby HTTP/1.1\r\nHost: a\r\n{fields}\r\n{rest}"
+    chunked = "Transfer-Encoding: chunked\r\n"
+    end = "0\r\n\r\n"
+    requests = {
+        "sized": post("Content-Length: 5\r\n", "hello"),
+        "empty": post("Content-Length: 0\r\n"),
+        "chunked": post(chunked, "5\r\nhello\r\n1;a=\"b\"\r\n!\r\n0\r\nSum: 1\r\n\r\n"),
+        "pipelined": post("Content-Length: 2\r\n", "hi") * 3 + post(chunked, "1\r\nx\r\n" + end) * 2,
+        "continue": post("Expect: 100-continue\r\nContent-Length: 2\r\n", "hi"),
+        "close": post("Connection: close\r\nContent-Length: 2\r\n", "hi"),
+        "long": post("Content-Length: 301\r\n"),
+        "long-chunk": post(chunked, "12d\r\n"),
+        "both-lengths": post("Content-Length: 5\r\n" + chunked, end),
+        "two-lengths": post("Content-Length: 5\r\nContent-Length: 6\r\n", "hello"),
+        "signed-length": post("Content-Length: +5\r\n", "hello"),
+        "identity": post("Transfer-Encoding: identity\r\n", "hello"),
+        "gzip": post("Transfer-Encoding: gzip, chunked\r\n", end),
+        "overflow": post(chunked, "10000000000000005\r\nhello\r\n" + end),
+        "bare-line-feeds": post(chunked, "5\nhello\n0\n\n"),
+        "no-size": post(chunked, "\r\n" + end),
+        "folded-trailer": post(chunked, "0\r\nA: b\r\n c\r\n\r\n"),
+    }
+    for name, request in requests.items():
+        yield name, bytes([2, 0, 6, 39]) + request.encode()
+
+
 def write(target, seeds):
     """Make the corpus of a target anew."""
     folder = CORPUS / target
@@ -93,6 +122,7 @@ def write(target, seeds):
 
 if __name__ == "__main__":
     write("deflate", deflate_seeds())
+    write("request", request_seeds())
     write("room", (
         (f"{name}-{policy}", bytes([number]) + bytes(sum(steps, ())))
         for name, steps in room_seeds()

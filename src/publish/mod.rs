@@ -5,20 +5,17 @@ mod cors;
 mod repeats;
 mod right;
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use townhall::protocol::Refusal;
 use townhall::{ClientId, Exchange, Hub, Request, RequestHead, Response, RoomLimits};
 
 use crate::key::Key;
 use content::message;
-use repeats::{Lookup, Repeats};
+use repeats::{Lookup, MEMORY, Repeats};
 
 /// The token of the timer that forgets old requests.
 pub const EXPIRY: u64 = 3;
-
-/// How long a request with an `Idempotency-Key` is remembered.
-const MEMORY: Duration = Duration::from_secs(5 * 60);
 
 const METHODS: &str = "GET, HEAD, OPTIONS, POST";
 

@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 use sha2::{Digest, Sha256};
 use townhall::{Message, Request, Response};
 
-use super::MEMORY;
+/// How long a request is remembered.
+pub const MEMORY: Duration = Duration::from_secs(5 * 60);
 
 /// The maximum length of a key in bytes.
 const MAX_KEY_BYTES: usize = 255;

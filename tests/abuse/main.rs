@@ -1,6 +1,7 @@
 //! Attacks on the program. Each test checks the answer, a limit on the cost, and that other members are not
 //! affected.
 
+mod bodies;
 mod bombs;
 mod closing;
 mod control;

@@ -26,9 +26,11 @@ pub const AREAS: &[Area] = &[
     area(
         "binary",
         &["main", "heap", "health", "output", "systemd"],
-        &["admin", "flags", "logger", "page"],
+        &["admin", "flags", "key", "logger", "page", "publish"],
     ),
-    area("admin", &["admin"], &["logger"]),
+    area("admin", &["admin"], &["key", "logger"]),
+    area("publish", &["publish"], &["key"]),
+    area("key", &["key"], &[]),
     area("logger", &["logger"], &[]),
     area("flags", &["flags"], &[]),
     area("page", &["page"], &[]),
