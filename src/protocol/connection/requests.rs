@@ -14,8 +14,8 @@ impl State {
 }
 
 impl Connection {
-    /// Reads the body of a [`Received::Head`] next. A client that waits for it gets 100 (Continue). A
-    /// [`Received::Request`] follows; an error is the refusal of a body that is malformed or longer than
+    /// Reads the body of a [`Received::Head`](super::Received::Head) next. A client that waits for it gets 100 (Continue). A
+    /// [`Received::Request`](super::Received::Request) follows; an error is the refusal of a body that is malformed or longer than
     /// [`Limits::max_body_bytes`]. Does nothing unless a request waits for its response.
     ///
     /// ```

@@ -15,6 +15,9 @@ const MAX_EXTENSION_BYTES: usize = 16 << 10;
 
 const MALFORMED_CHUNK: Refusal = Refusal::Malformed("a chunk of the body is malformed");
 
+/// A head, and the complete body after it.
+type HeadAndBody = (Vec<u8>, Vec<u8>);
+
 /// A body, and the head before it.
 #[derive(Debug)]
 pub(crate) struct Body {
@@ -78,7 +81,7 @@ impl Body {
     pub(crate) fn receive(
         &mut self,
         input: &mut &mut [u8],
-    ) -> Result<Option<(Vec<u8>, Vec<u8>)>, Refusal> {
+    ) -> Result<Option<HeadAndBody>, Refusal> {
         while !matches!(self.part, Part::Sized(0) | Part::Whole) {
             if input.is_empty() {
                 return Ok(None);

@@ -96,7 +96,7 @@ impl<'a> Exchange<'a> {
         self.body
     }
 
-    /// The client's address, as in [`Event::Open`].
+    /// The client's address, as in [`Event::Open`](crate::Event::Open).
     pub fn address(&self) -> Option<IpAddr> {
         self.address
     }
@@ -172,7 +172,7 @@ impl<'a> RequestHead<'a> {
         self.request
     }
 
-    /// The client's address, as in [`Event::Open`].
+    /// The client's address, as in [`Event::Open`](crate::Event::Open).
     pub fn address(&self) -> Option<IpAddr> {
         self.address
     }
