@@ -93,7 +93,8 @@ fn run(flags: &Flags) -> Result<(), Box<dyn Error>> {
     server.listen_to_signals()?;
     let admin_listening = admin.as_ref().map_or(&[][..], Admin::listening);
     output::announce(served(server.listening(), admin_listening))?;
-    let admin = admin.map(|admin| admin.start(server.handle(), limits)).transpose()?;
+    let admin =
+        admin.map(|admin| admin.start(server.handle(), limits, flags.truncate)).transpose()?;
     systemd::ready(&server.handle());
     let page = Page::new();
     server.run(|hub, client, event| match event {

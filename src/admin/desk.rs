@@ -4,12 +4,13 @@ use std::fmt::Display;
 
 use log::LevelFilter;
 use serde_json::Value;
-use townhall::{Config, Handle, Request, Response};
+use townhall::protocol::Refusal;
+use townhall::{Config, Handle, Hub, Request, Response};
 
 use super::closing::{self, Order};
 use super::question::{Unanswered, ask};
 use super::resource::Resource;
-use super::{log_level, members, metrics, rooms, site};
+use super::{log_level, members, metrics, publishing, rooms, site};
 use crate::key::Key;
 
 /// Answers the requests of operators.
@@ -18,18 +19,35 @@ pub struct Desk {
     /// Reaches the server to be shown.
     pub handle: Handle,
     pub limits: Config,
+    /// The maximum length of a message, in characters or bytes.
+    pub truncate: Option<usize>,
     pub key: Option<Key>,
     /// The log level of the start.
     pub log_level: LevelFilter,
 }
 
 impl Desk {
-    pub fn answer(&self, request: &Request<'_>) -> Response {
-        if let Err(response) = site::check(request) {
-            return response;
+    /// Checks that a request may be answered.
+    fn admit(&self, request: &Request<'_>) -> Result<(), Response> {
+        site::check(request)?;
+        match &self.key {
+            Some(key) if !key.admits(request) => Err(Key::challenge("admin")),
+            _ => Ok(()),
         }
-        if self.key.as_ref().is_some_and(|key| !key.admits(request)) {
-            return Key::challenge("admin");
+    }
+
+    /// Checks that a request may have a body.
+    pub fn admit_body(&self, request: &Request<'_>) -> Result<(), Response> {
+        self.admit(request)?;
+        match Resource::find(&request.normal_path()) {
+            Some(Resource::Publish) => Ok(()),
+            _ => Err(Response::refusal(Refusal::HasBody)),
+        }
+    }
+
+    pub fn answer(&self, request: &Request<'_>, body: &[u8]) -> Response {
+        if let Err(response) = self.admit(request) {
+            return response;
         }
         let path = request.normal_path();
         let Some(resource) = Resource::find(&path) else { return not_found() };
@@ -38,14 +56,19 @@ impl Desk {
         match request.method() {
             "OPTIONS" => allow(Response::new(204)),
             method if methods.split(", ").any(|allowed| allowed == method) => {
-                self.serve(resource, request).unwrap_or_else(|response| response)
+                self.serve(resource, request, body).unwrap_or_else(|response| response)
             }
             _ => allow(Response::text(405, format!("the methods for this path are {methods}"))),
         }
     }
 
     /// Answers a request whose method the resource has. An error is a response too.
-    fn serve(&self, resource: Resource<'_>, request: &Request<'_>) -> Result<Response, Response> {
+    fn serve(
+        &self,
+        resource: Resource<'_>,
+        request: &Request<'_>,
+        body: &[u8],
+    ) -> Result<Response, Response> {
         match (resource, request.method()) {
             (Resource::Live, _) => self.live(),
             (Resource::Ready, _) => self.ready(),
@@ -58,6 +81,7 @@ impl Desk {
             }
             (Resource::Room(name), _) => self.members(name, request),
             (Resource::Connection(id), _) => self.close_connection(id, request),
+            (Resource::Publish, _) => self.publish(body),
             (Resource::LogLevel, method) => {
                 match method {
                     "PUT" => log_level::set(request).map_err(bad_request)?,
@@ -99,6 +123,18 @@ impl Desk {
         members.map(|members| json(members.to_json())).ok_or_else(no_such_room)
     }
 
+    fn publish(&self, body: &[u8]) -> Result<Response, Response> {
+        let body = str::from_utf8(body).map_err(|_| bad_request("the body is not UTF-8"))?;
+        let parse = |line| publishing::Order::parse(line, &self.limits);
+        let orders: Vec<_> =
+            body.lines().filter(|line| !line.trim().is_empty()).map(parse).collect();
+        let truncate = self.truncate;
+        let publish = move |hub: &mut Hub| publishing::publish_all(hub, orders, truncate);
+        let answers = ask(&self.handle, publish).map_err(unavailable)?;
+        let response = Response::new(200).header("Content-Type", "application/x-ndjson");
+        Ok(response.expect("a valid field").body(answers.into_bytes()))
+    }
+
     fn close_connection(&self, id: &str, request: &Request<'_>) -> Result<Response, Response> {
         let gone = || Response::text(404, "no such connection");
         let order = Order::parse(request).map_err(bad_request)?;
@@ -126,6 +162,7 @@ fn no_such_room() -> Response {
 }
 
 pub fn not_found() -> Response {
-    let paths = "/metrics, /live, /ready, /rooms, /rooms/NAME, /connections/ID and /log-level";
+    let paths =
+        "/metrics, /live, /ready, /rooms, /rooms/NAME, /connections/ID, /publish and /log-level";
     Response::text(404, format!("not found: there are {paths}"))
 }

@@ -11,6 +11,7 @@ mod members;
 mod metrics;
 mod parameters;
 mod process;
+mod publishing;
 mod question;
 mod resource;
 mod rooms;
@@ -53,14 +54,25 @@ impl Admin {
     ///
     /// # Errors
     /// The system cannot start another thread.
-    pub fn start(self, handle: Handle, limits: Config) -> io::Result<Running> {
+    pub fn start(
+        self,
+        handle: Handle,
+        limits: Config,
+        truncate: Option<usize>,
+    ) -> io::Result<Running> {
         let own_handle = self.server.handle();
-        let desk = Desk { handle, limits, key: self.key, log_level: log::max_level() };
+        let log_level = log::max_level();
+        let desk = Desk { handle, limits, truncate, key: self.key, log_level };
         let serve = move || {
             let served = self.server.run(|_, _, event| match event {
                 Event::Request(exchange) => {
-                    let response = desk.answer(exchange.request());
+                    let response = desk.answer(exchange.request(), exchange.body());
                     exchange.respond(response);
+                }
+                Event::Head(head) => {
+                    if let Err(response) = desk.admit_body(head.request()) {
+                        head.refuse(response);
+                    }
                 }
                 Event::Upgrade(upgrade) => upgrade.refuse(desk::not_found()),
                 _ => {}
@@ -107,6 +119,6 @@ fn config(address: ListenAddress, has_key: bool) -> Config {
     config.sockets.unix_mode = 0o600;
     config.trusted_proxies = Vec::new();
     config.connections.max = 1;
-    config.any_method = true;
+    config.request_bodies = true;
     config
 }

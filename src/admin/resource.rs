@@ -12,6 +12,7 @@ pub enum Resource<'p> {
     /// A connection, with its id.
     Connection(&'p str),
     LogLevel,
+    Publish,
 }
 
 impl<'p> Resource<'p> {
@@ -23,6 +24,7 @@ impl<'p> Resource<'p> {
             "/metrics" => Some(Self::Metrics),
             "/rooms" => Some(Self::Rooms),
             "/log-level" => Some(Self::LogLevel),
+            "/publish" => Some(Self::Publish),
             _ => {
                 let room = path.strip_prefix("/rooms").filter(|room| room.starts_with('/'));
                 let connection = || path.strip_prefix("/connections/").map(Self::Connection);
@@ -37,6 +39,7 @@ impl<'p> Resource<'p> {
             Self::Live | Self::Ready | Self::Metrics | Self::Rooms => "GET, HEAD, OPTIONS",
             Self::Room(_) => "GET, HEAD, DELETE, OPTIONS",
             Self::Connection(_) => "DELETE, OPTIONS",
+            Self::Publish => "POST, OPTIONS",
             Self::LogLevel => "GET, HEAD, PUT, DELETE, OPTIONS",
         }
     }
@@ -57,6 +60,7 @@ mod tests {
             ("/roomservice", None),
             ("/connections/7.3", Some(Resource::Connection("7.3"))),
             ("/connections", None),
+            ("/publish", Some(Resource::Publish)),
             ("/live/", None),
             ("/", None),
         ] {

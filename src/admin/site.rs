@@ -4,7 +4,7 @@ use townhall::protocol::Site;
 use townhall::{Origins, Request, Response};
 
 /// Refuses requests of pages from other sites. A browser asks with OPTIONS before it lets such a page send
-/// DELETE or PUT, and gets no permission; this is a second lock, which holds for every method.
+/// DELETE or PUT, and gets no permission, but it sends POST at once. This lock holds for every method.
 ///
 /// # Errors
 /// The response to such a request.

@@ -116,12 +116,12 @@ pub use deflate::{Deflate, DeflateTerms, Deflater, InvalidExtensions};
 pub use failure::Failure;
 pub use frame::{CloseFrame, Opcode};
 pub use handshake::{Terms, accept_key};
+#[cfg(feature = "server")]
+pub(crate) use http::is_token_byte;
 pub use http::{
     Authority, Forwarded, Framing, Host, InvalidAuthority, InvalidHeader, InvalidHost,
-    InvalidOrigin, Origin, Origins, Refusal, Request, Response, Site,
+    InvalidOrigin, Origin, Origins, Refusal, Request, Response, Site, normal_path,
 };
-#[cfg(feature = "server")]
-pub(crate) use http::{is_token_byte, normal_path};
 pub use limits::Limits;
 pub use message::{Buffers, Incoming, IncomingMessage, Message};
 pub use proxy_header::{Endpoints, ProxyHeader, ProxyRefusal, ProxyStatus};

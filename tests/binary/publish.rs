@@ -8,7 +8,7 @@ use std::process::Command;
 
 use tungstenite::protocol::Message;
 
-use super::admin::ask;
+use super::admin::{ask, start};
 use super::{Client, PATIENCE, Program, connect, receive, run, send};
 
 /// The status and the body of the answer to a POST with these fields.
@@ -90,9 +90,9 @@ fn what_cannot_be_published_is_refused_with_a_reason() {
     assert_eq!(receive(&mut member).len(), 1_024);
     let (head, body) = post_whole(&address, "/lobby", "", b"\xff");
     assert!(head.starts_with("HTTP/1.1 400 ") && body.contains("octet-stream"), "{head} {body}");
-    let (head, _) = ask(&address, "POST", "/lobby", "Connection: close\r\n");
+    let (head, _) = ask(&address, "POST", "/lobby", "");
     assert!(head.starts_with("HTTP/1.1 411 "), "{head}");
-    let (head, _) = ask(&address, "DELETE", "/lobby", "Connection: close\r\n");
+    let (head, _) = ask(&address, "DELETE", "/lobby", "");
     assert!(
         head.starts_with("HTTP/1.1 405 ") && head.contains("\r\nAllow: GET, HEAD, OPTIONS, POST")
     );
@@ -148,7 +148,7 @@ fn only_allowed_pages_publish() {
     assert!(head.starts_with("HTTP/1.1 200 ") && head.contains(cors), "{head}");
     let (head, _) = post_whole(&address, "/", &format!("{good}Content-Encoding: br\r\n"), b"hello");
     assert!(head.starts_with("HTTP/1.1 415 ") && head.contains(cors), "{head}");
-    let asks = "Access-Control-Request-Method: POST\r\nConnection: close\r\n";
+    let asks = "Access-Control-Request-Method: POST\r\n";
     let (head, _) = ask(&address, "OPTIONS", "/", &format!("{good}{asks}"));
     assert!(head.starts_with("HTTP/1.1 204 ") && head.contains(cors), "{head}");
     assert!(head.contains("\r\nAccess-Control-Allow-Methods: POST\r\n"), "{head}");
@@ -200,4 +200,31 @@ fn a_stream_of_pipelined_publishes_is_delivered_in_order() {
     }
     let answers = reading.join().unwrap();
     assert_eq!(answers.matches("\r\n\r\n{\"members\":1}\n").count(), COUNT);
+}
+
+#[test]
+fn a_back_end_publishes_lines_of_json_on_the_admin_listener() {
+    let (_program, address, admin) = start(&["--room", "/a/*", "--truncate", "100"]);
+    let mut members = ["/a/b", "/a/b", "/a/c"].map(|room| connect(&address, room));
+    let lines = r#"{"room": "/a/b", "text": "one"}
+{"room": "/a/c", "json": {"b": 1.0, "a": [true]}}
+
+{"room": "/hall", "text": "nobody"}
+nonsense
+{"room": "/a/b", "base64": "AP8="}
+"#;
+    let (head, body) = post_whole(&admin, "/publish", "", lines.as_bytes());
+    assert!(head.starts_with("HTTP/1.1 200 "), "{head}");
+    let answers: Vec<_> = body.lines().collect();
+    assert_eq!(answers.len(), 5, "{body}");
+    assert_eq!([answers[0], answers[1]], ["{\"members\":2}", "{\"members\":1}"]);
+    assert_eq!(answers[2], "{\"error\":\"room: no such room\"}");
+    assert!(answers[3].starts_with("{\"error\":\"not a JSON object"), "{body}");
+    assert_eq!(receive(&mut members[0]), "one");
+    assert_eq!(receive(&mut members[2]), r#"{"b": 1.0, "a": [true]}"#);
+    assert_eq!(receive(&mut members[1]), "one");
+    assert_eq!(members[1].read().unwrap(), Message::binary(vec![0, 255]));
+    let page = "Origin: http://evil.example\r\nContent-Type: text/plain\r\n";
+    assert_eq!(post(&admin, "/publish", page, lines).0, 403);
+    assert!(ask(&admin, "GET", "/publish", "").0.starts_with("HTTP/1.1 405 "));
 }

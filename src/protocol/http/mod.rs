@@ -31,5 +31,4 @@ pub use request::Request;
 pub use response::Response;
 pub use site::Site;
 pub(crate) use token::is_token_byte;
-#[cfg(feature = "server")]
-pub(crate) use uri::normal_path;
+pub use uri::normal_path;

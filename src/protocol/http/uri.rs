@@ -55,7 +55,11 @@ fn is_port(port: &str) -> bool {
 ///
 /// Characters that no URI may contain are percent-encoded, as in browsers: a `%` that encodes nothing
 /// becomes `%25`, and `é` becomes `%C3%A9` (RFC 3987, section 3.1).
-pub(crate) fn normal_path(path: &str) -> String {
+///
+/// ```
+/// assert_eq!(townhall::protocol::normal_path("/a/../café"), "/caf%C3%A9");
+/// ```
+pub fn normal_path(path: &str) -> String {
     remove_dot_segments(&normal_encoding(path))
 }
 

@@ -21,7 +21,7 @@ use mio::{Events, Poll, Token};
 use signal_hook::consts::SIGHUP;
 use signal_hook_mio::v1_0::Signals;
 
-use crate::protocol::{ProxyRefusal, Refusal};
+use crate::protocol::ProxyRefusal;
 use crate::server::client::Reading;
 use crate::server::client_id::ClientId;
 use crate::server::event::Event;
@@ -30,7 +30,6 @@ use crate::server::event_loop::listeners::{Listeners, TURNS_PER_BACKLOG};
 use crate::server::event_loop::reading::{MAX_GROWTH_BYTES, Reader, fire_timers};
 use crate::server::event_loop::shutdown::Shutdown;
 use crate::server::handle::{Commands, Stop};
-use crate::server::hub::answering::refuse;
 use crate::server::hub::closing::drop_untouched;
 use crate::server::hub::{Application, Hub, Phase};
 use crate::server::hub::{keepalive, lifecycle, proxied, requests, throttle, trim};
