@@ -1,6 +1,7 @@
 //! The townhall binary: flags, the chat page, and an application that broadcasts messages.
 
 mod admin;
+mod auth;
 mod flags;
 mod health;
 mod heap;
@@ -14,9 +15,11 @@ mod systemd;
 use std::error::Error;
 use std::io;
 use std::process::ExitCode;
+use std::rc::Rc;
 
-use admin::{Admin, Subprotocol};
-use flags::{CommandLine, Flags, Mode, Task};
+use admin::Admin;
+use auth::{Auth, Session};
+use flags::{CommandLine, Flags, Mode, Task, TokenFlags};
 use key::Key;
 use log::{info, warn};
 use page::Page;
@@ -27,6 +30,9 @@ fn main() -> ExitCode {
     let line = CommandLine::read();
     if line.task == Task::Check {
         return check(&line);
+    }
+    if line.task == Task::Token {
+        return token(&line.token_flags());
     }
     let flags = line.flags().unwrap_or_else(|error| error.exit());
     if line.task == Task::Health {
@@ -65,8 +71,25 @@ fn check(line: &CommandLine) -> ExitCode {
 fn file_faults(flags: &Flags, config: &Config) -> Vec<io::Error> {
     let needs_certificates = config.listen.iter().any(|listen| listen.tls);
     let certificates = if needs_certificates { config.tls.faults() } else { Vec::new() };
-    let keys = [admin_key(flags).err(), publish_key(flags).err()];
-    certificates.into_iter().chain(keys.into_iter().flatten()).collect()
+    let keys = [admin_key(flags).err(), publish_key(flags).err()].into_iter().flatten();
+    certificates.into_iter().chain(keys).chain(Auth::faults(&flags.auth)).collect()
+}
+
+/// Prints a token, or explains one.
+fn token(flags: &TokenFlags) -> ExitCode {
+    let made = || auth::make(flags).map(|token| (token + "\n", true));
+    let printed = flags.check.as_deref().map_or_else(made, |token| auth::explain(flags, token));
+    match printed {
+        Ok((text, true)) => output::print_report(&text),
+        Ok((text, false)) => {
+            output::print_report(&text);
+            ExitCode::FAILURE
+        }
+        Err(error) => {
+            output::print_last(error);
+            ExitCode::FAILURE
+        }
+    }
 }
 
 fn ask_for_health(flags: &Flags) -> ExitCode {
@@ -82,19 +105,22 @@ fn ask_for_health(flags: &Flags) -> ExitCode {
 fn run(flags: &Flags) -> Result<(), Box<dyn Error>> {
     let config = flags.config()?;
     logger::init(flags.log_level)?;
+    let auth = Auth::read(&flags.auth)?.map(Rc::new);
     let shutdown = config.shutdown.clone();
     let mut limits = config.clone();
     // Inherited sockets stay open as long as a configuration has them.
     limits.listen.clear();
-    let mut publisher = publisher(flags, &config)?;
+    let mut publisher = publisher(flags, &config, auth.clone())?;
     let mut server = Server::bind(config)?;
     let admin = bind_admin(flags)?;
     raise_descriptor_limit(limits.connections.max);
     server.listen_to_signals()?;
     let admin_listening = admin.as_ref().map_or(&[][..], Admin::listening);
     output::announce(served(server.listening(), admin_listening))?;
+    let sessions = auth.as_deref().map(Auth::sessions);
+    let truncate = flags.truncate;
     let admin =
-        admin.map(|admin| admin.start(server.handle(), limits, flags.truncate)).transpose()?;
+        admin.map(|admin| admin.start(server.handle(), limits, truncate, sessions)).transpose()?;
     systemd::ready(&server.handle());
     let page = Page::new();
     server.run(|hub, client, event| match event {
@@ -109,20 +135,32 @@ fn run(flags: &Flags) -> Result<(), Box<dyn Error>> {
                 publisher.admit(hub, client, head);
             }
         }
+        Event::Upgrade(upgrade) => {
+            if let Some(auth) = &auth {
+                auth.admit(hub, client, upgrade);
+            }
+        }
         Event::Open { room, subprotocol, .. } => {
             if let Some(name) = subprotocol.filter(|_| admin.is_some()) {
-                hub.set_data(client, Subprotocol(name.into()));
+                keep_subprotocol(hub, client, name);
             }
-            hub.join(client, room);
+            if auth.as_ref().is_none_or(|auth| auth.open(hub, client)) {
+                hub.join(client, room);
+            }
         }
-        Event::Message(message) => forward(flags, hub, client, message),
+        Event::Message(message) => forward(flags, auth.as_deref(), hub, client, message),
+        Event::Close(_) => auth.iter().for_each(|auth| auth.close(hub, client)),
+        Event::Timer { token: auth::EXPIRY, .. } => auth::expire(hub, client),
         // The next process may take over the addresses now.
         Event::Shutdown => admin.iter().for_each(admin::Running::stop),
         Event::Timer { token: publish::EXPIRY, .. } => {
             publisher.iter_mut().for_each(|publisher| publisher.expire(hub));
         }
         Event::Timer { token: systemd::WATCHDOG, .. } => systemd::feed_watchdog(hub),
-        Event::Reload => systemd::reloaded(),
+        Event::Reload => {
+            auth.iter().for_each(|auth| auth.reload());
+            systemd::reloaded();
+        }
         Event::Stop => systemd::stopping(&shutdown),
         _ => {}
     })?;
@@ -131,10 +169,24 @@ fn run(flags: &Flags) -> Result<(), Box<dyn Error>> {
 }
 
 /// Answers requests that publish messages, if there are rooms.
-fn publisher(flags: &Flags, config: &Config) -> io::Result<Option<Publisher>> {
+fn publisher(
+    flags: &Flags,
+    config: &Config,
+    auth: Option<Rc<Auth>>,
+) -> io::Result<Option<Publisher>> {
     let key = publish_key(flags)?;
-    let new = || Publisher::new(config.rooms.clone(), key, flags.truncate);
+    let new = || Publisher::new(config.rooms.clone(), key, auth, flags.truncate);
     Ok((flags.mode == Mode::Broadcast).then(new))
+}
+
+/// Keeps the subprotocol of a client for the admin listener.
+fn keep_subprotocol(hub: &mut Hub, client: ClientId, name: &str) {
+    if hub.data::<Session>(client).is_none() {
+        hub.set_data(client, Session::default());
+    }
+    if let Some(session) = hub.data_mut::<Session>(client) {
+        session.subprotocol = Some(name.into());
+    }
 }
 
 /// Binds the admin listener, if the flags ask for one.
@@ -184,8 +236,17 @@ fn answer(page: &Page, hub: &Hub, exchange: Exchange<'_>) {
     }
 }
 
-/// Forwards a message to the clients that the flags choose.
-fn forward(flags: &Flags, hub: &mut Hub, client: ClientId, message: Message<'_>) {
+/// Forwards a message to the clients that the flags choose, if its sender may publish.
+fn forward(
+    flags: &Flags,
+    auth: Option<&Auth>,
+    hub: &mut Hub,
+    client: ClientId,
+    message: Message<'_>,
+) {
+    if auth.is_some_and(|auth| !auth.may_publish(hub, client)) {
+        return;
+    }
     let message = flags.truncate.map_or(message, |length| message.truncate(length));
     match flags.mode {
         Mode::Echo => hub.send(client, message),

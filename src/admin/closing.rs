@@ -25,6 +25,10 @@ pub struct Order {
 }
 
 impl Order {
+    pub fn new(code: CloseCode, reason: &str) -> Self {
+        Self { code, reason: reason.to_owned() }
+    }
+
     /// Reads the parameters `code`, which is 1000 by default, and `reason`. Others do not count.
     ///
     /// # Errors
@@ -91,6 +95,19 @@ pub fn close_connection(
     }
     info!("an operator closed {client} with {}", order.code);
     Ok(Some(json!({"closed": closed})))
+}
+
+/// Closes those of the clients that are open, and returns how many they are.
+///
+/// # Errors
+/// The event loop did not answer. A part of the clients may have been closed.
+pub fn close_all(
+    handle: &Handle,
+    clients: &[ClientId],
+    order: &Order,
+) -> Result<usize, Unanswered> {
+    let batches = clients.chunks(BATCH);
+    batches.map(|batch| close(handle, batch.to_vec(), None, order.clone())).sum()
 }
 
 /// Closes those of the clients that are open, and are still in the room if there is one. Returns how many

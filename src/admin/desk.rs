@@ -10,7 +10,8 @@ use townhall::{Config, Handle, Hub, Request, Response};
 use super::closing::{self, Order};
 use super::question::{Unanswered, ask};
 use super::resource::Resource;
-use super::{log_level, members, metrics, publishing, rooms, site};
+use super::{log_level, members, metrics, publishing, revoking, rooms, site};
+use crate::auth::Sessions;
 use crate::key::Key;
 
 /// Answers the requests of operators.
@@ -24,6 +25,8 @@ pub struct Desk {
     pub key: Option<Key>,
     /// The log level of the start.
     pub log_level: LevelFilter,
+    /// The connections with tokens, if the server requires tokens.
+    pub sessions: Option<Sessions>,
 }
 
 impl Desk {
@@ -82,6 +85,7 @@ impl Desk {
             (Resource::Room(name), _) => self.members(name, request),
             (Resource::Connection(id), _) => self.close_connection(id, request),
             (Resource::Publish, _) => self.publish(body),
+            (Resource::Revoke, _) => self.revoke(request),
             (Resource::LogLevel, method) => {
                 match method {
                     "PUT" => log_level::set(request).map_err(bad_request)?,
@@ -135,6 +139,15 @@ impl Desk {
         Ok(response.expect("a valid field").body(answers.into_bytes()))
     }
 
+    fn revoke(&self, request: &Request<'_>) -> Result<Response, Response> {
+        let Some(sessions) = &self.sessions else {
+            return Err(Response::text(404, "the server requires no tokens: see --auth-key-file"));
+        };
+        let order = revoking::Order::parse(request).map_err(bad_request)?;
+        let revoked = revoking::revoke(&self.handle, sessions, order).map_err(unavailable)?;
+        revoked.map(json).map_err(|_| Response::text(503, "there are too many revocations"))
+    }
+
     fn close_connection(&self, id: &str, request: &Request<'_>) -> Result<Response, Response> {
         let gone = || Response::text(404, "no such connection");
         let order = Order::parse(request).map_err(bad_request)?;
@@ -162,7 +175,7 @@ fn no_such_room() -> Response {
 }
 
 pub fn not_found() -> Response {
-    let paths =
-        "/metrics, /live, /ready, /rooms, /rooms/NAME, /connections/ID, /publish and /log-level";
+    let paths = "/metrics, /live, /ready, /rooms, /rooms/NAME, /connections/ID, /publish, /revoke and \
+         /log-level";
     Response::text(404, format!("not found: there are {paths}"))
 }

@@ -7,6 +7,8 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use townhall::{ClientId, Hub, IpNet, Request};
 
+use crate::auth::Session;
+
 use super::parameters::{limit, parameters};
 use super::rooms::Room;
 
@@ -14,10 +16,6 @@ use super::rooms::Room;
 /// event loop's thread.
 const DEFAULT_LIMIT: usize = 100;
 const MAX_LIMIT: usize = 1_000;
-
-/// The subprotocol of a client, which the application keeps for this list.
-#[derive(Debug)]
-pub struct Subprotocol(pub Box<str>);
 
 /// A room whose members are to be listed.
 #[derive(Debug)]
@@ -92,7 +90,7 @@ impl Member {
             open_for: hub.open_for(id).unwrap_or_default(),
             backlog_bytes: hub.backlog(id).unwrap_or_default(),
             compressed: hub.is_compressed(id).unwrap_or_default(),
-            subprotocol: hub.data(id).map(|Subprotocol(name)| name.clone()),
+            subprotocol: hub.data::<Session>(id).and_then(|session| session.subprotocol.clone()),
         }
     }
 

@@ -14,6 +14,7 @@ mod process;
 mod publishing;
 mod question;
 mod resource;
+mod revoking;
 mod rooms;
 mod site;
 
@@ -23,9 +24,9 @@ use std::thread::{self, JoinHandle};
 use log::warn;
 use townhall::{Config, Event, Handle, Listen, ListenAddress, Server};
 
+use crate::auth::Sessions;
 use crate::key::Key;
 use desk::Desk;
-pub use members::Subprotocol;
 
 /// The admin listener, bound to its address.
 #[derive(Debug)]
@@ -50,7 +51,7 @@ impl Admin {
     }
 
     /// Serves on a separate thread, until what this returns stops it. `handle` reaches the server to be
-    /// shown.
+    /// shown. `sessions` are its connections with tokens, if it requires tokens.
     ///
     /// # Errors
     /// The system cannot start another thread.
@@ -59,10 +60,11 @@ impl Admin {
         handle: Handle,
         limits: Config,
         truncate: Option<usize>,
+        sessions: Option<Sessions>,
     ) -> io::Result<Running> {
         let own_handle = self.server.handle();
         let log_level = log::max_level();
-        let desk = Desk { handle, limits, truncate, key: self.key, log_level };
+        let desk = Desk { handle, limits, truncate, key: self.key, log_level, sessions };
         let serve = move || {
             let served = self.server.run(|_, _, event| match event {
                 Event::Request(exchange) => {

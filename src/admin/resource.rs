@@ -13,6 +13,7 @@ pub enum Resource<'p> {
     Connection(&'p str),
     LogLevel,
     Publish,
+    Revoke,
 }
 
 impl<'p> Resource<'p> {
@@ -25,6 +26,7 @@ impl<'p> Resource<'p> {
             "/rooms" => Some(Self::Rooms),
             "/log-level" => Some(Self::LogLevel),
             "/publish" => Some(Self::Publish),
+            "/revoke" => Some(Self::Revoke),
             _ => {
                 let room = path.strip_prefix("/rooms").filter(|room| room.starts_with('/'));
                 let connection = || path.strip_prefix("/connections/").map(Self::Connection);
@@ -41,6 +43,7 @@ impl<'p> Resource<'p> {
             Self::Connection(_) => "DELETE, OPTIONS",
             Self::Publish => "POST, OPTIONS",
             Self::LogLevel => "GET, HEAD, PUT, DELETE, OPTIONS",
+            Self::Revoke => "POST, OPTIONS",
         }
     }
 }

@@ -32,7 +32,8 @@ pub struct AccessFlags {
     room: Vec<List<RoomPattern>>,
 
     /// Require the content of this file, one word, as a Bearer token in requests that publish a message
-    /// with POST. By default, whoever may connect may publish
+    /// with POST. With --auth-key-file, a token that may publish is enough too. By default, whoever may
+    /// connect may publish
     #[arg(long, value_name = "FILE", env = "TOWNHALL_PUBLISH_KEY_FILE")]
     pub publish_key_file: Option<PathBuf>,
 }

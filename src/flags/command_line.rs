@@ -5,7 +5,7 @@ use std::ffi::{OsStr, OsString};
 
 use clap::{Command, CommandFactory, FromArgMatches};
 
-use super::{Flags, environment};
+use super::{Flags, TokenFlags, environment};
 
 /// What the program is asked to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,13 +16,17 @@ pub enum Task {
     Check,
     /// Ask a running server for its health.
     Health,
+    /// Make a token, or explain one.
+    Token,
 }
 
 impl Task {
     /// The tasks other than to serve.
-    const NAMED: [(Self, &str); 2] = [(Self::Check, "check"), (Self::Health, "health")];
+    const NAMED: [(Self, &str); 3] =
+        [(Self::Check, "check"), (Self::Health, "health"), (Self::Token, "token")];
 
-    /// The task's command. All of them have the flags of a server, so that one command line serves for all.
+    /// The task's command. Those that are about a server have its flags, so that one command line serves
+    /// for all of them.
     fn command(self) -> Command {
         let command = Flags::command();
         match self {
@@ -48,6 +52,7 @@ impl Task {
                      first one, without checking its certificate; this is not possible with \
                      --tls-client-ca. The exit status is 0 if it serves, otherwise 1",
                 ),
+            Self::Token => TokenFlags::command(),
         }
     }
 }
@@ -91,6 +96,12 @@ impl CommandLine {
             None => Ok(flags),
             Some((kind, reason)) => Err(command.clone().error(kind, reason)),
         }
+    }
+
+    /// The flags of [`Task::Token`], or the end of the program with the error.
+    pub fn token_flags(&self) -> TokenFlags {
+        let matches = self.command.clone().get_matches_from(&self.arguments);
+        TokenFlags::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
     }
 
     /// The program's command, with those of all tasks.

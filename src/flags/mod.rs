@@ -2,6 +2,7 @@
 
 mod access;
 mod admin;
+mod auth;
 mod command_line;
 mod deflate;
 mod duration;
@@ -18,6 +19,7 @@ mod size;
 mod sockets;
 mod times;
 mod tls;
+mod token;
 
 use std::convert::Infallible;
 use std::io;
@@ -40,8 +42,10 @@ use times::TimeFlags;
 use tls::TlsFlags;
 use townhall::{Config, IpNet, Listen, Slow};
 
+pub use auth::AuthFlags;
 pub use command_line::{CommandLine, Task};
 pub use report::report;
+pub use token::TokenFlags;
 
 /// A WebSocket server that sends every message to everyone in the room.
 ///
@@ -113,6 +117,9 @@ pub struct Flags {
 
     #[command(flatten)]
     pub access: AccessFlags,
+
+    #[command(flatten)]
+    pub auth: AuthFlags,
 
     #[command(flatten)]
     tls: TlsFlags,

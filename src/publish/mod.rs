@@ -3,13 +3,14 @@
 mod content;
 mod cors;
 mod repeats;
-mod right;
 
+use std::rc::Rc;
 use std::time::Instant;
 
 use townhall::protocol::Refusal;
 use townhall::{ClientId, Exchange, Hub, Request, RequestHead, Response, RoomLimits};
 
+use crate::auth::Auth;
 use crate::key::Key;
 use content::message;
 use repeats::{Lookup, MEMORY, Repeats};
@@ -24,14 +25,20 @@ const METHODS: &str = "GET, HEAD, OPTIONS, POST";
 pub struct Publisher {
     rooms: RoomLimits,
     key: Option<Key>,
+    auth: Option<Rc<Auth>>,
     /// The maximum length of a message, in characters or bytes.
     truncate: Option<usize>,
     repeats: Repeats,
 }
 
 impl Publisher {
-    pub fn new(rooms: RoomLimits, key: Option<Key>, truncate: Option<usize>) -> Self {
-        Self { rooms, key, truncate, repeats: Repeats::default() }
+    pub fn new(
+        rooms: RoomLimits,
+        key: Option<Key>,
+        auth: Option<Rc<Auth>>,
+        truncate: Option<usize>,
+    ) -> Self {
+        Self { rooms, key, auth, truncate, repeats: Repeats::default() }
     }
 
     /// Refuses a request whose body has not been read, if the body would not be published.
@@ -110,6 +117,23 @@ impl Publisher {
         }
     }
 
+    /// Checks that a request may publish in a room. Either the key or a token is enough. Without both,
+    /// whoever may connect to the room may publish: a WebSocket can publish there too.
+    fn check_right(
+        &self,
+        hub: &mut Hub,
+        client: ClientId,
+        request: &Request<'_>,
+        room: &str,
+    ) -> Result<(), Response> {
+        match (&self.key, &self.auth) {
+            (Some(key), _) if key.admits(request) => Ok(()),
+            (_, Some(auth)) => auth.admit_publication(hub, client, request, room),
+            (Some(_), None) => Err(Key::challenge("publish")),
+            (None, None) => Ok(()),
+        }
+    }
+
     /// Checks everything about a request but its body.
     fn check(
         &self,
@@ -124,7 +148,7 @@ impl Publisher {
         } else if room.len() > self.rooms.max_name_bytes {
             Err(Response::refusal(Refusal::RoomNameTooLong))
         } else {
-            right::may_publish(self.key.as_ref(), request, &room)
+            self.check_right(hub, client, request, &room)
         };
         checked
             .and_then(|()| content::check(request))

@@ -11,6 +11,7 @@ mod publish;
 mod restart;
 mod systemd;
 mod tls;
+mod tokens;
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -493,7 +494,8 @@ fn the_help_names_every_flag_and_its_variable() {
         max-total-backlog-size socket-unsent-size min-frame-bytes-per-second handshake-timeout \
         ping-interval pong-timeout write-timeout throttle-timeout close-timeout shutdown-timeout \
         max-connection-age shutdown-delay shutdown-spread shutdown-code log-level admin-listen \
-        admin-key-file unix-mode unix-owner reuse-port";
+        admin-key-file unix-mode unix-owner reuse-port auth-key-file auth-cookie auth-query auth-audience \
+        auth-issuer public-join public-publish";
     for flag in flags.split_whitespace() {
         let variable = format!("TOWNHALL_{}", flag.replace('-', "_").to_uppercase());
         assert!(help.contains(&format!("--{flag}")) && help.contains(&variable), "{flag}: {help}");

@@ -12,12 +12,12 @@ use super::admin::{ask, start};
 use super::{Client, PATIENCE, Program, connect, receive, run, send};
 
 /// The status and the body of the answer to a POST with these fields.
-fn post(address: &str, path: &str, fields: &str, body: &str) -> (u16, String) {
+pub fn post(address: &str, path: &str, fields: &str, body: &str) -> (u16, String) {
     let (head, body) = post_whole(address, path, fields, body.as_bytes());
     (head[9..12].parse().unwrap(), body)
 }
 
-fn post_whole(address: &str, path: &str, fields: &str, body: &[u8]) -> (String, String) {
+pub fn post_whole(address: &str, path: &str, fields: &str, body: &[u8]) -> (String, String) {
     let length = body.len();
     let head = format!(
         "POST {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\

@@ -71,7 +71,7 @@ pub fn connect(
 }
 
 /// Reads log lines up to one that contains `text`.
-fn wait_for_line(log: &mut BufReader<ChildStderr>, text: &str) -> String {
+pub fn wait_for_line(log: &mut BufReader<ChildStderr>, text: &str) -> String {
     let mut lines = log.lines().map(Result::unwrap);
     lines.find(|line| line.contains(text)).expect("the line is logged")
 }

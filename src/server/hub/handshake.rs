@@ -114,7 +114,9 @@ fn note_subprotocol(hub: &mut Hub, id: ClientId, request: &Request<'_>, terms: &
     if terms.subprotocol.is_some() {
         return;
     }
-    let names: Vec<_> = request.subprotocols().collect();
+    // Some clients send a token this way, which must not be logged.
+    let is_name = |offer: &&str| !offer.starts_with("bearer.");
+    let names: Vec<_> = request.subprotocols().filter(is_name).collect();
     if let Some(first) = names.first() {
         let names = names.join(", ");
         let flag = Flag("subprotocol", first);

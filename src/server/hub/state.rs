@@ -187,8 +187,21 @@ impl Hub {
         self.counts.written_bytes += written.bytes;
     }
 
-    /// Logs that a peer is refused, within the limit on such lines.
-    pub(crate) fn log_refusal(&mut self, line: fmt::Arguments<'_>) {
+    /// Logs at the level `info` that a peer is refused, within the limit on such lines: strangers can
+    /// cause them. What a peer sent should not be in the line, or be escaped and short.
+    ///
+    /// ```
+    /// use townhall::{ClientId, Hub, Response, Upgrade};
+    ///
+    /// fn admit(hub: &mut Hub, client: ClientId, upgrade: Upgrade<'_>) {
+    ///     if upgrade.request().header("Authorization") != Some("Bearer secret") {
+    ///         hub.log_refusal(format_args!("{client} has no token"));
+    ///         upgrade.refuse(Response::text(401, "a token is needed"));
+    ///     }
+    /// }
+    /// # let _ = admit;
+    /// ```
+    pub fn log_refusal(&mut self, line: fmt::Arguments<'_>) {
         self.log_rate.log(Level::Info, self.time.timestamp, line);
     }
 

@@ -1,0 +1,278 @@
+//! Access with JSON Web Tokens (RFC 7519): who may join a room, and who may publish in it.
+//!
+//! The keys come from files, and each fixes the algorithm of its tokens. Nothing is fetched from anywhere.
+
+mod claims;
+mod credentials;
+mod denial;
+mod keys;
+mod patterns;
+mod sessions;
+mod token;
+
+use std::hash::{BuildHasher, RandomState};
+use std::io;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::thread;
+use std::time::Duration;
+
+use log::{info, warn};
+use townhall::{ClientId, CloseCode, Hub, Request, Response, Upgrade};
+
+use crate::flags::AuthFlags;
+use claims::{Claims, LEEWAY};
+use credentials::Sources;
+use denial::Denial;
+pub use keys::now;
+use keys::{Keys, Rules};
+use patterns::Patterns;
+pub use sessions::{Identity, Sessions, TooMany};
+pub use token::{explain, make};
+
+/// The subprotocol whose clients are let in to learn why they are denied access.
+const SUBPROTOCOL: &str = "townhall.v1";
+
+/// The token of the timer that fires when a client's token ends.
+pub const EXPIRY: u64 = 2;
+
+/// Decides who may do what, by tokens.
+#[derive(Debug)]
+pub struct Auth {
+    files: Vec<PathBuf>,
+    rules: Rules,
+    sources: Sources,
+    public_join: Patterns,
+    public_publish: Patterns,
+    keys: Arc<RwLock<Arc<Keys>>>,
+    /// Locked while the files are read again, so that the latest keys win.
+    reading: Arc<Mutex<()>>,
+    sessions: Sessions,
+    random: RandomState,
+}
+
+/// What the program keeps for a client.
+#[derive(Debug, Default)]
+pub struct Session {
+    /// The subprotocol, for the list of a room's members.
+    pub subprotocol: Option<Box<str>>,
+    access: Access,
+}
+
+#[derive(Debug)]
+enum Access {
+    Denied(Denial),
+    Granted(Grant),
+}
+
+impl Default for Access {
+    fn default() -> Self {
+        Self::Granted(Grant::default())
+    }
+}
+
+/// What a client may do in its room.
+#[derive(Debug, Default)]
+struct Grant {
+    may_publish: bool,
+    identities: Vec<Identity>,
+    /// How long its token counts, if it has one.
+    remaining: Option<Duration>,
+}
+
+impl Auth {
+    /// Reads the keys. Without a key, everyone may do everything.
+    ///
+    /// # Errors
+    /// A file cannot be used.
+    pub fn read(flags: &AuthFlags) -> io::Result<Option<Self>> {
+        let files = flags.auth_key_file.clone();
+        if files.is_empty() {
+            return Ok(None);
+        }
+        let rules =
+            Rules { audience: flags.auth_audience.clone(), issuer: flags.auth_issuer.clone() };
+        let keys = Keys::read(&files, &rules)?;
+        Ok(Some(Self {
+            files,
+            rules,
+            sources: Sources { cookie: flags.auth_cookie.clone(), query: flags.auth_query.clone() },
+            public_join: Patterns::new(flags.public_join()),
+            public_publish: Patterns::new(flags.public_publish()),
+            keys: Arc::new(RwLock::new(Arc::new(keys))),
+            reading: Arc::default(),
+            sessions: Sessions::default(),
+            random: RandomState::new(),
+        }))
+    }
+
+    /// What is wrong with the files of the flags.
+    pub fn faults(flags: &AuthFlags) -> Vec<io::Error> {
+        let files = flags.auth_key_file.iter();
+        let read = |file| Keys::read(std::slice::from_ref(file), &Rules::default());
+        files.filter_map(|file| read(file).err()).collect()
+    }
+
+    /// The connections with tokens, and the revocations.
+    pub fn sessions(&self) -> Sessions {
+        self.sessions.clone()
+    }
+
+    /// Reads the keys again, on another thread, because a disk may be slow. Connections that are open
+    /// are not affected.
+    pub fn reload(&self) {
+        let Self { files, rules, .. } = self;
+        let (files, rules) = (files.clone(), rules.clone());
+        let (keys, reading) = (self.keys.clone(), self.reading.clone());
+        let read = move || {
+            let _reading = reading.lock().unwrap_or_else(PoisonError::into_inner);
+            match Keys::read(&files, &rules) {
+                Ok(new) => {
+                    let count = new.count();
+                    *keys.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(new);
+                    info!("read the keys for tokens again: {count}");
+                }
+                Err(error) => warn!("{error}; the keys that were read before stay in use"),
+            }
+        };
+        if let Err(error) = thread::Builder::new().name("keys".to_owned()).spawn(read) {
+            warn!("cannot read the keys for tokens again: {error}");
+        }
+    }
+
+    /// Accepts or refuses an upgrade. A client that offers `townhall.v1` is let in and then closed with
+    /// the reason, because a page cannot see an HTTP status.
+    pub fn admit(&self, hub: &mut Hub, client: ClientId, mut upgrade: Upgrade<'_>) {
+        let access = match self.grant(upgrade.request(), upgrade.room()) {
+            Ok(grant) => {
+                if upgrade.subprotocol().is_none() {
+                    // Clients that do not offer it connect without it.
+                    let _ = upgrade.set_subprotocol(SUBPROTOCOL);
+                }
+                Access::Granted(grant)
+            }
+            Err(denial) => {
+                log_denial(hub, client, denial);
+                if upgrade.set_subprotocol(SUBPROTOCOL).is_err() {
+                    return upgrade.refuse(denial.response());
+                }
+                Access::Denied(denial)
+            }
+        };
+        hub.set_data(client, Session { subprotocol: None, access });
+    }
+
+    /// Checks that a plain request may publish in a room.
+    ///
+    /// # Errors
+    /// The response to a request that may not.
+    pub fn admit_publication(
+        &self,
+        hub: &mut Hub,
+        client: ClientId,
+        request: &Request<'_>,
+        room: &str,
+    ) -> Result<(), Response> {
+        let denial = match self.claims(request, keys::now()) {
+            Ok(claims) if self.allows_publishing(claims.as_ref(), room) => return Ok(()),
+            Ok(None) => Denial::MISSING,
+            Ok(Some(_)) => Denial::PUBLISH,
+            Err(denial) => denial,
+        };
+        log_denial(hub, client, denial);
+        Err(denial.response())
+    }
+
+    /// What a request may do in a room, if it may join it.
+    fn grant(&self, request: &Request<'_>, room: &str) -> Result<Grant, Denial> {
+        let now = keys::now();
+        let claims = self.claims(request, now)?;
+        let may_join = self.public_join.allow(room)
+            || claims.as_ref().is_some_and(|claims| claims.join.allow(room));
+        if !may_join {
+            return Err(if claims.is_none() { Denial::MISSING } else { Denial::JOIN });
+        }
+        Ok(Grant {
+            may_publish: self.allows_publishing(claims.as_ref(), room),
+            identities: claims.as_ref().map(Identity::all_of).unwrap_or_default(),
+            remaining: claims.map(|claims| claims.remaining(now)),
+        })
+    }
+
+    fn allows_publishing(&self, claims: Option<&Claims>, room: &str) -> bool {
+        self.public_publish.allow(room) || claims.is_some_and(|claims| claims.publish.allow(room))
+    }
+
+    /// The claims of a request's token, if it has one. `now` is in seconds since the epoch.
+    fn claims(&self, request: &Request<'_>, now: f64) -> Result<Option<Claims>, Denial> {
+        let token = self.sources.find(request).map_err(|_| Denial::AMBIGUOUS)?;
+        let Some(token) = token else { return Ok(None) };
+        let keys = self.keys.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let claims = keys.verify(&token, now)?;
+        if self.sessions.is_revoked(&claims) { Err(Denial::REVOKED) } else { Ok(Some(claims)) }
+    }
+
+    /// Begins the session of a client that has opened. Returns whether it may join its room; otherwise,
+    /// it is being closed.
+    pub fn open(&self, hub: &mut Hub, client: ClientId) -> bool {
+        let Some(Session { access, .. }) = hub.data(client) else { return false };
+        match access {
+            Access::Denied(denial) => {
+                let denial = *denial;
+                hub.close(client, denial.close_code(), denial.reason);
+                false
+            }
+            Access::Granted(Grant { identities, remaining, .. }) => {
+                if let Some(remaining) = *remaining {
+                    self.sessions.enter(client, identities, remaining);
+                    hub.set_timer(client, EXPIRY, self.expiry(client, remaining));
+                }
+                true
+            }
+        }
+    }
+
+    /// When to close a client whose token counts for this long. Tokens that were made together are
+    /// spread over the time by which clocks may differ.
+    fn expiry(&self, client: ClientId, remaining: Duration) -> Duration {
+        let part = self.random.hash_one(client) % 1000;
+        let early = LEEWAY.mul_f64(part as f64 / 1000.0);
+        remaining.saturating_sub(early)
+    }
+
+    /// Whether a client may publish in its room. One that may not is closed.
+    pub fn may_publish(&self, hub: &mut Hub, client: ClientId) -> bool {
+        let session = hub.data::<Session>(client);
+        let may = session.is_some_and(|session| match &session.access {
+            Access::Granted(grant) => grant.may_publish,
+            Access::Denied(_) => false,
+        });
+        if !may {
+            let reason = "you may not publish in this room";
+            hub.close(client, CloseCode::POLICY_VIOLATION, reason);
+        }
+        may
+    }
+
+    /// Ends the session of a client that has left.
+    pub fn close(&self, hub: &Hub, client: ClientId) {
+        if let Some(Session { access: Access::Granted(grant), .. }) = hub.data(client) {
+            self.sessions.leave(client, &grant.identities);
+        }
+    }
+}
+
+fn log_denial(hub: &mut Hub, client: ClientId, Denial { status, reason, .. }: Denial) {
+    hub.log_refusal(format_args!("{client} refused with {status}: {reason}"));
+}
+
+/// Closes a client whose token has ended.
+pub fn expire(hub: &mut Hub, client: ClientId) {
+    let denial = Denial::invalid("the token has ended");
+    hub.close(client, denial.close_code(), denial.reason);
+}
+
+/// The code for a client whose token was revoked.
+pub fn revoked() -> (CloseCode, &'static str) {
+    (Denial::REVOKED.close_code(), Denial::REVOKED.reason)
+}
