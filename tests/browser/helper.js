@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url';
 import { chromium } from 'playwright-core';
 import { certificateFor } from '../clients/node/certificate.js';
 
-const BINARY = process.env.TOWNHALL || fileURLToPath(new URL('../../target/release/townhall', import.meta.url));
+export const BINARY = process.env.TOWNHALL || fileURLToPath(new URL('../../target/release/townhall', import.meta.url));
 const CHROMIUM = process.env.CHROMIUM || '/usr/bin/chromium';
 const FLAGS = [
   '--headless', '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run',
