@@ -2,12 +2,13 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::sync::mpsc::channel;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use townhall::{Config, Slow};
+use townhall::{Config, Event, Response, Slow};
 
-use crate::support::{PATIENCE, Running, config, counting_chat, frame, get};
+use crate::support::{PATIENCE, Running, chat, config, counting_chat, frame, get};
 
 /// The length of a numbered message.
 const LENGTH: usize = 60_000;
@@ -148,4 +149,43 @@ fn a_member_that_fell_behind_in_a_burst_receives_its_end() {
     assert!(received.is_sorted() && received.len() < sent as usize, "{received:?}");
     // Half of the limit holds eight messages.
     assert!(received[received.len() - 8..].iter().copied().eq(sent - 8..sent), "{received:?}");
+}
+
+/// Requests that publish in a room are read no faster than its slowest member.
+#[test]
+fn a_room_that_waits_is_not_published_to_either() {
+    let mut config = with(Slow::Pause);
+    config.request_bodies = true;
+    config.timeouts.handshake = Duration::from_millis(300);
+    config.timeouts.keep_alive = Duration::from_millis(300);
+    let (handled, published) = channel();
+    let server = Running::start(config, move |hub, client, event| match event {
+        Event::Request(exchange) => {
+            hub.broadcast("/room", exchange.body());
+            handled.send(()).unwrap();
+            exchange.respond(Response::new(204));
+        }
+        event => chat(hub, client, event),
+    });
+    let mut slow = server.raw("/room");
+    let mut publisher = server.stream();
+    let publishing = thread::spawn(move || {
+        for number in 0..MANY {
+            let mut body = vec![0; LENGTH];
+            body[..4].copy_from_slice(&number.to_be_bytes());
+            let head =
+                format!("POST /room HTTP/1.1\r\nHost: a\r\nContent-Length: {LENGTH}\r\n\r\n");
+            publisher.write_all(&[head.as_bytes(), &body].concat()).unwrap();
+        }
+        publisher
+    });
+    let mut count = 0;
+    while published.recv_timeout(Duration::from_secs(1)).is_ok() {
+        count += 1;
+    }
+    assert!(count < MANY / 2, "{count} messages were published");
+    for number in 0..MANY {
+        assert_eq!(read_number(&mut slow), number);
+    }
+    drop(publishing.join().unwrap());
 }

@@ -66,6 +66,8 @@ pub(crate) struct Client {
     pub(crate) announced: bool,
     /// Whether everything that the peer sent has been read.
     pub(crate) peer_ended: bool,
+    /// The room whose path the last request on a persistent connection named.
+    pub(crate) request_room: Option<usize>,
     /// Whether nothing of the next request has arrived on a persistent connection.
     pub(crate) awaits_request: bool,
     pub(crate) presence: Presence,
@@ -106,6 +108,7 @@ impl Client {
             window: Share::default(),
             announced: false,
             peer_ended: false,
+            request_room: None,
             awaits_request: false,
             presence: Presence::default(),
             reading: Reading::default(),
@@ -132,6 +135,11 @@ impl Client {
     pub(crate) fn arrives_at(&self, min_rate: u32, now: Timestamp) -> bool {
         let since = self.pinged.unwrap_or(self.last_active);
         min_rate > 0 && self.arrived as f32 >= min_rate as f32 * now.seconds_since(since)
+    }
+
+    /// Whether the next request on a persistent connection is not read for now.
+    pub(crate) fn is_held(&self) -> bool {
+        self.awaits_request && self.reading == Reading::Paused
     }
 
     /// Whether the client reads the log of this encoding.

@@ -258,6 +258,25 @@ mod tests {
     }
 
     #[test]
+    fn those_who_publish_with_requests_wait_for_the_flush_of_their_room() {
+        let (mut hub, members) = crowd();
+        let mut publish_to = |room: &str| {
+            let (id, ..) = connect(&mut hub, "x-none");
+            let room = hub.rooms.find(room);
+            hub.clients.get_mut(id).expect("it was inserted").request_room = room;
+            id
+        };
+        let [here, elsewhere] = ["/room", "/other"].map(&mut publish_to);
+        hub.broadcast("/room", "news");
+        flush(&mut hub, TurnEnd::Now);
+        for (id, waits) in [(members[0].0, true), (here, true), (elsewhere, false)] {
+            assert_eq!(backpressure::is_overdue(&hub, id), waits);
+        }
+        (0..10).for_each(|_| flush(&mut hub, TurnEnd::Now));
+        assert!(!backpressure::is_overdue(&hub, here));
+    }
+
+    #[test]
     fn private_bytes_of_members_count_towards_the_budget_of_their_room() {
         let (mut hub, members) = crowd();
         for (id, _) in &members {

@@ -258,7 +258,7 @@ impl EventLoop {
                 lifecycle::expect_within(&mut self.hub, id, GRAIN);
             } else if client.transport.has_partial_header() {
                 proxied::refuse(&mut self.hub, id, ProxyRefusal::Incomplete);
-            } else if connection.is_untouched() {
+            } else if connection.is_untouched() && !client.is_held() {
                 drop_untouched(&mut self.hub, id);
             } else if connection.is_handshaking() {
                 requests::expire(&mut self.hub, id);

@@ -3,7 +3,7 @@
 
 use std::mem;
 
-use crate::server::client::Reading;
+use crate::server::client::{Client, Reading};
 use crate::server::client_id::ClientId;
 use crate::server::hub::state::Hub;
 
@@ -47,8 +47,10 @@ pub(crate) fn some_room_waits(hub: &Hub) -> bool {
 
 /// Whether a client is to be read later because its room waits for a member.
 pub(crate) fn pause_while_room_waits(hub: &mut Hub, id: ClientId) -> bool {
-    let Some(client) = hub.clients.get_open_mut(id) else { return false };
-    match hub.rooms.of_mut(client.membership) {
+    let room = room_of(hub, id);
+    let may_wait = |client: &&Client| client.connection.is_open() || client.request_room.is_some();
+    let Some(client) = hub.clients.get(id).filter(may_wait) else { return false };
+    match room.and_then(|key| hub.rooms.get_mut(key)) {
         Some(room) if room.laggards > 0 => {
             room.paused.push(id);
             true
@@ -58,10 +60,20 @@ pub(crate) fn pause_while_room_waits(hub: &mut Hub, id: ClientId) -> bool {
     }
 }
 
+/// The room that a client is in, or for which it sends requests.
+fn room_of(hub: &Hub, id: ClientId) -> Option<usize> {
+    let client = hub.clients.get(id)?;
+    match client.membership {
+        Some(membership) => Some(membership.room),
+        None => client.request_room,
+    }
+}
+
 /// Whether a client's room did not fit into the last flush. Its members are not read until it has been
-/// flushed, so that a flush gives the same messages to all members.
+/// flushed, so that a flush gives the same messages to all members. Nor are those that publish there with
+/// requests.
 pub(crate) fn is_overdue(hub: &Hub, id: ClientId) -> bool {
-    let room = || hub.rooms.of(hub.clients.get(id)?.membership);
+    let room = || hub.rooms.get(room_of(hub, id)?);
     hub.rooms.overdue && room().is_some_and(|room| room.overdue)
 }
 

@@ -157,6 +157,7 @@ pub(crate) fn open(hub: &mut Hub, id: ClientId, terms: &mut Terms) {
     client.encoding = Encoding::of(terms.deflate);
     client.note_activity(hub.time.timestamp);
     client.opened = hub.time.timestamp;
+    client.request_room = None;
     hub.pending.mark_dirty(client);
     hub.clients.note_open(id);
     hub.counts.opened += 1;

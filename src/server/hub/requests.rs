@@ -87,6 +87,9 @@ pub(super) fn answer(
     let mut answer = Answer::None;
     let address = client_address(hub, id, request);
     let is_persistent = may_persist(hub, request);
+    if is_persistent && let Some(client) = hub.clients.get_mut(id) {
+        client.request_room = hub.rooms.find(&request.normal_path());
+    }
     let exchange =
         Exchange { client: id, request, body, address, is_persistent, answer: &mut answer };
     app(hub, id, Event::Request(exchange));

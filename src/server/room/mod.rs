@@ -159,12 +159,6 @@ impl Rooms {
 
     /// The room that a client is in.
     #[inline]
-    pub(crate) fn of(&self, membership: Option<Membership>) -> Option<&Room> {
-        self.get(membership?.room)
-    }
-
-    /// The room that a client is in.
-    #[inline]
     pub(crate) fn of_mut(&mut self, membership: Option<Membership>) -> Option<&mut Room> {
         self.get_mut(membership?.room)
     }
