@@ -230,14 +230,20 @@ impl Client {
     /// Counts the memory of the private bytes, and gives back the outbox if it is empty.
     #[inline]
     fn settle_outbox(&mut self, memory: &mut Memory) {
-        let Some(outbox) = &self.outbox else { return };
-        memory.unsent.set(&mut self.unsent, outbox.memory());
-        if outbox.is_empty()
-            && let Some(outbox) = self.outbox.take()
-        {
-            memory.unsent.set(&mut self.unsent, 0);
+        match &self.outbox {
+            None => {}
+            Some(outbox) if outbox.is_empty() => self.return_outbox(memory),
+            Some(outbox) => memory.unsent.set(&mut self.unsent, outbox.memory()),
+        }
+    }
+
+    /// Gives back the outbox, which is empty.
+    #[inline(never)]
+    fn return_outbox(&mut self, memory: &mut Memory) {
+        if let Some(outbox) = self.outbox.take() {
             memory.put_outbox(outbox);
         }
+        memory.unsent.set(&mut self.unsent, 0);
     }
 
     /// Counts the memory for incomplete input. Returns whether it has grown.

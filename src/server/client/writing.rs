@@ -171,9 +171,12 @@ impl Client {
     fn consume(&mut self, size: usize, log: &mut FrameLog, memory: &mut Memory) -> u64 {
         let offset = match &mut self.outbox {
             None => self.cursor.offset() + size as u64,
-            Some(outbox) => outbox.consume(size, self.cursor),
+            Some(outbox) => {
+                let offset = outbox.consume(size, self.cursor);
+                self.settle_outbox(memory);
+                offset
+            }
         };
-        self.settle_outbox(memory);
         if offset != NOWHERE {
             log.advance(&mut self.cursor, offset, &mut memory.segments);
         }

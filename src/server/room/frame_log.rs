@@ -174,22 +174,25 @@ impl FrameLog {
     /// Moves a reader forward to `offset`.
     #[inline]
     pub(crate) fn advance(&mut self, cursor: &mut Cursor, offset: u64, pool: &mut SegmentPool) {
-        if cursor.0 != offset {
-            self.move_reader(cursor, offset, pool);
+        if cursor.0 == offset {
+            return;
         }
-    }
-
-    fn move_reader(&mut self, cursor: &mut Cursor, offset: u64, pool: &mut SegmentPool) {
         let from = std::mem::replace(&mut cursor.0, offset);
         self.behind -= usize::from(offset == self.end);
         let is_last = self.segments.back().is_some_and(|last| last.start <= from);
-        if !is_last && let (Some(from), Some(to)) = (self.segment_of(from), self.segment_of(offset))
-        {
-            self.segments[from].readers -= 1;
-            self.segments[to].readers += 1;
+        if !is_last {
+            self.change_segment(from, offset);
         }
         if !is_last || self.behind == 0 {
             self.trim(pool);
+        }
+    }
+
+    #[inline(never)]
+    fn change_segment(&mut self, from: u64, to: u64) {
+        if let (Some(from), Some(to)) = (self.segment_of(from), self.segment_of(to)) {
+            self.segments[from].readers -= 1;
+            self.segments[to].readers += 1;
         }
     }
 
