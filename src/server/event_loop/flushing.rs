@@ -1,7 +1,6 @@
 //! Flushing: one write for every member of a room that grew.
 
 use std::io;
-use std::mem;
 
 use crate::server::client::{Client, Progress, Retain, Written};
 use crate::server::client_id::ClientId;
@@ -34,29 +33,26 @@ pub(crate) fn flush(hub: &mut Hub, end: TurnEnd) {
 }
 
 fn flush_clients(hub: &mut Hub) {
-    let mut clients = mem::take(&mut hub.pending.dirty_clients);
+    // Clients that are queued meanwhile follow in the next turn.
+    let queued = hub.pending.dirty_clients.len();
     let mut written = Written::default();
     let mut count = 0;
-    while cost(&written) < MAX_FLUSH_COST
-        && let Some(&id) = clients.get(count)
-    {
+    while count < queued && cost(&written) < MAX_FLUSH_COST {
+        let id = hub.pending.dirty_clients[count];
         flush_client(hub, id, &mut written);
         count += 1;
     }
     hub.count_written(&written);
-    if count == clients.len() {
-        clients.clear();
-    } else {
-        clients.drain(..count);
-    }
-    use_again(&mut hub.pending.dirty_clients, clients);
+    hub.pending.dirty_clients.drain(..count);
 }
 
 /// Writes to a client, and adds that to `written`.
 fn flush_client(hub: &mut Hub, id: ClientId, written: &mut Written) {
     let now = hub.time.timestamp;
     let max = hub.config.memory.max_backlog_bytes;
-    let Some((client, log, memory)) = hub.client_and_log(id) else { return };
+    let Hub { clients, rooms, memory, .. } = hub;
+    let Some(client) = clients.get_mut(id) else { return };
+    let log = rooms.log_of_mut(client.membership);
     client.flush_queued = false;
     let progress = client.flush(log, memory, now, written);
     let membership = client.membership;
@@ -161,14 +157,6 @@ fn end_writing(hub: &mut Hub, id: ClientId) {
             hub.clients.note_clean_end(id);
         }
     }
-}
-
-/// Appends `list` to the rest of the previous list, whose memory is reused.
-pub(crate) fn use_again<T>(list: &mut Vec<T>, mut before: Vec<T>) {
-    if !list.is_empty() {
-        before.append(list);
-    }
-    *list = before;
 }
 
 /// What a flush requires besides the write.

@@ -133,8 +133,7 @@ impl EventLoop {
                 outcome => {
                     outcome?;
                     self.hub.time.advance();
-                    self.note(events);
-                    let full = events.iter().count() >= MAX_EVENTS;
+                    let full = self.note(events) >= MAX_EVENTS;
                     lists = if full { lists - 1 } else { 0 };
                 }
             }
@@ -144,12 +143,6 @@ impl EventLoop {
     }
 
     fn timeout(&self) -> Option<Duration> {
-        let due = self.hub.time.timers.next_due();
-        let timer = due.map(|due| due.saturating_duration_since(self.hub.time.now));
-        timer.into_iter().chain(self.timeout_without_timers()).min()
-    }
-
-    fn timeout_without_timers(&self) -> Option<Duration> {
         let waiting = self.reader.is_waiting() || self.commands.are_waiting();
         if waiting || self.hub.is_dirty() || self.hub.pending.is_unsettled() {
             return Some(Duration::ZERO);
@@ -159,14 +152,17 @@ impl EventLoop {
         let waiting = self.hub.time.is_waiting()
             || self.reader.holds_memory()
             || trim::holds_spare(&self.hub);
-        [self.listeners.timeout(now), shutdown, waiting.then_some(GRAIN)]
+        let timer = self.hub.time.timers.next_due().map(|due| due.saturating_duration_since(now));
+        [timer, self.listeners.timeout(now), shutdown]
             .into_iter()
-            .flatten()
-            .min()
+            .fold(waiting.then_some(GRAIN), shorter)
     }
 
-    fn note(&mut self, events: &Events) {
+    /// Notes all events, and returns their number.
+    fn note(&mut self, events: &Events) -> usize {
+        let mut count = 0;
         for event in events {
+            count += 1;
             match ClientId::from_token(event.token()) {
                 Some(id) => self.note_client(id, event),
                 None if event.token() == WAKE => self.commands.note_wake(),
@@ -174,6 +170,7 @@ impl EventLoop {
                 None => self.listeners.wake(event.token()),
             }
         }
+        count
     }
 
     fn note_client(&mut self, id: ClientId, event: &Readiness) {
@@ -295,5 +292,13 @@ impl EventLoop {
             lifecycle::lose(&mut self.hub, id);
         }
         self.announce(app);
+    }
+}
+
+/// The shorter of two times, if there are any.
+fn shorter(one: Option<Duration>, other: Option<Duration>) -> Option<Duration> {
+    match (one, other) {
+        (Some(one), Some(other)) => Some(one.min(other)),
+        _ => one.or(other),
     }
 }

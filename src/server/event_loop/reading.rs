@@ -1,7 +1,6 @@
 //! What clients send: bytes in, events out.
 
 use std::io::ErrorKind;
-use std::mem;
 use std::time::Instant;
 
 use crate::protocol::{Buffers, Failure, Incoming, Received};
@@ -10,7 +9,7 @@ use crate::server::client::transport::Arrival;
 use crate::server::client::{Client, Reading};
 use crate::server::client_id::ClientId;
 use crate::server::event::Event;
-use crate::server::event_loop::flushing::{flush, use_again};
+use crate::server::event_loop::flushing::flush;
 use crate::server::hub::answering::refuse;
 use crate::server::hub::closing::{answer_close, end_of_input, fail};
 use crate::server::hub::handshake::handshake;
@@ -115,23 +114,20 @@ impl Reader {
         if hub.pending.has_resumed() {
             budget = self.resume(hub, budget, app);
         }
-        let mut queue = mem::take(&mut self.queue);
+        let queued = self.queue.len();
         if self.ahead == 0 {
-            (self.ahead, self.asked) = (queue.len(), asked);
+            (self.ahead, self.asked) = (queued, asked);
         }
         let mut count = 0;
-        while budget > 0
-            && let Some(&id) = queue.get(count)
-        {
-            budget = budget.saturating_sub(self.read_client(hub, id, app));
+        while count < queued && budget > 0 {
+            budget = budget.saturating_sub(self.read_client(hub, self.queue[count], app));
             count += 1;
         }
-        queue.drain(..count);
+        self.queue.drain(..count);
         self.ahead = self.ahead.saturating_sub(count);
         if self.ahead == 0 {
             (hub.time.horizon, hub.time.read_until) = self.asked;
         }
-        use_again(&mut self.queue, queue);
     }
 
     /// Handles what was read after requests that have been answered since, and queues the clients that
