@@ -2,6 +2,7 @@
 
 mod admin;
 mod auth;
+mod cors;
 mod flags;
 mod health;
 mod heap;
@@ -9,6 +10,7 @@ mod key;
 mod logger;
 mod output;
 mod page;
+mod presence;
 mod publish;
 mod systemd;
 
@@ -23,6 +25,7 @@ use flags::{CommandLine, Flags, Mode, Task, TokenFlags};
 use key::Key;
 use log::{info, warn};
 use page::Page;
+use presence::{Counter, MemberRooms, Presence, prefers_json};
 use publish::Publisher;
 use townhall::{ClientId, Config, Event, Exchange, Hub, Listen, Message, Response, Server};
 
@@ -110,7 +113,10 @@ fn run(flags: &Flags) -> Result<(), Box<dyn Error>> {
     let mut limits = config.clone();
     // Inherited sockets stay open as long as a configuration has them.
     limits.listen.clear();
-    let mut publisher = publisher(flags, &config, auth.clone())?;
+    let rooms = MemberRooms::new(flags.access.presence(), config.rooms.clone());
+    let mut presence = Presence::new(rooms.clone(), auth.is_some());
+    let counter = Counter::new(config.rooms.clone(), rooms.clone(), auth.clone());
+    let mut publisher = publisher(flags, &config, rooms.clone(), auth.clone())?;
     let mut server = Server::bind(config)?;
     let admin = bind_admin(flags)?;
     raise_descriptor_limit(limits.connections.max);
@@ -119,8 +125,9 @@ fn run(flags: &Flags) -> Result<(), Box<dyn Error>> {
     output::announce(served(server.listening(), admin_listening))?;
     let sessions = auth.as_deref().map(Auth::sessions);
     let truncate = flags.truncate;
-    let admin =
-        admin.map(|admin| admin.start(server.handle(), limits, truncate, sessions)).transpose()?;
+    let admin = admin
+        .map(|admin| admin.start(server.handle(), limits, rooms.clone(), truncate, sessions))
+        .transpose()?;
     systemd::ready(&server.handle());
     let page = Page::new();
     server.run(|hub, client, event| match event {
@@ -128,7 +135,7 @@ fn run(flags: &Flags) -> Result<(), Box<dyn Error>> {
             Some(publisher) if !matches!(exchange.request().method(), "GET" | "HEAD") => {
                 publisher.answer(hub, client, exchange)
             }
-            _ => answer(&page, hub, exchange),
+            _ => answer(&page, &counter, hub, client, exchange),
         },
         Event::Head(head) => {
             if let Some(publisher) = &publisher {
@@ -137,19 +144,26 @@ fn run(flags: &Flags) -> Result<(), Box<dyn Error>> {
         }
         Event::Upgrade(upgrade) => {
             if let Some(auth) = &auth {
-                auth.admit(hub, client, upgrade);
+                let room = rooms.governing(upgrade.room()).to_owned();
+                auth.admit(hub, client, &room, upgrade);
             }
         }
         Event::Open { room, subprotocol, .. } => {
             if let Some(name) = subprotocol.filter(|_| admin.is_some()) {
                 keep_subprotocol(hub, client, name);
             }
-            if auth.as_ref().is_none_or(|auth| auth.open(hub, client)) {
-                hub.join(client, room);
+            let may_join = auth.as_ref().is_none_or(|auth| auth.open(hub, client));
+            if may_join && hub.join(client, room) {
+                presence.join(hub, client, room);
             }
         }
+        Event::Message(_) if presence.silence(hub, client) => {}
         Event::Message(message) => forward(flags, auth.as_deref(), hub, client, message),
-        Event::Close(_) => auth.iter().for_each(|auth| auth.close(hub, client)),
+        Event::Close(_) => {
+            auth.iter().for_each(|auth| auth.close(hub, client));
+            presence.leave(hub, client);
+        }
+        Event::Timer { token: presence::CHANGES, .. } => presence.send_changes(hub),
         Event::Timer { token: auth::EXPIRY, .. } => auth::expire(hub, client),
         // The next process may take over the addresses now.
         Event::Shutdown => admin.iter().for_each(admin::Running::stop),
@@ -157,10 +171,7 @@ fn run(flags: &Flags) -> Result<(), Box<dyn Error>> {
             publisher.iter_mut().for_each(|publisher| publisher.expire(hub));
         }
         Event::Timer { token: systemd::WATCHDOG, .. } => systemd::feed_watchdog(hub),
-        Event::Reload => {
-            auth.iter().for_each(|auth| auth.reload());
-            systemd::reloaded();
-        }
+        Event::Reload => reload(auth.as_deref()),
         Event::Stop => systemd::stopping(&shutdown),
         _ => {}
     })?;
@@ -168,14 +179,21 @@ fn run(flags: &Flags) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
+/// Reads the keys again.
+fn reload(auth: Option<&Auth>) {
+    auth.iter().for_each(|auth| auth.reload());
+    systemd::reloaded();
+}
+
 /// Answers requests that publish messages, if there are rooms.
 fn publisher(
     flags: &Flags,
     config: &Config,
+    rooms: MemberRooms,
     auth: Option<Rc<Auth>>,
 ) -> io::Result<Option<Publisher>> {
     let key = publish_key(flags)?;
-    let new = || Publisher::new(config.rooms.clone(), key, auth, flags.truncate);
+    let new = || Publisher::new(config.rooms.clone(), rooms, key, auth, flags.truncate);
     Ok((flags.mode == Mode::Broadcast).then(new))
 }
 
@@ -226,12 +244,17 @@ fn raise_descriptor_limit(max_connections: usize) {
     }
 }
 
-/// Responds with the chat page, or tells load balancers whether the server accepts new clients.
-fn answer(page: &Page, hub: &Hub, exchange: Exchange<'_>) {
-    match exchange.request().normal_path().as_str() {
-        "/" => exchange.respond(page.response()),
+/// Responds with the chat page or the number of members of a room, or tells load balancers whether the
+/// server accepts new clients.
+fn answer(page: &Page, counter: &Counter, hub: &mut Hub, client: ClientId, exchange: Exchange<'_>) {
+    let request = exchange.request();
+    match request.normal_path().as_str() {
+        "/" if !prefers_json(request, true) => exchange.respond(page.response()),
         "/health" if hub.is_stopping() => exchange.respond(Response::text(503, "stopping")),
         "/health" => exchange.respond(Response::text(200, "ok")),
+        _ if prefers_json(request, false) => {
+            exchange.respond(counter.answer(hub, client, request));
+        }
         _ => {}
     }
 }

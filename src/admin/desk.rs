@@ -13,6 +13,7 @@ use super::resource::Resource;
 use super::{log_level, members, metrics, publishing, revoking, rooms, site};
 use crate::auth::Sessions;
 use crate::key::Key;
+use crate::presence::MemberRooms;
 
 /// Answers the requests of operators.
 #[derive(Debug)]
@@ -20,6 +21,7 @@ pub struct Desk {
     /// Reaches the server to be shown.
     pub handle: Handle,
     pub limits: Config,
+    pub member_rooms: MemberRooms,
     /// The maximum length of a message, in characters or bytes.
     pub truncate: Option<usize>,
     pub key: Option<Key>,
@@ -129,7 +131,7 @@ impl Desk {
 
     fn publish(&self, body: &[u8]) -> Result<Response, Response> {
         let body = str::from_utf8(body).map_err(|_| bad_request("the body is not UTF-8"))?;
-        let parse = |line| publishing::Order::parse(line, &self.limits);
+        let parse = |line| publishing::Order::parse(line, &self.limits, &self.member_rooms);
         let orders: Vec<_> =
             body.lines().filter(|line| !line.trim().is_empty()).map(parse).collect();
         let truncate = self.truncate;

@@ -26,6 +26,7 @@ use townhall::{Config, Event, Handle, Listen, ListenAddress, Server};
 
 use crate::auth::Sessions;
 use crate::key::Key;
+use crate::presence::MemberRooms;
 use desk::Desk;
 
 /// The admin listener, bound to its address.
@@ -59,12 +60,14 @@ impl Admin {
         self,
         handle: Handle,
         limits: Config,
+        member_rooms: MemberRooms,
         truncate: Option<usize>,
         sessions: Option<Sessions>,
     ) -> io::Result<Running> {
         let own_handle = self.server.handle();
         let log_level = log::max_level();
-        let desk = Desk { handle, limits, truncate, key: self.key, log_level, sessions };
+        let desk =
+            Desk { handle, limits, member_rooms, truncate, key: self.key, log_level, sessions };
         let serve = move || {
             let served = self.server.run(|_, _, event| match event {
                 Event::Request(exchange) => {

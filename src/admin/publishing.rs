@@ -10,6 +10,8 @@ use serde_json::value::RawValue;
 use townhall::protocol::normal_path;
 use townhall::{Config, Hub, Message};
 
+use crate::presence::{MemberRooms, ONLY_THE_SERVER};
+
 /// A message for a room.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Order {
@@ -29,7 +31,7 @@ impl Order {
     ///
     /// # Errors
     /// What is wrong with the line.
-    pub fn parse(line: &str, limits: &Config) -> Result<Self, String> {
+    pub fn parse(line: &str, limits: &Config, member_rooms: &MemberRooms) -> Result<Self, String> {
         let mut fields: BTreeMap<String, Box<RawValue>> =
             serde_json::from_str(line).map_err(|error| format!("not a JSON object: {error}"))?;
         let room = text("room", &fields.remove("room").ok_or("room is missing")?)?;
@@ -46,7 +48,11 @@ impl Order {
             }
             _ => return Err(format!("{name} is not text, json or base64")),
         };
-        Self { room: check_room(&room, limits)?, content }.check_size(limits)
+        let room = check_room(&room, limits)?;
+        if member_rooms.shown_by(&room).is_some() {
+            return Err(format!("room: {ONLY_THE_SERVER}"));
+        }
+        Self { room, content }.check_size(limits)
     }
 
     fn check_size(self, limits: &Config) -> Result<Self, String> {
@@ -117,7 +123,8 @@ mod tests {
         let mut config = Config::default();
         config.rooms.patterns = vec!["/a/*".parse().unwrap()];
         config.limits.max_message_bytes = 20;
-        Order::parse(line, &config)
+        let presence = vec!["/a/*".parse().unwrap()];
+        Order::parse(line, &config, &MemberRooms::new(presence, config.rooms.clone()))
     }
 
     #[test]
@@ -145,6 +152,7 @@ mod tests {
             (r#"{"room": "/a/b", "base64": "?"}"#, "base64"),
             (r#"{"room": "a/b", "text": "x"}"#, "slash"),
             (r#"{"room": "/b", "text": "x"}"#, "no such room"),
+            (r#"{"room": "/a/b/@members", "text": "x"}"#, "only the server"),
             (r#"{"room": "/a/b", "text": "123456789012345678901"}"#, "too long"),
         ] {
             let error = parse(line).unwrap_err();

@@ -140,10 +140,10 @@ impl Auth {
         }
     }
 
-    /// Accepts or refuses an upgrade. A client that offers `townhall.v1` is let in and then closed with
+    /// Accepts or refuses an upgrade by the right to join `room`. A client that offers `townhall.v1` is let in and then closed with
     /// the reason, because a page cannot see an HTTP status.
-    pub fn admit(&self, hub: &mut Hub, client: ClientId, mut upgrade: Upgrade<'_>) {
-        let access = match self.grant(upgrade.request(), upgrade.room()) {
+    pub fn admit(&self, hub: &mut Hub, client: ClientId, room: &str, mut upgrade: Upgrade<'_>) {
+        let access = match self.grant(upgrade.request(), room) {
             Ok(grant) => {
                 if upgrade.subprotocol().is_none() {
                     // Clients that do not offer it connect without it.
@@ -181,6 +181,24 @@ impl Auth {
         };
         log_denial(hub, client, denial);
         Err(denial.response())
+    }
+
+    /// Checks that a plain request may ask about a room: that its sender may join it.
+    ///
+    /// # Errors
+    /// The response to a request that may not.
+    pub fn admit_question(
+        &self,
+        hub: &mut Hub,
+        client: ClientId,
+        request: &Request<'_>,
+        room: &str,
+    ) -> Result<(), Response> {
+        let granted = self.grant(request, room);
+        granted.map(drop).map_err(|denial| {
+            log_denial(hub, client, denial);
+            denial.response()
+        })
     }
 
     /// What a request may do in a room, if it may join it.
@@ -264,6 +282,15 @@ impl Auth {
 
 fn log_denial(hub: &mut Hub, client: ClientId, Denial { status, reason, .. }: Denial) {
     hub.log_refusal(format_args!("{client} refused with {status}: {reason}"));
+}
+
+/// The user of a client: the claim `sub` of its token.
+pub fn user(hub: &Hub, client: ClientId) -> Option<&str> {
+    let Access::Granted(grant) = &hub.data::<Session>(client)?.access else { return None };
+    grant.identities.iter().find_map(|identity| match identity {
+        Identity::Subject(user) => Some(&**user),
+        Identity::Token(_) => None,
+    })
 }
 
 /// Closes a client whose token has ended.

@@ -31,6 +31,14 @@ pub struct AccessFlags {
     #[arg(value_parser = list(str::parse::<RoomPattern>, "allow every path"))]
     room: Vec<List<RoomPattern>>,
 
+    /// Show who is in this room: for /lobby, there is a room /lobby/@members, in which the server says who is
+    /// in /lobby, who joins and who leaves. A client that may join /lobby may join it. A * at the end, as in
+    /// /team/*, shows the members of all rooms that begin this way. Members are named by the sub of their
+    /// tokens; without --auth-key-file, they are only counted. By default, no room is shown. May be repeated
+    #[arg(long, value_name = "PATTERN", env = "TOWNHALL_PRESENCE")]
+    #[arg(value_parser = list(str::parse::<RoomPattern>, "show no room"))]
+    presence: Vec<List<RoomPattern>>,
+
     /// Require the content of this file, one word, as a Bearer token in requests that publish a message
     /// with POST. With --auth-key-file, a token that may publish is enough too. By default, whoever may
     /// connect may publish
@@ -58,6 +66,25 @@ impl AccessFlags {
         config.origins = self.origins();
         config.hosts = List::concat(&self.host);
         config.rooms.patterns = List::concat(&self.room);
+        config.rooms.patterns.extend(self.member_rooms());
+    }
+
+    /// The rooms whose members are shown.
+    pub fn presence(&self) -> Vec<RoomPattern> {
+        List::concat(&self.presence)
+    }
+
+    /// The rooms that show the members of single rooms that are named. The beginning of several names is
+    /// also that of the rooms that show their members.
+    fn member_rooms(&self) -> Vec<RoomPattern> {
+        let presence = self.presence();
+        let named: Vec<_> = List::concat(&self.room).iter().map(RoomPattern::to_string).collect();
+        let shown = named.iter().filter(|room| {
+            !room.ends_with('*') && presence.iter().any(|pattern| pattern.matches(room))
+        });
+        shown
+            .filter_map(|room| format!("{}/@members", room.trim_end_matches('/')).parse().ok())
+            .collect()
     }
 
     fn origins(&self) -> Origins {

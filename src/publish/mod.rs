@@ -1,7 +1,6 @@
 //! Publishing with HTTP: `POST /lobby` with a body is a message in `/lobby`.
 
 mod content;
-mod cors;
 mod repeats;
 
 use std::rc::Rc;
@@ -11,7 +10,9 @@ use townhall::protocol::Refusal;
 use townhall::{ClientId, Exchange, Hub, Request, RequestHead, Response, RoomLimits};
 
 use crate::auth::Auth;
+use crate::cors;
 use crate::key::Key;
+use crate::presence::{MemberRooms, ONLY_THE_SERVER};
 use content::message;
 use repeats::{Lookup, MEMORY, Repeats};
 
@@ -24,6 +25,7 @@ const METHODS: &str = "GET, HEAD, OPTIONS, POST";
 #[derive(Debug)]
 pub struct Publisher {
     rooms: RoomLimits,
+    member_rooms: MemberRooms,
     key: Option<Key>,
     auth: Option<Rc<Auth>>,
     /// The maximum length of a message, in characters or bytes.
@@ -34,11 +36,12 @@ pub struct Publisher {
 impl Publisher {
     pub fn new(
         rooms: RoomLimits,
+        member_rooms: MemberRooms,
         key: Option<Key>,
         auth: Option<Rc<Auth>>,
         truncate: Option<usize>,
     ) -> Self {
-        Self { rooms, key, auth, truncate, repeats: Repeats::default() }
+        Self { rooms, member_rooms, key, auth, truncate, repeats: Repeats::default() }
     }
 
     /// Refuses a request whose body has not been read, if the body would not be published.
@@ -147,6 +150,8 @@ impl Publisher {
             Err(Response::refusal(Refusal::NoSuchRoom))
         } else if room.len() > self.rooms.max_name_bytes {
             Err(Response::refusal(Refusal::RoomNameTooLong))
+        } else if self.member_rooms.shown_by(&room).is_some() {
+            Err(Response::text(403, ONLY_THE_SERVER))
         } else {
             self.check_right(hub, client, request, &room)
         };

@@ -7,6 +7,7 @@ mod flags;
 mod listening;
 mod operations;
 mod operators;
+mod presence;
 mod publish;
 mod restart;
 mod systemd;

@@ -28,7 +28,7 @@ fn secret(name: &str) -> (Folder, [String; 2]) {
 }
 
 /// A server with an HMAC secret and these flags.
-fn start(name: &str, flags: &[&str]) -> (Folder, Program, String) {
+pub fn start(name: &str, flags: &[&str]) -> (Folder, Program, String) {
     let (folder, flag) = secret(name);
     let flags = [&[&*flag[0], &*flag[1]], flags].concat();
     let (program, address) = Program::start(&flags);
@@ -36,7 +36,7 @@ fn start(name: &str, flags: &[&str]) -> (Folder, Program, String) {
 }
 
 /// The token that `townhall token` makes.
-fn made(key_file: &str, flags: &[&str]) -> String {
+pub fn made(key_file: &str, flags: &[&str]) -> String {
     let output = run(&[&["token", "--key-file", key_file], flags].concat());
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).unwrap().trim_end().to_owned()
@@ -78,12 +78,12 @@ fn join(address: &str, target: &str, fields: &[(&'static str, &str)]) -> Result<
     })
 }
 
-fn join_with(address: &str, target: &str, token: &str) -> Result<Client, String> {
+pub fn join_with(address: &str, target: &str, token: &str) -> Result<Client, String> {
     join(address, target, &[("Authorization", &format!("Bearer {token}"))])
 }
 
 /// The code and the reason of the close frame that comes next.
-fn closed(client: &mut Client) -> (u16, String) {
+pub fn closed(client: &mut Client) -> (u16, String) {
     loop {
         match client.read() {
             Ok(Message::Close(Some(frame))) => {

@@ -1,0 +1,177 @@
+//! Who is in a room: `GET /lobby` counts its members, and `/lobby/@members` is a room in which the server
+//! says who comes and goes.
+
+mod accept;
+mod count;
+mod rooms;
+mod roster;
+
+use std::collections::{BTreeSet, HashMap};
+use std::mem;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use townhall::{ClientId, CloseCode, Hub};
+
+use crate::auth;
+pub use accept::prefers_json;
+pub use count::Counter;
+pub use rooms::MemberRooms;
+use roster::Roster;
+
+/// The token of the timer for changes.
+pub const CHANGES: u64 = 4;
+
+/// How much time there is between two changes.
+const INTERVAL: Duration = Duration::from_secs(1);
+
+/// Why nobody may publish in a room that shows the members of another.
+pub const ONLY_THE_SERVER: &str = "only the server speaks in this room";
+
+/// Sends changes to those who watch the members of a room. It keeps nothing about other rooms.
+#[derive(Debug)]
+pub struct Presence {
+    rooms: MemberRooms,
+    /// Whether tokens give names to members.
+    has_names: bool,
+    watched: HashMap<Rc<str>, Watched>,
+    /// Where the watchers, and the members of the rooms that are watched, are.
+    places: HashMap<ClientId, Place>,
+    /// The watched rooms for which the next timer has something to do.
+    changed: BTreeSet<Rc<str>>,
+    last: Option<Instant>,
+}
+
+/// A room whose members are watched.
+#[derive(Debug)]
+struct Watched {
+    roster: Roster,
+    /// The name of the room in which the watchers are.
+    member_room: Box<str>,
+    watchers: usize,
+}
+
+/// The room of a client.
+#[derive(Debug)]
+enum Place {
+    Member(Rc<str>),
+    Watcher(Rc<str>),
+}
+
+impl Presence {
+    pub fn new(rooms: MemberRooms, has_names: bool) -> Self {
+        Self {
+            rooms,
+            has_names,
+            watched: HashMap::new(),
+            places: HashMap::new(),
+            changed: BTreeSet::new(),
+            last: None,
+        }
+    }
+
+    /// Notes that a client has joined a room.
+    pub fn join(&mut self, hub: &mut Hub, client: ClientId, room: &str) {
+        if let Some(shown) = self.rooms.shown_by(room) {
+            return self.watch(hub, client, shown, room);
+        }
+        let Some((name, _)) = self.watched.get_key_value(room) else { return };
+        let name = name.clone();
+        self.places.insert(client, Place::Member(name.clone()));
+        if let Some(watched) = self.watched.get_mut(&name) {
+            watched.roster.join(client, auth::user(hub, client));
+        }
+        self.note_change(hub, name);
+    }
+
+    /// Notes that a client has left.
+    pub fn leave(&mut self, hub: &mut Hub, client: ClientId) {
+        let Some(place) = self.places.remove(&client) else { return };
+        let (Place::Member(room) | Place::Watcher(room)) = &place;
+        let Some(watched) = self.watched.get_mut(room) else { return };
+        match place {
+            Place::Member(_) => watched.roster.leave(client, Instant::now()),
+            Place::Watcher(_) => watched.watchers -= 1,
+        }
+        if watched.watchers == 0 || matches!(place, Place::Member(_)) {
+            let (Place::Member(room) | Place::Watcher(room)) = place;
+            self.note_change(hub, room);
+        }
+    }
+
+    /// Closes a client that has sent a message to a room in which only the server speaks. Returns whether
+    /// it has.
+    pub fn silence(&self, hub: &mut Hub, client: ClientId) -> bool {
+        let watches = matches!(self.places.get(&client), Some(Place::Watcher(_)));
+        if watches {
+            hub.close(client, CloseCode::POLICY_VIOLATION, ONLY_THE_SERVER);
+        }
+        watches
+    }
+
+    /// Sends the changes of a second.
+    pub fn send_changes(&mut self, hub: &mut Hub) {
+        let now = Instant::now();
+        self.last = Some(now);
+        for room in mem::take(&mut self.changed) {
+            let Some(watched) = self.watched.get_mut(&room) else { continue };
+            if watched.watchers == 0 {
+                self.forget(&room);
+                continue;
+            }
+            watched.roster.expire(now);
+            if let Some(change) = watched.roster.take_change() {
+                hub.broadcast(&watched.member_room, &*change);
+            }
+            if watched.roster.is_leaving() {
+                self.changed.insert(room);
+            }
+        }
+        if !self.changed.is_empty() {
+            hub.set_timer(ClientId::SERVER, CHANGES, INTERVAL);
+        }
+    }
+
+    fn watch(&mut self, hub: &mut Hub, client: ClientId, shown: &str, member_room: &str) {
+        if !self.watched.contains_key(shown) {
+            self.begin(hub, shown, member_room);
+        }
+        let Some((room, _)) = self.watched.get_key_value(shown) else { return };
+        self.places.insert(client, Place::Watcher(room.clone()));
+        if let Some(watched) = self.watched.get_mut(shown) {
+            if watched.watchers == 0 {
+                // Nobody waits for the changes.
+                watched.roster.settle();
+            }
+            watched.watchers += 1;
+            hub.send(client, &*watched.roster.snapshot());
+        }
+    }
+
+    /// Begins to follow who is in a room.
+    fn begin(&mut self, hub: &Hub, shown: &str, member_room: &str) {
+        let room: Rc<str> = shown.into();
+        let members = hub.members(shown).map(|member| (member, auth::user(hub, member)));
+        let roster = Roster::new(self.has_names, members);
+        let places = roster.connections().map(|member| (member, Place::Member(room.clone())));
+        self.places.extend(places);
+        let watched = Watched { roster, member_room: member_room.into(), watchers: 0 };
+        self.watched.insert(room, watched);
+    }
+
+    /// Keeps nothing more about a room.
+    fn forget(&mut self, room: &str) {
+        let Some(watched) = self.watched.remove(room) else { return };
+        for member in watched.roster.connections() {
+            self.places.remove(&member);
+        }
+    }
+
+    fn note_change(&mut self, hub: &mut Hub, room: Rc<str>) {
+        if self.changed.is_empty() {
+            let passed = self.last.map_or(INTERVAL, |last| last.elapsed());
+            hub.set_timer(ClientId::SERVER, CHANGES, INTERVAL.saturating_sub(passed));
+        }
+        self.changed.insert(room);
+    }
+}
