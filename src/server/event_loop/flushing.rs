@@ -173,6 +173,7 @@ enum Outcome {
 }
 
 /// The outcome of a flush, from the result of the write.
+#[inline]
 fn outcome_of(
     progress: io::Result<Progress>,
     client: &Client,

@@ -253,6 +253,7 @@ enum ReadMore {
 }
 
 /// Passes the input to the client's connection, and the resulting messages to the application.
+#[inline]
 fn receive(
     hub: &mut Hub,
     id: ClientId,

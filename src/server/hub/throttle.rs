@@ -11,6 +11,7 @@ use crate::server::limits::rate::ReadStats;
 
 /// Counts `size` bytes that were read from a client, and returns whether the client is now paused
 /// because that is too much.
+#[inline]
 pub(crate) fn count_read(hub: &mut Hub, id: ClientId, stats: &ReadStats, size: usize) -> bool {
     let now = hub.time.timestamp;
     let allowance = &hub.usage.allowance;
