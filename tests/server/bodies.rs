@@ -218,11 +218,7 @@ fn a_client_that_does_not_read_its_responses_is_not_read_either() {
         count += 1;
     }
     assert!(count < COUNT / 2, "{count} requests were answered unread");
-    let held = {
-        let (sender, receiver) = channel();
-        server.handle.run(move |hub| sender.send(hub.memory_usage()).unwrap()).unwrap();
-        receiver.recv_timeout(PATIENCE).unwrap()
-    };
+    let held = server.ask(|hub| hub.memory_usage());
     assert!(held.backlog_bytes < 24 << 20, "{held:?}");
     for _ in 0..COUNT {
         assert_eq!(read_response(&mut stream).1.len(), 8 << 10);
@@ -348,10 +344,6 @@ fn a_request_that_nobody_answers_gets_503_and_a_client_that_has_left_gets_nothin
     assert!(unanswered.starts_with("HTTP/1.1 503 "), "{unanswered}");
     assert_eq!(unanswered.matches("HTTP/1.1").count(), 1, "{unanswered}");
     let deferred = deferred.recv_timeout(PATIENCE).unwrap();
-    let (sender, was_waiting) = channel();
-    let act = move |hub: &mut townhall::Hub| {
-        sender.send(hub.answer(deferred, &Response::text(200, "late"))).unwrap();
-    };
-    server.handle.run(act).unwrap();
-    assert!(!was_waiting.recv_timeout(PATIENCE).unwrap());
+    let was_waiting = server.ask(|hub| hub.answer(deferred, &Response::text(200, "late")));
+    assert!(!was_waiting);
 }

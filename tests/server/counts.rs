@@ -2,29 +2,14 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
-use townhall::{ClientId, Counts, Event, Hub, MemoryUsage};
+use townhall::{ClientId, Event, Hub, MemoryUsage};
 
-use crate::support::{PATIENCE, Running, chat, config, frame, read_head, request};
+use crate::support::{PATIENCE, Running, chat, config, frame, read_head, request, settle};
 
 const TEXT: u8 = 0x81;
 const BINARY: u8 = 0x82;
-
-/// The answer of the event loop.
-fn ask<T: Send + 'static>(
-    server: &Running,
-    question: impl FnOnce(&mut Hub) -> T + Send + 'static,
-) -> T {
-    let (sender, receiver) = channel();
-    server.handle.run(move |hub| sender.send(question(hub)).unwrap()).unwrap();
-    receiver.recv_timeout(PATIENCE).unwrap()
-}
-
-fn counts(server: &Running) -> Counts {
-    ask(server, |hub| hub.counts().clone())
-}
 
 /// A client after the handshake with these additional fields, and the size of the response.
 fn connect(server: &Running, fields: &str) -> (TcpStream, u64) {
@@ -48,7 +33,7 @@ fn every_byte_write_and_delivery_counts() {
     a.write_all(&frame(TEXT, b"hello")).unwrap();
     read(&mut a, 7);
     read(&mut b, 7);
-    let counts = counts(&server);
+    let counts = settle(&server);
     assert_eq!((counts.received, counts.deliveries), (1, 2));
     assert_eq!(
         counts.read_bytes as usize,
@@ -75,12 +60,12 @@ fn answer(hub: &mut Hub, client: ClientId, event: Event<'_>) {
 fn a_message_to_one_client_counts_once_and_one_to_others_not_for_its_sender() {
     let server = Running::start(config(), answer);
     let [mut a, mut b, mut c] = [(); 3].map(|()| connect(&server, "").0);
-    let before = counts(&server);
+    let before = settle(&server);
     a.write_all(&frame(TEXT, b"hello")).unwrap();
     read(&mut a, 100_010);
     read(&mut b, 7);
     read(&mut c, 7);
-    let after = counts(&server);
+    let after = settle(&server);
     assert_eq!(after.deliveries - before.deliveries, 3);
     assert_eq!(after.written_bytes - before.written_bytes, 100_010 + 2 * 7);
 }
@@ -90,11 +75,11 @@ fn the_effect_of_compression_counts_for_each_client() {
     let offer = "Sec-WebSocket-Extensions: permessage-deflate; server_no_context_takeover\r\n";
     let server = Running::start(config(), answer);
     let mut clients = ["", offer, offer].map(|fields| connect(&server, fields).0);
-    let before = counts(&server).written_bytes;
+    let before = settle(&server).written_bytes;
     clients[0].write_all(&frame(TEXT, &[b'a'; 1_000])).unwrap();
     read(&mut clients[0], 100_010);
     clients[1..].iter_mut().for_each(|client| read(client, 2));
-    let counts = counts(&server);
+    let counts = settle(&server);
     assert_eq!(counts.compression.plain_bytes, 2 * 1_004);
     assert_eq!(counts.compression.sent_bytes, counts.written_bytes - before - 100_010);
     assert!(counts.compression.sent_bytes < 100);
@@ -104,7 +89,7 @@ fn the_effect_of_compression_counts_for_each_client() {
 fn wait(server: &Running, expected: impl Fn(&MemoryUsage) -> bool) {
     let deadline = Instant::now() + PATIENCE;
     loop {
-        let usage = ask(server, |hub| hub.memory_usage());
+        let usage = server.ask(|hub| hub.memory_usage());
         if expected(&usage) {
             return;
         }
@@ -125,7 +110,7 @@ fn the_memory_for_clients_is_shown_until_it_is_free() {
     wait(&server, |usage| usage.incomplete_bytes == 0);
     let (b, _) = connect(&server, "");
     // Nobody reads this.
-    ask(&server, |hub| hub.broadcast("/room", &vec![0; 9 << 20][..]));
+    server.ask(|hub| hub.broadcast("/room", &vec![0; 9 << 20][..]));
     wait(&server, |usage| usage.log_bytes > 0 && usage.backlog_bytes >= usage.log_bytes);
     drop((a, b));
     wait(&server, |usage| *usage == MemoryUsage::default());

@@ -67,9 +67,7 @@ pub fn get(server: &Running, path: &str) -> String {
 
 /// Waits until the server has read everything that was sent before, and returns its counts.
 pub fn settle(server: &Running) -> Counts {
-    let (sender, receiver) = channel();
-    server.handle.run(move |hub| sender.send(hub.counts().clone()).unwrap()).unwrap();
-    receiver.recv().unwrap()
+    server.ask(|hub| hub.counts().clone())
 }
 
 impl Running {
@@ -132,6 +130,16 @@ impl Running {
     pub fn join(mut self) -> Vec<Seen> {
         self.thread.take().unwrap().join().unwrap();
         self.seen.iter().collect()
+    }
+
+    /// The answer of the event loop to a question.
+    pub fn ask<T: Send + 'static>(
+        &self,
+        question: impl FnOnce(&mut Hub) -> T + Send + 'static,
+    ) -> T {
+        let (sender, receiver) = channel();
+        self.handle.run(move |hub| sender.send(question(hub)).unwrap()).unwrap();
+        receiver.recv_timeout(PATIENCE).unwrap()
     }
 
     pub fn stream(&self) -> TcpStream {

@@ -117,10 +117,9 @@ fn the_header_of_a_proxy_comes_before_tls() {
         stream.write_all(second).unwrap();
         clients.push(join(StreamOwned::new(tls, stream), "/room"));
         let id = server.opened();
-        let (sender, address) = channel();
-        server.handle.run(move |hub| sender.send(hub.peer_address(id)).unwrap()).unwrap();
+        let address = server.ask(move |hub| hub.peer_address(id));
         let expected = "192.0.2.7:50123".parse().unwrap();
-        assert_eq!(address.recv().unwrap(), Some(expected), "{split}");
+        assert_eq!(address, Some(expected), "{split}");
     }
     // Too many from that address: a response would cost a handshake.
     let mut stream = server.stream();

@@ -5,13 +5,12 @@ use std::fs;
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::sync::Arc;
-use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
 use rustls::ClientConnection;
 use rustls::pki_types::ServerName;
 use rustls::version::{TLS12, TLS13};
-use townhall::{Handle, TlsCounts, TlsFailure};
+use townhall::{TlsCounts, TlsFailure};
 
 use super::{Certificate, client_config, connect, connect_with, join, tls_config};
 use crate::support::{PATIENCE, Running, chat};
@@ -23,12 +22,10 @@ const INTERNAL_ERROR: [u8; 7] = [21, 3, 3, 0, 2, 2, 80];
 const BEGINNING: [u8; 9] = [22, 3, 1, 0, 200, 1, 0, 0, 196];
 
 /// The counts, once a condition holds for them.
-fn counts(handle: &Handle, is_so: impl Fn(&TlsCounts) -> bool) -> TlsCounts {
+fn counts(server: &Running, is_so: impl Fn(&TlsCounts) -> bool) -> TlsCounts {
     let deadline = Instant::now() + PATIENCE;
     loop {
-        let (sender, receiver) = channel();
-        handle.run(move |hub| sender.send(hub.counts().tls.clone()).unwrap()).unwrap();
-        let counts = receiver.recv_timeout(PATIENCE).unwrap();
+        let counts = server.ask(|hub| hub.counts().tls.clone());
         if is_so(&counts) {
             return counts;
         }
@@ -39,7 +36,7 @@ fn counts(handle: &Handle, is_so: impl Fn(&TlsCounts) -> bool) -> TlsCounts {
 /// The reasons of all handshakes that failed, once there are as many.
 pub fn failures(server: &Running, count: u64) -> Vec<(TlsFailure, u64)> {
     let all = |counts: &TlsCounts| counts.failed.values().sum::<u64>() >= count;
-    counts(&server.handle, all).failed.into_iter().collect()
+    counts(server, all).failed.into_iter().collect()
 }
 
 /// A ClientHello (RFC 5246, section 7.4.1.2) with one cipher, and one extension: ECDSA with SHA-256 and
@@ -114,14 +111,14 @@ fn handshakes_are_counted_by_outcome() {
     drop(server.stream());
     for versions in [&[&TLS12], &[&TLS13]] {
         let config = Arc::new(client_config(&certificate, versions).with_no_client_auth());
-        let before = counts(&server.handle, |_| true);
+        let before = counts(&server, |_| true);
         for _ in 0..2 {
             let mut client = join(connect_with(&server, config.clone(), "localhost"), "/");
             // The ticket has arrived before the answer.
             client.send("hello".into()).unwrap();
             client.read().unwrap();
         }
-        let now = counts(&server.handle, |_| true);
+        let now = counts(&server, |_| true);
         assert_eq!((now.full - before.full, now.resumed - before.resumed), (1, 1));
     }
     let failed: Vec<_> = failed.into_iter().collect();
@@ -262,11 +259,9 @@ fn check_overload(proxy_protocol: bool) {
         .collect();
     // At most 17 of them fit.
     let most = |counts: &TlsCounts| counts.failed.get(&TlsFailure::Overload) >= Some(&43);
-    let counts = counts(&server.handle, most);
+    let counts = counts(&server, most);
     assert_eq!(counts.failed.len(), 1, "{counts:?}");
-    let (sender, receiver) = channel();
-    server.handle.run(move |hub| sender.send(hub.memory_usage()).unwrap()).unwrap();
-    let held = receiver.recv_timeout(PATIENCE).unwrap().incomplete_bytes;
+    let held = server.ask(|hub| hub.memory_usage().incomplete_bytes);
     assert!(held > LIMIT / 4 && held <= LIMIT + (128 << 10), "{held}");
     member.send("hello".into()).unwrap();
     assert_eq!(member.read().unwrap(), "hello".into());
