@@ -1,6 +1,16 @@
 //! What pages of other origins may do, once their origin is allowed (Fetch, section 3.2).
 
-use townhall::{Request, Response};
+use townhall::protocol::Refusal;
+use townhall::{ClientId, Hub, Request, Response};
+
+/// Checks the page that a request comes from. A page of another site could otherwise use a server that
+/// only its visitor can reach.
+///
+/// # Errors
+/// The response to a page that may not send the request.
+pub fn check_page(hub: &mut Hub, client: ClientId, request: &Request<'_>) -> Result<(), Response> {
+    if hub.allows_page(client, request) { Ok(()) } else { Err(Response::refusal(Refusal::Origin)) }
+}
 
 /// Whether a browser asks whether a page may send a request.
 pub fn is_preflight(request: &Request<'_>) -> bool {

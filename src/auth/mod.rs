@@ -140,8 +140,8 @@ impl Auth {
         }
     }
 
-    /// Accepts or refuses an upgrade by the right to join `room`. A client that offers `townhall.v1` is let in and then closed with
-    /// the reason, because a page cannot see an HTTP status.
+    /// Accepts or refuses an upgrade by the right to join `room`. A client that offers `townhall.v1` is let
+    /// in and then closed with the reason, because a page cannot see an HTTP status.
     pub fn admit(&self, hub: &mut Hub, client: ClientId, room: &str, mut upgrade: Upgrade<'_>) {
         let access = match self.grant(upgrade.request(), room) {
             Ok(grant) => {
@@ -179,8 +179,7 @@ impl Auth {
             Ok(Some(_)) => Denial::PUBLISH,
             Err(denial) => denial,
         };
-        log_denial(hub, client, denial);
-        Err(denial.response())
+        Err(refusal(hub, client, denial))
     }
 
     /// Checks that a plain request may ask about a room: that its sender may join it.
@@ -195,10 +194,7 @@ impl Auth {
         room: &str,
     ) -> Result<(), Response> {
         let granted = self.grant(request, room);
-        granted.map(drop).map_err(|denial| {
-            log_denial(hub, client, denial);
-            denial.response()
-        })
+        granted.map(drop).map_err(|denial| refusal(hub, client, denial))
     }
 
     /// What a request may do in a room, if it may join it.
@@ -278,6 +274,12 @@ impl Auth {
             self.sessions.leave(client, &grant.identities);
         }
     }
+}
+
+/// Logs a denial, and returns the response to it.
+fn refusal(hub: &mut Hub, client: ClientId, denial: Denial) -> Response {
+    log_denial(hub, client, denial);
+    denial.response()
 }
 
 fn log_denial(hub: &mut Hub, client: ClientId, Denial { status, reason, .. }: Denial) {

@@ -31,8 +31,8 @@ impl Counter {
 
     /// The response to a request for the number of members of the room of its path.
     pub fn answer(&self, hub: &mut Hub, client: ClientId, request: &Request<'_>) -> Response {
-        if !hub.allows_page(client, request) {
-            return Response::refusal(Refusal::Origin);
+        if let Err(refused) = cors::check_page(hub, client, request) {
+            return refused;
         }
         let room = request.normal_path();
         let response = match self.check(hub, client, request, &room) {

@@ -69,7 +69,7 @@ impl Publisher {
         if !cors::is_preflight(request) {
             return allow(Response::new(204));
         }
-        match check_page(hub, client, request) {
+        match cors::check_page(hub, client, request) {
             Ok(()) => cors::preflight(request),
             Err(refused) => refused,
         }
@@ -144,7 +144,7 @@ impl Publisher {
         client: ClientId,
         request: &Request<'_>,
     ) -> Result<(), Response> {
-        check_page(hub, client, request)?;
+        cors::check_page(hub, client, request)?;
         let room = request.normal_path();
         let checked = if !self.rooms.allow(&room) {
             Err(Response::refusal(Refusal::NoSuchRoom))
@@ -159,12 +159,6 @@ impl Publisher {
             .and_then(|()| content::check(request))
             .map_err(|refused| cors::expose(request, refused))
     }
-}
-
-/// Checks the page that a request comes from. A page of another site could otherwise publish in the
-/// rooms of a server that only its visitor can reach.
-fn check_page(hub: &mut Hub, client: ClientId, request: &Request<'_>) -> Result<(), Response> {
-    if hub.allows_page(client, request) { Ok(()) } else { Err(Response::refusal(Refusal::Origin)) }
 }
 
 /// The response to a published message, with the number of members of the room.
