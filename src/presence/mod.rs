@@ -1,4 +1,4 @@
-//! Who is in a room: `GET /lobby` counts its members, and `/lobby/@members` is a room in which the server
+//! The members of a room: `GET /lobby` counts its members, and `/lobby/@members` is a room in which the server
 //! says who comes and goes.
 
 mod accept;

@@ -1,4 +1,4 @@
-//! Who is in a room, and what its watchers know of that.
+//! The people in a room, and what its watchers know of them.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::rc::Rc;

@@ -1,4 +1,4 @@
-//! Who is in a room.
+//! The members of a room, for those who count or watch them.
 
 use std::thread;
 use std::time::{Duration, Instant};
