@@ -1,7 +1,7 @@
 //! The flags that set the fields of the configuration.
 
 /// The fields that the library checks, and the flags that set them.
-const FLAGS: [(&str, &str); 28] = [
+const FLAGS: [(&str, &str); 29] = [
     ("limits.max_head_bytes", "max_head_size"),
     ("limits.max_headers", "max_headers"),
     ("limits.max_message_bytes", "max_message_size"),
@@ -20,6 +20,7 @@ const FLAGS: [(&str, &str); 28] = [
     ("memory.max_total_backlog_bytes", "max_total_backlog_size"),
     ("memory.socket_unsent_bytes", "socket_unsent_size"),
     ("timeouts.handshake", "handshake_timeout"),
+    ("timeouts.keep_alive", "keep_alive_timeout"),
     ("timeouts.ping_interval", "ping_interval"),
     ("timeouts.pong", "pong_timeout"),
     ("timeouts.write", "write_timeout"),

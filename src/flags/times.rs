@@ -20,6 +20,11 @@ pub struct TimeFlags {
     #[arg(default_value = show(Config::default().timeouts.handshake), value_parser = duration)]
     handshake_timeout: Duration,
 
+    /// How long a connection may wait for its next request after the response to a POST. It is then closed
+    #[arg(long, value_name = "DURATION", env = "TOWNHALL_KEEP_ALIVE_TIMEOUT")]
+    #[arg(default_value = show(Config::default().timeouts.keep_alive), value_parser = duration)]
+    keep_alive_timeout: Duration,
+
     /// How long a client may be silent before the server sends a ping. With `off` or 0, the server
     /// sends no pings, and silent clients stay connected
     #[arg(long, value_name = "DURATION", env = "TOWNHALL_PING_INTERVAL")]
@@ -91,6 +96,7 @@ impl TimeFlags {
     /// Applies the flags to a configuration.
     pub fn set(&self, config: &mut Config) {
         config.timeouts.handshake = self.handshake_timeout;
+        config.timeouts.keep_alive = self.keep_alive_timeout;
         config.timeouts.ping_interval = self.ping_interval.0;
         config.timeouts.pong = self.pong_timeout.0;
         config.timeouts.write = self.write_timeout.0;

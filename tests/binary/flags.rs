@@ -1,8 +1,11 @@
 //! The values of flags and environment variables.
 
+use std::io::{Read, Write};
+use std::net::TcpStream;
+
 use tungstenite::protocol::Message;
 
-use crate::{Program, connect, receive, run, send, status_of, townhall};
+use crate::{PATIENCE, Program, connect, receive, run, send, status_of, townhall};
 
 /// The exit status and standard error with flags that should be refused. If they are accepted, the program
 /// fails because of an address that no machine has.
@@ -21,7 +24,7 @@ fn a_timeout_of_zero_is_off_or_an_error() {
             assert_eq!(receive(&mut client), "hello", "{flag} {off}");
         }
     }
-    for flag in ["handshake-timeout", "close-timeout"] {
+    for flag in ["handshake-timeout", "keep-alive-timeout", "close-timeout"] {
         let (status, stderr) = refusal(&[&format!("--{flag}"), "0"]);
         let line = format!("error: --{flag} must be longer than zero\n");
         assert!(status == Some(2) && stderr.starts_with(&line), "{stderr}");
@@ -44,6 +47,19 @@ fn a_duration_and_a_size_have_units() {
     let line = "error: invalid value '30' for '--ping-interval <DURATION>': \
         it must be a duration with its unit, such as 500ms, 30s or 2min\n";
     assert!(status == Some(2) && stderr.starts_with(line), "{stderr}");
+}
+
+#[test]
+fn a_connection_without_requests_ends_after_the_keep_alive_timeout() {
+    let (_program, address) = Program::start(&["--keep-alive-timeout", "200ms"]);
+    let mut stream = TcpStream::connect(&address).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream.write_all(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nhi").unwrap();
+    let mut answer = String::new();
+    // This ends when the server ends the connection.
+    stream.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+    assert!(!answer.contains("\r\nConnection: close\r\n"), "{answer}");
 }
 
 #[test]
@@ -142,10 +158,11 @@ fn the_largest_numbers_break_nothing() {
         .split_whitespace()
         .flat_map(|flag| [format!("--{flag}"), u64::MAX.to_string()])
         .collect();
-    let durations = "handshake-timeout ping-interval pong-timeout write-timeout throttle-timeout \
-        close-timeout"
-        .split_whitespace()
-        .flat_map(|flag| [format!("--{flag}"), format!("{}s", u64::MAX)]);
+    let durations =
+        "handshake-timeout keep-alive-timeout ping-interval pong-timeout write-timeout \
+        throttle-timeout close-timeout"
+            .split_whitespace()
+            .flat_map(|flag| [format!("--{flag}"), format!("{}s", u64::MAX)]);
     let large = "max-fragments max-connections-per-address max-new-connections-per-second \
         max-messages-per-second max-bytes-per-second min-frame-bytes-per-second"
         .split_whitespace()

@@ -493,6 +493,7 @@ fn the_help_names_every_flag_and_its_variable() {
         max-connections-per-address max-new-connections-per-second max-messages-per-second \
         max-bytes-per-second max-rooms max-rooms-per-address max-room-name-length max-backlog-size \
         max-total-backlog-size socket-unsent-size min-frame-bytes-per-second handshake-timeout \
+        keep-alive-timeout \
         ping-interval pong-timeout write-timeout throttle-timeout close-timeout shutdown-timeout \
         max-connection-age shutdown-delay shutdown-spread shutdown-code log-level admin-listen \
         admin-key-file unix-mode unix-owner reuse-port auth-key-file auth-cookie auth-query auth-audience \
