@@ -1,13 +1,19 @@
 //! The members of a room, for those who count or watch them.
 
+use std::collections::BTreeSet;
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::ops::Range;
 use std::thread;
 use std::time::{Duration, Instant};
+
+use serde_json::Value;
 
 use super::admin::{self, ask};
 use super::publish::{post, post_whole};
 use super::tls::Folder;
-use super::tokens::{closed, join_with, made, start};
-use super::{Client, Program, connect, receive, run, send, status};
+use super::tokens::{SECRET, closed, join_with, made, signed, start};
+use super::{Client, PATIENCE, Program, connect, receive, run, send, status};
 
 const JSON: &str = "Accept: application/json\r\n";
 
@@ -120,6 +126,126 @@ fn a_crowd_is_counted_in_few_messages() {
     }
     assert!(messages <= started.elapsed().as_secs() + 1, "{messages}");
     drop(members);
+}
+
+/// A watcher, and what it has learned so far.
+struct Watcher {
+    client: Client,
+    names: BTreeSet<String>,
+    count: u64,
+}
+
+impl Watcher {
+    fn join(address: &str, room: &str, token: &str) -> Self {
+        let client = join_with(address, room, token).unwrap();
+        let mut watcher = Self { client, names: BTreeSet::new(), count: u64::MAX };
+        watcher.learn();
+        watcher
+    }
+
+    /// Receives a message, which must contain only news.
+    fn learn(&mut self) {
+        let text = receive(&mut self.client);
+        let message: Value = serde_json::from_str(&text).unwrap();
+        let names = |key: &str| {
+            let names = message.get(key)?.as_array().unwrap().iter();
+            Some(names.map(|name| name.as_str().unwrap().to_owned()).collect::<Vec<_>>())
+        };
+        let before = (self.names.clone(), self.count);
+        if message.get("members").is_some() || message.get("joined").is_none() {
+            self.names.clear();
+        }
+        for name in names("members").or(names("joined")).unwrap_or_default() {
+            assert!(self.names.insert(name), "{text}");
+        }
+        for name in names("left").unwrap_or_default() {
+            assert!(self.names.remove(&name), "{text}");
+        }
+        self.count = message["count"].as_u64().unwrap();
+        assert_ne!((&self.names, self.count), (&before.0, before.1), "{text}");
+    }
+
+    /// Receives messages until this many are there, and checks that there is at most one a second.
+    fn learn_until(&mut self, count: u64, since: Instant) {
+        let mut messages = 0;
+        while self.count != count {
+            self.learn();
+            messages += 1;
+        }
+        assert!(messages <= since.elapsed().as_secs() + 1, "{messages}");
+    }
+}
+
+/// The name of a member by its number.
+fn name(number: usize) -> String {
+    format!("member \"{number}\"")
+}
+
+/// Members with these numbers, all of whom ask to join before the first is answered.
+fn join_at_once(address: &str, numbers: Range<usize>) -> Vec<TcpStream> {
+    let join = |number| {
+        let sub = serde_json::to_string(&name(number)).unwrap();
+        let claims =
+            format!(r#"{{"sub":{sub},"exp":4000000000,"townhall":{{"join":["/lobby"]}}}}"#);
+        let token = signed(SECRET, r#"{"alg":"HS256"}"#, &claims);
+        let request = format!(
+            "GET /lobby HTTP/1.1\r\nHost: {address}\r\nUpgrade: websocket\r\n\
+             Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n\
+             Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nAuthorization: Bearer {token}\r\n\r\n"
+        );
+        let mut stream = TcpStream::connect(address).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.write_all(request.as_bytes()).unwrap();
+        stream
+    };
+    let mut members: Vec<_> = numbers.map(join).collect();
+    for member in &mut members {
+        let mut status = [0; 12];
+        member.read_exact(&mut status).unwrap();
+        assert_eq!(&status, b"HTTP/1.1 101");
+    }
+    members
+}
+
+#[test]
+fn a_thousand_come_at_once_and_all_of_them_go_at_once() {
+    rlimit::increase_nofile_limit(u64::MAX).unwrap();
+    let (folder, _program, address) = start(
+        "thousand",
+        &[
+            "--presence",
+            "/lobby",
+            "--max-connections-per-address",
+            "2000",
+            "--max-new-connections-per-second",
+            "2000",
+        ],
+    );
+    let token = token_of(&folder, "watcher", "/lobby");
+    let mut watcher = Watcher::join(&address, "/lobby/@members", &token);
+    assert_eq!(watcher.count, 0);
+    let started = Instant::now();
+    let first = join_at_once(&address, 0..100);
+    watcher.learn_until(100, started);
+    assert_eq!(watcher.names, (0..100).map(name).collect());
+    let started = Instant::now();
+    let rest = join_at_once(&address, 100..1000);
+    watcher.learn_until(1000, started);
+    assert!(watcher.names.is_empty());
+    let mut late = Watcher::join(&address, "/lobby/@members", &token);
+    assert_eq!((&late.names, late.count), (&BTreeSet::new(), 1000));
+    let started = Instant::now();
+    drop((first, rest));
+    for watcher in [&mut watcher, &mut late] {
+        watcher.learn_until(0, started);
+        assert!(watcher.names.is_empty());
+    }
+    assert!(started.elapsed() >= GRACE, "{:?}", started.elapsed());
+    // They are named again.
+    let started = Instant::now();
+    let _members = join_at_once(&address, 0..2);
+    watcher.learn_until(2, started);
+    assert_eq!(watcher.names, [0, 1].map(name).into());
 }
 
 #[test]

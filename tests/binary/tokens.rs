@@ -17,7 +17,7 @@ use super::publish::{post, post_whole};
 use super::tls::{Folder, wait_for_line};
 use super::{Client, PATIENCE, Program, assert_fails, receive, run, send};
 
-const SECRET: &str = "a secret of this test, which is long enough";
+pub const SECRET: &str = "a secret of this test, which is long enough";
 
 /// A folder with an HMAC secret, and the flag for it.
 fn secret(name: &str) -> (Folder, [String; 2]) {
@@ -52,7 +52,7 @@ fn now() -> u64 {
 }
 
 /// A token with any header and claims, signed with HMAC.
-fn signed(secret: &str, header: &str, claims: &str) -> String {
+pub fn signed(secret: &str, header: &str, claims: &str) -> String {
     let encode = |bytes: &[u8]| URL_SAFE_NO_PAD.encode(bytes);
     let message = format!("{}.{}", encode(header.as_bytes()), encode(claims.as_bytes()));
     let key = EncodingKey::from_secret(secret.as_bytes()).unwrap();

@@ -1,0 +1,287 @@
+use std::ops::Range;
+
+use proptest::collection::vec;
+use proptest::prelude::*;
+use proptest::sample::Index;
+use serde_json::Value;
+
+use super::*;
+
+fn client(number: u32) -> ClientId {
+    format!("{number}.1").parse().unwrap()
+}
+
+fn empty() -> Roster {
+    Roster::new(true, [])
+}
+
+#[test]
+fn a_snapshot_and_the_changes_add_up() {
+    let members = [(client(1), Some("b")), (client(2), Some("a")), (client(3), None)];
+    let mut roster = Roster::new(true, members);
+    assert_eq!(roster.snapshot(), r#"{"members":["a","b"],"count":3}"#);
+    assert_eq!(roster.take_change(), None);
+    roster.join(client(4), Some("c\""));
+    let known = r#"{"members":["a","b"],"count":3}"#;
+    assert_eq!(roster.snapshot(), known, "the change is still to come");
+    let change = r#"{"joined":["c\""],"left":[],"count":4}"#;
+    assert_eq!(roster.take_change().as_deref(), Some(change));
+    assert_eq!(roster.snapshot(), r#"{"members":["a","b","c\""],"count":4}"#);
+    let now = Instant::now();
+    roster.leave(client(2), now);
+    roster.expire(now + GRACE);
+    assert_eq!(roster.snapshot(), r#"{"members":["a","b","c\""],"count":4}"#);
+    let change = r#"{"joined":[],"left":["a"],"count":3}"#;
+    assert_eq!(roster.take_change().as_deref(), Some(change));
+    assert_eq!(roster.snapshot(), r#"{"members":["b","c\""],"count":3}"#);
+}
+
+#[test]
+fn a_reload_is_not_noticed() {
+    let now = Instant::now();
+    let at = |seconds| now + Duration::from_secs(seconds);
+    let mut roster = Roster::new(true, [(client(1), Some("a")), (client(2), None)]);
+    for (number, name) in [(1, Some("a")), (2, None)] {
+        roster.leave(client(number), now);
+        roster.expire(at(4));
+        assert!(roster.is_leaving());
+        roster.join(client(number + 2), name);
+        roster.leave(client(number + 2), at(4));
+        // The first time that they left counts for nothing.
+        roster.expire(at(8));
+        assert_eq!(roster.take_change(), None, "{name:?}");
+        roster.join(client(number + 4), name);
+        roster.expire(at(20));
+        assert_eq!(roster.take_change(), None, "{name:?}");
+        assert!(!roster.is_leaving());
+    }
+}
+
+#[test]
+fn somebody_with_several_tabs_is_one_person() {
+    let now = Instant::now();
+    let mut roster = empty();
+    for number in 1..=3 {
+        roster.join(client(number), Some("a"));
+    }
+    let change = r#"{"joined":["a"],"left":[],"count":1}"#;
+    assert_eq!(roster.take_change().as_deref(), Some(change));
+    roster.leave(client(1), now);
+    roster.leave(client(2), now);
+    roster.leave(client(2), now);
+    roster.expire(now + GRACE);
+    assert_eq!(roster.take_change(), None);
+    roster.leave(client(3), now);
+    roster.expire(now + GRACE);
+    let change = r#"{"joined":[],"left":["a"],"count":0}"#;
+    assert_eq!(roster.take_change().as_deref(), Some(change));
+    assert_eq!(roster.connections().count(), 0);
+}
+
+#[test]
+fn somebody_who_leaves_and_comes_back_between_two_changes_is_no_change() {
+    let now = Instant::now();
+    let mut roster = Roster::new(true, [(client(1), Some("a"))]);
+    roster.leave(client(1), now);
+    roster.expire(now + GRACE);
+    roster.join(client(2), Some("a"));
+    assert_eq!(roster.take_change(), None);
+    roster.join(client(3), Some("b"));
+    roster.leave(client(3), now);
+    roster.expire(now + GRACE);
+    assert_eq!(roster.take_change(), None);
+}
+
+#[test]
+fn above_a_hundred_only_the_count_is_sent() {
+    let now = Instant::now();
+    let mut roster = empty();
+    let names: Vec<_> = (0..=100).map(|number| number.to_string()).collect();
+    for (number, name) in (1..).zip(&names) {
+        roster.join(client(number), Some(name));
+    }
+    assert_eq!(roster.take_change().as_deref(), Some(r#"{"count":101}"#));
+    assert_eq!(roster.snapshot(), r#"{"count":101}"#);
+    assert_eq!(roster.take_change(), None);
+    roster.leave(client(1), now);
+    roster.expire(now + GRACE);
+    // The watchers do not know the names, so they get all.
+    let all = roster.take_change().unwrap();
+    assert!(all.starts_with(r#"{"members":["1","10","100","11","#), "{all}");
+    assert!(all.ends_with(r#","99"],"count":100}"#), "{all}");
+    assert_eq!(roster.snapshot(), all);
+}
+
+#[test]
+fn without_tokens_there_is_only_a_count() {
+    let mut roster = Roster::new(false, [(client(1), None)]);
+    assert_eq!(roster.snapshot(), r#"{"count":1}"#);
+    roster.join(client(2), None);
+    assert_eq!(roster.take_change().as_deref(), Some(r#"{"count":2}"#));
+    assert_eq!(roster.take_change(), None);
+}
+
+#[test]
+fn there_is_a_limit_on_those_who_are_leaving() {
+    let now = Instant::now();
+    let mut roster = empty();
+    for number in 1..=MAX_LEAVING as u32 + 1 {
+        for (client, name) in [(number, Some(number.to_string())), (number + 10_000, None)] {
+            roster.join(super::tests::client(client), name.as_deref());
+        }
+    }
+    for number in 1..=MAX_LEAVING as u32 + 1 {
+        roster.leave(client(number), now);
+        roster.leave(client(number + 10_000), now);
+    }
+    assert_eq!(roster.leaving.len(), MAX_LEAVING);
+    assert_eq!(roster.nameless_leaving.len(), MAX_LEAVING);
+    assert_eq!(roster.take_change().as_deref(), Some(r#"{"count":2000}"#));
+}
+
+/// What happens to a room.
+#[derive(Debug, Clone)]
+enum Step {
+    /// Connections of some people, or of as many without a name.
+    Join { people: Range<u32>, named: bool },
+    /// The ends of some connections.
+    Leave(Vec<Index>),
+    /// Time passes, in milliseconds.
+    Wait(u64),
+    /// The watchers get what has changed.
+    Tell,
+    /// A watcher comes.
+    Watch,
+    /// All watchers go.
+    Desert,
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let people = (0..120u32, 1..60u32).prop_map(|(first, count)| first..first + count);
+    let step = prop_oneof![
+        3 => (people, any::<bool>()).prop_map(|(people, named)| Step::Join { people, named }),
+        // Fewer than may be leaving at once.
+        4 => vec(any::<Index>(), 1..MAX_LEAVING / 40).prop_map(Step::Leave),
+        2 => (0..3000u64).prop_map(Step::Wait),
+        4 => Just(Step::Tell),
+        1 => Just(Step::Watch),
+        1 => Just(Step::Desert),
+    ];
+    vec(step, 0..40)
+}
+
+/// What a watcher knows, according to the messages that it has received.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+struct Watcher {
+    names: BTreeSet<String>,
+    count: u64,
+}
+
+impl Watcher {
+    /// Follows the documentation, and checks that each name is news.
+    fn receive(&mut self, message: &str) {
+        let message: Value = serde_json::from_str(message).unwrap();
+        let names = |key: &str| {
+            let names = message.get(key)?.as_array().unwrap().iter();
+            Some(names.map(|name| name.as_str().unwrap().to_owned()).collect::<Vec<_>>())
+        };
+        if message.get("members").is_some() || message.get("joined").is_none() {
+            self.names.clear();
+        }
+        for name in names("members").or(names("joined")).unwrap_or_default() {
+            assert!(self.names.insert(name), "{message}");
+        }
+        for name in names("left").unwrap_or_default() {
+            assert!(self.names.remove(&name), "{message}");
+        }
+        self.count = message["count"].as_u64().unwrap();
+    }
+}
+
+/// The connections to a room, and when others have ended.
+#[derive(Debug, Default)]
+struct Model {
+    open: Vec<(ClientId, Option<String>)>,
+    left: HashMap<String, Instant>,
+    nameless_left: VecDeque<Instant>,
+}
+
+impl Model {
+    fn join(&mut self, client: ClientId, name: Option<String>) {
+        if name.is_none() {
+            self.nameless_left.pop_front();
+        }
+        self.open.push((client, name));
+    }
+
+    fn leave(&mut self, index: &Index, now: Instant) -> Option<ClientId> {
+        let index = (!self.open.is_empty()).then(|| index.index(self.open.len()))?;
+        let (client, name) = self.open.swap_remove(index);
+        match name {
+            Some(name) => _ = self.left.insert(name, now),
+            None => self.nameless_left.push_back(now),
+        }
+        Some(client)
+    }
+
+    /// What everyone who watches must know.
+    fn truth(&mut self, has_names: bool, now: Instant) -> Watcher {
+        let is_there = |left: &Instant| now < *left + GRACE;
+        self.left.retain(|_, left| is_there(left));
+        self.nameless_left.retain(is_there);
+        let mut names: BTreeSet<_> = self.left.keys().cloned().collect();
+        names.extend(self.open.iter().filter_map(|(_, name)| name.clone()));
+        let nameless = self.open.iter().filter(|(_, name)| name.is_none()).count();
+        let count = names.len() + nameless + self.nameless_left.len();
+        if !has_names || count > MAX_NAMES {
+            names.clear();
+        }
+        Watcher { names, count: count as u64 }
+    }
+}
+
+proptest! {
+    #[test]
+    fn what_watchers_are_sent_adds_up_to_the_truth(steps in steps(), has_names in any::<bool>()) {
+        let mut now = Instant::now();
+        let mut roster = Roster::new(has_names, []);
+        let mut model = Model::default();
+        let mut watchers: Vec<Watcher> = Vec::new();
+        let mut clients = (1..).map(client);
+        let end = [Step::Watch, Step::Wait(GRACE.as_millis() as u64), Step::Tell];
+        for step in steps.into_iter().chain(end) {
+            match step {
+                Step::Join { people, named } => for number in people {
+                    let name = (named && has_names).then(|| number.to_string());
+                    let client = clients.next().unwrap();
+                    roster.join(client, name.as_deref());
+                    model.join(client, name);
+                },
+                Step::Leave(indices) => for index in indices {
+                    model.leave(&index, now).inspect(|&client| roster.leave(client, now));
+                },
+                Step::Wait(time) => now += Duration::from_millis(time),
+                Step::Tell => {
+                    roster.expire(now);
+                    let change = roster.take_change();
+                    let truth = model.truth(has_names, now);
+                    for watcher in &mut watchers {
+                        prop_assert_eq!(change.is_some(), *watcher != truth);
+                        change.iter().for_each(|change| watcher.receive(change));
+                        prop_assert_eq!(&*watcher, &truth);
+                    }
+                }
+                Step::Watch => {
+                    if watchers.is_empty() {
+                        roster.settle();
+                    }
+                    let mut watcher = Watcher::default();
+                    watcher.receive(&roster.snapshot());
+                    prop_assert!(watchers.first().is_none_or(|first| *first == watcher));
+                    watchers.push(watcher);
+                }
+                Step::Desert => watchers.clear(),
+            }
+        }
+    }
+}
