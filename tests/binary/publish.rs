@@ -180,11 +180,16 @@ fn a_stream_of_pipelined_publishes_is_delivered_in_order() {
     let mut stream = TcpStream::connect(&address).unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
     let mut requests = String::new();
+    let mut expected = Vec::new();
     for number in 0..COUNT {
         let body = number.to_string();
         let length = body.len();
+        // Every third message is for an empty room, so the answers show their order.
+        let members = usize::from(number % 3 != 0);
+        let room = ["nobody", "lobby"][members];
+        expected.push(format!("{{\"members\":{members}}}"));
         requests += &format!(
-            "POST /lobby HTTP/1.1\r\nHost: {address}\r\nContent-Length: {length}\r\n\r\n{body}"
+            "POST /{room} HTTP/1.1\r\nHost: {address}\r\nContent-Length: {length}\r\n\r\n{body}"
         );
     }
     requests += &format!("GET / HTTP/1.1\r\nHost: {address}\r\n\r\n");
@@ -195,11 +200,12 @@ fn a_stream_of_pipelined_publishes_is_delivered_in_order() {
         answers
     });
     stream.write_all(requests.as_bytes()).unwrap();
-    for number in 0..COUNT {
+    for number in (0..COUNT).filter(|number| number % 3 != 0) {
         assert_eq!(receive(&mut member), number.to_string());
     }
     let answers = reading.join().unwrap();
-    assert_eq!(answers.matches("\r\n\r\n{\"members\":1}\n").count(), COUNT);
+    let answers: Vec<_> = answers.lines().filter(|line| line.starts_with("{\"members")).collect();
+    assert_eq!(answers, expected);
 }
 
 #[test]

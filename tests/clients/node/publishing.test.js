@@ -1,6 +1,7 @@
 // Publishing with fetch, which keeps its connections and sends streams in chunks.
 
 import assert from 'node:assert/strict';
+import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { test } from 'node:test';
 import { Client } from './client.js';
 import { Townhall } from './townhall.js';
@@ -28,14 +29,20 @@ test('fetch publishes text, JSON, bytes and a stream', async (t) => {
   }
 });
 
-test('fetch publishes one message after another in order', async (t) => {
+test('fetch publishes one message after another in order, over connections that it keeps', async (t) => {
   const { member, url } = await start(t);
+  let connections = 0;
+  const count = () => { connections += 1; };
+  subscribe('undici:client:connected', count);
+  t.after(() => unsubscribe('undici:client:connected', count));
   for (let number = 0; number < 500; number += 1) {
     const answer = await fetch(url, { method: 'POST', body: `${number}` });
     assert.equal(answer.status, 200);
     await answer.arrayBuffer();
     assert.equal(await member.receive(), `${number}`);
   }
+  // fetch opens another one if it has not noticed yet that the first is free.
+  assert.ok(connections < 10, `${connections} connections`);
 });
 
 test('fetch learns why a message is refused', async (t) => {
