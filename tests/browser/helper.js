@@ -72,6 +72,14 @@ export function startBrowser() {
   return chromium.launch({ executablePath: CHROMIUM, args: FLAGS, timeout: 3 * DEADLINE });
 }
 
+/** Starts a browser for a test, whose process `kill` ends at once. */
+export async function startBrowserToKill(t) {
+  const launched = await chromium.launchServer({ executablePath: CHROMIUM, args: FLAGS, timeout: 3 * DEADLINE });
+  t.after(() => launched.kill());
+  const browser = await chromium.connect(launched.wsEndpoint());
+  return { browser, kill: () => launched.process().kill('SIGKILL') };
+}
+
 /** A page in a context (so, a profile) of its own. The test fails if the page breaks its CSP or throws. */
 export async function openPage(t, browser, url, options = {}) {
   const context = await browser.newContext(options);

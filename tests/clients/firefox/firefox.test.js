@@ -1,8 +1,14 @@
 // What Firefox reports of a connection.
 
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { test } from 'node:test';
-import { Townhall } from '../node/townhall.js';
+import { Client } from '../node/client.js';
+import { BINARY, Townhall } from '../node/townhall.js';
+import { watching } from '../node/watching.js';
 import { Firefox } from './firefox.js';
 
 /** In the page: send these messages one after the other, and return what was received and the end. */
@@ -29,6 +35,23 @@ const sayTooMuch = (size) => new Promise((done) => {
   socket.onopen = () => socket.send('x'.repeat(size));
   socket.onclose = ({ code, wasClean }) => done({ code, wasClean });
 });
+
+/** In the page: join a room with a token, and return once it is open. */
+const enter = (token) => new Promise((done, fail) => {
+  const socket = new WebSocket(`ws://${location.host}/lobby`, ['townhall.v1', `bearer.${token}`]);
+  socket.onopen = () => done(true);
+  socket.onclose = ({ code, reason }) => fail(new Error(`closed with ${code} ${reason}`));
+});
+
+/** A file with a secret, and a function that makes tokens of it for users of the room /lobby. */
+function makeKey(t) {
+  const folder = mkdtempSync(join(tmpdir(), 'townhall-firefox-key-'));
+  t.after(() => rmSync(folder, { recursive: true }));
+  const key = join(folder, 'secret');
+  writeFileSync(key, 'a secret of this test, which is long enough\n');
+  const flags = ['token', '--key-file', key, '--join', '/lobby', '--sub'];
+  return { key, tokenOf: (user) => execFileSync(BINARY, [...flags, user], { encoding: 'utf8' }).trim() };
+}
 
 test('Firefox', async (t) => {
   const firefox = await Firefox.start(t);
@@ -61,4 +84,46 @@ test('Firefox', async (t) => {
       assert.deepEqual(closed, { code: 1009, wasClean: true });
     });
   }
+
+  await t.test('a page watches who comes and goes, with the code of the documentation', async (test) => {
+    const { key, tokenOf } = makeKey(test);
+    const server = await Townhall.start(test, '--auth-key-file', key, '--presence', '/lobby');
+    await open(server);
+    const example = watching(server.url);
+    const watch = `async (token) => {
+      globalThis.lines = [];
+      globalThis.wake = () => {};
+      const console = { log: (...line) => { lines.push(line); wake(); } };
+      ${example}
+      return true;
+    }`;
+    await firefox.run(watch, tokenOf('ann'));
+    const next = () => firefox.run(async () => {
+      if (lines.length === 0) await new Promise((done) => { wake = done; });
+      return lines.shift();
+    });
+    assert.deepEqual(await next(), [0, []]);
+    const headers = { authorization: `Bearer ${tokenOf('bob')}` };
+    const bob = () => Client.join(test, `${server.url}/lobby`, { headers });
+    const tabs = [await bob(), await bob()];
+    assert.deepEqual(await next(), [1, ['bob']]);
+    tabs.forEach(({ socket }) => socket.terminate());
+    assert.deepEqual(await next(), [0, []]);
+  });
+
+  await t.test('a page that is loaded again has not left', async (test) => {
+    const { key, tokenOf } = makeKey(test);
+    const server = await Townhall.start(test, '--auth-key-file', key, '--presence', '/lobby');
+    const token = tokenOf('ann');
+    const headers = { authorization: `Bearer ${token}` };
+    const watcher = await Client.join(test, `${server.url}/lobby/@members`, { headers });
+    assert.equal(await watcher.receive(), '{"members":[],"count":0}');
+    for (let times = 0; times < 3; times += 1) {
+      await open(server);
+      await firefox.run(enter, token);
+    }
+    assert.equal(await watcher.receive(), '{"joined":["ann"],"left":[],"count":1}');
+    await firefox.open('about:blank');
+    assert.equal(await watcher.receive(), '{"joined":[],"left":["ann"],"count":0}');
+  });
 });

@@ -10,7 +10,7 @@ import { certificateFor } from './certificate.js';
 import { START_DEADLINE, within } from './deadline.js';
 
 const REPOSITORY = fileURLToPath(new URL('../../../', import.meta.url));
-const BINARY = resolve(REPOSITORY, process.env.TOWNHALL || 'target/release/townhall');
+export const BINARY = resolve(REPOSITORY, process.env.TOWNHALL || 'target/release/townhall');
 const WHISPER = resolve(REPOSITORY, process.env.WHISPER || 'target/release/examples/whisper');
 const LISTENING = /^townhall is listening on http(s?):(\S+)\/$/;
 
