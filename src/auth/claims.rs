@@ -3,8 +3,10 @@
 use std::time::Duration;
 
 use serde::Deserialize;
+use serde_json::value::RawValue;
 
 use super::denial::Denial;
+use super::info::Info;
 use super::patterns::Patterns;
 
 /// How far the clock of whoever makes tokens may differ from ours: a token counts for this much longer.
@@ -26,6 +28,8 @@ pub struct Claims {
     pub expires_at: f64,
     pub join: Patterns,
     pub publish: Patterns,
+    /// What those who watch a room are shown of the user.
+    pub info: Option<Info>,
 }
 
 /// The claims as they are in the token. Others do not count.
@@ -44,11 +48,12 @@ struct RawRights {
     join: Vec<String>,
     #[serde(default)]
     publish: Vec<String>,
+    info: Option<Box<RawValue>>,
 }
 
 impl Claims {
     /// # Errors
-    /// A pattern is not valid, or the token does not end.
+    /// A pattern or the info is not valid, or the token does not end.
     pub fn of(raw: RawClaims) -> Result<Self, Denial> {
         let rights = raw.townhall.unwrap_or_default();
         let patterns = |texts: &[String]| {
@@ -61,6 +66,7 @@ impl Claims {
             expires_at: raw.exp.ok_or(Denial::invalid("the token has no valid exp"))?,
             join: patterns(&rights.join)?,
             publish: patterns(&rights.publish)?,
+            info: rights.info.map(Info::new).transpose()?,
         })
     }
 
@@ -86,8 +92,9 @@ mod tests {
         let claims = claims(json).unwrap();
         assert_eq!(claims.subject.as_deref(), Some("42"));
         assert!(claims.join.allow("/a") && !claims.publish.allow("/a"));
-        let bare = self::claims(r#"{"exp":1,"townhall":null}"#).unwrap();
-        assert!(bare.subject.is_none() && !bare.join.allow("/"));
+        assert_eq!(claims.info, Info::parse(r#"{"a":1}"#).ok());
+        let bare = self::claims(r#"{"exp":1,"townhall":{"info":null}}"#).unwrap();
+        assert!(bare.subject.is_none() && bare.info.is_none() && !bare.join.allow("/"));
     }
 
     #[test]
@@ -100,6 +107,7 @@ mod tests {
             r#"{"exp":1,"townhall":{"join":"/a"}}"#,
             r#"{"exp":1,"townhall":{"join":["/a/../b"]}}"#,
             r#"{"exp":1,"townhall":{"publish":["a"]}}"#,
+            r#"{"exp":1,"townhall":{"info":"Ann"}}"#,
             r#"{"exp":1e400}"#,
             "[]",
         ] {

@@ -5,6 +5,7 @@
 mod claims;
 mod credentials;
 mod denial;
+mod info;
 mod keys;
 mod patterns;
 mod sessions;
@@ -24,6 +25,7 @@ use crate::flags::AuthFlags;
 use claims::{Claims, LEEWAY};
 use credentials::Sources;
 use denial::Denial;
+pub use info::Info;
 pub use keys::now;
 use keys::{Keys, Rules};
 use patterns::Patterns;
@@ -76,6 +78,7 @@ impl Default for Access {
 struct Grant {
     may_publish: bool,
     identities: Vec<Identity>,
+    info: Option<Info>,
     /// How long its token counts, if it has one.
     remaining: Option<Duration>,
 }
@@ -209,7 +212,8 @@ impl Auth {
         Ok(Grant {
             may_publish: self.allows_publishing(claims.as_ref(), room),
             identities: claims.as_ref().map(Identity::all_of).unwrap_or_default(),
-            remaining: claims.map(|claims| claims.remaining(now)),
+            remaining: claims.as_ref().map(|claims| claims.remaining(now)),
+            info: claims.and_then(|claims| claims.info),
         })
     }
 
@@ -286,13 +290,22 @@ fn log_denial(hub: &mut Hub, client: ClientId, Denial { status, reason, .. }: De
     hub.log_refusal(format_args!("{client} refused with {status}: {reason}"));
 }
 
-/// The user of a client: the claim `sub` of its token.
-pub fn user(hub: &Hub, client: ClientId) -> Option<&str> {
+/// The user of a client.
+#[derive(Debug, Clone, Copy)]
+pub struct User<'s> {
+    /// The claim `sub` of its token.
+    pub name: &'s str,
+    pub info: Option<&'s Info>,
+}
+
+/// The user of a client, if its token names one.
+pub fn user(hub: &Hub, client: ClientId) -> Option<User<'_>> {
     let Access::Granted(grant) = &hub.data::<Session>(client)?.access else { return None };
-    grant.identities.iter().find_map(|identity| match identity {
+    let name = grant.identities.iter().find_map(|identity| match identity {
         Identity::Subject(user) => Some(&**user),
         Identity::Token(_) => None,
-    })
+    });
+    name.map(|name| User { name, info: grant.info.as_ref() })
 }
 
 /// Closes a client whose token has ended.

@@ -144,6 +144,7 @@ mod tests {
             expires_at: 2e9,
             join: Patterns::default(),
             publish: Patterns::default(),
+            info: None,
         }
     }
 

@@ -7,16 +7,18 @@ use std::time::Duration;
 
 use jsonwebtoken::dangerous::insecure_decode_claims;
 use jsonwebtoken::{Algorithm, EncodingKey, Header, decode_header, encode};
-use serde_json::{Map, Value, json};
+use serde::Serialize;
+use serde_json::Value;
 
 use super::claims::Claims;
+use super::info::Info;
 use super::keys::{self, Keys, Rules};
 use crate::flags::TokenFlags;
 
 /// Makes a token with the key in a file: an HMAC secret, or a private key in PEM.
 ///
 /// # Errors
-/// The key cannot be used.
+/// The key or the info cannot be used.
 pub fn make(flags: &TokenFlags) -> io::Result<String> {
     let [file] = &*flags.key_file else {
         return Err(io::Error::other("one --key-file is needed to make a token"));
@@ -25,7 +27,7 @@ pub fn make(flags: &TokenFlags) -> io::Result<String> {
     let invalid =
         |reason: String| keys::explain(io::Error::new(io::ErrorKind::InvalidData, reason), file);
     let (algorithm, key) = signing_key(&content).map_err(|reason| invalid(reason.to_owned()))?;
-    let claims = claims(flags, keys::now());
+    let claims = claims(flags, keys::now())?;
     encode(&Header::new(algorithm), &claims, &key).map_err(|error| invalid(error.to_string()))
 }
 
@@ -47,26 +49,51 @@ fn signing_key(content: &[u8]) -> Result<(Algorithm, EncodingKey), &'static str>
     })
 }
 
-fn claims(flags: &TokenFlags, now: f64) -> Value {
-    let mut claims = Map::new();
-    let mut add = |name: &str, value: &Option<String>| {
-        if let Some(value) = value {
-            claims.insert(name.to_owned(), json!(value));
-        }
-    };
-    add("sub", &flags.sub);
-    add("jti", &flags.jti);
-    add("aud", &flags.audience);
-    add("iss", &flags.issuer);
+/// The claims of a new token.
+#[derive(Debug, Serialize)]
+struct NewClaims<'f> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sub: Option<&'f str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    jti: Option<&'f str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    aud: Option<&'f str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    iss: Option<&'f str>,
+    iat: u64,
+    exp: u64,
+    townhall: NewRights,
+}
+
+#[derive(Debug, Serialize)]
+struct NewRights {
+    join: Vec<String>,
+    publish: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    info: Option<Info>,
+}
+
+fn claims(flags: &TokenFlags, now: f64) -> io::Result<NewClaims<'_>> {
     let now = now as u64;
-    claims.insert("iat".to_owned(), json!(now));
-    claims.insert("exp".to_owned(), json!(now.saturating_add(flags.ttl.as_secs())));
     let texts = |patterns: Vec<townhall::RoomPattern>| -> Vec<_> {
         patterns.iter().map(ToString::to_string).collect()
     };
-    let rights = json!({"join": texts(flags.join()), "publish": texts(flags.publish())});
-    claims.insert("townhall".to_owned(), rights);
-    Value::Object(claims)
+    let info = flags.info.as_deref().map(Info::parse).transpose();
+    let invalid = |reason| io::Error::new(io::ErrorKind::InvalidInput, format!("--info: {reason}"));
+    let townhall = NewRights {
+        join: texts(flags.join()),
+        publish: texts(flags.publish()),
+        info: info.map_err(invalid)?,
+    };
+    Ok(NewClaims {
+        sub: flags.sub.as_deref(),
+        jti: flags.jti.as_deref(),
+        aud: flags.audience.as_deref(),
+        iss: flags.issuer.as_deref(),
+        iat: now,
+        exp: now.saturating_add(flags.ttl.as_secs()),
+        townhall,
+    })
 }
 
 /// Describes a token, and says whether it is valid with the keys of the flags.

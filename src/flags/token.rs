@@ -23,7 +23,7 @@ pub struct TokenFlags {
     pub key_file: Vec<PathBuf>,
 
     /// Explain this token
-    #[arg(long, value_name = "TOKEN", conflicts_with_all = ["sub", "jti", "join", "publish", "ttl"])]
+    #[arg(long, value_name = "TOKEN", conflicts_with_all = ["sub", "jti", "join", "publish", "info", "ttl"])]
     pub check: Option<String>,
 
     /// The user: the claim sub
@@ -43,6 +43,11 @@ pub struct TokenFlags {
     #[arg(long, value_name = "PATTERN")]
     #[arg(value_parser = list(str::parse::<RoomPattern>, "allow none"))]
     publish: Vec<List<RoomPattern>>,
+
+    /// What those who watch the members of a room are shown of the user: the claim info, an object such as
+    /// {"name":"Ann"} of at most 512 bytes
+    #[arg(long, value_name = "JSON")]
+    pub info: Option<String>,
 
     /// How long the token is valid
     #[arg(long, value_name = "DURATION", default_value = "1h", value_parser = duration)]

@@ -3,9 +3,11 @@
 
 mod accept;
 mod count;
+mod notice;
 mod rooms;
 mod roster;
 
+use std::cmp::Reverse;
 use std::collections::{BTreeSet, HashMap};
 use std::mem;
 use std::rc::Rc;
@@ -120,9 +122,10 @@ impl Presence {
                 continue;
             }
             watched.roster.expire(now);
-            if let Some(change) = watched.roster.take_change() {
-                hub.broadcast(&watched.member_room, &*change);
+            if let Some(change) = watched.roster.change() {
+                hub.broadcast(&watched.member_room, &*change.encode());
             }
+            watched.roster.settle();
             if watched.roster.is_leaving() {
                 self.changed.insert(room);
             }
@@ -144,14 +147,16 @@ impl Presence {
                 watched.roster.settle();
             }
             watched.watchers += 1;
-            hub.send(client, &*watched.roster.snapshot());
+            hub.send(client, &*watched.roster.snapshot().encode());
         }
     }
 
     /// Begins to follow who is in a room.
     fn begin(&mut self, hub: &Hub, shown: &str, member_room: &str) {
         let room: Rc<str> = shown.into();
-        let members = hub.members(shown).map(|member| (member, auth::user(hub, member)));
+        let mut members: Vec<_> = hub.members(shown).collect();
+        members.sort_by_key(|&member| Reverse(hub.open_for(member)));
+        let members = members.into_iter().map(|member| (member, auth::user(hub, member)));
         let roster = Roster::new(self.has_names, members);
         let places = roster.connections().map(|member| (member, Place::Member(room.clone())));
         self.places.extend(places);

@@ -4,8 +4,10 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use serde::Serialize;
 use townhall::ClientId;
+
+use super::notice::Notice;
+use crate::auth::{Info, User};
 
 /// How long somebody who has left still counts as there, so that a page can be reloaded unnoticed.
 pub const GRACE: Duration = Duration::from_secs(5);
@@ -23,11 +25,19 @@ pub struct Roster {
     /// Whether watchers may receive names.
     has_names: bool,
     connections: HashMap<ClientId, Option<Rc<str>>>,
-    named: BTreeMap<Rc<str>, Stay>,
+    named: BTreeMap<Rc<str>, Person>,
     leaving: VecDeque<(Instant, Rc<str>)>,
     nameless: usize,
     nameless_leaving: VecDeque<Instant>,
     known: Known,
+}
+
+/// Somebody with a name.
+#[derive(Debug)]
+struct Person {
+    stay: Stay,
+    /// That of the token of the newest connection.
+    info: Option<Info>,
 }
 
 /// Whether somebody is in the room.
@@ -46,32 +56,16 @@ struct Known {
     /// Whether they know the names.
     names: bool,
     joined: BTreeSet<Rc<str>>,
-    left: BTreeSet<Rc<str>>,
-}
-
-/// A message to the watchers.
-#[derive(Debug, Default, Serialize)]
-struct Notice<'a> {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    members: Option<Vec<&'a str>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    joined: Option<Vec<&'a str>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    left: Option<Vec<&'a str>>,
-    count: usize,
-}
-
-impl Notice<'_> {
-    fn encode(&self) -> String {
-        serde_json::to_string(self).expect("strings and numbers are JSON")
-    }
+    /// With the last info about them.
+    left: BTreeMap<Rc<str>, Option<Info>>,
 }
 
 impl Roster {
-    /// The roster of a room with these members. Its watchers know all of them.
+    /// The roster of a room with these members, from the oldest connection to the newest. Its watchers
+    /// know all of them.
     pub fn new<'n>(
         has_names: bool,
-        members: impl IntoIterator<Item = (ClientId, Option<&'n str>)>,
+        members: impl IntoIterator<Item = (ClientId, Option<User<'n>>)>,
     ) -> Self {
         let mut roster = Self {
             has_names,
@@ -82,8 +76,8 @@ impl Roster {
             nameless_leaving: VecDeque::new(),
             known: Known::default(),
         };
-        for (client, name) in members {
-            roster.join(client, name);
+        for (client, user) in members {
+            roster.join(client, user);
         }
         roster.settle();
         roster
@@ -94,14 +88,20 @@ impl Roster {
         self.connections.keys().copied()
     }
 
-    /// Notes a new connection of somebody.
-    pub fn join(&mut self, client: ClientId, name: Option<&str>) {
-        let name: Option<Rc<str>> = name.map(Rc::from);
+    /// Notes a new connection of somebody. New info about somebody who is there already is not a change:
+    /// only later watchers get it.
+    pub fn join(&mut self, client: ClientId, user: Option<User<'_>>) {
+        let name: Option<Rc<str>> = user.map(|user| user.name.into());
         if let Some(name) = &name {
-            match self.named.get_mut(name) {
-                Some(Stay::Here(connections)) => *connections += 1,
-                Some(stay) => *stay = Stay::Here(1),
-                None => self.appear(name),
+            let info = user.and_then(|user| user.info).cloned();
+            if let Some(person) = self.named.get_mut(name) {
+                person.stay = match person.stay {
+                    Stay::Here(connections) => Stay::Here(connections + 1),
+                    Stay::Leaving(_) => Stay::Here(1),
+                };
+                person.info = info;
+            } else {
+                self.appear(name, info);
             }
         } else {
             self.nameless_leaving.pop_front();
@@ -114,7 +114,7 @@ impl Roster {
     pub fn leave(&mut self, client: ClientId, now: Instant) {
         let Some(name) = self.connections.remove(&client) else { return };
         if let Some(name) = name {
-            match self.named.get_mut(&name) {
+            match self.named.get_mut(&name).map(|person| &mut person.stay) {
                 Some(Stay::Here(connections)) if *connections > 1 => *connections -= 1,
                 Some(stay) => {
                     *stay = Stay::Leaving(now);
@@ -140,37 +140,36 @@ impl Roster {
     }
 
     /// What a new watcher must know to understand the next change.
-    pub fn snapshot(&self) -> String {
+    pub fn snapshot(&self) -> Notice<'_> {
         let Known { count, names, joined, left } = &self.known;
-        let mut members = None;
-        if *names {
-            let there = self.named.keys().filter(|name| !joined.contains(*name));
-            let known: BTreeSet<_> = there.chain(left).map(|name| &**name).collect();
-            members = Some(known.into_iter().collect());
+        if !names {
+            return Notice::count(*count);
         }
-        Notice { members, count: *count, ..Notice::default() }.encode()
+        let there = self.people().filter(|(name, _)| !joined.contains(*name));
+        let left = left.iter().map(|(name, info)| (&**name, info.as_ref()));
+        Notice::all(there.chain(left).collect(), *count)
     }
 
-    /// What has changed since the last call, for those who know the rest.
-    pub fn take_change(&mut self) -> Option<String> {
-        let Known { count, names, joined, left } = &self.known;
-        let mut notice = Notice { count: self.count(), ..Notice::default() };
-        let is_same = notice.count == *count;
-        let change = match (names, self.may_name()) {
+    /// What has changed since the roster was [settled](Self::settle), for those who know the rest.
+    pub fn change(&self) -> Option<Notice<'_>> {
+        let Known { count: known_count, names, joined, left } = &self.known;
+        let count = self.count();
+        let is_same = count == *known_count;
+        match (names, self.may_name()) {
             (true, true) if is_same && joined.is_empty() && left.is_empty() => None,
             (true, true) => {
-                notice.joined = Some(list(joined));
-                notice.left = Some(list(left));
-                Some(notice.encode())
+                let joined = self.people().filter(|(name, _)| joined.contains(*name)).collect();
+                let left = left.keys().map(|name| &**name).collect();
+                Some(Notice::change(joined, left, count))
             }
-            (false, true) => {
-                notice.members = Some(list(self.named.keys()));
-                Some(notice.encode())
-            }
-            (_, false) => (!is_same).then(|| notice.encode()),
-        };
-        self.settle();
-        change
+            (false, true) => Some(Notice::all(self.people().collect(), count)),
+            (_, false) => (!is_same).then(|| Notice::count(count)),
+        }
+    }
+
+    /// Those with a name, and the info about them.
+    fn people(&self) -> impl Iterator<Item = (&str, Option<&Info>)> {
+        self.named.iter().map(|(name, person)| (&**name, person.info.as_ref()))
     }
 
     fn count(&self) -> usize {
@@ -187,17 +186,17 @@ impl Roster {
         self.known = Known { count: self.count(), names: self.may_name(), ..Known::default() };
     }
 
-    fn appear(&mut self, name: &Rc<str>) {
-        self.named.insert(name.clone(), Stay::Here(1));
-        if !self.known.left.remove(name) {
+    fn appear(&mut self, name: &Rc<str>, info: Option<Info>) {
+        self.named.insert(name.clone(), Person { stay: Stay::Here(1), info });
+        if self.known.left.remove(name).is_none() {
             self.known.joined.insert(name.clone());
         }
     }
 
     fn disappear(&mut self, name: &Rc<str>) {
-        self.named.remove(name);
+        let person = self.named.remove(name);
         if !self.known.joined.remove(name) {
-            self.known.left.insert(name.clone());
+            self.known.left.insert(name.clone(), person.and_then(|person| person.info));
         }
     }
 
@@ -209,7 +208,8 @@ impl Roster {
             && let Some((since, name)) = self.leaving.pop_front()
         {
             // Otherwise, they have come back.
-            if self.named.get(&name) == Some(&Stay::Leaving(since)) {
+            let person = self.named.get(&name);
+            if person.is_some_and(|person| person.stay == Stay::Leaving(since)) {
                 self.disappear(&name);
             }
         }
@@ -219,10 +219,6 @@ impl Roster {
             self.nameless_leaving.pop_front();
         }
     }
-}
-
-fn list<'n>(names: impl IntoIterator<Item = &'n Rc<str>>) -> Vec<&'n str> {
-    names.into_iter().map(|name| &**name).collect()
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use std::ops::Range;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::admin::{self, ask};
 use super::publish::{post, post_whole};
@@ -94,6 +94,53 @@ fn watchers_learn_who_joins_and_who_leaves() {
     assert_eq!(receive(&mut second), r#"{"members":[],"count":0}"#);
     let bearer = format!("Authorization: Bearer {a}\r\n");
     assert_eq!(count(&address, "/lobby", &bearer).1, "{\"room\":\"/lobby\",\"members\":0}\n");
+}
+
+#[test]
+fn watchers_see_what_tokens_say_about_their_users() {
+    let (folder, _program, address) = start("infos", &["--presence", "/lobby"]);
+    let secret = folder.path("secret");
+    let enter = |user: &str, info: &str| {
+        let rights = ["--sub", user, "--join", "/lobby", "--info", info];
+        join_with(&address, "/lobby", &made(&secret, &rights)).unwrap()
+    };
+    let watch = || join_with(&address, "/lobby/@members", &token_of(&folder, "w", "/lobby"));
+    let _ann = enter("7", r#"{"name": "Ann"}"#);
+    let mut watcher = watch().unwrap();
+    let snapshot = r#"{"members":["7"],"info":{"7":{"name": "Ann"}},"count":1}"#;
+    assert_eq!(receive(&mut watcher), snapshot);
+    // Another name in another tab is no change, but those who come to watch later see it.
+    let _tab = enter("7", r#"{"name":"Anna"}"#);
+    let _bob = enter("8", r#"{"name":"Bob"}"#);
+    let _nameless = join_with(&address, "/lobby", &token_of(&folder, "9", "/lobby")).unwrap();
+    let mut joined = Vec::new();
+    while joined.len() < 2 {
+        let change: Value = serde_json::from_str(&receive(&mut watcher)).unwrap();
+        for name in change["joined"].as_array().unwrap() {
+            joined.push((name.clone(), change["info"].get(name.as_str().unwrap()).cloned()));
+        }
+        assert!(change["info"].get("7").is_none(), "{change}");
+    }
+    assert_eq!(joined, [(json!("8"), Some(json!({"name": "Bob"}))), (json!("9"), None)]);
+    let later: Value = serde_json::from_str(&receive(&mut watch().unwrap())).unwrap();
+    assert_eq!(later["info"], json!({"7": {"name": "Anna"}, "8": {"name": "Bob"}}));
+}
+
+#[test]
+fn whoever_begins_to_watch_sees_the_info_of_the_newest_tab() {
+    let (folder, _program, address) = start("newest", &["--presence", "/lobby"]);
+    let mut tabs = Vec::new();
+    for number in 0..4 {
+        let info = format!("{{\"tab\":{number}}}");
+        let rights = ["--sub", "7", "--join", "/lobby", "--info", &info];
+        tabs.push(join_with(&address, "/lobby", &made(&folder.path("secret"), &rights)).unwrap());
+        // The server knows the ages of connections in tenths of a second.
+        thread::sleep(Duration::from_millis(250));
+    }
+    let watcher = token_of(&folder, "w", "/lobby");
+    let mut watcher = join_with(&address, "/lobby/@members", &watcher).unwrap();
+    let snapshot = r#"{"members":["7"],"info":{"7":{"tab":3}},"count":1}"#;
+    assert_eq!(receive(&mut watcher), snapshot);
 }
 
 #[test]

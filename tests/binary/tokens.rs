@@ -274,6 +274,7 @@ fn a_bad_token_is_refused_with_its_reason() {
     let unsigned = format!("{}.", none.rsplit_once('.').unwrap().0);
     let cut = signed(SECRET, hs256, &good);
     let exp = exp.to_string();
+    let large = format!(r#"{{"name":"{}"}}"#, "x".repeat(502));
     for (bad, reason) in [
         (none, malformed),
         (unsigned, malformed),
@@ -300,6 +301,8 @@ fn a_bad_token_is_refused_with_its_reason() {
         (claims("/*", "/user/%2e%2e/*"), "invalid pattern"),
         (claims("[\"/*\"]", "\"/*\""), malformed),
         (claims("/*", &"/a".repeat(3 << 10)), "longer than 4096 bytes"),
+        (claims("\"join\"", "\"info\":[1],\"join\""), "info of the token is not an object"),
+        (claims("\"join\"", &format!("\"info\":{large},\"join\"")), "larger than 512 bytes"),
     ] {
         let refused = join_with(&address, "/a", &bad).unwrap_err();
         assert!(refused.starts_with("401 Bearer ") && refused.contains(reason), "{bad}: {refused}");
@@ -441,7 +444,8 @@ fn a_token_is_never_in_a_log_line() {
 fn a_token_is_explained() {
     let (folder, flag) = secret("explain");
     let flags = ["--sub", "42", "--join", "/game/*", "--publish", "/game/7", "--audience", "us"];
-    let token = made(&flag[1], &flags);
+    let info = r#"{"name":"Ann"}"#;
+    let token = made(&flag[1], &[&flags[..], &["--info", info]].concat());
     let check = |flags: &[&str]| {
         let flags = [&["token", "--check", &token, "--key-file"], flags].concat();
         let output = run(&flags);
@@ -452,6 +456,7 @@ fn a_token_is_explained() {
     for line in [
         "algorithm: HS256\n",
         "  \"sub\": \"42\"",
+        "    \"info\": {\n      \"name\": \"Ann\"\n    }",
         "\nmay join: /game/*\nmay publish in: /game/7\nvalid for ",
     ] {
         assert!(text.contains(line), "{line}: {text}");
@@ -465,6 +470,16 @@ fn a_token_is_explained() {
     assert!(status == Some(1) && text.contains("\"sub\": \"42\""), "{text}");
     assert!(text.ends_with("not valid: the signature of the token is not valid\n"), "{text}");
     assert_fails(&["token", "--sub", "42"], 2, "error: the following required arguments");
+    let large = format!(r#"{{"exp":9e9,"townhall":{{"info":{{"a":"{}"}}}}}}"#, "x".repeat(505));
+    let large = signed(SECRET, r#"{"alg":"HS256"}"#, &large);
+    let output = run(&["token", "--check", &large, "--key-file", &flag[1]]);
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.code() == Some(1) && text.ends_with("larger than 512 bytes\n"), "{text}");
+    for (info, reason) in [("{", "it is not JSON"), ("7", "the info of the token is not an object")]
+    {
+        let flags = ["token", "--key-file", &flag[1], "--info", info];
+        assert_fails(&flags, 1, &format!("townhall: --info: {reason}\n"));
+    }
     let both = ["token", "--key-file", &flag[1], "--check", "x", "--sub", "42"];
     assert_fails(&both, 2, "error: the argument '--check <TOKEN>' cannot be used with '--sub");
 }
