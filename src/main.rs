@@ -3,6 +3,7 @@
 mod admin;
 mod auth;
 mod cors;
+mod denied;
 mod flags;
 mod health;
 mod heap;

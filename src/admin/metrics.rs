@@ -14,6 +14,7 @@ use townhall::{
 
 use super::encoder::Encoder;
 use super::process::Process;
+use crate::denied::Denied;
 use crate::logger;
 
 /// The reasons for which connections are dropped that should begin with a PROXY header.
@@ -104,6 +105,12 @@ impl Figures {
         let refused = complete(Refusal::STATUSES, counts.refused_by_status());
         let departed = complete(CauseKind::ALL, counts.departed.clone());
         let departed = departed.into_iter().map(|(cause, count)| (label(cause), count));
+        let denied = Denied::ALL.map(|denied| {
+            let count = counts.refused_by_application.get(denied.text());
+            (label(denied.text()), count.copied().unwrap_or_default())
+        });
+        let denied_help =
+            "Requests that were refused, and connections that were ended, by rules for access";
         let headers = PROXY_REFUSALS.map(|(refusal, reason)| {
             (reason, counts.refused_headers.get(&refusal).copied().unwrap_or_default())
         });
@@ -116,6 +123,7 @@ impl Figures {
         out.counter("upgrades", "Upgrades to WebSocket", counts.opened)?;
         out.counter("contextless_upgrades", contextless, counts.contextless)?;
         out.counters("refused_requests", "Refused requests", "status", refused)?;
+        out.counters("denials", denied_help, "reason", denied)?;
         out.counters("refused_proxy_headers", header_help, "reason", headers)?;
         out.counters("departures", "WebSocket connections that ended", "cause", departed)
     }

@@ -11,6 +11,7 @@ use super::closing;
 use super::parameters::parameters;
 use super::question::{Unanswered, ask};
 use crate::auth::{self, Identity, Sessions, TooMany};
+use crate::denied::Denied;
 
 /// How long tokens are refused if the request does not say, and at most.
 const DEFAULT_DURATION: Duration = Duration::from_secs(24 * 60 * 60);
@@ -79,6 +80,7 @@ pub fn revoke(
     let (code, reason) = auth::revoked();
     let order = closing::Order::new(code, reason);
     let closed = closing::close_all(handle, &revoked.clients, &order)?;
+    ask(handle, move |hub| (0..closed).for_each(|_| Denied::RevokedToken.count(hub)))?;
     info!("an operator revoked tokens, and closed {closed} connections with {code}");
     Ok(Ok(json!({"closed": closed, "refused_seconds": revoked.lasts.as_secs()})))
 }

@@ -2,6 +2,8 @@
 
 use townhall::{CloseCode, Response};
 
+use crate::denied::Denied;
+
 /// Why a client is denied access. The reason never contains any part of a token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Denial {
@@ -10,33 +12,48 @@ pub struct Denial {
     /// The error code of RFC 6750, section 3.1.
     error: Option<&'static str>,
     pub reason: &'static str,
+    /// How it is counted.
+    pub denied: Denied,
 }
 
 impl Denial {
     /// RFC 6750, section 3.1: without a token, there is no error code.
-    pub const MISSING: Self = Self { status: 401, error: None, reason: "a token is needed" };
+    pub const MISSING: Self =
+        Self { status: 401, error: None, reason: "a token is needed", denied: Denied::NoToken };
 
     pub const AMBIGUOUS: Self = Self {
         status: 400,
         error: Some("invalid_request"),
         reason: "the request has two different tokens",
+        denied: Denied::SeveralTokens,
     };
 
-    pub const JOIN: Self = Self::forbidden("the token does not allow joining this room");
+    pub const JOIN: Self =
+        Self::forbidden("the token does not allow joining this room", Denied::NoRightToJoin);
 
-    pub const PUBLISH: Self = Self::forbidden("the token does not allow publishing in this room");
+    pub const PUBLISH: Self = Self::forbidden(
+        "the token does not allow publishing in this room",
+        Denied::NoRightToPublish,
+    );
 
-    pub const REVOKED: Self =
-        Self { status: 403, error: Some("invalid_token"), reason: "the token was revoked" };
+    pub const REVOKED: Self = Self {
+        status: 403,
+        error: Some("invalid_token"),
+        reason: "the token was revoked",
+        denied: Denied::RevokedToken,
+    };
+
+    pub const ENDED: Self =
+        Self { denied: Denied::EndedToken, ..Self::invalid("the token has ended") };
 
     /// The token is not valid.
     pub const fn invalid(reason: &'static str) -> Self {
-        Self { status: 401, error: Some("invalid_token"), reason }
+        Self { status: 401, error: Some("invalid_token"), reason, denied: Denied::InvalidToken }
     }
 
     /// The token is valid, but does not allow this.
-    pub const fn forbidden(reason: &'static str) -> Self {
-        Self { status: 403, error: Some("insufficient_scope"), reason }
+    const fn forbidden(reason: &'static str, denied: Denied) -> Self {
+        Self { status: 403, error: Some("insufficient_scope"), reason, denied }
     }
 
     /// The response to a request that is denied (RFC 6750, section 3).

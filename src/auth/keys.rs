@@ -210,7 +210,7 @@ fn denial(error: &ErrorKind) -> Denial {
     match error {
         ErrorKind::InvalidAlgorithm => ALGORITHM,
         ErrorKind::InvalidSignature => SIGNATURE,
-        ErrorKind::ExpiredSignature => Denial::invalid("the token has ended"),
+        ErrorKind::ExpiredSignature => Denial::ENDED,
         ErrorKind::ImmatureSignature => Denial::invalid("the token is not valid yet"),
         ErrorKind::InvalidAudience => Denial::invalid("the token is for another audience"),
         ErrorKind::InvalidIssuer => Denial::invalid("the token is from another issuer"),

@@ -21,6 +21,7 @@ use std::time::Duration;
 use log::{info, warn};
 use townhall::{ClientId, CloseCode, Hub, Request, Response, Upgrade};
 
+use crate::denied::Denied;
 use crate::flags::AuthFlags;
 use claims::{Claims, LEEWAY};
 use credentials::Sources;
@@ -155,7 +156,7 @@ impl Auth {
                 Access::Granted(grant)
             }
             Err(denial) => {
-                log_denial(hub, client, denial);
+                note_denial(hub, client, denial);
                 if upgrade.set_subprotocol(SUBPROTOCOL).is_err() {
                     return upgrade.refuse(denial.response());
                 }
@@ -266,6 +267,7 @@ impl Auth {
             Access::Denied(_) => false,
         });
         if !may {
+            Denied::NoRightToPublish.count(hub);
             let reason = "you may not publish in this room";
             hub.close(client, CloseCode::POLICY_VIOLATION, reason);
         }
@@ -280,13 +282,15 @@ impl Auth {
     }
 }
 
-/// Logs a denial, and returns the response to it.
+/// Logs and counts a denial, and returns the response to it.
 fn refusal(hub: &mut Hub, client: ClientId, denial: Denial) -> Response {
-    log_denial(hub, client, denial);
+    note_denial(hub, client, denial);
     denial.response()
 }
 
-fn log_denial(hub: &mut Hub, client: ClientId, Denial { status, reason, .. }: Denial) {
+fn note_denial(hub: &mut Hub, client: ClientId, denial: Denial) {
+    let Denial { status, reason, denied, .. } = denial;
+    denied.count(hub);
     hub.log_refusal(format_args!("{client} refused with {status}: {reason}"));
 }
 
@@ -310,7 +314,8 @@ pub fn user(hub: &Hub, client: ClientId) -> Option<User<'_>> {
 
 /// Closes a client whose token has ended.
 pub fn expire(hub: &mut Hub, client: ClientId) {
-    let denial = Denial::invalid("the token has ended");
+    let denial = Denial::ENDED;
+    denial.denied.count(hub);
     hub.close(client, denial.close_code(), denial.reason);
 }
 

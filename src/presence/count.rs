@@ -9,6 +9,7 @@ use townhall::{ClientId, Hub, Request, Response, RoomLimits};
 use super::MemberRooms;
 use crate::auth::Auth;
 use crate::cors;
+use crate::denied::Denied;
 
 /// Counts the members of rooms for those who may join them.
 #[derive(Debug)]
@@ -53,7 +54,8 @@ impl Counter {
         room: &str,
     ) -> Result<(), Response> {
         if !self.rooms.allow(room) {
-            return Err(Response::refusal(Refusal::NoSuchRoom));
+            let response = Response::refusal(Refusal::NoSuchRoom);
+            return Err(Denied::NoSuchRoom.refuse(hub, client, response));
         }
         let governing = self.member_rooms.governing(room);
         let auth = self.auth.as_ref();

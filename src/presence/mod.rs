@@ -16,6 +16,7 @@ use std::time::{Duration, Instant};
 use townhall::{ClientId, CloseCode, Hub};
 
 use crate::auth;
+use crate::denied::Denied;
 pub use accept::prefers_json;
 pub use count::Counter;
 pub use rooms::MemberRooms;
@@ -106,6 +107,7 @@ impl Presence {
     pub fn silence(&self, hub: &mut Hub, client: ClientId) -> bool {
         let watches = matches!(self.places.get(&client), Some(Place::Watcher(_)));
         if watches {
+            Denied::OnlyTheServerSpeaks.count(hub);
             hub.close(client, CloseCode::POLICY_VIOLATION, ONLY_THE_SERVER);
         }
         watches

@@ -2,19 +2,22 @@
 
 use townhall::{Message, Request, Response};
 
+use crate::denied::Denied;
+
 /// Checks what the head says about the content.
 ///
 /// # Errors
 /// 411 if the request has no content (RFC 9110, section 15.5.12), 415 if it is encoded (section 15.5.16).
-pub fn check(request: &Request<'_>) -> Result<(), Response> {
+pub fn check(request: &Request<'_>) -> Result<(), (Denied, Response)> {
     let has = |name| request.header_values(name).next().is_some();
     if !has("Content-Length") && !has("Transfer-Encoding") {
-        return Err(Response::text(411, "the body is the message, but there is none"));
+        let reason = "the body is the message, but there is none";
+        return Err((Denied::NoContent, Response::text(411, reason)));
     }
     let mut encodings = request.header_values("Content-Encoding");
     if !encodings.all(|encoding| encoding.eq_ignore_ascii_case(b"identity")) {
         let reason = "unsupported content coding: send the message without one";
-        return Err(Response::text(415, reason));
+        return Err((Denied::ContentCoding, Response::text(415, reason)));
     }
     Ok(())
 }

@@ -11,6 +11,7 @@ use townhall::{ClientId, Exchange, Hub, Request, RequestHead, Response, RoomLimi
 
 use crate::auth::Auth;
 use crate::cors;
+use crate::denied::Denied;
 use crate::key::Key;
 use crate::presence::{MemberRooms, ONLY_THE_SERVER};
 use content::message;
@@ -132,7 +133,9 @@ impl Publisher {
         match (&self.key, &self.auth) {
             (Some(key), _) if key.admits(request) => Ok(()),
             (_, Some(auth)) => auth.admit_publication(hub, client, request, room),
-            (Some(_), None) => Err(Key::challenge("publish")),
+            (Some(_), None) => {
+                Err(Denied::NoPublishKey.refuse(hub, client, Key::challenge("publish")))
+            }
             (None, None) => Ok(()),
         }
     }
@@ -146,18 +149,27 @@ impl Publisher {
     ) -> Result<(), Response> {
         cors::check_page(hub, client, request)?;
         let room = request.normal_path();
-        let checked = if !self.rooms.allow(&room) {
-            Err(Response::refusal(Refusal::NoSuchRoom))
+        let checked = self.check_room(&room);
+        let checked = checked.map_err(|(reason, response)| reason.refuse(hub, client, response));
+        let checked = checked.and_then(|()| self.check_right(hub, client, request, &room));
+        let checked = checked.and_then(|()| {
+            let checked = content::check(request);
+            checked.map_err(|(reason, response)| reason.refuse(hub, client, response))
+        });
+        checked.map_err(|refused| cors::expose(request, refused))
+    }
+
+    /// Checks that clients may publish in a room.
+    fn check_room(&self, room: &str) -> Result<(), (Denied, Response)> {
+        if !self.rooms.allow(room) {
+            Err((Denied::NoSuchRoom, Response::refusal(Refusal::NoSuchRoom)))
         } else if room.len() > self.rooms.max_name_bytes {
-            Err(Response::refusal(Refusal::RoomNameTooLong))
-        } else if self.member_rooms.shown_by(&room).is_some() {
-            Err(Response::text(403, ONLY_THE_SERVER))
+            Err((Denied::LongRoomName, Response::refusal(Refusal::RoomNameTooLong)))
+        } else if self.member_rooms.shown_by(room).is_some() {
+            Err((Denied::OnlyTheServerSpeaks, Response::text(403, ONLY_THE_SERVER)))
         } else {
-            self.check_right(hub, client, request, &room)
-        };
-        checked
-            .and_then(|()| content::check(request))
-            .map_err(|refused| cors::expose(request, refused))
+            Ok(())
+        }
     }
 }
 

@@ -39,6 +39,9 @@ pub struct Counts {
     pub opened: u64,
     /// Refused requests, by reason.
     pub refused: BTreeMap<Refusal, u64>,
+    /// What the application has refused, by its own reasons
+    /// ([`Hub::count_refusal`](crate::Hub::count_refusal)).
+    pub refused_by_application: BTreeMap<&'static str, u64>,
     /// Connections that were dropped because they did not begin with the PROXY header of a trusted proxy
     /// ([`Listen::proxy_protocol`](crate::Listen::proxy_protocol)), by reason.
     pub refused_headers: BTreeMap<ProxyRefusal, u64>,
@@ -119,6 +122,9 @@ impl fmt::Display for Counts {
         for (status, count) in self.refused_by_status() {
             write!(f, ", {count} refused with {status}")?;
         }
+        for (reason, count) in &self.refused_by_application {
+            write!(f, ", {count} refused ({reason})")?;
+        }
         for (refusal, count) in &self.refused_headers {
             write!(f, ", {count} dropped ({refusal})")?;
         }
@@ -146,10 +152,12 @@ mod tests {
         let mut counts = Counts { accepted: 3, opened: 2, ..Counts::default() };
         counts.refused.insert(Refusal::TooManyFromAddress, 1);
         counts.refused.insert(Refusal::TooManyRoomsFromAddress, 2);
+        counts.refused_by_application.insert("no token", 5);
         counts.refused_headers.insert(ProxyRefusal::Missing, 4);
         counts.departed.insert(CauseKind::Peer, 2);
         counts.tls.failed.insert(TlsFailure::Alert, 4);
-        let line = "3 accepted, 0 dropped, 2 opened, 3 refused with 429, 4 dropped (no PROXY header), \
+        let line = "3 accepted, 0 dropped, 2 opened, 3 refused with 429, 5 refused (no token), \
+            4 dropped (no PROXY header), \
             2 left (peer), 4 TLS handshakes failed (alert), 0 throttled, 0 paused, 0 messages skipped, \
             0 without compression context";
         assert_eq!(counts.to_string(), line);

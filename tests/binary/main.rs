@@ -3,6 +3,7 @@
 mod activation;
 mod admin;
 mod dashboard;
+mod denials;
 mod flags;
 mod listening;
 mod operations;

@@ -20,7 +20,7 @@ use super::{Client, PATIENCE, Program, assert_fails, receive, run, send};
 pub const SECRET: &str = "a secret of this test, which is long enough";
 
 /// A folder with an HMAC secret, and the flag for it.
-fn secret(name: &str) -> (Folder, [String; 2]) {
+pub fn secret(name: &str) -> (Folder, [String; 2]) {
     let folder = Folder::new(name);
     fs::write(folder.path("secret"), format!("{SECRET}\n")).unwrap();
     let flag = ["--auth-key-file".to_owned(), folder.path("secret")];
@@ -61,7 +61,11 @@ pub fn signed(secret: &str, header: &str, claims: &str) -> String {
 }
 
 /// The client, or the status and the text of the response.
-fn join(address: &str, target: &str, fields: &[(&'static str, &str)]) -> Result<Client, String> {
+pub fn join(
+    address: &str,
+    target: &str,
+    fields: &[(&'static str, &str)],
+) -> Result<Client, String> {
     let mut request = format!("ws://{address}{target}").into_client_request().unwrap();
     for (name, value) in fields {
         request.headers_mut().append(*name, value.parse().unwrap());

@@ -205,6 +205,25 @@ impl Hub {
         self.log_rate.log(Level::Info, self.time.timestamp, line);
     }
 
+    /// Counts a refusal of the application in
+    /// [`Counts::refused_by_application`](crate::Counts::refused_by_application), where operators find it
+    /// beside those of the server. The reason is one of a few fixed texts, because each has its own count.
+    ///
+    /// ```
+    /// use townhall::{Hub, Response, Upgrade};
+    ///
+    /// fn admit(hub: &mut Hub, upgrade: Upgrade<'_>) {
+    ///     if upgrade.request().header("Authorization") != Some("Bearer secret") {
+    ///         hub.count_refusal("no token");
+    ///         upgrade.refuse(Response::text(401, "a token is needed"));
+    ///     }
+    /// }
+    /// # let _ = admit;
+    /// ```
+    pub fn count_refusal(&mut self, reason: &'static str) {
+        *self.counts.refused_by_application.entry(reason).or_default() += 1;
+    }
+
     /// Logs a problem that an operator should fix, within the same limit, because strangers can cause
     /// it.
     pub(crate) fn warn(&mut self, line: fmt::Arguments<'_>) {
