@@ -10,10 +10,11 @@ import time
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from functools import cache
+from pathlib import Path
 from statistics import median
 
-from peers import CERTIFICATE, GENERATOR, SERVERS, Setting
-from rows import CAPACITY, deflate_of, server_of
+from peers import CERTIFICATE, GENERATOR, SERVERS, Setting, token_of
+from rows import CAPACITY, algorithm_of, deflate_of, server_of
 from tools import TOOLS
 
 # How long a server may take to start and to end, and a load to finish.
@@ -69,12 +70,13 @@ def measure_once(row, name, wrapper=()):
     """Start a server, load it, end it; return the generator's report."""
     server = SERVERS[server_of(name)]
     setting = Setting(row.mode, deflate_of(name), row.connections + 16, row.flags.get("bytes", 0),
-                      tls=row.tls and not server.is_plain)
+                      tls=row.tls and not server.is_plain, algorithm=algorithm_of(name))
     with running(server, setting, wrapper) as (processes, port):
+        token = ["--token", token_of(setting.algorithm)] if setting.algorithm else []
         load = [GENERATOR, "--server", f"127.0.0.1:{port}", "--deadline", LOAD_SECONDS,
-                *(word for process in processes for word in ("--pid", process.pid)),
+                *(word for process in processes for word in ("--pid", process)),
                 *(("--tls", CERTIFICATE) if setting.tls else ()),
-                *server.load_flags, *row.arguments(name)]
+                *server.load_flags, *row.arguments(name), *token]
         try:
             done = subprocess.run(pinned(1, load), capture_output=True, text=True,
                                   timeout=LOAD_SECONDS + END_SECONDS, check=False)
@@ -93,8 +95,8 @@ def pinned(core, command):
 
 @contextmanager
 def running(server, setting, wrapper=()):
-    """Start a server for the time of the block, after the one behind it; yield the processes and the
-    port."""
+    """Start a server for the time of the block, after the one behind it; yield the processes that do
+    the work, by their identifiers, and the port."""
     with ExitStack() as stack:
         behind = []
         if server.before:
@@ -108,7 +110,19 @@ def running(server, setting, wrapper=()):
         stack.callback(end, process)
         if port:
             wait_for(port)
-        yield [process, *behind], port or read_port(process)
+        worker = worker_of(process) if server.has_worker else process.pid
+        yield [worker, *behind], port or read_port(process)
+
+
+def worker_of(process):
+    """Return the identifier of a process's only child, which may have to begin."""
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline:
+        children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+        if children:
+            return int(children[0])
+        time.sleep(0.05)
+    raise Failure(f"{process.args} did not start a worker")
 
 
 def free_port():

@@ -15,6 +15,7 @@ CARGO_TARGET = HOME / "build"
 GENERATOR = CARGO_TARGET / "release" / "townhall-load"
 CERTIFICATE = HOME / "tls" / "cert.pem"
 KEY = HOME / "tls" / "key.pem"
+TOKENS = HOME / "tokens"
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,8 @@ class Setting:
     size: int
     # Whether it is to speak TLS, with the certificate above.
     tls: bool = False
+    # The algorithm of the tokens that it is to require, if any.
+    algorithm: str = ""
     # The port of the server behind it, if it is a proxy.
     upstream: int = 0
 
@@ -45,6 +48,8 @@ class Server:
     load_flags: tuple = ()
     # It is a proxy, and ends TLS before this server, which is plain.
     before: str = ""
+    # The process that is started has another one that does the work.
+    has_worker: bool = False
     # It stays plain where the others speak TLS.
     is_plain: bool = False
 
@@ -53,6 +58,11 @@ def show(*command, cwd=REPOSITORY):
     """Show a command, then run it."""
     print("+", *command, flush=True)
     subprocess.run(command, cwd=cwd, check=True)
+
+
+def as_root():
+    """Return what precedes a command that only root may run."""
+    return [] if os.geteuid() == 0 else ["sudo"]
 
 
 @cache
@@ -80,10 +90,47 @@ def certificate_flags(setting):
     return ["--cert", CERTIFICATE, "--key", KEY] if setting.tls else []
 
 
+TOWNHALL = REPOSITORY / os.environ.get("TOWNHALL", "target/release/townhall")
+
+
 def install_townhall():
     """Build townhall, unless TOWNHALL names a binary."""
     if "TOWNHALL" not in os.environ:
         show("cargo", "build", "--release", "--quiet")
+
+
+# What openssl makes a key of, for each algorithm with two keys.
+KEY_PAIRS = {
+    "EdDSA": ["-algorithm", "ed25519"],
+    "ES256": ["-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256"],
+    "RS256": ["-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048"],
+}
+
+
+def make_token(algorithm):
+    """Make a key for tokens, and a token for all rooms."""
+    TOKENS.mkdir(parents=True, exist_ok=True)
+    public, private = token_file(algorithm, "public"), token_file(algorithm, "private")
+    if algorithm in KEY_PAIRS:
+        show("openssl", "genpkey", "-quiet", *KEY_PAIRS[algorithm], "-out", private)
+        show("openssl", "pkey", "-in", private, "-pubout", "-out", public)
+    else:
+        # A secret is both.
+        show("openssl", "rand", "-hex", "-out", private, "32")
+        shutil.copy(private, public)
+    command = [TOWNHALL, "token", "--key-file", private, "--sub", "42", "--join", "/*", "--ttl", "1day"]
+    token = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    token_file(algorithm, "token").write_text(token)
+
+
+def token_file(algorithm, kind):
+    """Return the file with a key or a token."""
+    return TOKENS / f"{algorithm}-{kind}"
+
+
+def token_of(algorithm):
+    """Return the token of an algorithm."""
+    return token_file(algorithm, "token").read_text().strip()
 
 
 # The peers have no such limits. Those of an address do not count on the loopback interface.
@@ -96,10 +143,10 @@ NO_PINGS = ("--ping-interval", "600s")
 
 def townhall(setting):
     """Return townhall's command line."""
-    binary = REPOSITORY / os.environ.get("TOWNHALL", "target/release/townhall")
     tls = ["--tls-cert", CERTIFICATE, "--tls-key", KEY] if setting.tls else []
     address = "https://127.0.0.1:0" if setting.tls else "127.0.0.1:0"
-    return [binary, "--listen", address, *tls, "--mode", setting.mode, "--log-level", "off",
+    key = ["--auth-key-file", token_file(setting.algorithm, "public")] if setting.algorithm else []
+    return [TOWNHALL, "--listen", address, *tls, *key, "--mode", setting.mode, "--log-level", "off",
             "--max-connections", setting.connections, *NO_LIMITS, *NO_PINGS,
             "--deflate", "off" if setting.deflate == "off" else "on"]
 
@@ -157,12 +204,14 @@ def install_wsbroad():
          "--root", str(HOME / "wsbroad"), "--target-dir", str(CARGO_TARGET))
 
 
-NGINX = HOME / "debian" / "usr" / "sbin" / "nginx"
+DEBIAN = HOME / "debian"
+NGINX = DEBIAN / "usr" / "sbin" / "nginx"
+NCHAN = DEBIAN / "usr" / "lib" / "nginx" / "modules" / "ngx_nchan_module.so"
 
-# With what its documentation says about WebSocket, and nothing else that costs or saves time.
+# What nginx needs to run from a directory, and nothing else that costs or saves time.
 NGINX_CONFIGURATION = """
+{main}
 daemon off;
-master_process off;
 pid {home}/pid;
 error_log stderr;
 worker_rlimit_nofile {files};
@@ -175,6 +224,13 @@ http {{
     uwsgi_temp_path {home}/uwsgi;
     scgi_temp_path {home}/scgi;
     server {{
+        {server}
+    }}
+}}
+"""
+
+# What its documentation says about WebSocket.
+PROXY = """
         listen 127.0.0.1:{port} ssl backlog=4096;
         ssl_protocols TLSv1.3;
         ssl_certificate {certificate};
@@ -187,24 +243,60 @@ http {{
             proxy_set_header Host $http_host;
             proxy_read_timeout 1h;
         }}
-    }}
-}}
 """
+
+# Messages are not stored for later, and a back end keeps its connection.
+PUBLISHING = """
+        listen 127.0.0.1:{port} backlog=4096;
+        keepalive_requests 1000000000;
+        location / {{
+            nchan_publisher http;
+            nchan_subscriber websocket;
+            nchan_channel_id $uri;
+            nchan_store_messages off;
+        }}
+"""
+
+# The module's directory for bodies, wherever the configuration puts them.
+NCHAN_BODIES = Path("/var/lib/nginx/body")
+
+
+def install_debian():
+    """Unpack Debian's packages."""
+    show(REPOSITORY / "tests" / "clients" / "debian", DEBIAN, "nginx", "libnginx-mod-nchan")
 
 
 def install_nginx():
-    """Unpack Debian's package, and build the server behind it."""
+    """Install nginx, and build the server behind it."""
     install_townhall()
-    show(REPOSITORY / "tests" / "clients" / "debian", HOME / "debian", "nginx")
+    install_debian()
+
+
+def install_nchan():
+    """Install nginx with nchan."""
+    install_debian()
+    if not NCHAN_BODIES.is_dir():
+        show(*as_root(), "mkdir", "-p", NCHAN_BODIES)
 
 
 def nginx(setting, port):
     """Return nginx's command line, after writing what it serves."""
-    home = HOME / "nginx"
+    server = PROXY.format(port=port, upstream=setting.upstream, certificate=CERTIFICATE, key=KEY)
+    return configured("nginx", "master_process off;", server, setting)
+
+
+def nchan(setting, port):
+    """Return the command line of nginx with nchan. Without a master, it fails when it ends."""
+    main = f"load_module {NCHAN};\nworker_processes 1;"
+    return configured("nchan", main, PUBLISHING.format(port=port), setting)
+
+
+def configured(name, main, server, setting):
+    """Return nginx's command line, after writing its configuration."""
+    home = HOME / name
     home.mkdir(parents=True, exist_ok=True)
     (home / "nginx.conf").write_text(NGINX_CONFIGURATION.format(
-        home=home, port=port, upstream=setting.upstream, certificate=CERTIFICATE, key=KEY,
-        files=2 * setting.connections + 100))
+        home=home, main=main, server=server, files=2 * setting.connections + 100))
     return [NGINX, "-e", "stderr", "-c", home / "nginx.conf"]
 
 
@@ -228,6 +320,7 @@ SERVERS = {
     ),
     "nginx": Server("nginx, townhall behind it", install_nginx, nginx, is_told_its_port=True,
                     before="townhall"),
+    "nchan": Server("nchan", install_nchan, nchan, is_told_its_port=True, has_worker=True),
     "floor-message": floor("message", "*floor, a send per message*"),
     "floor-round": floor("round", "*floor, a send per round*"),
     "floor-plain": floor("round", "*floor, without TLS*", is_plain=True),

@@ -3,9 +3,10 @@
 from statistics import median
 
 from peers import SERVERS
-from rows import deflate_of, server_of
+from rows import ALGORITHMS, server_of, variant_of
 
-DEFLATE_TITLES = {"off": "", "takeover": ", deflate", "none": ", deflate without context"}
+VARIANT_TITLES = {"": "", "takeover": ", deflate", "none": ", deflate without context",
+                  **{algorithm: f", tokens with {algorithm}" for algorithm in ALGORITHMS}}
 
 
 def table(row, reports):
@@ -29,7 +30,7 @@ def line(cells):
 
 def title(contestant):
     """Return a contestant's title."""
-    return SERVERS[server_of(contestant)].title + DEFLATE_TITLES[deflate_of(contestant)]
+    return SERVERS[server_of(contestant)].title + VARIANT_TITLES[variant_of(contestant)]
 
 
 def columns_of(row):
@@ -40,6 +41,8 @@ def columns_of(row):
         columns["Pss"] = shown("pss_bytes_per_unit", size)
     if is_idle or row.tool:
         return columns
+    if row.name == "publish":
+        columns["CPU per delivery"] = shown("server_cpu_ns_per_delivery", duration)
     if row.name == "deflate":
         columns["on the wire"] = shown("wire_bytes_per_unit", size)
     if row.name == "neighbour":

@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass, replace
 
-# A contestant is a server, or a server and how it compresses: "ws:takeover".
+# A contestant is a server, or a server and how it compresses, "ws:takeover", or which tokens it
+# requires, "townhall:EdDSA".
 RUST = ("tungstenite", "tokio-websockets", "fastwebsockets")
 PEERS = ("bun", "ws", *RUST)
 FLOORS = ("floor-message", "floor-round")
@@ -13,13 +14,18 @@ ROOMS = ("townhall", "bun", "ws", "wsbroad")
 NATIVE = ("townhall", *RUST, "wsbroad", *FLOORS)
 DEFLATE = ("townhall:takeover", "townhall:none", "bun:takeover", "ws:takeover", "ws:none")
 
+# Servers in which a back end publishes with HTTP.
+PUBLISHING = ("townhall", "nchan", "ws")
+# The algorithms of tokens.
+ALGORITHMS = ("HS256", "EdDSA", "ES256", "RS256")
+
 # Over TLS: Bun and nginx use C libraries of their own, ws what Node has.
 TLS = ("townhall", "bun", "ws", "nginx")
 TLS_FLOORS = ("floor-round", "floor-plain")
 
 # How much less work slower servers get, so that a run takes seconds and not minutes: where others
 # gather messages, and where nobody can. All figures are per unit of work, and a warm-up comes first.
-LESS_WORK = {"ws": 30, "wsbroad": 20, "fastwebsockets": 10, "floor-message": 10,
+LESS_WORK = {"ws": 30, "nchan": 30, "wsbroad": 20, "fastwebsockets": 10, "floor-message": 10,
              "tungstenite": 3, "tokio-websockets": 3}
 LESS_WORK_ALONE = {"ws": 4}
 
@@ -104,9 +110,21 @@ def server_of(contestant):
     return contestant.partition(":")[0]
 
 
+def variant_of(contestant):
+    """Return what distinguishes a contestant from others with the same server."""
+    return contestant.partition(":")[2]
+
+
 def deflate_of(contestant):
     """Return how a contestant compresses."""
-    return contestant.partition(":")[2] or "off"
+    variant = variant_of(contestant)
+    return variant if variant in ("takeover", "none") else "off"
+
+
+def algorithm_of(contestant):
+    """Return the algorithm of the tokens that a contestant requires, if it does."""
+    variant = variant_of(contestant)
+    return variant if variant in ALGORITHMS else ""
 
 
 def everyone(members, rounds):
@@ -259,6 +277,33 @@ def handshakes(count, *, resumed=False):
     )
 
 
+def tokens(count):
+    """The same with tokens and without."""
+    return replace(
+        handshakes(count),
+        name="tokens",
+        title="tokens: handshakes, 16 at a time",
+        load="handshakes",
+        contestants=("townhall", *(f"townhall:{algorithm}" for algorithm in ALGORITHMS)),
+    )
+
+
+def publish(members, in_flight, messages):
+    """A back end publishes with POST on one connection, and all members receive."""
+    who = "1 member" if members == 1 else f"{members:,} members"
+    return Row(
+        name="publish",
+        title=f"publish: {who}, {in_flight} in flight, 50 B",
+        flags={"members": members, "in-flight": in_flight, "bytes": 50},
+        work=("messages", messages),
+        contestants=PUBLISHING,
+        unit="publish",
+        connections=members,
+        gathers=in_flight > 1,
+        least=2 * in_flight,
+    )
+
+
 def over_tls(row, contestants):
     """Return the row over TLS."""
     return replace(row, name=f"tls-{row.name}", load=row.load or row.name, title=f"TLS, {row.title}",
@@ -315,6 +360,10 @@ ROWS = [
       for binary in (False, True)),
     echo(64, 4, 1 << 10, 100_000, fragments=64),
     handshakes(10_000),
+    tokens(10_000),
+    *(publish(members, in_flight, messages)
+      for members, alone, together in ((1, 60_000, 300_000), (100, 8_000, 60_000), (1_000, 1_600, 10_000))
+      for in_flight, messages in ((1, alone), (32, together))),
     *(idle(connections, compressed=compressed)
       for connections in (2_000, 15_000) for compressed in (False, True)),
     *(idle(connections, compressed=compressed, spoken=True)

@@ -1,6 +1,5 @@
 """Programs that run a server and count what it does."""
 
-import os
 import re
 import shutil
 import time
@@ -8,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Callable
 
-from peers import HOME, show
+from peers import HOME, as_root, show
 
 # How long a report may take.
 REPORT_SECONDS = 10
@@ -30,9 +29,8 @@ class Tool:
     def install(self):
         """Install the package, unless the program is there."""
         if shutil.which(self.name) is None:
-            root = [] if os.geteuid() == 0 else ["sudo"]
-            show(*root, "apt-get", "update", "-qq")
-            show(*root, "apt-get", "install", "-y", "-qq", "--no-install-recommends", self.name)
+            show(*as_root(), "apt-get", "update", "-qq")
+            show(*as_root(), "apt-get", "install", "-y", "-qq", "--no-install-recommends", self.name)
 
     def report(self, server):
         """Return the file for a server's report, which is not there yet."""

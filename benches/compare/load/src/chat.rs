@@ -161,7 +161,7 @@ impl<'a> Chat<'a> {
         let mut listener = Listener::new(ear, sender);
         listener.receive(&received, &mut self.talk)?;
         let voice = sender.map(|sender| Voice::new(sender, load, terms.as_ref())).transpose()?;
-        let line = Line::new(opened, &self.poll, index as usize)?;
+        let line = Line::new(opened.stream, &self.poll, index as usize)?;
         self.members.push(Member { line, listener, voice });
         Ok(())
     }

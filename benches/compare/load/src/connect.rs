@@ -31,7 +31,8 @@ pub const ROOM: &str = "/room";
 /// not what is measured, one after the other will do.
 pub fn open(target: &Target, room: &str, offer: Option<&str>) -> Result<Opened, Failure> {
     let mut stream = Stream::connect(target)?;
-    stream.write_all(request(target, room, offer).as_bytes())?;
+    let offer = offer.map(|offer| field("Sec-WebSocket-Extensions", offer)).unwrap_or_default();
+    stream.write_all(request(target, room, &offer).as_bytes())?;
     let mut received = Vec::new();
     let mut buffer = [0; 1_024];
     loop {
@@ -47,12 +48,16 @@ pub fn open(target: &Target, room: &str, offer: Option<&str>) -> Result<Opened, 
     }
 }
 
-/// The request for an upgrade, with an offer of extensions.
-pub fn request(target: &Target, room: &str, offer: Option<&str>) -> String {
-    let offer = offer.map_or(String::new(), |o| format!("Sec-WebSocket-Extensions: {o}\r\n"));
+/// A line of a request's head.
+pub fn field(name: &str, value: &str) -> String {
+    format!("{name}: {value}\r\n")
+}
+
+/// The request for an upgrade, with more lines of its head.
+pub fn request(target: &Target, room: &str, fields: &str) -> String {
     format!(
         "GET {room} HTTP/1.1\r\nHost: {}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
-         Sec-WebSocket-Key: {KEY}\r\nSec-WebSocket-Version: 13\r\n{offer}\r\n",
+         Sec-WebSocket-Key: {KEY}\r\nSec-WebSocket-Version: 13\r\n{fields}\r\n",
         target.address
     )
 }

@@ -121,8 +121,11 @@ impl<'a> Echoes<'a> {
         let poll = Poll::new()?;
         let script = Script::new(load, target.mask);
         let client = |index: u32| {
-            let line =
-                Line::new(connect::open(target, connect::ROOM, None)?, &poll, index as usize)?;
+            let line = Line::new(
+                connect::open(target, connect::ROOM, None)?.stream,
+                &poll,
+                index as usize,
+            )?;
             Ok(Client::new(line, u64::from(index) % script.messages))
         };
         let clients = (0..load.connections).map(client).collect::<Result<_, Failure>>()?;

@@ -50,6 +50,8 @@ pub enum Load {
     Echo(Echo),
     /// A member of a quiet room while another room is flooded
     Neighbour(Neighbour),
+    /// A back end publishes with POST, and the members of a room receive
+    Publish(Publish),
     /// New connections, each closed as soon as it is open
     Handshakes(Handshakes),
     /// Idle connections
@@ -189,6 +191,23 @@ pub struct Neighbour {
 }
 
 #[derive(Debug, Args)]
+pub struct Publish {
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=15_000))]
+    pub members: u32,
+    /// How many messages may not have been answered, or not have reached every member yet
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1_024), default_value_t = 1)]
+    pub in_flight: u32,
+    /// The length of a message
+    #[arg(long, value_parser = message_bytes, default_value = "50")]
+    pub bytes: usize,
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=100_000_000))]
+    pub messages: u32,
+    /// Messages that are not measured, before those that are
+    #[arg(long, value_parser = clap::value_parser!(u32).range(..=100_000_000), default_value_t = 0)]
+    pub warm_up: u32,
+}
+
+#[derive(Debug, Args)]
 pub struct Handshakes {
     /// Fewer than there are ports
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=20_000))]
@@ -202,6 +221,9 @@ pub struct Handshakes {
     /// Resume sessions of TLS; each connection that is measured must
     #[arg(long)]
     pub resume: bool,
+    /// Send this token with each request
+    #[arg(long)]
+    pub token: Option<String>,
 }
 
 #[derive(Debug, Args)]

@@ -7,7 +7,7 @@ use mio::{Events, Interest, Poll, Token};
 use serde_json::{Value, json};
 
 use crate::Failure;
-use crate::connect::{Answer, ROOM, request};
+use crate::connect::{Answer, ROOM, field, request};
 use crate::flags::{Handshakes, Target};
 use crate::latency::Latency;
 use crate::meter::Meter;
@@ -61,9 +61,11 @@ pub fn handshakes(target: &Target, load: &Handshakes) -> Result<Value, Failure> 
 
 impl<'a> Crowd<'a> {
     fn new(target: &'a Target, load: &Handshakes) -> Result<Self, Failure> {
+        let bearer = |token| field("Authorization", &format!("Bearer {token}"));
+        let fields = load.token.as_ref().map(bearer).unwrap_or_default();
         Ok(Self {
             target,
-            request: request(target, ROOM, None),
+            request: request(target, ROOM, &fields),
             poll: Poll::new()?,
             attempts: (0..load.in_flight).map(|_| None).collect(),
             latency: Latency::default(),

@@ -1,10 +1,11 @@
 //! One client's socket, once the connection is open.
 
+use std::net;
+
 use mio::net::TcpStream;
 use mio::{Interest, Poll, Token};
 
 use crate::Failure;
-use crate::connect::Opened;
 use crate::stream::Stream;
 
 /// How much is read at once, for all clients in turn.
@@ -19,8 +20,8 @@ pub struct Line {
 }
 
 impl Line {
-    pub fn new(opened: Opened, poll: &Poll, token: usize) -> Result<Self, Failure> {
-        let mut stream = opened.stream.into_nonblocking()?;
+    pub fn new(stream: Stream<net::TcpStream>, poll: &Poll, token: usize) -> Result<Self, Failure> {
+        let mut stream = stream.into_nonblocking()?;
         let both = Interest::READABLE | Interest::WRITABLE;
         poll.registry().register(&mut stream.socket, Token(token), both)?;
         Ok(Self { stream, unsent: Vec::new() })

@@ -17,6 +17,7 @@ mod line;
 mod meter;
 mod neighbour;
 mod process;
+mod publish;
 mod reference;
 mod room;
 mod speech;
@@ -55,6 +56,7 @@ fn run(flags: &Flags) -> Result<Value, Failure> {
         Load::Deflate(load) => chat::deflate(&target, load),
         Load::Echo(load) => echo::echo(&target, load),
         Load::Neighbour(load) => neighbour::neighbour(&target, load),
+        Load::Publish(load) => publish::publish(&target, load),
         Load::Handshakes(load) => handshakes::handshakes(&target, load),
         Load::Idle(load) => idle::idle(&target, load),
     }

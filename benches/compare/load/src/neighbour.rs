@@ -217,7 +217,7 @@ impl Quiet {
 impl Member {
     fn enter(target: &Target, room: &str, poll: &Poll, token: usize) -> Result<Self, Failure> {
         let opened = connect::open(target, &format!("{}-{room}", connect::ROOM), None)?;
-        Ok(Self { line: Line::new(opened, poll, token)?, position: 0 })
+        Ok(Self { line: Line::new(opened.stream, poll, token)?, position: 0 })
     }
 
     /// Reads and verifies everything available, and calls `after` after every piece.

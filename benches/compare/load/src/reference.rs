@@ -58,6 +58,11 @@ impl Reference {
         self.messages
     }
 
+    /// How many messages end up to `position`.
+    pub fn messages_until(&self, position: u64) -> u64 {
+        position / self.frame.len() as u64
+    }
+
     /// Where they end.
     pub fn end(&self) -> u64 {
         self.start + self.bytes.len() as u64

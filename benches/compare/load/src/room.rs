@@ -148,7 +148,7 @@ impl<'a> Rooms<'a> {
         let sender = index / every;
         let sends = index.is_multiple_of(every) && sender < self.voices.count;
         let voice = sends.then(|| Voice { sender, sent: 0, waiting: VecDeque::new() });
-        let line = Line::new(opened, &self.poll, self.members.len())?;
+        let line = Line::new(opened.stream, &self.poll, self.members.len())?;
         self.members.push(Member { line, room: room as usize, position: 0, voice });
         Ok(())
     }

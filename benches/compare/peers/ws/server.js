@@ -24,8 +24,8 @@ const deflate = {
 }[flags.deflate];
 
 const http = flags.cert
-  ? createTlsServer({ cert: readFileSync(flags.cert), key: readFileSync(flags.key) })
-  : createServer();
+  ? createTlsServer({ cert: readFileSync(flags.cert), key: readFileSync(flags.key) }, answer)
+  : createServer(answer);
 
 const server = new WebSocketServer({
   server: http,
@@ -51,6 +51,22 @@ function broadcast(room, message, binary) {
   for (const client of room) {
     if (client.readyState === WebSocket.OPEN) client.send(message, { binary });
   }
+}
+
+// Publishes the body of a request.
+function answer(request, response) {
+  if (request.method !== "POST") {
+    response.writeHead(426).end();
+    return;
+  }
+  const pieces = [];
+  request.on("data", (piece) => pieces.push(piece));
+  request.on("end", () => {
+    const room = rooms.get(request.url) ?? new Set();
+    broadcast(room, Buffer.concat(pieces), false);
+    response.setHeader("Content-Type", "application/json");
+    response.end(JSON.stringify({ members: room.size }));
+  });
 }
 
 server.on("connection", (client, request) => {
