@@ -25,7 +25,7 @@ use auth::{Auth, Session};
 use flags::{CommandLine, Flags, Mode, Task, TokenFlags};
 use key::Key;
 use log::{info, warn};
-use page::Page;
+use page::{ClientModule, Page};
 use presence::{Counter, MemberRooms, Presence, prefers_json};
 use publish::Publisher;
 use townhall::{ClientId, Config, Event, Exchange, Hub, Listen, Message, Response, Server};
@@ -107,7 +107,9 @@ fn ask_for_health(flags: &Flags) -> ExitCode {
 }
 
 fn run(flags: &Flags) -> Result<(), Box<dyn Error>> {
-    let config = flags.config()?;
+    let mut config = flags.config()?;
+    // A browser drops a connection on which none of the subprotocols that it offers is chosen.
+    config.subprotocols.push(auth::SUBPROTOCOL.to_owned());
     logger::init(flags.log_level)?;
     let auth = Auth::read(&flags.auth)?.map(Rc::new);
     let shutdown = config.shutdown.clone();
@@ -130,13 +132,13 @@ fn run(flags: &Flags) -> Result<(), Box<dyn Error>> {
         .map(|admin| admin.start(server.handle(), limits, rooms.clone(), truncate, sessions))
         .transpose()?;
     systemd::ready(&server.handle());
-    let page = Page::new();
+    let pages = (Page::new(), ClientModule::new());
     server.run(|hub, client, event| match event {
         Event::Request(exchange) => match &mut publisher {
             Some(publisher) if !matches!(exchange.request().method(), "GET" | "HEAD") => {
                 publisher.answer(hub, client, exchange)
             }
-            _ => answer(&page, &counter, hub, client, exchange),
+            _ => answer(&pages, &counter, hub, client, exchange),
         },
         Event::Head(head) => {
             if let Some(publisher) = &publisher {
@@ -245,12 +247,22 @@ fn raise_descriptor_limit(max_connections: usize) {
     }
 }
 
-/// Responds with the chat page or the number of members of a room, or tells load balancers whether the
-/// server accepts new clients.
-fn answer(page: &Page, counter: &Counter, hub: &mut Hub, client: ClientId, exchange: Exchange<'_>) {
+/// Responds with the chat page, the module for other pages or the number of members of a room, or tells
+/// load balancers whether the server accepts new clients.
+fn answer(
+    (page, module): &(Page, ClientModule),
+    counter: &Counter,
+    hub: &mut Hub,
+    client: ClientId,
+    exchange: Exchange<'_>,
+) {
     let request = exchange.request();
     match request.normal_path().as_str() {
         "/" if !prefers_json(request, true) => exchange.respond(page.response()),
+        "/townhall.js" => {
+            let response = module.response(request);
+            exchange.respond(response);
+        }
         "/health" if hub.is_stopping() => exchange.respond(Response::text(503, "stopping")),
         "/health" => exchange.respond(Response::text(200, "ok")),
         _ if prefers_json(request, false) => {

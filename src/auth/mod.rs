@@ -34,7 +34,7 @@ pub use sessions::{Identity, Sessions, TooMany};
 pub use token::{explain, make};
 
 /// The subprotocol whose clients are let in to learn why they are denied access.
-const SUBPROTOCOL: &str = "townhall.v1";
+pub const SUBPROTOCOL: &str = "townhall.v1";
 
 /// The token of the timer that fires when a client's token ends.
 pub const EXPIRY: u64 = 2;
@@ -148,13 +148,7 @@ impl Auth {
     /// in and then closed with the reason, because a page cannot see an HTTP status.
     pub fn admit(&self, hub: &mut Hub, client: ClientId, room: &str, mut upgrade: Upgrade<'_>) {
         let access = match self.grant(upgrade.request(), room) {
-            Ok(grant) => {
-                if upgrade.subprotocol().is_none() {
-                    // Clients that do not offer it connect without it.
-                    let _ = upgrade.set_subprotocol(SUBPROTOCOL);
-                }
-                Access::Granted(grant)
-            }
+            Ok(grant) => Access::Granted(grant),
             Err(denial) => {
                 note_denial(hub, client, denial);
                 if upgrade.set_subprotocol(SUBPROTOCOL).is_err() {

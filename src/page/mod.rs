@@ -1,9 +1,13 @@
-//! The chat page at `/`: one document that loads nothing else.
+//! The chat page at `/`, one document that loads nothing else, and the module `/townhall.js` for other pages.
+
+mod client_module;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use sha2::{Digest, Sha256};
 use townhall::Response;
+
+pub use client_module::ClientModule;
 
 const HTML: &str = include_str!("index.html");
 const CSS: &str = include_str!("page.css");

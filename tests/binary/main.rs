@@ -2,6 +2,7 @@
 
 mod activation;
 mod admin;
+mod client_module;
 mod dashboard;
 mod denials;
 mod flags;
