@@ -105,8 +105,10 @@ mod handshake;
 mod http;
 mod limits;
 mod message;
+mod position;
 mod proxy_header;
 mod violation;
+mod word;
 
 pub use close_code::CloseCode;
 pub use connection::{Connection, Received};
@@ -124,8 +126,12 @@ pub use http::{
 };
 pub use limits::Limits;
 pub use message::{Buffers, Incoming, IncomingMessage, Message};
+pub use position::{InvalidPosition, Position, Start};
 pub use proxy_header::{Endpoints, ProxyHeader, ProxyRefusal, ProxyStatus};
 pub use violation::Violation;
+pub use word::{SUBPROTOCOL, WORD_MARK, Word};
+#[cfg(feature = "server")]
+pub(crate) use word::{is_greeting, is_word, skipped_count};
 
 /// Items for this crate's benchmarks, fuzzers and tests, which are not part of the API and may change at
 /// any time.

@@ -1,0 +1,181 @@
+//! The server's own words to clients that speak the subprotocol `townhall.v1`: text messages that begin
+//! with U+0000 and continue in JSON. The server refuses such texts from members.
+
+use std::fmt;
+use std::time::Duration;
+
+use super::frame::{self, Opcode};
+use super::position::Position;
+
+/// The subprotocol of clients that understand the server's own words.
+pub const SUBPROTOCOL: &str = "townhall.v1";
+
+/// The first character of each word. No message of a member may begin with it.
+pub const WORD_MARK: char = '\0';
+
+/// What the server says itself.
+///
+/// ```
+/// use townhall::protocol::{Position, Word};
+///
+/// let position = "k3v9q2.1042".parse()?;
+/// let word = Word::Published(position);
+/// assert_eq!(word.to_string(), "\0{\"published\":\"k3v9q2.1042\"}");
+/// # Ok::<(), townhall::protocol::InvalidPosition>(())
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Word {
+    /// The first word in a room: `{"position":"k3v9q2.1042","recovered":true,"replay":17,"beat":30}`.
+    #[non_exhaustive]
+    Greeting {
+        /// The place before the next message.
+        position: Position,
+        /// Whether everything since the position that the client has named follows. `None` if it has named
+        /// none.
+        recovered: Option<bool>,
+        /// The number of messages that follow from the past.
+        replay: u64,
+        /// The longest silence of the server, in whole seconds. `None` if it may be silent.
+        beat: Option<Duration>,
+    },
+    /// The client misses messages, because it was too slow: `{"skipped":12,"position":"k3v9q2.1042"}`.
+    #[non_exhaustive]
+    Skipped {
+        /// How many it misses.
+        count: u64,
+        /// The place before the next message.
+        position: Position,
+    },
+    /// The place after the client's own message, which it does not receive: `{"published":"k3v9q2.1042"}`.
+    Published(Position),
+    /// The place after the last message, as a sign of life: `{"position":"k3v9q2.1042"}`.
+    Beat(Position),
+    /// The client's right to be here ends after this time, in whole seconds: `{"expires":60}`.
+    Expires(Duration),
+}
+
+impl Word {
+    /// The greeting of a client.
+    pub fn greeting(
+        position: Position,
+        recovered: Option<bool>,
+        replay: u64,
+        beat: Option<Duration>,
+    ) -> Self {
+        Self::Greeting { position, recovered, replay, beat }
+    }
+
+    /// The word for a client that misses `count` messages.
+    pub fn skipped(count: u64, position: Position) -> Self {
+        Self::Skipped { count, position }
+    }
+
+    /// Appends the word to `out` as one unmasked frame.
+    pub fn encode(self, out: &mut Vec<u8>) {
+        frame::encode_frame(Opcode::Text, self.to_string().as_bytes(), out);
+    }
+}
+
+impl fmt::Display for Word {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{WORD_MARK}{{")?;
+        match *self {
+            Self::Greeting { position, recovered, replay, beat } => {
+                write!(f, "\"position\":\"{position}\",")?;
+                if let Some(recovered) = recovered {
+                    write!(f, "\"recovered\":{recovered},")?;
+                }
+                write!(f, "\"replay\":{replay}")?;
+                if let Some(beat) = beat {
+                    write!(f, ",\"beat\":{}", whole_seconds(beat))?;
+                }
+            }
+            Self::Skipped { count, position } => {
+                write!(f, "\"skipped\":{count},\"position\":\"{position}\"")?;
+            }
+            Self::Published(position) => write!(f, "\"published\":\"{position}\"")?,
+            Self::Beat(position) => write!(f, "\"position\":\"{position}\"")?,
+            Self::Expires(after) => write!(f, "\"expires\":{}", after.as_secs())?,
+        }
+        f.write_str("}")
+    }
+}
+
+/// A duration in seconds, rounded up.
+fn whole_seconds(duration: Duration) -> u64 {
+    duration.as_secs() + u64::from(duration.subsec_nanos() > 0)
+}
+
+/// Whether the server frame in `bytes` is a word.
+pub fn is_word(frame: &[u8]) -> bool {
+    word_of(frame).is_some()
+}
+
+/// Whether the server frame in `bytes` is a greeting.
+pub fn is_greeting(frame: &[u8]) -> bool {
+    let has_replay = |word: &[u8]| word.windows(9).any(|part| part == b"\"replay\":");
+    word_of(frame).is_some_and(has_replay)
+}
+
+/// The number of messages that the client misses according to the word in a server frame.
+pub fn skipped_count(frame: &[u8]) -> Option<u64> {
+    let rest = word_of(frame)?.strip_prefix(b"{\"skipped\":")?;
+    let digits = rest.split(|byte| !byte.is_ascii_digit()).next()?;
+    str::from_utf8(digits).ok()?.parse().ok()
+}
+
+/// The JSON of the word in a server frame. Words have fewer than 126 bytes, so their header has two.
+fn word_of(frame: &[u8]) -> Option<&[u8]> {
+    match frame {
+        [0x81, ..126, WORD_BYTE, json @ ..] => Some(json),
+        _ => None,
+    }
+}
+
+const WORD_BYTE: u8 = WORD_MARK as u8;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LAST: Position = Position::new(u64::MAX, u64::MAX);
+
+    fn frame(word: Word) -> Vec<u8> {
+        let mut frame = Vec::new();
+        word.encode(&mut frame);
+        frame
+    }
+
+    #[test]
+    fn words_are_json_after_the_mark() {
+        let position = Position::new(36, 5);
+        let beat = Some(Duration::from_millis(1_500));
+        let words = [
+            (Word::greeting(position, None, 0, None), "{\"position\":\"10.5\",\"replay\":0}"),
+            (
+                Word::greeting(position, Some(true), 17, beat),
+                "{\"position\":\"10.5\",\"recovered\":true,\"replay\":17,\"beat\":2}",
+            ),
+            (Word::skipped(12, position), "{\"skipped\":12,\"position\":\"10.5\"}"),
+            (Word::Published(position), "{\"published\":\"10.5\"}"),
+            (Word::Beat(position), "{\"position\":\"10.5\"}"),
+            (Word::Expires(Duration::from_secs(60)), "{\"expires\":60}"),
+        ];
+        for (word, json) in words {
+            assert_eq!(word.to_string(), format!("\0{json}"));
+        }
+    }
+
+    #[test]
+    fn the_longest_words_are_recognised_in_their_frames() {
+        let beat = Some(Duration::from_secs(u32::MAX.into()));
+        let greeting = frame(Word::greeting(LAST, Some(false), u64::MAX, beat));
+        let skipped = frame(Word::skipped(u64::MAX, LAST));
+        assert!(is_word(&greeting) && is_greeting(&greeting), "{}", greeting.len());
+        assert!(is_word(&skipped) && !is_greeting(&skipped));
+        assert_eq!((skipped_count(&skipped), skipped_count(&greeting)), (Some(u64::MAX), None));
+        assert!(!is_greeting(&frame(Word::Beat(LAST))));
+        assert!(!is_word(b"\x81\x02hi") && !is_word(b"\x82\x01\0") && !is_word(b"\x81"));
+    }
+}
