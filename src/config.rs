@@ -4,6 +4,7 @@ mod bound_socket;
 mod check;
 mod connections;
 mod error;
+mod history;
 mod listen;
 mod memory;
 mod rates;
@@ -24,6 +25,7 @@ use crate::protocol::{Deflate, Host, Limits, Origins};
 pub use bound_socket::BoundSocket;
 pub use connections::ConnectionLimits;
 pub use error::ConfigError;
+pub use history::HistoryLimits;
 pub use listen::{InvalidListen, Listen, ListenAddress};
 pub use memory::MemoryLimits;
 pub use rates::RateLimits;
@@ -133,6 +135,10 @@ pub struct Config {
     pub rooms: RoomLimits,
     /// The limits on memory that is held for clients.
     pub memory: MemoryLimits,
+    /// What is kept of a room's messages for clients that come back, if anything. Clients may then use the
+    /// subprotocol [`townhall.v1`](crate::protocol::SUBPROTOCOL), and a text that begins with U+0000 closes
+    /// its sender with 1008, because the server's own words to such clients begin with it.
+    pub history: Option<HistoryLimits>,
     /// What happens to a member that is more than `memory.max_backlog_bytes` behind its room.
     pub slow: Slow,
     /// How long the server waits for a client.
@@ -177,6 +183,7 @@ impl Default for Config {
             rates: RateLimits::default(),
             rooms: RoomLimits::default(),
             memory: MemoryLimits::default(),
+            history: None,
             slow: Slow::default(),
             timeouts: Timeouts::default(),
             shutdown: ShutdownConfig::default(),

@@ -35,15 +35,16 @@ mod server;
 
 #[cfg(feature = "server")]
 pub use config::{
-    BoundSocket, CertificateFiles, Config, ConfigError, ConnectionLimits, InvalidListen,
-    InvalidRoomPattern, Listen, ListenAddress, MemoryLimits, RateLimits, RoomLimits, RoomPattern,
-    ShutdownConfig, Slow, SocketConfig, Timeouts, TlsConfig,
+    BoundSocket, CertificateFiles, Config, ConfigError, ConnectionLimits, HistoryLimits,
+    InvalidListen, InvalidRoomPattern, Listen, ListenAddress, MemoryLimits, RateLimits, RoomLimits,
+    RoomPattern, ShutdownConfig, Slow, SocketConfig, Timeouts, TlsConfig,
 };
 #[cfg(feature = "server")]
 pub use ipnet::IpNet;
 pub use protocol::{
-    CloseCode, Deflate, DeflateTerms, Host, InvalidHeader, InvalidHost, InvalidOrigin, Limits,
-    Message, Origin, Origins, ProxyRefusal, Refusal, Request, Response, Violation,
+    CloseCode, Deflate, DeflateTerms, Host, InvalidHeader, InvalidHost, InvalidOrigin,
+    InvalidPosition, Limits, Message, Origin, Origins, Position, ProxyRefusal, Refusal, Request,
+    Response, Start, Violation,
 };
 #[cfg(all(fuzzing, feature = "server"))]
 pub use server::simulation;

@@ -116,7 +116,7 @@ fn run(flags: &Flags) -> Result<(), Box<dyn Error>> {
     let mut limits = config.clone();
     // Inherited sockets stay open as long as a configuration has them.
     limits.listen.clear();
-    let rooms = MemberRooms::new(flags.access.presence(), config.rooms.clone());
+    let rooms = member_rooms(flags, &mut config);
     let mut presence = Presence::new(rooms.clone(), auth.is_some());
     let counter = Counter::new(config.rooms.clone(), rooms.clone(), auth.clone());
     let mut publisher = publisher(flags, &config, rooms.clone(), auth.clone())?;
@@ -151,12 +151,12 @@ fn run(flags: &Flags) -> Result<(), Box<dyn Error>> {
                 auth.admit(hub, client, &room, upgrade);
             }
         }
-        Event::Open { room, subprotocol, .. } => {
+        Event::Open { room, subprotocol, start, .. } => {
             if let Some(name) = subprotocol.filter(|_| admin.is_some()) {
                 keep_subprotocol(hub, client, name);
             }
             let may_join = auth.as_ref().is_none_or(|auth| auth.open(hub, client));
-            if may_join && hub.join(client, room) {
+            if may_join && hub.join_from(client, room, start) {
                 presence.join(hub, client, room);
             }
         }
@@ -186,6 +186,15 @@ fn run(flags: &Flags) -> Result<(), Box<dyn Error>> {
 fn reload(auth: Option<&Auth>) {
     auth.iter().for_each(|auth| auth.reload());
     systemd::reloaded();
+}
+
+/// The rooms that show the members of others, which have no history.
+fn member_rooms(flags: &Flags, config: &mut Config) -> MemberRooms {
+    let rooms = MemberRooms::new(flags.access.presence(), config.rooms.clone());
+    if let Some(history) = &mut config.history {
+        history.live_only = rooms.live_only();
+    }
+    rooms
 }
 
 /// Answers requests that publish messages, if there are rooms.

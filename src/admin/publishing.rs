@@ -5,10 +5,10 @@ use std::fmt::Display;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use serde_json::json;
 use serde_json::value::RawValue;
+use serde_json::{Value, json};
 use townhall::protocol::normal_path;
-use townhall::{Config, Hub, Message};
+use townhall::{ClientId, Config, Hub, Message};
 
 use crate::presence::{MemberRooms, ONLY_THE_SERVER};
 
@@ -69,12 +69,21 @@ impl Order {
         }
     }
 
-    /// Publishes the message, and returns the number of members of the room.
-    fn publish(&self, hub: &mut Hub, truncate: Option<usize>) -> usize {
+    /// Publishes the message, and returns what the answer says.
+    fn publish(&self, hub: &mut Hub, truncate: Option<usize>) -> Value {
         let message = self.message();
+        if hub.is_reserved(message) {
+            return json!({ "error": "a text must not begin with U+0000" });
+        }
         let message = truncate.map_or(message, |length| message.truncate(length));
-        hub.broadcast(&self.room, message);
-        hub.room(&self.room).map_or(0, |room| room.member_count())
+        if let Err(refusal) = hub.broadcast_for(ClientId::SERVER, &self.room, message) {
+            return json!({ "error": refusal.to_string() });
+        }
+        let members = hub.room(&self.room).map_or(0, |room| room.member_count());
+        match hub.position(&self.room) {
+            Some(position) => json!({ "members": members, "position": position.to_string() }),
+            None => json!({ "members": members }),
+        }
     }
 }
 
@@ -87,7 +96,7 @@ pub fn publish_all(
     let mut answers = String::new();
     for order in orders {
         let answer = match order {
-            Ok(order) => json!({ "members": order.publish(hub, truncate) }),
+            Ok(order) => order.publish(hub, truncate),
             Err(error) => json!({ "error": error }),
         };
         answers += &format!("{answer}\n");

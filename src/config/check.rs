@@ -60,6 +60,7 @@ impl Config {
             self.check_rooms(),
             self.check_durations(),
             self.check_memory(),
+            self.check_history(),
             self.check_deflate(),
         ];
         checks.into_iter().flatten().filter_map(Result::err).collect()
@@ -170,6 +171,20 @@ impl Config {
             holds(incomplete, 2, message),
             holds(incomplete, 2, head),
             holds(incomplete, 2, ("limits.max_body_bytes", self.body_bytes())),
+        ]
+    }
+
+    fn check_history(&self) -> Vec<Check> {
+        let Some(history) = &self.history else { return Vec::new() };
+        let backlog = ("memory.max_backlog_bytes", self.memory.max_backlog_bytes);
+        let total = ("history.max_total_bytes", history.max_total_bytes);
+        let bytes = ("history.max_bytes", history.max_bytes);
+        vec![
+            at_least("history.max_messages", history.max_messages as u64, 1),
+            at_least(bytes.0, bytes.1 as u64, 1),
+            not_zero("history.max_age", Some(history.max_age)),
+            holds(backlog, 2, bytes),
+            holds(total, 1, bytes),
         ]
     }
 

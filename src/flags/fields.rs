@@ -1,7 +1,7 @@
 //! The flags that set the fields of the configuration.
 
 /// The fields that the library checks, and the flags that set them.
-const FLAGS: [(&str, &str); 29] = [
+const FLAGS: [(&str, &str); 33] = [
     ("limits.max_head_bytes", "max_head_size"),
     ("limits.max_headers", "max_headers"),
     ("limits.max_message_bytes", "max_message_size"),
@@ -19,6 +19,10 @@ const FLAGS: [(&str, &str); 29] = [
     ("memory.max_backlog_bytes", "max_backlog_size"),
     ("memory.max_total_backlog_bytes", "max_total_backlog_size"),
     ("memory.socket_unsent_bytes", "socket_unsent_size"),
+    ("history.max_messages", "history_messages"),
+    ("history.max_bytes", "history_bytes"),
+    ("history.max_age", "history_age"),
+    ("history.max_total_bytes", "max_history_bytes"),
     ("timeouts.handshake", "handshake_timeout"),
     ("timeouts.keep_alive", "keep_alive_timeout"),
     ("timeouts.ping_interval", "ping_interval"),

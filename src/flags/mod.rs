@@ -8,6 +8,7 @@ mod deflate;
 mod duration;
 mod environment;
 mod fields;
+mod history;
 mod inherited;
 mod limits;
 mod list;
@@ -31,6 +32,7 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::error::ErrorKind;
 use clap::{Parser, ValueEnum};
 use deflate::DeflateFlags;
+use history::HistoryFlags;
 use inherited::Inherited;
 use limits::LimitFlags;
 use list::{List, list};
@@ -134,6 +136,9 @@ pub struct Flags {
     limits: LimitFlags,
 
     #[command(flatten)]
+    history: HistoryFlags,
+
+    #[command(flatten)]
     times: TimeFlags,
 
     #[command(flatten)]
@@ -212,6 +217,11 @@ impl Flags {
                 format!("with {no_reflect} and {mode} echo, nobody would receive anything");
             faults.push((ErrorKind::ArgumentConflict, reason));
         }
+        if self.mode == Mode::Echo && self.history.is_on() {
+            let history = name("history_messages");
+            let reason = format!("with {} echo, there are no rooms for {history}", name("mode"));
+            faults.push((ErrorKind::ArgumentConflict, reason));
+        }
         faults.extend(self.admin.check(&name).err());
         let tls = self.tls.check(self.listens_with_tls(), &name).err();
         faults.extend(tls.map(|fault| (ErrorKind::ValueValidation, fault)));
@@ -264,6 +274,7 @@ impl Flags {
         self.tls.set(&mut config);
         self.deflate.set(&mut config);
         self.limits.set(&mut config);
+        self.history.set(&mut config);
         self.times.set(&mut config);
         config
     }

@@ -91,6 +91,7 @@ fn memory(config: &Config) -> String {
     let room = config.rooms.max_name_bytes.saturating_mul(2).saturating_add(ROOM_BYTES);
     let uses = [
         ("messages that members have not received", memory.max_total_backlog_bytes),
+        ("history of rooms", config.history.as_ref().map_or(0, |history| history.max_total_bytes)),
         ("incomplete messages and request heads", memory.max_incomplete_bytes),
         ("compression windows of clients", windows),
         ("compressors of rooms", compressors),

@@ -19,6 +19,11 @@ impl MemberRooms {
         Self { patterns, rooms }
     }
 
+    /// The ends of the names of rooms whose messages only describe the present.
+    pub fn live_only(&self) -> Vec<String> {
+        if self.patterns.is_empty() { Vec::new() } else { vec![SUFFIX.to_owned()] }
+    }
+
     /// The room whose members a room shows.
     pub fn shown_by<'r>(&self, name: &'r str) -> Option<&'r str> {
         let room = match name.strip_suffix(SUFFIX)? {

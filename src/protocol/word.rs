@@ -2,7 +2,6 @@
 //! with U+0000 and continue in JSON. The server refuses such texts from members.
 
 use std::fmt;
-use std::time::Duration;
 
 use super::frame::{self, Opcode};
 use super::position::Position;
@@ -36,8 +35,8 @@ pub enum Word {
         recovered: Option<bool>,
         /// The number of messages that follow from the past.
         replay: u64,
-        /// The longest silence of the server, in whole seconds. `None` if it may be silent.
-        beat: Option<Duration>,
+        /// The longest silence of the server, in seconds. `None` if it may be silent for longer.
+        beat: Option<u64>,
     },
     /// The client misses messages, because it was too slow: `{"skipped":12,"position":"k3v9q2.1042"}`.
     #[non_exhaustive]
@@ -51,8 +50,8 @@ pub enum Word {
     Published(Position),
     /// The place after the last message, as a sign of life: `{"position":"k3v9q2.1042"}`.
     Beat(Position),
-    /// The client's right to be here ends after this time, in whole seconds: `{"expires":60}`.
-    Expires(Duration),
+    /// The client's right to be here ends after this time, in seconds: `{"expires":60}`.
+    Expires(u64),
 }
 
 impl Word {
@@ -61,7 +60,7 @@ impl Word {
         position: Position,
         recovered: Option<bool>,
         replay: u64,
-        beat: Option<Duration>,
+        beat: Option<u64>,
     ) -> Self {
         Self::Greeting { position, recovered, replay, beat }
     }
@@ -88,7 +87,7 @@ impl fmt::Display for Word {
                 }
                 write!(f, "\"replay\":{replay}")?;
                 if let Some(beat) = beat {
-                    write!(f, ",\"beat\":{}", whole_seconds(beat))?;
+                    write!(f, ",\"beat\":{beat}")?;
                 }
             }
             Self::Skipped { count, position } => {
@@ -96,15 +95,10 @@ impl fmt::Display for Word {
             }
             Self::Published(position) => write!(f, "\"published\":\"{position}\"")?,
             Self::Beat(position) => write!(f, "\"position\":\"{position}\"")?,
-            Self::Expires(after) => write!(f, "\"expires\":{}", after.as_secs())?,
+            Self::Expires(after) => write!(f, "\"expires\":{after}")?,
         }
         f.write_str("}")
     }
-}
-
-/// A duration in seconds, rounded up.
-fn whole_seconds(duration: Duration) -> u64 {
-    duration.as_secs() + u64::from(duration.subsec_nanos() > 0)
 }
 
 /// Whether the server frame in `bytes` is a word.
@@ -128,7 +122,7 @@ pub fn skipped_count(frame: &[u8]) -> Option<u64> {
 /// The JSON of the word in a server frame. Words have fewer than 126 bytes, so their header has two.
 fn word_of(frame: &[u8]) -> Option<&[u8]> {
     match frame {
-        [0x81, ..126, WORD_BYTE, json @ ..] => Some(json),
+        [0x81, length, WORD_BYTE, json @ ..] if *length < 126 => Some(json),
         _ => None,
     }
 }
@@ -150,7 +144,7 @@ mod tests {
     #[test]
     fn words_are_json_after_the_mark() {
         let position = Position::new(36, 5);
-        let beat = Some(Duration::from_millis(1_500));
+        let beat = Some(2);
         let words = [
             (Word::greeting(position, None, 0, None), "{\"position\":\"10.5\",\"replay\":0}"),
             (
@@ -160,7 +154,7 @@ mod tests {
             (Word::skipped(12, position), "{\"skipped\":12,\"position\":\"10.5\"}"),
             (Word::Published(position), "{\"published\":\"10.5\"}"),
             (Word::Beat(position), "{\"position\":\"10.5\"}"),
-            (Word::Expires(Duration::from_secs(60)), "{\"expires\":60}"),
+            (Word::Expires(60), "{\"expires\":60}"),
         ];
         for (word, json) in words {
             assert_eq!(word.to_string(), format!("\0{json}"));
@@ -169,7 +163,7 @@ mod tests {
 
     #[test]
     fn the_longest_words_are_recognised_in_their_frames() {
-        let beat = Some(Duration::from_secs(u32::MAX.into()));
+        let beat = Some(u32::MAX.into());
         let greeting = frame(Word::greeting(LAST, Some(false), u64::MAX, beat));
         let skipped = frame(Word::skipped(u64::MAX, LAST));
         assert!(is_word(&greeting) && is_greeting(&greeting), "{}", greeting.len());

@@ -1,6 +1,6 @@
 //! The content of a request, and the message that it becomes.
 
-use townhall::{Message, Request, Response};
+use townhall::{Hub, Message, Request, Response};
 
 use crate::denied::Denied;
 
@@ -33,6 +33,17 @@ pub fn message<'b>(request: &Request<'_>, body: &'b [u8]) -> Result<Message<'b>,
     str::from_utf8(body).map(Message::Text).map_err(|_| {
         Response::text(400, "the message is not UTF-8: send it as application/octet-stream")
     })
+}
+
+/// Checks that clients will not take the message for the server's own.
+///
+/// # Errors
+/// 400.
+pub fn check_mark(hub: &Hub, message: Message<'_>) -> Result<(), Response> {
+    if hub.is_reserved(message) {
+        return Err(Response::text(400, "a text must not begin with U+0000"));
+    }
+    Ok(())
 }
 
 fn is_binary(request: &Request<'_>) -> bool {

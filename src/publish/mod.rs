@@ -15,7 +15,7 @@ use crate::denied::Denied;
 use crate::key::Key;
 use crate::presence::{MemberRooms, ONLY_THE_SERVER};
 use content::message;
-use repeats::{Lookup, MEMORY, Repeats};
+use repeats::{Lookup, MEMORY, Published, Repeats};
 
 /// The token of the timer that forgets old requests.
 pub const EXPIRY: u64 = 3;
@@ -85,7 +85,7 @@ impl Publisher {
         body: &[u8],
     ) -> Result<Response, Response> {
         self.check(hub, client, request)?;
-        let published = self.publish_once(hub, request, body);
+        let published = self.publish_once(hub, client, request, body);
         Ok(cors::expose(request, published.unwrap_or_else(|refused| refused)))
     }
 
@@ -93,25 +93,28 @@ impl Publisher {
     fn publish_once(
         &mut self,
         hub: &mut Hub,
+        client: ClientId,
         request: &Request<'_>,
         body: &[u8],
     ) -> Result<Response, Response> {
         let message = message(request, body)?;
+        content::check_mark(hub, message)?;
         let room = request.normal_path();
         let entry = match self.repeats.find(request, &room, &message, Instant::now())? {
-            Lookup::Answered(members) => return Ok(published(members)),
+            Lookup::Answered(published) => return Ok(response(published)),
             Lookup::New(entry) => Some(entry),
             Lookup::NoKey => None,
         };
         let message = self.truncate.map_or(message, |length| message.truncate(length));
         let members = hub.room(&room).map_or(0, |room| room.member_count());
-        hub.broadcast(&room, message);
+        hub.broadcast_for(client, &room, message).map_err(Response::refusal)?;
+        let published = Published { members, position: hub.position(&room) };
         if let Some(entry) = entry
-            && self.repeats.remember(entry, members)
+            && self.repeats.remember(entry, published)
         {
             hub.set_timer(ClientId::SERVER, EXPIRY, MEMORY);
         }
-        Ok(published(members))
+        Ok(response(published))
     }
 
     /// Forgets the requests that are old enough.
@@ -173,9 +176,11 @@ impl Publisher {
     }
 }
 
-/// The response to a published message, with the number of members of the room.
-fn published(members: usize) -> Response {
-    let response = Response::new(200).body(format!("{{\"members\":{members}}}\n").into_bytes());
+/// The response to a message that was published.
+fn response(Published { members, position }: Published) -> Response {
+    let position = position.map_or_else(String::new, |at| format!(",\"position\":\"{at}\""));
+    let body = format!("{{\"members\":{members}{position}}}\n");
+    let response = Response::new(200).body(body.into_bytes());
     response.header("Content-Type", "application/json").expect("a valid field")
 }
 

@@ -5,7 +5,7 @@ use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
 use sha2::{Digest, Sha256};
-use townhall::{Message, Request, Response};
+use townhall::{Message, Position, Request, Response};
 
 /// How long a request is remembered.
 pub const MEMORY: Duration = Duration::from_secs(5 * 60);
@@ -31,8 +31,16 @@ pub struct Repeats {
 #[derive(Debug)]
 struct Answered {
     content: Content,
-    /// The number of members in the response.
-    members: usize,
+    published: Published,
+}
+
+/// What the response says about a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Published {
+    /// The number of members of the room.
+    pub members: usize,
+    /// The place of the message, if the room has history.
+    pub position: Option<Position>,
 }
 
 /// A hash of the message.
@@ -52,8 +60,8 @@ pub enum Lookup {
     /// It has no key, and is never a repeat.
     NoKey,
     New(Entry),
-    /// It has been answered, with this number of members.
-    Answered(usize),
+    /// It has been answered.
+    Answered(Published),
 }
 
 impl Repeats {
@@ -84,7 +92,9 @@ impl Repeats {
         let name: Box<[u8]> = [room.as_bytes(), b" ", key].concat().into();
         let content = content(message);
         match self.answered.get(&name) {
-            Some(answered) if answered.content == content => Ok(Lookup::Answered(answered.members)),
+            Some(answered) if answered.content == content => {
+                Ok(Lookup::Answered(answered.published))
+            }
             Some(_) => Err(Response::text(422, "this Idempotency-Key is that of another message")),
             None if self.bytes + size(&name) > MAX_BYTES => {
                 let full = Response::text(503, "too many requests with an Idempotency-Key");
@@ -95,12 +105,12 @@ impl Repeats {
     }
 
     /// Remembers a request. Returns whether it is the only one.
-    pub fn remember(&mut self, entry: Entry, members: usize) -> bool {
+    pub fn remember(&mut self, entry: Entry, published: Published) -> bool {
         let Entry { name, content, end } = entry;
         let is_only = self.order.is_empty();
         self.bytes += size(&name);
         self.order.push_back((end, name.clone()));
-        self.answered.insert(name, Answered { content, members });
+        self.answered.insert(name, Answered { content, published });
         is_only
     }
 
@@ -134,6 +144,8 @@ fn content(message: &Message<'_>) -> Content {
 mod tests {
     use super::*;
 
+    const PUBLISHED: Published = Published { members: 7, position: None };
+
     fn find(repeats: &Repeats, key: &str, text: &str, now: Instant) -> Result<Lookup, u16> {
         let head = format!("POST / HTTP/1.1\r\nHost: a\r\n{key}\r\n");
         let request = Request::parse(head.as_bytes(), 10).unwrap();
@@ -144,7 +156,7 @@ mod tests {
 
     fn remember(repeats: &mut Repeats, key: &str, now: Instant) -> Result<bool, u16> {
         match find(repeats, &format!("Idempotency-Key: {key}\r\n"), "hi", now)? {
-            Lookup::New(entry) => Ok(repeats.remember(entry, 7)),
+            Lookup::New(entry) => Ok(repeats.remember(entry, PUBLISHED)),
             known => panic!("{known:?}"),
         }
     }
@@ -157,7 +169,7 @@ mod tests {
         assert!(matches!(find(&repeats, "", "hi", now), Ok(Lookup::NoKey)));
         assert_eq!(remember(&mut repeats, "a", now), Ok(true));
         assert_eq!(remember(&mut repeats, "b", now + MEMORY / 2), Ok(false));
-        assert!(matches!(find(&repeats, key, "hi", now), Ok(Lookup::Answered(7))));
+        assert!(matches!(find(&repeats, key, "hi", now), Ok(Lookup::Answered(PUBLISHED))));
         assert_eq!(find(&repeats, key, "ho", now).unwrap_err(), 422);
         assert_eq!(repeats.expire(now + MEMORY), Some(MEMORY / 2));
         assert!(matches!(find(&repeats, key, "hi", now), Ok(Lookup::New(_))));

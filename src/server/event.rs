@@ -5,7 +5,7 @@ mod exchange;
 use std::fmt;
 use std::net::IpAddr;
 
-use crate::protocol::{DeflateTerms, InvalidHeader, Message, Request, Response, Terms};
+use crate::protocol::{DeflateTerms, InvalidHeader, Message, Request, Response, Start, Terms};
 use crate::server::departure::Departure;
 
 pub(crate) use exchange::Answer;
@@ -118,6 +118,10 @@ pub enum Event<'a> {
         /// TCP connection. `None` if the connection has already ended, or if a peer on a Unix socket
         /// forwards no address.
         address: Option<IpAddr>,
+        /// What the client wants to receive first, from the query of the request, for
+        /// [`Hub::join_from`](crate::Hub::join_from). Without history
+        /// ([`Config::history`](crate::Config::history)), it is always [`Start::Now`].
+        start: Start,
     },
     /// The client sent a message.
     Message(Message<'a>),

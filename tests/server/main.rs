@@ -9,6 +9,7 @@ mod deflate;
 mod departures;
 mod embedding;
 mod handle;
+mod history;
 mod http;
 mod inspection;
 mod keepalive;

@@ -77,6 +77,8 @@ pub(crate) struct Client {
     pub(crate) lagging: bool,
     /// Whether the client is in the queue for a flush.
     pub(crate) flush_queued: bool,
+    /// Whether the client understands the server's own words.
+    pub(crate) hears_words: bool,
 }
 
 impl Client {
@@ -115,6 +117,7 @@ impl Client {
             output: Output::default(),
             lagging: false,
             flush_queued: false,
+            hears_words: false,
         }
     }
 
@@ -158,10 +161,15 @@ impl Client {
         self.encoding == Encoding::Shared && self.reads(Encoding::Plain)
     }
 
-    /// Whether the client is waiting to move to the shared log, and has received everything in the plain
-    /// log and its private frames.
-    pub(crate) fn waits_at_end(&self, plain: &FrameLog) -> bool {
-        self.waits() && self.cursor.offset() == plain.end() && self.outbox.is_none()
+    /// Whether the client reads the plain log only until it has received what was said before it came, and
+    /// can move to the log of its encoding, which is not the shared one.
+    pub(crate) fn returns(&self) -> bool {
+        matches!(self.encoding, Encoding::Independent { .. }) && self.reads(Encoding::Plain)
+    }
+
+    /// Whether the client has received everything in the log that it reads, and its private frames.
+    pub(crate) fn is_at_end(&self, log: &FrameLog) -> bool {
+        self.cursor.offset() == log.end() && self.outbox.is_none()
     }
 
     /// Queues an HTTP response, which `encode` appends. Frames may follow it.
@@ -199,6 +207,13 @@ impl Client {
         encode: impl FnOnce(&mut Vec<u8>),
     ) {
         self.edit_outbox(memory, |outbox, _| outbox.push_frame(at, encode));
+    }
+
+    /// Queues the message that `encode` appends before everything else that the client receives from its
+    /// room, of which it has received nothing.
+    pub(crate) fn greet(&mut self, memory: &mut Memory, encode: impl FnOnce(&mut Vec<u8>)) {
+        let at = self.cursor.offset();
+        self.queue(at, memory, encode);
     }
 
     /// Ends the connection without a close frame, because its transport has ended.

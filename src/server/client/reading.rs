@@ -4,7 +4,7 @@ use super::{Client, Outbox};
 use crate::server::client::memory::Memory;
 use crate::server::room::Membership;
 use crate::server::room::compressor::Encoding;
-use crate::server::room::frame_log::FrameLog;
+use crate::server::room::frame_log::{Cursor, FrameLog};
 
 /// The part of the log that a client still receives when it leaves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,12 +18,29 @@ pub(crate) enum Retain {
 }
 
 impl Client {
-    /// Makes the client a reader of the room's log.
+    /// Makes the client a reader of the room's log, at its end.
     pub(crate) fn enter(&mut self, membership: Membership, log: &mut FrameLog) {
+        let cursor = log.enter();
+        self.begin_reading(membership, cursor);
+    }
+
+    /// Makes the client a reader of the room's log from `offset`, which must be kept, or be the end.
+    pub(crate) fn enter_at(
+        &mut self,
+        offset: u64,
+        membership: Membership,
+        log: &mut FrameLog,
+        memory: &mut Memory,
+    ) {
+        let cursor = log.enter_at(offset, &mut memory.segments);
+        self.begin_reading(membership, cursor);
+    }
+
+    fn begin_reading(&mut self, membership: Membership, cursor: Cursor) {
         self.membership = Some(membership);
-        self.cursor = log.enter();
+        self.cursor = cursor;
         if let Some(outbox) = &mut self.outbox {
-            outbox.attach(self.cursor.offset());
+            outbox.attach(cursor.offset());
         }
     }
 
@@ -46,16 +63,19 @@ impl Client {
     }
 
     /// Skips the oldest messages, so that at most `max_bytes` of messages are left, or the newest one.
-    /// Returns the number of messages that the client misses.
+    /// Where they were, `note` may append a frame, from their number and the offset at which the client
+    /// continues. Returns the number of messages that the client misses.
     pub(crate) fn skip_oldest(
         &mut self,
         log: &mut FrameLog,
         memory: &mut Memory,
         max_bytes: usize,
+        note: impl FnOnce(&FrameLog, u64, u64, &mut Vec<u8>),
     ) -> u64 {
         let cursor = self.cursor;
+        let note = |missed, offset, out: &mut Vec<u8>| note(log, missed, offset, out);
         let (offset, missed) =
-            self.edit_outbox(memory, |outbox, _| outbox.skip_oldest(log, cursor, max_bytes));
+            self.edit_outbox(memory, |outbox, _| outbox.skip_oldest(log, cursor, max_bytes, note));
         log.advance(&mut self.cursor, offset, &mut memory.segments);
         missed
     }
@@ -74,11 +94,23 @@ impl Client {
         });
         let missed = shared.frames_from(cursor.offset()) - plain.frames_from(offset);
         shared.leave(cursor, &mut memory.segments);
-        self.cursor = plain.enter_at(offset);
+        self.cursor = plain.enter_at(offset, &mut memory.segments);
         if let Some(membership) = &mut self.membership {
             membership.encoding = Encoding::Plain;
         }
         missed
+    }
+
+    /// Queues the frame that `encode` appends before everything else, except the rest of a frame that has
+    /// begun. The cursor must lie between two frames.
+    pub(crate) fn put_first(&mut self, memory: &mut Memory, encode: impl FnOnce(&mut Vec<u8>)) {
+        let cursor = self.cursor;
+        self.edit_outbox(memory, |outbox, _| outbox.put_first(cursor, encode));
+    }
+
+    /// The offset in the log at which the client reads.
+    pub(crate) fn offset(&self) -> u64 {
+        self.cursor.offset()
     }
 
     /// The number of bytes that are left of the frame that has begun.

@@ -14,7 +14,7 @@ use crate::server::hub::answering::refuse;
 use crate::server::hub::closing::{answer_close, end_of_input, fail};
 use crate::server::hub::handshake::handshake;
 use crate::server::hub::{Application, Hub};
-use crate::server::hub::{backpressure, proxied, requests, throttle, tls_handshake};
+use crate::server::hub::{backpressure, proxied, requests, throttle, tls_handshake, words};
 use crate::server::limits::rate::ReadStats;
 use crate::server::room::TurnEnd;
 use crate::server::time::wheel::Timestamp;
@@ -287,7 +287,11 @@ fn receive(
                     let message = message.as_message();
                     stats.bytes += message.payload().len();
                     hub.counts.received += 1;
-                    app(hub, id, Event::Message(message));
+                    if hub.is_reserved(message) {
+                        words::refuse(hub, id);
+                    } else {
+                        app(hub, id, Event::Message(message));
+                    }
                     buffers.recycle(incoming);
                 } else {
                     control(hub, id, &incoming);

@@ -1,6 +1,6 @@
 //! What the application can do: send messages, move clients between rooms, and close connections.
 
-use crate::protocol::{CloseCode, Message, Refusal, Response};
+use crate::protocol::{CloseCode, Message, Refusal, Response, Start};
 use crate::server::client::Retain;
 use crate::server::client_id::ClientId;
 use crate::server::departure::Cause;
@@ -21,12 +21,34 @@ impl Hub {
         }
     }
 
-    /// Sends a message to every member of a room, in the same order for all. It is dropped if the room
-    /// has no members.
+    /// Sends a message to every member of a room, in the same order for all. A room without members keeps
+    /// it if there is history ([`Config::history`](crate::Config::history)). Otherwise, or if the limits do
+    /// not allow another room, it is dropped.
+    /// [`position`](Self::position) is then the place of the message in the room's sequence. Clients that
+    /// speak [`townhall.v1`](crate::protocol::SUBPROTOCOL) take a text that begins with U+0000 for the
+    /// server's own.
     pub fn broadcast<'m>(&mut self, room: &str, message: impl Into<Message<'m>>) {
-        if let Some(room) = self.rooms.find(room) {
+        if let Ok(Some(room)) = self.room_for_publishing(room, None) {
             sending::broadcast(self, room, message.into());
         }
+    }
+
+    /// Sends a message to every member of a room for a client that need not be a member, such as one whose
+    /// request publishes. If that creates a room, which it only does if there is history, the room counts
+    /// for the client's address. Otherwise, this is [`broadcast`](Self::broadcast).
+    ///
+    /// # Errors
+    /// The limits ([`RoomLimits`](crate::RoomLimits)) do not allow another room.
+    pub fn broadcast_for<'m>(
+        &mut self,
+        client: ClientId,
+        room: &str,
+        message: impl Into<Message<'m>>,
+    ) -> Result<(), Refusal> {
+        if let Some(room) = self.room_for_publishing(room, Some(client))? {
+            sending::broadcast(self, room, message.into());
+        }
+        Ok(())
     }
 
     /// Sends a message to every member of a room except one client, which may be in any room.
@@ -46,7 +68,7 @@ impl Hub {
         client: ClientId,
         message: impl Into<Message<'m>>,
     ) {
-        let Some(room) = self.rooms.find(room) else { return };
+        let Ok(Some(room)) = self.room_for_publishing(room, None) else { return };
         if self.membership_of(client).is_some_and(|membership| membership.room == room) {
             sending::append_except(self, room, client, message.into());
         } else {
@@ -63,7 +85,8 @@ impl Hub {
     }
 
     /// Sends a message to every other member of the client's room. It is dropped if the client is in no
-    /// room.
+    /// room. A client that speaks [`townhall.v1`](crate::protocol::SUBPROTOCOL) in a room with history is
+    /// told the place of the message instead.
     pub fn publish_to_others<'m>(&mut self, client: ClientId, message: impl Into<Message<'m>>) {
         if let Some(membership) = self.membership_of(client) {
             sending::append_except(self, membership.room, client, message.into());
@@ -78,6 +101,27 @@ impl Hub {
     /// [`Event::Upgrade`](crate::Event::Upgrade), use [`Upgrade::set_room`](crate::Upgrade::set_room)
     /// instead.
     pub fn join(&mut self, client: ClientId, room: &str) -> bool {
+        self.join_from(client, room, Start::Now)
+    }
+
+    /// Moves the client to a room as [`join`](Self::join) does. If the room has history
+    /// ([`Config::history`](crate::Config::history)), the client first receives the messages from `start`.
+    /// A client that speaks [`townhall.v1`](crate::protocol::SUBPROTOCOL) is told before them where it
+    /// begins, and whether it misses any.
+    ///
+    /// ```
+    /// use townhall::{ClientId, Event, Hub};
+    ///
+    /// fn app(hub: &mut Hub, client: ClientId, event: Event<'_>) {
+    ///     match event {
+    ///         Event::Open { room, start, .. } => _ = hub.join_from(client, room, start),
+    ///         Event::Message(message) => hub.publish(client, message),
+    ///         _ => {}
+    ///     }
+    /// }
+    /// # let _ = app;
+    /// ```
+    pub fn join_from(&mut self, client: ClientId, room: &str, start: Start) -> bool {
         if !self.is_open(client) {
             return false;
         }
@@ -101,7 +145,7 @@ impl Hub {
         }
         // Its unwritten private bytes do not hold up a room.
         backpressure::resume_room(self, client);
-        members::enter(self, client, room);
+        members::enter(self, client, room, start);
         true
     }
 

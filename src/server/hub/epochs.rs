@@ -7,10 +7,11 @@
 use std::mem;
 use std::time::Duration;
 
-use crate::server::client::Retain;
+use crate::server::client::{Client, Retain};
 use crate::server::client_id::ClientId;
 use crate::server::hub::state::Hub;
 use crate::server::hub::{backlog, slow};
+use crate::server::room::Room;
 use crate::server::room::compressor::Encoding;
 
 /// The maximum number of shared contexts, over all rooms. Each takes about 300 KiB.
@@ -29,9 +30,7 @@ pub(crate) fn begin(hub: &mut Hub, key: usize) {
     if room.waiting == 0 || !room.logs.may_reset_context(deflate) {
         return;
     }
-    let members = room.members.iter().map(|&member| &hub.clients[member]);
-    let ready = members.filter(|client| client.waits_at_end(&room.logs.plain));
-    let ready: Vec<_> = ready.map(|client| client.id).collect();
+    let ready = members_at_end(hub, room, Client::waits);
     if ready.is_empty() || !may_have_context(hub, key) {
         return;
     }
@@ -44,6 +43,24 @@ pub(crate) fn begin(hub: &mut Hub, key: usize) {
         change_encoding(hub, id, Encoding::Shared);
     }
     backlog::keep_newest(hub, key);
+}
+
+/// Moves the members that have received what was said before they came to the logs of their encodings,
+/// which are not the shared one. The caller does this when [`begin`] may be called.
+pub(crate) fn end_returns(hub: &mut Hub, key: usize) {
+    let Some(room) = hub.rooms.get(key).filter(|room| room.returning > 0) else { return };
+    for id in members_at_end(hub, room, Client::returns) {
+        if let Some(encoding) = hub.clients.get(id).map(|client| client.encoding) {
+            change_encoding(hub, id, encoding);
+        }
+    }
+}
+
+/// The members of a room for which `which` is true, and that have received everything.
+fn members_at_end(hub: &Hub, room: &Room, which: impl Fn(&Client) -> bool) -> Vec<ClientId> {
+    let members = room.members.iter().map(|&member| &hub.clients[member]);
+    let ready = members.filter(|client| which(client) && client.is_at_end(&room.logs.plain));
+    ready.map(|client| client.id).collect()
 }
 
 /// Moves an open member from the shared log to the plain one, until a later epoch.
@@ -69,6 +86,7 @@ fn change_encoding(hub: &mut Hub, id: ClientId, encoding: Encoding) {
     let Some(mut membership) = client.membership else { return };
     let Some(room) = hub.rooms.get_mut(membership.room) else { return };
     room.waiting -= usize::from(client.waits());
+    room.returning -= usize::from(client.returns());
     client.leave(room.logs.get_mut(membership.encoding), &mut hub.memory, Retain::All);
     membership.encoding = encoding;
     client.enter(membership, room.logs.get_mut(encoding));

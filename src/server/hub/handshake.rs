@@ -1,7 +1,7 @@
 //! The opening handshake: requests in, responses and upgrades out.
 
 use crate::config::Config;
-use crate::protocol::{Refusal, Request, Terms};
+use crate::protocol::{Refusal, Request, SUBPROTOCOL, Start, Terms};
 use crate::server::client::Presence;
 use crate::server::client_id::ClientId;
 use crate::server::departure::{Cause, Departure};
@@ -49,8 +49,8 @@ pub(crate) fn handshake(hub: &mut Hub, id: ClientId, head: Vec<u8>, app: &mut Ap
 fn upgrade(hub: &mut Hub, id: ClientId, request: &Request<'_>, app: &mut Application<'_>) {
     let mut room = request.normal_path();
     let mut refusal = None;
-    let mut terms = match admit(hub, id, request, &room) {
-        Ok(terms) => terms,
+    let (mut terms, start) = match admit(hub, id, request, &room) {
+        Ok(admitted) => admitted,
         Err(refusal) => return refuse(hub, id, refusal),
     };
     let address = client_address(hub, id, request);
@@ -74,7 +74,7 @@ fn upgrade(hub: &mut Hub, id: ClientId, request: &Request<'_>, app: &mut Applica
     let Terms { subprotocol, deflate, .. } = &terms;
     let subprotocol = subprotocol.as_deref();
     let deflate = *deflate;
-    app(hub, id, Event::Open { room: &room, request, subprotocol, deflate, address });
+    app(hub, id, Event::Open { room: &room, request, subprotocol, deflate, address, start });
     if hub.phase == Phase::Closing {
         lifecycle::close_for_shutdown(hub, id);
     }
@@ -82,7 +82,12 @@ fn upgrade(hub: &mut Hub, id: ClientId, request: &Request<'_>, app: &mut Applica
 
 /// Checks everything that the application does not decide, so that it is never asked about a client that
 /// is refused anyway.
-fn admit(hub: &mut Hub, id: ClientId, request: &Request<'_>, room: &str) -> Result<Terms, Refusal> {
+fn admit(
+    hub: &mut Hub,
+    id: ClientId,
+    request: &Request<'_>,
+    room: &str,
+) -> Result<(Terms, Start), Refusal> {
     let Config { subprotocols, deflate, .. } = &hub.config;
     let terms = Terms::negotiate(request, subprotocols, deflate.as_ref())?;
     check_origin(hub, id, request)?;
@@ -97,7 +102,8 @@ fn admit(hub: &mut Hub, id: ClientId, request: &Request<'_>, room: &str) -> Resu
     }
     enter_forwarded(hub, id, request)?;
     check_room(hub, id, room)?;
-    Ok(terms)
+    let start = if hub.config.history.is_some() { Start::of(request)? } else { Start::Now };
+    Ok((terms, start))
 }
 
 /// Checks that the client may be in a room, and may create it if it does not exist.
@@ -155,6 +161,8 @@ pub(crate) fn open(hub: &mut Hub, id: ClientId, terms: &mut Terms) {
     let unchanged = hub.usage.windows.reserve(&mut client.window, &mut terms.deflate);
     client.queue_response(&mut hub.memory, |connection, out| connection.accept(terms, out));
     client.encoding = Encoding::of(terms.deflate);
+    client.hears_words =
+        hub.config.history.is_some() && terms.subprotocol.as_deref() == Some(SUBPROTOCOL);
     client.note_activity(hub.time.timestamp);
     client.opened = hub.time.timestamp;
     client.request_room = None;

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
+use crate::protocol::{Message, Position, WORD_MARK};
 use crate::server::client::Client;
 use crate::server::client_id::ClientId;
 use crate::server::hub::state::Hub;
@@ -26,10 +27,25 @@ impl Hub {
         self.rooms.iter().map(|room| RoomInfo { hub: self, room })
     }
 
-    /// The room of this name, if it has members.
+    /// The room of this name, if it has members or history.
     pub fn room(&self, name: &str) -> Option<RoomInfo<'_>> {
         let room = self.rooms.get(self.rooms.find(name)?)?;
         Some(RoomInfo { hub: self, room })
+    }
+
+    /// The place after the last message of a room, if there is such a room, and it has history
+    /// ([`Config::history`](crate::Config::history)). Right after a call that publishes a message, it is the
+    /// place of that message.
+    pub fn position(&self, room: &str) -> Option<Position> {
+        let room = self.rooms.get(self.rooms.find(room)?)?;
+        room.history.map(|history| history.position())
+    }
+
+    /// Whether clients could take a message of a member for the server's own: with history
+    /// ([`Config::history`](crate::Config::history)), a text that begins with U+0000.
+    pub fn is_reserved(&self, message: Message<'_>) -> bool {
+        self.config.history.is_some()
+            && matches!(message, Message::Text(text) if text.starts_with(WORD_MARK))
     }
 
     /// How long ago a client opened, in steps of a tenth of a second. `None` unless the client
@@ -61,7 +77,7 @@ impl Hub {
     }
 }
 
-/// A room that has members.
+/// A room that has members or history.
 ///
 /// ```
 /// use townhall::Hub;

@@ -8,8 +8,8 @@ use crate::protocol::CloseCode;
 use crate::server::client::{Client, Reading};
 use crate::server::client_id::ClientId;
 use crate::server::departure::Cause;
-use crate::server::hub::lifecycle;
 use crate::server::hub::state::Hub;
+use crate::server::hub::{lifecycle, words};
 use crate::server::time::Time;
 use crate::server::time::wheel::Timestamp;
 
@@ -111,6 +111,8 @@ fn ping(hub: &mut Hub, id: ClientId) {
         client.arrived = 0;
         client.queue_control(at, memory, |connection, out| connection.ping(b"", out));
     }
+    // A web page sees no pings.
+    words::beat(hub, id);
 }
 
 fn give_up(hub: &mut Hub, id: ClientId, cause: Cause) {

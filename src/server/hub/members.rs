@@ -1,26 +1,38 @@
 //! The members of rooms.
 
+use crate::protocol::Start;
 use crate::server::capacity::{capacity_to_keep, is_loose};
 use crate::server::client::{Reading, Retain};
 use crate::server::client_id::ClientId;
-use crate::server::hub::backpressure;
 use crate::server::hub::state::Hub;
+use crate::server::hub::{backpressure, words};
 use crate::server::room::Membership;
 use crate::server::room::compressor::Encoding;
 
 /// Adds an open client that is in no room to a room.
-pub(super) fn enter(hub: &mut Hub, id: ClientId, room: &str) {
+pub(super) fn enter(hub: &mut Hub, id: ClientId, room: &str, start: Start) {
     let Some(member) = hub.clients.get_mut(id) else { return };
     let key = hub.rooms.find_or_make(room, member.address_key, hub.time.moment());
     let Some(room) = hub.rooms.get_mut(key) else { return };
+    let entry = room.history.map(|history| history.entry(&room.logs.plain, start));
+    let replay = entry.filter(|entry| entry.replay > 0);
     let encoding = match member.encoding {
         Encoding::Shared => Encoding::Plain,
+        _ if replay.is_some() => Encoding::Plain,
         encoding => encoding,
     };
     let membership = Membership { room: key, index: room.members.len(), encoding };
     room.members.push(id.key());
-    member.enter(membership, room.logs.get_mut(encoding));
+    let log = room.logs.get_mut(encoding);
+    match replay {
+        Some(entry) => member.enter_at(entry.offset, membership, log, &mut hub.memory),
+        None => member.enter(membership, log),
+    }
     room.waiting += usize::from(member.waits());
+    room.returning += usize::from(member.returns());
+    if let Some(entry) = entry {
+        words::greet(hub, id, &entry);
+    }
 }
 
 /// Takes the client out of its room, if it is in one.
@@ -32,6 +44,7 @@ pub(crate) fn leave(hub: &mut Hub, id: ClientId, keep: Retain) {
         return;
     };
     let waited = client.waits();
+    let returned = client.returns();
     client.leave(log, memory, keep);
     if client.reading == Reading::Paused {
         // The client may be paused because of the room that it leaves.
@@ -39,6 +52,7 @@ pub(crate) fn leave(hub: &mut Hub, id: ClientId, keep: Retain) {
     }
     if let Some(room) = hub.rooms.get_mut(membership.room) {
         room.waiting -= usize::from(waited);
+        room.returning -= usize::from(returned);
         room.logs.forget_unread(&mut hub.memory.segments);
     }
     take_off_list(hub, membership);

@@ -29,6 +29,7 @@ mod state;
 pub(crate) mod throttle;
 pub(crate) mod tls_handshake;
 pub(crate) mod trim;
+pub(crate) mod words;
 
 pub use inspection::RoomInfo;
 pub use state::Hub;

@@ -4,7 +4,7 @@ use crate::protocol::Message;
 use crate::server::client::Written;
 use crate::server::client_id::ClientId;
 use crate::server::hub::state::Hub;
-use crate::server::hub::{epochs, slow};
+use crate::server::hub::{epochs, slow, words};
 use crate::server::room::compressor::Encoding;
 
 /// The minimum size in bytes of a message to one client that is written from its own buffer, without a
@@ -80,18 +80,20 @@ pub(super) fn append_except(hub: &mut Hub, room: usize, member: ClientId, messag
         let to = log.end();
         client.skip(from, to, log, memory);
         hub.counts.deliveries -= 1;
+        words::receipt(hub, member);
     }
 }
 
 /// Queues a message for all members of a room.
 pub(super) fn broadcast(hub: &mut Hub, room: usize, message: Message<'_>) {
     prepare(hub, room);
-    append(hub, room, message);
+    append(hub, room, message)
 }
 
 /// Prepares a room for a message.
 fn prepare(hub: &mut Hub, key: usize) {
     if hub.rooms.get(key).is_some_and(|room| !room.dirty) {
+        epochs::end_returns(hub, key);
         epochs::begin(hub, key);
     }
 }

@@ -3,11 +3,13 @@
 use log::debug;
 
 use crate::config::Slow;
-use crate::protocol::CloseCode;
+use crate::protocol::{CloseCode, Word};
 use crate::server::client_id::ClientId;
 use crate::server::departure::Cause;
 use crate::server::hub::state::Hub;
-use crate::server::hub::{backlog, backpressure, lifecycle, overload};
+use crate::server::hub::{backlog, backpressure, lifecycle, overload, words};
+use crate::server::room::frame_log::FrameLog;
+use crate::server::room::history::History;
 
 /// Applies [`Slow`] to a member that is too far behind.
 pub(crate) fn fall_behind(hub: &mut Hub, id: ClientId) {
@@ -49,11 +51,43 @@ fn skip_messages(hub: &mut Hub, id: ClientId) {
     }
     let max_bytes = hub.config.memory.max_backlog_bytes / 2;
     let mut skipped = backlog::go_plain(hub, id);
+    let history = words::history_of(hub, id);
     if let Some((client, log, memory)) = hub.client_and_log(id) {
-        skipped += client.skip_oldest(log, memory, max_bytes);
+        let lost = skipped;
+        skipped += client.skip_oldest(log, memory, max_bytes, |log, missed, offset, out| {
+            note_hole(history, lost + missed, log, offset, out);
+        });
     }
     hub.counts.skipped += skipped;
     debug!("{id} is too far behind and misses {skipped} messages");
+}
+
+/// Appends the word for a client that misses this many messages and continues at `offset`, if its room has
+/// history.
+fn note_hole(
+    history: Option<History>,
+    missed: u64,
+    log: &FrameLog,
+    offset: u64,
+    out: &mut Vec<u8>,
+) {
+    if let Some(history) = history.filter(|_| missed > 0) {
+        Word::skipped(missed, history.position_at(log, offset)).encode(out);
+    }
+}
+
+/// Moves a member from the shared log to the plain one, where it may miss messages.
+fn go_plain(hub: &mut Hub, id: ClientId) {
+    let skipped = backlog::go_plain(hub, id);
+    hub.counts.skipped += skipped;
+    if skipped == 0 {
+        return;
+    }
+    let history = words::history_of(hub, id);
+    if let Some((client, log, memory)) = hub.client_and_log(id) {
+        let offset = client.offset();
+        client.put_first(memory, |out| note_hole(history, skipped, log, offset, out));
+    }
 }
 
 /// Takes a member that is too far behind out of the shared log, or closes it, depending on the
@@ -90,7 +124,7 @@ pub(crate) fn leave_context(hub: &mut Hub, id: ClientId) {
         return;
     }
     if backlog::may_copy_rest(hub, id) {
-        hub.counts.skipped += backlog::go_plain(hub, id);
+        go_plain(hub, id);
     } else {
         cut_off(hub, id);
     }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use log::Level;
 
 use crate::config::Config;
-use crate::protocol::{Limits, Refusal};
+use crate::protocol::{Limits, Refusal, SUBPROTOCOL};
 use crate::server::client::memory::Memory;
 use crate::server::client::{Client, Written};
 use crate::server::client_id::ClientId;
@@ -95,12 +95,15 @@ pub struct Hub {
 }
 
 impl Hub {
-    pub(crate) fn new(config: Config) -> Self {
+    pub(crate) fn new(mut config: Config) -> Self {
+        if config.history.is_some() && !config.subprotocols.iter().any(|name| name == SUBPROTOCOL) {
+            config.subprotocols.push(SUBPROTOCOL.to_owned());
+        }
         Self {
             limits: Arc::new(config.limits.clone()),
             listening: Vec::new(),
             clients: Clients::new(config.connections.max),
-            rooms: Rooms::new(config.deflate.clone()),
+            rooms: Rooms::new(config.deflate.clone(), config.history.clone()),
             memory: Memory::default(),
             time: Time::new(),
             usage: Usage::new(&config),
@@ -179,6 +182,29 @@ impl Hub {
     pub(crate) fn admit_to(&self, room: &str, client: ClientId) -> Result<(), Refusal> {
         let maker = self.clients.get(client).and_then(|client| client.address_key);
         self.rooms.admit(room, maker, &self.config)
+    }
+
+    /// The room of this name. If there is history, it is created for a client, or for nobody.
+    ///
+    /// # Errors
+    /// The limits do not allow another room.
+    pub(crate) fn room_for_publishing(
+        &mut self,
+        room: &str,
+        client: Option<ClientId>,
+    ) -> Result<Option<usize>, Refusal> {
+        let known = self.rooms.find(room);
+        if known.is_some() || !self.keeps_history(room) {
+            return Ok(known);
+        }
+        let maker = client.and_then(|client| self.clients.get(client)?.address_key);
+        self.rooms.admit(room, maker, &self.config)?;
+        Ok(Some(self.rooms.find_or_make(room, maker, self.time.moment())))
+    }
+
+    /// Whether a room of this name has history.
+    pub(crate) fn keeps_history(&self, room: &str) -> bool {
+        self.config.history.as_ref().is_some_and(|history| history.apply_to(room))
     }
 
     /// Counts what was written to clients.

@@ -11,6 +11,7 @@ const IDLE_CONTEXT: Duration = Duration::from_secs(60);
 /// Gives back the memory that has not been needed since the last call. The event loop calls it once a
 /// second.
 pub(crate) fn trim(hub: &mut Hub) {
+    hub.rooms.forget_old(&mut hub.memory.segments, hub.time.timestamp);
     hub.memory.trim();
     hub.rooms.trim();
     hub.usage.addresses.trim(hub.clients.len(), hub.time.timestamp);
@@ -25,6 +26,7 @@ pub(crate) fn trim(hub: &mut Hub) {
 /// Whether there is memory that [`trim`] will give back.
 pub(crate) fn holds_spare(hub: &Hub) -> bool {
     hub.memory.holds_spare()
+        || hub.memory.segments.past() > 0
         || hub.rooms.holds_spare()
         || hub.usage.addresses.are_loose(hub.clients.len())
         || hub.clients.are_loose()

@@ -5,6 +5,7 @@ use std::time::Instant;
 use crate::protocol::{Deflate, Deflater, Message};
 use crate::server::counts::Compression;
 use crate::server::room::compressor::{Compressors, Encoding};
+use crate::server::room::frame_log::past::PastLimits;
 use crate::server::room::frame_log::{Cursor, FrameLog};
 use crate::server::room::segment_pool::SegmentPool;
 
@@ -30,6 +31,11 @@ pub(crate) struct EncodedLogs {
 }
 
 impl EncodedLogs {
+    /// Logs of which the plain one keeps its past.
+    pub(crate) fn with_past(limits: PastLimits) -> Self {
+        Self { plain: FrameLog::with_past(limits), ..Self::default() }
+    }
+
     /// The log of an encoding, which is created if there is none. Only
     /// [`reset_context`](Self::reset_context) creates the shared one.
     #[inline]
@@ -130,9 +136,9 @@ impl EncodedLogs {
         self.each().for_each(FrameLog::offer);
     }
 
-    /// Appends a message to every log that has readers, encoded once for each. Returns the effect of
-    /// compression.
-    pub(crate) fn append(
+    /// Appends a message to every log of compressed frames that has readers, encoded once for each.
+    /// Returns the effect of compression.
+    pub(crate) fn append_compressed(
         &mut self,
         message: Message<'_>,
         compressors: &mut Option<Compressors>,
@@ -141,7 +147,6 @@ impl EncodedLogs {
     ) -> Compression {
         let size = message.frame_size();
         let mut compression = Compression::default();
-        self.plain.append(size, |out| message.encode(out), pool);
         let Some(compressors) = compressors else { return compression };
         for (window_bits, log) in &mut self.independent {
             let frame = compressors.encode_independent(message, *window_bits);

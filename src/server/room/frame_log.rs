@@ -1,5 +1,7 @@
 //! A room's log: the encoded frames that its members are to receive, kept once for all of them.
 
+mod keeping;
+pub(crate) mod past;
 #[cfg(test)]
 mod tests;
 
@@ -7,6 +9,8 @@ use std::collections::VecDeque;
 
 use crate::server::room::segment::SegmentBuffer;
 use crate::server::room::segment_pool::SegmentPool;
+use crate::server::time::wheel::Timestamp;
+use past::Past;
 
 /// A part of the log. No frame crosses its end.
 #[derive(Debug)]
@@ -16,6 +20,9 @@ struct Segment {
     frames: SegmentBuffer,
     /// The number of cursors in the segment, or at its end if it is the last one.
     readers: usize,
+    /// In a log that keeps its past, when the segment was begun, and when all of its frames are too old.
+    begun: Timestamp,
+    expiry: Timestamp,
 }
 
 impl Segment {
@@ -56,6 +63,8 @@ pub(crate) struct FrameLog {
     offered: u64,
     /// The end of the log when the current offer began.
     offering: u64,
+    /// What is kept although every reader has passed it, if the log keeps any of it.
+    past: Option<Box<Past>>,
 }
 
 /// A reader's position: all bytes before it have been written to the reader's transport.
@@ -113,11 +122,12 @@ impl FrameLog {
     }
 
     /// A new reader at `offset`, which must be kept, or be the end.
-    pub(crate) fn enter_at(&mut self, offset: u64) -> Cursor {
+    pub(crate) fn enter_at(&mut self, offset: u64, pool: &mut SegmentPool) -> Cursor {
         self.readers += 1;
         self.behind += usize::from(offset < self.end);
         if let Some(at) = self.segment_of(offset) {
             self.segments[at].readers += 1;
+            self.recall(at, pool);
         }
         Cursor(offset)
     }
@@ -133,14 +143,14 @@ impl FrameLog {
     }
 
     /// Appends one frame of `size` bytes, which `encode` must write to the end of the buffer. Without
-    /// readers, nothing is kept.
+    /// readers, nothing is kept, unless the log keeps its past.
     pub(crate) fn append(
         &mut self,
         size: usize,
         encode: impl FnOnce(&mut Vec<u8>),
         pool: &mut SegmentPool,
     ) {
-        if self.readers == 0 {
+        if self.readers == 0 && self.past.is_none() {
             return;
         }
         let fits = |segment: &&mut Segment| segment.frames.fits(size);
@@ -161,7 +171,8 @@ impl FrameLog {
             last.readers -= readers;
         }
         let frames = pool.take_segment(size);
-        self.segments.push_back_mut(Segment { start: self.end, frames, readers })
+        let (begun, expiry) = Default::default();
+        self.segments.push_back_mut(Segment { start: self.end, frames, readers, begun, expiry })
     }
 
     /// The bytes between two offsets, in one piece for each segment.
@@ -273,8 +284,11 @@ impl FrameLog {
         self.segments.partition_point(|segment| segment.start <= offset).checked_sub(1)
     }
 
-    /// Frees the segments that every reader has passed.
+    /// Frees the segments that every reader has passed, or counts them as past.
     fn trim(&mut self, pool: &mut SegmentPool) {
+        if self.past.is_some() {
+            return self.retire(pool);
+        }
         let all = self.behind == 0;
         let passed = |first: &mut Segment| all || first.readers == 0;
         while let Some(first) = self.segments.pop_front_if(passed) {

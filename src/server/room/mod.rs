@@ -2,7 +2,9 @@
 
 pub(crate) mod compressor;
 pub(crate) mod encoded_logs;
+mod forgetting;
 pub(crate) mod frame_log;
+pub(crate) mod history;
 mod message_rate;
 pub(crate) mod segment;
 pub(crate) mod segment_pool;
@@ -14,7 +16,7 @@ use std::collections::{HashMap, VecDeque};
 
 use slab::Slab;
 
-use crate::config::Config;
+use crate::config::{Config, HistoryLimits};
 use crate::protocol::{Deflate, Message, Refusal};
 use crate::server::capacity::{MIN_CAPACITY, capacity_to_keep, is_loose};
 use crate::server::client_id::ClientId;
@@ -23,19 +25,22 @@ use crate::server::limits::address::AddressKey;
 use crate::server::room::compressor::{Compressors, Encoding};
 use crate::server::room::encoded_logs::EncodedLogs;
 use crate::server::room::frame_log::FrameLog;
+use crate::server::room::history::{Histories, History};
 use crate::server::room::message_rate::MessageRate;
 use crate::server::room::segment_pool::SegmentPool;
 use crate::server::time::Time;
 use crate::server::time::moment::Moment;
 use crate::server::time::wheel::Timestamp;
 
-/// A room that has members.
+/// A room that has members, or history.
 #[derive(Debug)]
 pub(crate) struct Room {
     pub(crate) name: Box<str>,
     /// The address of the client that created the room, if the limits per address apply to it.
     maker: Option<AddressKey>,
     pub(crate) logs: EncodedLogs,
+    /// The number of the room's last message, if its messages are kept.
+    pub(crate) history: Option<History>,
     /// The keys of the room's members.
     pub(crate) members: Vec<usize>,
     /// Whether the room has grown, and is to be flushed.
@@ -53,6 +58,9 @@ pub(crate) struct Room {
     pub(crate) overdue: bool,
     /// The number of members that read the plain log until they can move to the shared one.
     pub(crate) waiting: usize,
+    /// The number of members that read the plain log until they have received what was said before they
+    /// came, and can move to the log of their encoding, which is not the shared one.
+    pub(crate) returning: usize,
     /// The number of members that are too far behind, and for which the room waits.
     pub(crate) laggards: usize,
     /// Members that are not read while the room waits.
@@ -93,6 +101,11 @@ impl Room {
         self.dirty = true;
         self.grown = time.moment();
         true
+    }
+
+    /// Whether the room has neither members nor history.
+    fn is_empty(&self) -> bool {
+        self.members.is_empty() && self.logs.plain.is_forgotten()
     }
 
     /// How many messages were published per second, on average over the last ten seconds.
@@ -143,6 +156,8 @@ pub(crate) struct Rooms {
     no_log: FrameLog,
     /// The compressors, if compression is on.
     pub(crate) compressors: Option<Compressors>,
+    /// What all rooms with history share, if there is history.
+    pub(crate) histories: Option<Histories>,
     /// The rooms that have a shared context, in no particular order.
     pub(crate) contexts: Vec<usize>,
     /// The queue of rooms that have grown and are to be flushed.
@@ -152,15 +167,23 @@ pub(crate) struct Rooms {
 }
 
 impl Rooms {
-    /// An empty collection. Messages are compressed if there is a `deflate`.
-    pub(crate) fn new(deflate: Option<Deflate>) -> Self {
-        Self { compressors: deflate.map(Compressors::new), ..Self::default() }
+    /// An empty collection. Messages are compressed if there is a `deflate`, and kept if there is a
+    /// `history`.
+    pub(crate) fn new(deflate: Option<Deflate>, history: Option<HistoryLimits>) -> Self {
+        let compressors = deflate.map(Compressors::new);
+        let histories = history.map(Histories::new);
+        Self { compressors, histories, ..Self::default() }
     }
 
     /// The room that a client is in.
     #[inline]
     pub(crate) fn of_mut(&mut self, membership: Option<Membership>) -> Option<&mut Room> {
         self.get_mut(membership?.room)
+    }
+
+    /// The sequence of a client's room, if the room has history.
+    pub(crate) fn history_of(&self, membership: Option<Membership>) -> Option<History> {
+        self.get(membership?.room)?.history
     }
 
     /// The log that a client reads, which is empty for one in no room.
@@ -191,11 +214,24 @@ impl Rooms {
         time: &Time,
     ) -> Appended {
         let Some(room) = self.rooms.get_mut(key) else { return Appended::default() };
-        let compression = room.logs.append(message, &mut self.compressors, segments, time.now);
+        let kept = room.history.as_mut().zip(self.histories.as_mut());
+        let is_kept = kept.is_some();
+        if let Some((history, histories)) = kept {
+            histories.append(key, history, &mut room.logs.plain, message, segments, time);
+        } else {
+            let encode = |out: &mut Vec<u8>| message.encode(out);
+            room.logs.plain.append(message.frame_size(), encode, segments);
+        }
+        let Self { compressors, .. } = self;
+        let compression = room.logs.append_compressed(message, compressors, segments, time.now);
         if room.note_growth(time) {
             self.dirty.push_back(key);
         }
-        Appended { members: room.members.len(), compression }
+        let members = room.members.len();
+        if is_kept {
+            self.forget_excess(segments);
+        }
+        Appended { members, compression }
     }
 
     pub(crate) fn find(&self, name: &str) -> Option<usize> {
@@ -212,11 +248,14 @@ impl Rooms {
         if let Some(key) = self.find(name) {
             return key;
         }
+        let kept = self.histories.as_mut().and_then(|histories| histories.begin(name)).unzip();
+        let (history, logs) = (kept.0, kept.1.unwrap_or_default());
         let name: Box<str> = name.into();
         let key = self.rooms.insert(Room {
             name: name.clone(),
             maker,
-            logs: EncodedLogs::default(),
+            logs,
+            history,
             members: Vec::new(),
             dirty: false,
             flushed: 0,
@@ -225,6 +264,7 @@ impl Rooms {
             rate: MessageRate::default(),
             overdue: false,
             waiting: 0,
+            returning: 0,
             laggards: 0,
             paused: Vec::new(),
         });
@@ -258,9 +298,9 @@ impl Rooms {
         self.overdue |= count > 0;
     }
 
-    /// Removes a room without members.
+    /// Removes a room without members and without history.
     pub(crate) fn remove_if_empty(&mut self, key: usize) {
-        if self.rooms.get(key).is_some_and(|room| room.members.is_empty()) {
+        if self.rooms.get(key).is_some_and(Room::is_empty) {
             let room = self.rooms.remove(key);
             self.contexts.retain(|&context| context != key);
             self.names.remove(&room.name);

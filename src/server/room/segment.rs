@@ -18,7 +18,7 @@ pub(crate) struct SegmentBuffer {
 impl SegmentBuffer {
     /// An empty buffer for `size` bytes, which are never moved.
     pub(crate) fn with_capacity(size: usize) -> Self {
-        Self { bytes: Vec::with_capacity(size.max(SEGMENT_BYTES)), starts: Vec::new() }
+        Self { bytes: Vec::with_capacity(size), starts: Vec::new() }
     }
 
     pub(crate) fn bytes(&self) -> &[u8] {
@@ -40,9 +40,11 @@ impl SegmentBuffer {
         self.starts.get(index).map_or(self.bytes.len(), |&start| start.into())
     }
 
-    /// Whether one more frame of `size` bytes fits.
+    /// Whether one more frame of `size` bytes fits. The first one always does, because the buffer was
+    /// made for it.
     pub(crate) fn fits(&self, size: usize) -> bool {
-        self.bytes.len() + size <= SEGMENT_BYTES
+        let capacity = self.bytes.capacity().min(SEGMENT_BYTES);
+        self.bytes.len() + size <= capacity || self.bytes.is_empty()
     }
 
     /// Appends one frame, which `encode` writes to the end of the buffer.

@@ -22,14 +22,33 @@ pub(crate) struct SegmentPool {
     /// Segments that are not in use, and longer ones.
     segments: Spares<SegmentBuffer>,
     long_segments: Spares<SegmentBuffer>,
-    /// The memory in bytes of the segments that logs use.
+    /// The memory in bytes of the segments that logs use for their readers.
     held: usize,
+    /// The memory in bytes of the segments that logs keep although every reader has passed them.
+    past: usize,
 }
 
 impl SegmentPool {
-    /// The memory in bytes of the segments that logs use.
+    /// The memory in bytes of the segments that logs use for their readers.
     pub(crate) fn held(&self) -> usize {
         self.held
+    }
+
+    /// The memory in bytes of the segments that logs keep although every reader has passed them.
+    pub(crate) fn past(&self) -> usize {
+        self.past
+    }
+
+    /// Counts memory that was held for readers as past.
+    pub(crate) fn retire(&mut self, memory: usize) {
+        self.held -= memory;
+        self.past += memory;
+    }
+
+    /// Counts memory that was past as held for readers.
+    pub(crate) fn recall(&mut self, memory: usize) {
+        self.past -= memory;
+        self.held += memory;
     }
 
     /// An empty buffer for a frame of `size` bytes.
@@ -38,7 +57,19 @@ impl SegmentPool {
             ..=SEGMENT_BYTES => self.segments.take(),
             _ => self.long_segments.take_fitting(size),
         };
-        let segment = spare.unwrap_or_else(|| SegmentBuffer::with_capacity(size));
+        let new = || SegmentBuffer::with_capacity(size.max(SEGMENT_BYTES));
+        let segment = spare.unwrap_or_else(new);
+        self.held += segment.memory();
+        segment
+    }
+
+    /// An empty buffer for frames of `size` bytes, which need not be as long as a segment. Short ones are
+    /// not kept for reuse.
+    pub(crate) fn take_short_segment(&mut self, size: usize) -> SegmentBuffer {
+        if size >= SEGMENT_BYTES {
+            return self.take_segment(size);
+        }
+        let segment = SegmentBuffer::with_capacity(size);
         self.held += segment.memory();
         segment
     }
@@ -53,18 +84,18 @@ impl SegmentPool {
 
     #[cold]
     fn grow_index(&mut self, segment: &mut SegmentBuffer) {
-        self.held -= segment.memory();
+        let before = segment.memory();
         segment.grow_index();
-        self.held += segment.memory();
+        self.held += segment.memory() - before;
     }
 
     pub(crate) fn put_segment(&mut self, mut segment: SegmentBuffer) {
         self.held -= segment.memory();
         segment.clear();
-        if segment.capacity() == SEGMENT_BYTES {
-            self.segments.put(segment, MAX_SPARE_SEGMENTS, usize::MAX);
-        } else {
-            self.long_segments.put(segment, usize::MAX, MAX_LONG_BYTES);
+        match segment.capacity() {
+            ..SEGMENT_BYTES => {}
+            SEGMENT_BYTES => self.segments.put(segment, MAX_SPARE_SEGMENTS, usize::MAX),
+            _ => self.long_segments.put(segment, usize::MAX, MAX_LONG_BYTES),
         }
     }
 

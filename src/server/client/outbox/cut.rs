@@ -2,7 +2,7 @@
 
 use super::framed_bytes::FramedBytes;
 use super::{Insert, NOWHERE, Outbox};
-use crate::protocol::frame;
+use crate::protocol::{frame, is_greeting, is_word, skipped_count};
 use crate::server::room::frame_log::{Cursor, FrameLog};
 
 /// The point at which a member resumes after it has missed the oldest messages.
@@ -94,13 +94,15 @@ impl Outbox {
     }
 
     /// Skips the oldest messages, so that at most `max_bytes` of messages are left, or the newest one.
-    /// The frame that has begun and control frames are kept as private bytes. Returns the offset at
-    /// which the member resumes, and the number of messages that it misses.
+    /// The frame that has begun, control frames and a greeting are kept as private bytes. `note` may
+    /// append a frame to them, from the number of messages that the member misses and the offset at which
+    /// it resumes. Returns that offset and that number.
     pub(crate) fn skip_oldest(
         &mut self,
         log: &FrameLog,
         cursor: Cursor,
         max_bytes: usize,
+        note: impl FnOnce(u64, u64, &mut Vec<u8>),
     ) -> (u64, u64) {
         let mut kept = self.unfinished(log, cursor);
         let cut = self.newest(log, cursor, max_bytes);
@@ -109,13 +111,18 @@ impl Outbox {
         let skipped = self.inserts.iter().take(cut.insert);
         let skipped = skipped.map(|insert| log.frame_starts(insert.at, insert.resume).count());
         let mut missed = passed - skipped.sum::<usize>() as u64;
+        let mut untold = 0;
         for frame in self.private.frames(&(self.boundary()..cut.begin)) {
-            if frame::is_control(frame) {
+            if frame::is_control(frame) || is_greeting(frame) {
                 kept.push_frame(|out| out.extend_from_slice(frame));
-            } else {
+            } else if let Some(count) = skipped_count(frame) {
+                // The member misses the word about these too.
+                untold += count;
+            } else if !is_word(frame) {
                 missed += 1;
             }
         }
+        kept.push_frame(|out| note(missed + untold, cut.offset, out));
         self.keep_from(cut, kept);
         (cut.offset, missed)
     }
@@ -144,6 +151,16 @@ impl Outbox {
             left = left.saturating_sub((logged.end - logged.start) as usize);
         }
         Cut { offset, insert: 0, begin }
+    }
+
+    /// Puts the frame that `encode` appends before everything else, except the rest of a private frame that
+    /// has begun.
+    pub(crate) fn put_first(&mut self, cursor: Cursor, encode: impl FnOnce(&mut Vec<u8>)) {
+        let begin = self.boundary();
+        let mut front = FramedBytes::default();
+        front.push_opaque(|out| out.extend_from_slice(&self.private.bytes()[self.written..begin]));
+        front.push_frame(encode);
+        self.keep_from(Cut { offset: cursor.offset(), insert: 0, begin }, front);
     }
 
     /// Replaces everything before a cut with `front`.
@@ -267,7 +284,7 @@ mod tests {
                 }
                 Step::Write(size) => self.write(size),
                 Step::SkipOldest(max_bytes) => {
-                    let (offset, _) = outbox.skip_oldest(log, *cursor, max_bytes);
+                    let (offset, _) = outbox.skip_oldest(log, *cursor, max_bytes, |_, _, _| {});
                     log.advance(cursor, offset, pool);
                 }
                 Step::SkipUnbegun => outbox.skip_unbegun(log, *cursor),

@@ -174,11 +174,11 @@ fn control_frames_and_half_written_frames_are_kept_when_messages_are_skipped() {
     append(&mut log, &mut pool, "logged");
     outbox.push_frame(log.end(), |out| Message::Text("private").encode(out));
     outbox.push_frame(log.end(), |out| frame::encode_frame(frame::Opcode::Pong, b"pong", out));
-    let (offset, missed) = outbox.skip_oldest(&log, cursor, 0);
+    let (offset, missed) = outbox.skip_oldest(&log, cursor, 0, |_, _, _| {});
     log.advance(&mut cursor, offset, &mut pool);
     assert_eq!((unwritten(&outbox, &log, cursor).as_str(), missed), ("alfpingprivatepong", 1));
     append(&mut log, &mut pool, "again");
-    let (offset, missed) = outbox.skip_oldest(&log, cursor, 0);
+    let (offset, missed) = outbox.skip_oldest(&log, cursor, 0, |_, _, _| {});
     log.advance(&mut cursor, offset, &mut pool);
     assert_eq!((unwritten(&outbox, &log, cursor).as_str(), missed), ("alfpingpongagain", 1));
 }
@@ -193,7 +193,7 @@ fn frames_for_other_members_are_not_missed() {
             outbox.skip(from, log.end());
         }
     }
-    let (offset, missed) = outbox.skip_oldest(&log, cursor, 6);
+    let (offset, missed) = outbox.skip_oldest(&log, cursor, 6, |_, _, _| {});
     log.advance(&mut cursor, offset, &mut pool);
     assert_eq!((unwritten(&outbox, &log, cursor).as_str(), missed), ("cd", 2));
 }

@@ -1,0 +1,57 @@
+//! The server's own words to clients that speak `townhall.v1`.
+
+use std::time::Duration;
+
+use crate::protocol::{CloseCode, Word};
+use crate::server::client_id::ClientId;
+use crate::server::hub::state::Hub;
+use crate::server::room::history::{Entry, History};
+
+/// Closes a client that has sent a message that could be taken for a word.
+#[cold]
+pub(crate) fn refuse(hub: &mut Hub, id: ClientId) {
+    hub.close(id, CloseCode::POLICY_VIOLATION, "a text must not begin with U+0000");
+}
+
+/// Greets a client that has entered a room with history. The greeting is the first that it receives from
+/// the room.
+pub(super) fn greet(hub: &mut Hub, id: ClientId, entry: &Entry) {
+    let beat = hub.config.timeouts.ping_interval.map(whole_seconds);
+    let word = Word::greeting(entry.position, entry.recovered, entry.replay, beat);
+    let Some(client) = hub.clients.get_mut(id) else { return };
+    if client.hears_words {
+        client.greet(&mut hub.memory, |out| word.encode(out));
+    }
+    hub.pending.mark_dirty(client);
+}
+
+/// Says to a client where the end of its room's sequence is.
+pub(super) fn beat(hub: &mut Hub, id: ClientId) {
+    if let Some(history) = history_of(hub, id) {
+        say(hub, id, Word::Beat(history.position()));
+    }
+}
+
+/// Says to a client where its own message is, which it does not receive.
+pub(super) fn receipt(hub: &mut Hub, id: ClientId) {
+    if let Some(history) = history_of(hub, id) {
+        say(hub, id, Word::Published(history.position()));
+    }
+}
+
+/// The sequence of the room of a client that hears words.
+pub(super) fn history_of(hub: &Hub, id: ClientId) -> Option<History> {
+    let client = hub.clients.get(id).filter(|client| client.hears_words)?;
+    hub.rooms.history_of(client.membership)
+}
+
+/// A duration in seconds, rounded up.
+fn whole_seconds(duration: Duration) -> u64 {
+    duration.as_secs() + u64::from(duration.subsec_nanos() > 0)
+}
+
+fn say(hub: &mut Hub, id: ClientId, word: Word) {
+    if let Some((client, at, memory)) = hub.recipient(id) {
+        client.queue(at, memory, |out| word.encode(out));
+    }
+}

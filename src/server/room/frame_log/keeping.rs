@@ -1,0 +1,301 @@
+//! Keeps the past of a log: segments that every reader has passed, for readers that come back.
+//!
+//! The last segment counts as past too, because it is kept whether someone reads it or not.
+
+use std::time::Duration;
+
+use super::past::{Past, PastLimits};
+use super::{FrameLog, Segment};
+use crate::server::room::segment::SEGMENT_BYTES;
+use crate::server::room::segment_pool::SegmentPool;
+use crate::server::time::wheel::Timestamp;
+
+/// The size in bytes of the first segment. Each later one is as long as all of them, up to
+/// [`SEGMENT_BYTES`], so that a quiet room takes little memory.
+const MIN_SEGMENT_BYTES: usize = 4 << 10;
+
+impl FrameLog {
+    /// A log that keeps its past, within these limits.
+    pub(crate) fn with_past(limits: PastLimits) -> Self {
+        let past = Past { limits, passed: 0, bytes: 0, frames: 0 };
+        Self { past: Some(Box::new(past)), ..Self::default() }
+    }
+
+    /// The number of frames that are kept.
+    pub(crate) fn kept_frames(&self) -> u64 {
+        self.past.as_ref().map_or(0, |past| past.frames)
+    }
+
+    /// Whether nothing of the past is kept.
+    pub(crate) fn is_forgotten(&self) -> bool {
+        self.past.is_none() || self.segments.is_empty()
+    }
+
+    /// The offset of the oldest frame that is kept; the end if there is none.
+    pub(crate) fn start(&self) -> u64 {
+        self.segments.front().map_or(self.end, |first| first.start)
+    }
+
+    /// Appends one frame as [`append`](Self::append) does, and keeps it within the limits, as if it were
+    /// `age` old. Returns whether a segment was added.
+    pub(crate) fn append_kept(
+        &mut self,
+        size: usize,
+        encode: impl FnOnce(&mut Vec<u8>),
+        pool: &mut SegmentPool,
+        now: Timestamp,
+        age: Duration,
+    ) -> bool {
+        let Some(limits) = self.past.as_ref().map(|past| past.limits) else { return false };
+        let fits =
+            |last: &Segment| last.frames.fits(size) && now < last.begun.after(limits.max_span());
+        let full = !self.segments.back().is_some_and(fits);
+        if full {
+            self.add_kept_segment(size, pool, now);
+        }
+        self.reserve_kept_frame(pool, now.after(limits.max_age.saturating_sub(age)));
+        self.append(size, encode, pool);
+        if full {
+            self.forget_excess(pool);
+        }
+        full
+    }
+
+    fn add_kept_segment(&mut self, size: usize, pool: &mut SegmentPool, now: Timestamp) {
+        let kept = (self.end - self.start()) as usize;
+        let wanted = kept.clamp(MIN_SEGMENT_BYTES, SEGMENT_BYTES);
+        let readers = self.readers - self.behind;
+        if let Some(last) = self.segments.len().checked_sub(1) {
+            self.segments[last].readers -= readers;
+            self.recall_segment(last, pool);
+        }
+        let frames = pool.take_short_segment(size.max(wanted));
+        let memory = frames.memory();
+        let start = self.end;
+        self.segments.push_back(Segment { start, frames, readers, begun: now, expiry: now });
+        self.count_past(memory, pool);
+        self.pass(pool);
+    }
+
+    /// Prepares the last segment for one more frame, which will be too old at `expiry`.
+    fn reserve_kept_frame(&mut self, pool: &mut SegmentPool, expiry: Timestamp) {
+        let Some(last) = self.segments.back_mut() else { return };
+        last.expiry = expiry;
+        let before = last.frames.memory();
+        pool.reserve_frame(&mut last.frames);
+        let grown = last.frames.memory() - before;
+        self.count_past(grown, pool);
+        if let Some(past) = &mut self.past {
+            past.frames += 1;
+        }
+    }
+
+    fn count_past(&mut self, memory: usize, pool: &mut SegmentPool) {
+        if let Some(past) = &mut self.past {
+            past.bytes += memory;
+            pool.retire(memory);
+        }
+    }
+
+    fn recall_segment(&mut self, at: usize, pool: &mut SegmentPool) {
+        let memory = self.segments[at].frames.memory();
+        if let Some(past) = &mut self.past {
+            past.bytes -= memory;
+            pool.recall(memory);
+        }
+    }
+
+    /// Counts the segments that every reader has passed as past, and drops what exceeds the limits.
+    pub(super) fn retire(&mut self, pool: &mut SegmentPool) {
+        self.pass(pool);
+        self.forget_excess(pool);
+    }
+
+    /// Counts the segments that every reader has passed as past.
+    fn pass(&mut self, pool: &mut SegmentPool) {
+        let Some(last) = self.segments.len().checked_sub(1) else { return };
+        while let Some(at) = self.past.as_ref().map(|past| past.passed)
+            && at < last
+            && self.segments[at].readers == 0
+        {
+            let memory = self.segments[at].frames.memory();
+            self.count_past(memory, pool);
+            if let Some(past) = &mut self.past {
+                past.passed += 1;
+            }
+        }
+    }
+
+    /// Counts the segments from the one at this index as held for readers, because one has entered it.
+    pub(super) fn recall(&mut self, at: usize, pool: &mut SegmentPool) {
+        while let Some(past) = &mut self.past
+            && past.passed > at
+        {
+            past.passed -= 1;
+            let segment = past.passed;
+            self.recall_segment(segment, pool);
+        }
+    }
+
+    /// Drops the oldest segment, unless a reader needs it. Returns whether it was dropped.
+    pub(crate) fn forget_oldest(&mut self, pool: &mut SegmentPool) -> bool {
+        let Some(past) = &mut self.past else { return false };
+        let only = self.segments.len() == 1 && self.behind == 0;
+        if past.passed == 0 && !only {
+            return false;
+        }
+        past.passed -= usize::from(!only);
+        let Some(first) = self.segments.pop_front() else { return false };
+        past.bytes -= first.frames.memory();
+        past.frames -= first.frames.count() as u64;
+        pool.recall(first.frames.memory());
+        pool.put_segment(first.frames);
+        true
+    }
+
+    /// Drops the oldest segments while the log keeps more frames or bytes than it may.
+    fn forget_excess(&mut self, pool: &mut SegmentPool) {
+        while let Some(past) = &self.past
+            && let Some(first) = self.segments.front()
+            && (past.bytes > past.limits.max_bytes
+                || past.frames - first.frames.count() as u64 >= past.limits.max_frames)
+            && self.forget_oldest(pool)
+        {}
+    }
+
+    /// Drops the segments that are too old, unless a reader needs them.
+    pub(crate) fn forget_old(&mut self, now: Timestamp, pool: &mut SegmentPool) {
+        while self.segments.front().is_some_and(|first| first.expiry <= now)
+            && self.forget_oldest(pool)
+        {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::server::room::frame_log::Cursor;
+
+    const LIMITS: PastLimits =
+        PastLimits { max_frames: 50, max_bytes: 100 << 10, max_age: Duration::from_secs(80) };
+
+    /// An action on a log. Readers are numbers, taken modulo how many there are.
+    #[derive(Debug, Clone, Copy)]
+    enum Step {
+        Append(usize),
+        Enter,
+        /// A reader comes back, and has missed this number of frames.
+        Return(u64),
+        /// A reader reads this number of frames.
+        Read(usize, u64),
+        Leave(usize),
+        /// This number of seconds passes.
+        Wait(u64),
+        ForgetOldest,
+    }
+
+    fn step() -> impl Strategy<Value = Step> {
+        prop_oneof![
+            8 => (1..3_000usize).prop_map(Step::Append),
+            1 => (1..200_000usize).prop_map(Step::Append),
+            1 => Just(Step::Enter),
+            2 => (0..100u64).prop_map(Step::Return),
+            6 => (0..9usize, 0..100u64).prop_map(|(reader, count)| Step::Read(reader, count)),
+            2 => (0..9usize).prop_map(Step::Leave),
+            2 => (0..30u64).prop_map(Step::Wait),
+            1 => Just(Step::ForgetOldest),
+        ]
+    }
+
+    struct World {
+        log: FrameLog,
+        pool: SegmentPool,
+        now: Timestamp,
+        readers: Vec<Cursor>,
+        /// The offset and the time of each frame.
+        frames: Vec<(u64, Timestamp)>,
+    }
+
+    impl World {
+        fn step(&mut self, step: Step) {
+            let Self { log, pool, now, readers, frames } = self;
+            let count = readers.len().max(1);
+            match step {
+                Step::Append(size) => {
+                    frames.push((log.end(), *now));
+                    let encode = |out: &mut Vec<u8>| out.resize(out.len() + size, b'x');
+                    log.append_kept(size, encode, pool, *now, Duration::ZERO);
+                }
+                Step::Enter => readers.push(log.enter()),
+                Step::Return(missed) => {
+                    let offset = log.last_frames(missed.min(log.kept_frames()));
+                    readers.push(log.enter_at(offset, pool));
+                }
+                Step::Read(reader, count_read)
+                    if let Some(cursor) = readers.get_mut(reader % count) =>
+                {
+                    let unread = log.frames_from(cursor.offset());
+                    let to = log.last_frames(unread.saturating_sub(count_read));
+                    log.advance(cursor, to, pool);
+                }
+                Step::Leave(reader) if !readers.is_empty() => {
+                    let cursor = readers.swap_remove(reader % count);
+                    log.leave(cursor, pool);
+                }
+                Step::Wait(seconds) => {
+                    *now = now.after(Duration::from_secs(seconds));
+                    log.forget_old(*now, pool);
+                }
+                Step::ForgetOldest => _ = log.forget_oldest(pool),
+                Step::Read(..) | Step::Leave(_) => {}
+            }
+        }
+
+        fn check(&self, step: Step) {
+            let Self { log, pool, readers, frames, now } = self;
+            let past = log.past.as_ref().unwrap();
+            let memory = |segment: &Segment| segment.frames.memory();
+            let all: usize = log.segments.iter().map(memory).sum();
+            let passed: usize = log.segments.iter().take(past.passed).map(memory).sum();
+            let last = log.segments.back().map_or(0, memory);
+            assert_eq!((pool.past(), past.bytes), (passed + last, passed + last));
+            assert_eq!(pool.held(), all - passed - last);
+            let count: usize = log.segments.iter().map(|segment| segment.frames.count()).sum();
+            assert_eq!(past.frames, count as u64);
+            assert!(past.passed < log.segments.len().max(1), "the last one is not passed");
+            let before_readers = log.segments.iter().take_while(|segment| segment.readers == 0);
+            assert!(
+                past.passed == before_readers.count().min(log.segments.len().saturating_sub(1))
+            );
+            let kept = &frames[frames.len() - count..];
+            assert!(kept.first().is_none_or(|(offset, _)| *offset == log.start()));
+            assert!(readers.iter().all(|cursor| cursor.offset() >= log.start()));
+            if readers.is_empty() {
+                assert!(past.bytes <= LIMITS.max_bytes + last);
+            }
+            let old = |since: Timestamp| since.after(LIMITS.max_age * 5 / 4) <= *now;
+            let is_swept = readers.is_empty() && matches!(step, Step::Wait(_));
+            assert!(!is_swept || !kept.iter().any(|frame| old(frame.1)), "some are too old");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_readers_need_and_what_is_past_is_counted_apart(steps in vec(step(), 1..300)) {
+            let mut world = World {
+                log: FrameLog::with_past(LIMITS),
+                pool: SegmentPool::default(),
+                now: Timestamp::default(),
+                readers: Vec::new(),
+                frames: Vec::new(),
+            };
+            for step in steps {
+                world.step(step);
+                world.check(step);
+            }
+        }
+    }
+}

@@ -1,0 +1,133 @@
+//! What is kept of the messages of rooms, for clients that come back.
+
+use std::collections::VecDeque;
+use std::hash::{BuildHasher, RandomState};
+use std::time::Duration;
+
+use crate::config::HistoryLimits;
+use crate::protocol::{Message, Position, Start};
+use crate::server::room::encoded_logs::EncodedLogs;
+use crate::server::room::frame_log::FrameLog;
+use crate::server::room::frame_log::past::PastLimits;
+use crate::server::room::segment_pool::SegmentPool;
+use crate::server::time::Time;
+
+/// The numbers of epochs: as text, they have seven or eight characters.
+const EPOCHS: std::ops::Range<u64> = 36u64.pow(6)..36u64.pow(8);
+
+/// The sequence of a room's messages.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct History {
+    pub(super) epoch: u64,
+    /// The number of the last message.
+    sequence: u64,
+}
+
+impl History {
+    /// The place after the last message.
+    pub(crate) fn position(&self) -> Position {
+        Position::new(self.epoch, self.sequence)
+    }
+
+    /// The place at an offset of one of the room's logs.
+    pub(crate) fn position_at(&self, log: &FrameLog, offset: u64) -> Position {
+        Position::new(self.epoch, self.sequence - log.frames_from(offset))
+    }
+
+    /// Where a client enters the plain log.
+    pub(crate) fn entry(&self, plain: &FrameLog, start: Start) -> Entry {
+        let kept = plain.kept_frames();
+        let (replay, recovered) = match start {
+            Start::After(position) => {
+                let missed = self.missed_since(position).filter(|&missed| missed <= kept);
+                (missed.unwrap_or(0), Some(missed.is_some()))
+            }
+            Start::Newest(count) => (count.min(kept), None),
+            Start::Now => (0, None),
+        };
+        let position = Position::new(self.epoch, self.sequence - replay);
+        Entry { offset: plain.last_frames(replay), position, replay, recovered }
+    }
+
+    /// The number of messages since a position, if it is one of this sequence.
+    fn missed_since(&self, position: Position) -> Option<u64> {
+        let known = position.epoch() == self.epoch;
+        known.then(|| self.sequence.checked_sub(position.sequence()))?
+    }
+}
+
+/// Where a client enters a room with history.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Entry {
+    /// The offset in the plain log.
+    pub(crate) offset: u64,
+    /// The place before the first message that the client receives.
+    pub(crate) position: Position,
+    /// The number of messages from the past.
+    pub(crate) replay: u64,
+    /// Whether the client receives everything since the position that it has named, if it has named one.
+    pub(crate) recovered: Option<bool>,
+}
+
+/// A segment, by the epoch of its room and its beginning.
+#[derive(Debug)]
+pub(super) struct Ticket {
+    pub(super) room: usize,
+    pub(super) epoch: u64,
+    pub(super) start: u64,
+}
+
+/// What rooms with history share.
+#[derive(Debug)]
+pub(crate) struct Histories {
+    pub(super) limits: HistoryLimits,
+    /// The limits on the log of each room.
+    past: PastLimits,
+    /// The segments of all rooms, the oldest first, among them some that have been dropped.
+    pub(super) order: VecDeque<Ticket>,
+    /// Makes epochs that no earlier process has made.
+    random: RandomState,
+    /// The number of rooms that have been made.
+    made: u64,
+}
+
+impl Histories {
+    pub(super) fn new(limits: HistoryLimits) -> Self {
+        let past = PastLimits {
+            max_frames: limits.max_messages as u64,
+            max_bytes: limits.max_bytes,
+            max_age: limits.max_age,
+        };
+        let random = RandomState::new();
+        Self { limits, past, order: VecDeque::new(), random, made: 0 }
+    }
+
+    /// The beginning of a new room's sequence, and the room's logs, if the room is to have history.
+    pub(super) fn begin(&mut self, room: &str) -> Option<(History, EncodedLogs)> {
+        self.limits.apply_to(room).then(|| {
+            self.made += 1;
+            let random = self.random.hash_one(self.made);
+            let epoch = EPOCHS.start + random % (EPOCHS.end - EPOCHS.start);
+            (History { epoch, sequence: 0 }, EncodedLogs::with_past(self.past))
+        })
+    }
+
+    /// Appends a message to a room's plain log, and keeps it.
+    pub(super) fn append(
+        &mut self,
+        room: usize,
+        history: &mut History,
+        plain: &mut FrameLog,
+        message: Message<'_>,
+        segments: &mut SegmentPool,
+        time: &Time,
+    ) {
+        let start = plain.end();
+        let encode = |out: &mut Vec<u8>| message.encode(out);
+        let size = message.frame_size();
+        history.sequence += 1;
+        if plain.append_kept(size, encode, segments, time.timestamp, Duration::ZERO) {
+            self.order.push_back(Ticket { room, epoch: history.epoch, start });
+        }
+    }
+}
