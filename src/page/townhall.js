@@ -6,7 +6,7 @@ function wordIn(data = '') {
   if (data[0] !== '\0') return;
   try {
     return JSON.parse(data.slice(1));
-  } catch {} // text of a member
+  } catch {} // a member's text
 }
 
 /** @param {Link} [link] */
@@ -18,8 +18,8 @@ function drop(link) {
 }
 
 /**
- * A WebSocket that comes back, until `close()` or a close with 4403 or 1008: only then `close` fires. `open`
- * fires once. A break fires `reconnecting` and `reconnected`, then `recovered` or `lost`.
+ * A WebSocket that comes back. Only `close()`, 4403 and 1008 end it, with a `close`. `open` fires once; a break
+ * fires `reconnecting` and `reconnected`, then `recovered` or `lost`.
  */
 export class Townhall extends EventTarget {
   static CONNECTING = 0;
@@ -36,7 +36,7 @@ export class Townhall extends EventTarget {
   /** @type {WebSocket['onerror']} */ onerror = null;
 
   /** @type {Link=} */ #link; // delivers
-  /** @type {Link=} */ #next; // is being opened
+  /** @type {Link=} */ #next; // opens
   /** @type {(string | Blob)[]} */ #queue = [];
   /** @type {BinaryType} */ #binaryType = 'blob';
   /** @type {string=} */ #token;
@@ -134,15 +134,16 @@ export class Townhall extends EventTarget {
     const resumes = position || this.#opened;
     this.#next = {};
     const link = this.#next;
-    this.#wait(20_000, () => this.#lose(link));
+    this.#wait(20000, () => this.#lose(link));
     try {
-      await 0; // so that the page listens
+      await 0; // the page listens
       const bearer = (this.#token ??= await (typeof token === 'function' ? token() : token));
       if (this.#next !== link) return;
       const url = new URL(this.url);
-      if (position || last) url.searchParams.delete('last');
-      if (position) url.searchParams.set('after', position);
-      else if (last) url.searchParams.set('last', `${last}`);
+      if (position) {
+        url.searchParams.delete('last');
+        url.searchParams.set('after', position);
+      } else if (last) url.searchParams.set('last', `${last}`);
       const offers = ['townhall.v1'].concat(protocols, bearer ? 'bearer.' + bearer : []);
       const socket = (link.socket = new WebSocket(url, offers));
       socket.onopen = () => {
@@ -160,7 +161,7 @@ export class Townhall extends EventTarget {
     }
   }
 
-  /** This link delivers from now on. @param {Link} link */
+  /** @param {Link} link */
   #adopt(link) {
     const old = this.#link;
     if (old === link) return;
@@ -250,7 +251,7 @@ export class Townhall extends EventTarget {
     if (this.#state || code === 4403 || code === 1008) return this.#end(end);
     if (code === 4401) this.#token = undefined;
     let delay = 0;
-    if (!this.#next) this.#wait((delay = Math.random() * Math.min(30_000, 500 * 2 ** this.#failures++)));
+    if (!this.#next) this.#wait((delay = Math.random() * Math.min(30000, 500 * 2 ** this.#failures++)));
     if (!this.#link) this.#fire('reconnecting', { code, reason, delay });
   }
 
@@ -284,7 +285,7 @@ export class Townhall extends EventTarget {
   }
 
   #move(position = '.0') {
-    this.#epoch = position.split('.')[0];
+    [this.#epoch] = position.split('.');
     this.#seq = seqOf(position);
   }
 

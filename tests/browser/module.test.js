@@ -1,6 +1,7 @@
 // The module /townhall.js by itself: with sockets that the test plays, and a clock that it moves.
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
+import { getEventListeners } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { afterEach, beforeEach, mock, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
@@ -70,7 +71,7 @@ let page; // the window
 let Townhall;
 
 beforeEach(async () => {
-  mock.timers.enable({ apis: ['setTimeout', 'Date'] });
+  mock.timers.enable({ apis: ['setTimeout', 'Date'], now: 1e12 });
   mock.method(Math, 'random', () => random);
   random = 0.5;
   page = new EventTarget();
@@ -136,7 +137,9 @@ test('it is used as a WebSocket', async () => {
   assert.equal(client.url, 'wss://host/lobby?a=b');
   assert.deepEqual([client.readyState, client.bufferedAmount], [Townhall.CONNECTING, 0]);
   assert.deepEqual([client.protocol, client.extensions, client.binaryType], ['', '', 'blob']);
-  assert.deepEqual([client.OPEN, Townhall.OPEN, client.CLOSING, Townhall.CLOSED], [1, 1, 2, 3]);
+  for (const { CONNECTING, OPEN, CLOSING, CLOSED } of [client, Townhall]) {
+    assert.deepEqual([CONNECTING, OPEN, CLOSING, CLOSED], [0, 1, 2, 3]);
+  }
   await settle();
   assert.equal(Peer.last.url, 'wss://host/lobby?a=b');
   assert.deepEqual(Peer.last.protocols, ['townhall.v1']);
@@ -158,8 +161,10 @@ test('it is used as a WebSocket', async () => {
   const messages = [['open', 1], ['message', 'hello', 'ws://host'], ['error'], ['close', 4001, 'bye', true]];
   assert.deepEqual(seen, messages);
   client.send('is discarded');
+  assert.deepEqual(Peer.last.sent, ['hello']);
   client.close();
   await pass(100_000);
+  assert.deepEqual(getEventListeners(page, 'online'), []);
   assert.equal(Peer.all.length, 1);
 });
 
@@ -212,9 +217,10 @@ test('it counts what it receives, and delivers none of the words', async () => {
   Peer.last.say(new ArrayBuffer(3));
   Peer.last.word({ position: 'k3v9q2.1044' });
   Peer.last.word({ something: 'new' });
-  Peer.last.say('');
-  assert.deepEqual(positions, ['k3v9q2.1043', 'k3v9q2.1044', 'k3v9q2.1045']);
-  assert.deepEqual(take(), [['open'], ['message', 'one'], ['message', new ArrayBuffer(3)], ['message', '']]);
+  for (const text of ['', '12', 'x{"published":"k3v9q2.9"}']) Peer.last.say(text);
+  assert.deepEqual(positions, ['43', '44', '45', '46', '47'].map((end) => `k3v9q2.10${end}`));
+  const texts = lines('one', new ArrayBuffer(3), '', '12', 'x{"published":"k3v9q2.9"}');
+  assert.deepEqual(take(), [['open'], ...texts]);
 });
 
 test('it resumes after the last message, and says how many it has missed', async () => {
@@ -412,6 +418,7 @@ test('close() while there is no connection', async () => {
     prepare();
     take();
     client.close(4000, 'bye');
+    client.close();
     assert.equal(client.readyState, 2);
     assert.deepEqual(take(), []); // as with a WebSocket, not within close()
     page.dispatchEvent(new Event('online'));
@@ -500,6 +507,13 @@ test('it connects at once when the network or the page is back', async () => {
     page.dispatchEvent(new Event('pageshow')); // one attempt at a time
     await pass(1000);
     assert.equal(Peer.all.length, 2, name);
+    assert.equal(Peer.last.closed, undefined);
+    document.hidden = true;
+    page.dispatchEvent(new Event('online')); // the attempt may be one on the network before
+    await settle();
+    assert.equal(Peer.all.length, 3, name);
+    assert.ok(Peer.all[1].closed);
+    document.hidden = false;
     client.close();
     Peer.all = [];
   }
@@ -569,11 +583,22 @@ test('a function that throws is called again', async () => {
   assert.deepEqual(Peer.last.protocols, ['townhall.v1', 'bearer.good']);
 });
 
+test('what becomes of an attempt that has been given up does not count', async () => {
+  const fail = [];
+  const { take } = await start({ token: () => new Promise((_, reject) => fail.push(reject)) });
+  page.dispatchEvent(new Event('online'));
+  await settle();
+  fail[0](new Error('no network'));
+  await pass(1000);
+  assert.deepEqual(take(), []);
+  assert.equal(fail.length, 2);
+});
+
 /** A client whose token is about to end, and the connection that it has opened beside the first. */
-async function renew(options) {
+async function renew(word) {
   let tokens = 0;
-  const started = await start({ token: () => `t${++tokens}`, ...options });
-  Peer.last.greet('e.10');
+  const started = await start({ token: () => `t${++tokens}` });
+  Peer.last.greet('e.10', word);
   Peer.last.word({ expires: 30 });
   await pass(7499);
   assert.equal(Peer.all.length, 1);
@@ -589,6 +614,9 @@ test('before its token ends, it changes connections: nothing is lost, doubled or
   const { client, take, old, next } = await renew();
   old.say('one');
   next.open();
+  old.word({ expires: 1 });
+  await pass(1000);
+  assert.equal(Peer.all.length, 2);
   old.say('two');
   assert.equal(old.closed, undefined);
   client.send('by the old one');
@@ -649,12 +677,13 @@ test('the old connection may end before the new one is greeted', async () => {
 });
 
 test('a new token that is refused for good ends both connections', async () => {
-  const { client, take, old, next } = await renew();
+  const { client, take, old, next } = await renew({ beat: 25 });
   next.open();
   next.end(4403, 'revoked', true);
   assert.ok(old.closed);
   assert.equal(client.readyState, 3);
   old.say('too late');
+  await pass(100_000);
   assert.deepEqual(take(), [['open'], ['close', 4403]]);
 });
 
@@ -725,6 +754,18 @@ test('messages wait for the next connection if this one is refused', async () =>
   client.send('one');
   Peer.last.open();
   await reconnect(4401, 'the token has ended', true);
+  assert.deepEqual(Peer.all[0].sent, []);
+  Peer.last.greet('e.0');
+  assert.deepEqual(Peer.last.sent, ['one']);
+});
+
+test('messages wait for the next connection if the server is closing this one', async () => {
+  const { client } = await start();
+  client.send('one');
+  Peer.last.open();
+  Peer.last.readyState = 2;
+  await pass(2000);
+  await reconnect(1001);
   assert.deepEqual(Peer.all[0].sent, []);
   Peer.last.greet('e.0');
   assert.deepEqual(Peer.last.sent, ['one']);
