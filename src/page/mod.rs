@@ -11,7 +11,7 @@ pub use client_module::ClientModule;
 
 const HTML: &str = include_str!("index.html");
 const CSS: &str = include_str!("page.css");
-const JS: &str = include_str!("page.js");
+const JS: &str = concat!(include_str!("townhall.js"), include_str!("page.js"));
 
 /// The document and its Content-Security-Policy.
 pub struct Page {

@@ -1,6 +1,6 @@
-'use strict';
-// A chat client that shows the browser's WebSocket as it is: the page displays
-// every event that it fires and every property that changes.
+// A chat client that shows a Townhall as it is: the page displays every event
+// that it fires and every property that changes. townhall.js stands above this
+// in the same module.
 
 const $ = (id) => document.getElementById(id);
 const STATES = ['CONNECTING', 'OPEN', 'CLOSING', 'CLOSED'];
@@ -16,9 +16,36 @@ const KINDS = [
   ['504b0304', 'zip', 'application/zip'],
 ];
 
-let socket = null; // the current socket; an earlier one may still be closing
+let offline = false; // as the switch says
+const lines = new Set(); // the connections that the switch ends
+
+let socket = null; // the current Townhall; an earlier one may still be closing
 let ending = ''; // how the current socket ended
 let inFlight = []; // messages that were sent and have not come back
+
+// --- the switch
+
+// The class that townhall.js finds in place of the browser's.
+class WebSocket extends window.WebSocket {
+  constructor(url, protocols) {
+    if (offline) throw new Error('offline');
+    super(url, protocols);
+    lines.add(this);
+    this.addEventListener('close', () => lines.delete(this));
+  }
+}
+
+// Pages cannot turn the network off, so this ends the connections as a broken
+// network would: without a close frame that their owner sees.
+function setOffline(on) {
+  offline = on;
+  if (!on) return dispatchEvent(new Event('online'));
+  for (const line of lines) {
+    line.onclose?.(new CloseEvent('close', { code: 1006 }));
+    line.onclose = null;
+    line.close();
+  }
+}
 
 // --- the socket
 
@@ -35,7 +62,7 @@ function connect(room) {
   if (socket) socket.close(1000, 'changing rooms'); // has no effect on a closed socket
   ending = '';
   inFlight = [];
-  socket = new WebSocket(socketUrl(room));
+  socket = new Townhall(socketUrl(room), { last: 20 });
   socket.binaryType = 'arraybuffer';
   listen(socket, room);
   history.replaceState(null, '', pageLink(room));
@@ -43,31 +70,62 @@ function connect(room) {
   refresh();
 }
 
-// A WebSocket has exactly these four events.
+// The four events of a WebSocket, and those of a connection that comes back.
 function listen(ws, room) {
   let joined = false;
+  let broken = false;
+  const on = (name, listener) => ws.addEventListener(name, (event) => { listener(event.detail); refresh(); });
   ws.onopen = () => {
     joined = true;
+    broken = false;
     logEvent('open', ws.extensions || 'no extensions');
     note('Joined ' + room);
     refresh();
     $('text').focus({ preventScroll: true });
   };
   ws.onmessage = (event) => receive(event.data);
-  // Browsers hide the cause from pages; a close event follows.
+  // Browsers hide the cause from pages.
   ws.onerror = () => logEvent('error', 'no details: browsers hide the cause');
   ws.onclose = (event) => {
     note((joined ? 'Left ' : 'Could not join ') + room);
     closed(ws, event);
   };
+  on('reconnecting', ({ code, reason, delay }) => {
+    logEvent('reconnecting', `code ${code}, reason ${quote(reason)}, in ${(delay / 1000).toFixed(1)} s`);
+    if (!broken) note(joined ? 'Connection lost' : 'Cannot connect yet');
+    broken = true;
+  });
+  on('reconnected', () => {
+    broken = false;
+    logEvent('reconnected', ws.extensions || 'no extensions');
+    note('Connected again');
+  });
+  on('recovered', ({ replayed }) => {
+    logEvent('recovered', `replayed ${replayed}`);
+    note(replayed ? `${count(replayed, 'message')} missed, all of them here` : 'No message missed');
+  });
+  on('lost', ({ after, position, skipped }) => {
+    logEvent('lost', `after ${after || 'none'}, position ${position || 'none'}, skipped ${skipped ?? 'unknown'}`);
+    note(`${skipped ? count(skipped, 'message') : 'Some messages may be'} missing here`);
+  });
+  on('queued', (data) => logEvent('queued', describe(data)));
+  on('resent', (data) => logEvent('resent', describe(data)));
+  on('published', ({ position }) => {
+    inFlight.shift();
+    logEvent('published', position);
+  });
 }
 
 function receive(data) {
   const text = typeof data === 'string';
-  const size = text ? new Blob([data]).size : data.byteLength;
-  logEvent('message', (text ? quote(clip(data, 80)) + ', ' : 'binary, ') + bytes(size));
+  logEvent('message', describe(data));
   const mine = isOwn(text ? data : data.byteLength);
   bubble(text ? [clip(data, 5000)] : fileBody(data), mine);
+}
+
+function describe(data) {
+  const what = typeof data === 'string' ? quote(clip(data, 80)) : 'binary';
+  return `${what}, ${bytes(new Blob([data]).size)}`;
 }
 
 function closed(ws, { code, reason, wasClean }) {
@@ -80,11 +138,21 @@ function closed(ws, { code, reason, wasClean }) {
 }
 
 function send(data) {
-  if (!socket || socket.readyState !== WebSocket.OPEN) return false;
-  socket.send(data);
+  if (!mayPost()) return false;
+  try {
+    socket.send(data);
+  } catch (error) { // too much waits for a connection
+    logEvent('error', `${error.name}: ${error.message}`);
+    return false;
+  }
   inFlight.push(typeof data === 'string' ? data : data.size);
   refresh();
   return true;
+}
+
+// Without a connection, messages wait for one.
+function mayPost() {
+  return Boolean(socket) && socket.readyState <= Townhall.OPEN;
 }
 
 // Messages carry no names. A message that equals one of ours (for a file: in
@@ -104,9 +172,11 @@ function refresh() {
   document.body.dataset.state = name.toLowerCase();
   put('ready-state', socket ? `${state} ${name}` : 'no socket');
   put('buffered', String(socket ? socket.bufferedAmount : 0));
-  put('status', ending || ['Connecting…', 'Connected', 'Closing…'][state] || 'Not connected');
-  $('send').disabled = $('file').disabled = state !== WebSocket.OPEN;
-  $('closer').disabled = !socket || state === WebSocket.CLOSED;
+  put('position', (socket && socket.position) || (state === Townhall.OPEN ? 'no history' : 'none'));
+  const waiting = offline ? 'Offline' : 'Connecting…';
+  put('status', ending || [waiting, 'Connected', 'Closing…'][state] || 'Not connected');
+  $('send').disabled = $('file').disabled = !mayPost();
+  $('closer').disabled = !socket || state === Townhall.CLOSED;
 }
 
 // Writes only what has changed, so that screen readers do not repeat the rest.
@@ -177,7 +247,8 @@ function hex(buffer, count) {
 
 const clip = (text, most) => (text.length > most ? text.slice(0, most) + '…' : text);
 const quote = (text) => '"' + text + '"';
-const bytes = (count) => count.toLocaleString('en') + (count === 1 ? '\u00a0byte' : '\u00a0bytes');
+const count = (number, what) => `${number.toLocaleString('en')}\u00a0${what}${number === 1 ? '' : 's'}`;
+const bytes = (number) => count(number, 'byte');
 
 // --- input
 
@@ -214,6 +285,11 @@ $('leave').onsubmit = (event) => {
   } catch (error) {
     $('close-error').textContent = `${error.name}: ${error.message}`;
   }
+  refresh();
+};
+
+$('offline').onchange = () => {
+  setOffline($('offline').checked);
   refresh();
 };
 

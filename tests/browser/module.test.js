@@ -112,9 +112,11 @@ async function start(options, url = '/lobby') {
   return { client, seen, take: () => seen.splice(0) };
 }
 
-/** Waits for one more socket. */
+/** Waits for one more socket, for up to a minute. */
 async function another() {
-  for (const { length } = Peer.all; Peer.all.length === length;) await pass(250);
+  const { length } = Peer.all;
+  for (let i = 0; i < 240 && Peer.all.length === length; i++) await pass(250);
+  assert.equal(Peer.all.length, length + 1);
 }
 
 /** Ends the connection, and waits for the next. */

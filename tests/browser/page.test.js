@@ -15,6 +15,11 @@ async function closeEvent(page) {
   return line.locator('span').textContent();
 }
 
+/** What the page shows of the first event with this name. */
+async function details(page, name) {
+  return page.locator(`#events .${name} span`).first().textContent();
+}
+
 async function pressClose(page, code, reason) {
   await page.locator('#close-code').fill(code);
   await page.locator('#close-reason').fill(reason);
@@ -136,42 +141,75 @@ test('the close button shows what the browser throws at a bad code or reason', a
   assert.equal(await error.textContent(), '');
 });
 
-test('a killed server: 1006, not clean', async (t) => {
+test('a killed server: 1006, and one attempt after another', async (t) => {
   const server = await startServer(t);
   const page = await join(t, browser, server, 'lobby');
   server.kill('SIGKILL');
+  assert.match(await details(page, 'reconnecting'), /^code 1006, reason "", in 0\.\d s$/);
+  await page.locator('#status', { hasText: 'Connecting…' }).waitFor();
+  await page.locator('#events .reconnecting').nth(1).waitFor();
+  assert.deepEqual(await page.locator('#chat .note').allTextContents(), ['Joined lobby', 'Connection lost']);
+  await pressClose(page, '1000', 'enough');
   assert.equal(await closeEvent(page), 'code 1006, reason "", wasClean false');
   assert.equal(await page.locator('#status').textContent(), 'Closed with 1006, not clean');
+  assert.equal(await page.locator('#ready-state').textContent(), '3 CLOSED');
 });
 
-test('a server that shuts down: 1001, clean', async (t) => {
+test('a server that shuts down: 1001', async (t) => {
   const server = await startServer(t);
   const page = await join(t, browser, server, 'lobby');
   server.kill('SIGTERM');
-  assert.match(await closeEvent(page), /^code 1001, reason ".*", wasClean true$/);
+  assert.match(await details(page, 'reconnecting'), /^code 1001, reason ".*", in 0\.\d s$/);
   assert.deepEqual(await within(server.exited, 'the server ends'), [0, null]);
 });
 
-test('a file over the server\'s limit: 1009, with the reason', async (t) => {
+test('a file over the server\'s limit: 1009, with the reason, and the connection comes back', async (t) => {
   const server = await startServer(t, '--max-message-size', '1000');
   const page = await join(t, browser, server, 'lobby');
   const file = (size) => ({ name: 'a.bin', mimeType: 'application/octet-stream', buffer: Buffer.alloc(size, 0xff) });
   await page.locator('#file').setInputFiles(file(1000));
   await received(page, 1);
   await page.locator('#file').setInputFiles(file(1001));
-  // Whether it is clean depends on whether all of the message had left the browser by then.
-  assert.match(await closeEvent(page), /^code 1009, reason ".+", wasClean (true|false)$/);
-  assert.equal(await page.locator('#chat .bubble').count(), 1);
+  assert.match(await details(page, 'reconnecting'), /^code 1009, reason ".+", in 0\.\d s$/);
+  await details(page, 'reconnected');
+  await send(page, 'a short one');
+  assert.deepEqual((await received(page, 2))[1], 'a short one');
+  // Without history, the first message shows that some may be missing.
+  const notes = ['Joined lobby', 'Connection lost', 'Connected again', 'Some messages may be missing here'];
+  assert.deepEqual(await page.locator('#chat .note').allTextContents(), notes);
+  assert.equal(await page.locator('#position').textContent(), 'no history');
 });
 
-test('no server: an error event, then a close event with 1006', async (t) => {
+test('no server: an error event, and then it tries again', async (t) => {
   const server = await startServer(t);
   const page = await openPage(t, browser, server.url);
   server.kill('SIGKILL');
   await within(server.exited, 'the server ends');
   await page.locator('#connect').click();
-  assert.equal(await closeEvent(page), 'code 1006, reason "", wasClean false');
-  assert.deepEqual(await page.locator('#events b').allTextContents(), ['error', 'close']);
+  assert.match(await details(page, 'reconnecting'), /^code 1006, reason "", in 0\.\d s$/);
+  const events = await page.locator('#events b').allTextContents();
+  assert.deepEqual(events.slice(0, 2), ['error', 'reconnecting']);
+  assert.deepEqual(await page.locator('#chat .note').allTextContents(), ['Cannot connect yet']);
+});
+
+test('the switch ends the connection, and what is sent then waits for the next', async (t) => {
+  const server = await startServer(t);
+  const page = await join(t, browser, server, 'lobby');
+  const other = await join(t, browser, server, 'lobby');
+  const offline = page.getByRole('switch', { name: 'Go offline' });
+  await offline.check();
+  await page.locator('#status', { hasText: 'Offline' }).waitFor();
+  assert.equal(await page.locator('#ready-state').textContent(), '0 CONNECTING');
+  await send(page, 'are you there?');
+  assert.equal(await details(page, 'queued'), '"are you there?", 14\u00a0bytes');
+  assert.equal(await page.locator('#buffered').textContent(), '14');
+  assert.equal(await page.locator('#events .resent').count(), 0);
+  await offline.uncheck();
+  assert.equal(await details(page, 'resent'), '"are you there?", 14\u00a0bytes');
+  assert.deepEqual(await received(other, 1), ['are you there?']);
+  assert.deepEqual(await received(page, 1), ['are you there?']);
+  assert.equal(await page.locator('#chat .mine').count(), 1);
+  assert.equal(await page.locator('#status').textContent(), 'Connected');
 });
 
 test('echo mode: only the sender receives its message', async (t) => {
