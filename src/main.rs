@@ -28,7 +28,8 @@ use log::{info, warn};
 use page::{ClientModule, Page};
 use presence::{Counter, MemberRooms, Presence, prefers_json};
 use publish::Publisher;
-use townhall::{ClientId, Config, Event, Exchange, Hub, Listen, Message, Response, Server};
+use townhall::protocol::SUBPROTOCOL;
+use townhall::{ClientId, Config, Event, Exchange, Hub, Listen, Message, Response, Server, Start};
 
 fn main() -> ExitCode {
     let line = CommandLine::read();
@@ -109,7 +110,7 @@ fn ask_for_health(flags: &Flags) -> ExitCode {
 fn run(flags: &Flags) -> Result<(), Box<dyn Error>> {
     let mut config = flags.config()?;
     // A browser drops a connection on which none of the subprotocols that it offers is chosen.
-    config.subprotocols.push(auth::SUBPROTOCOL.to_owned());
+    config.subprotocols.push(SUBPROTOCOL.to_owned());
     logger::init(flags.log_level)?;
     let auth = Auth::read(&flags.auth)?.map(Rc::new);
     let shutdown = config.shutdown.clone();
@@ -155,8 +156,7 @@ fn run(flags: &Flags) -> Result<(), Box<dyn Error>> {
             if let Some(name) = subprotocol.filter(|_| admin.is_some()) {
                 keep_subprotocol(hub, client, name);
             }
-            let may_join = auth.as_ref().is_none_or(|auth| auth.open(hub, client));
-            if may_join && hub.join_from(client, room, start) {
+            if enter(auth.as_deref(), hub, client, (room, start), subprotocol) {
                 presence.join(hub, client, room);
             }
         }
@@ -168,6 +168,7 @@ fn run(flags: &Flags) -> Result<(), Box<dyn Error>> {
         }
         Event::Timer { token: presence::CHANGES, .. } => presence.send_changes(hub),
         Event::Timer { token: auth::EXPIRY, .. } => auth::expire(hub, client),
+        Event::Timer { token: auth::NOTICE, .. } => notify(auth.as_deref(), hub, client),
         // The next process may take over the addresses now.
         Event::Shutdown => admin.iter().for_each(admin::Running::stop),
         Event::Timer { token: publish::EXPIRY, .. } => {
@@ -180,6 +181,27 @@ fn run(flags: &Flags) -> Result<(), Box<dyn Error>> {
     })?;
     admin.into_iter().for_each(admin::Running::finish);
     Ok(())
+}
+
+/// Lets a client that has opened join its room, if it may. Returns whether it is a member now.
+fn enter(
+    auth: Option<&Auth>,
+    hub: &mut Hub,
+    client: ClientId,
+    (room, start): (&str, Start),
+    subprotocol: Option<&str>,
+) -> bool {
+    let may_join = auth.is_none_or(|auth| auth.open(hub, client));
+    let joined = may_join && hub.join_from(client, room, start);
+    if let Some(auth) = auth.filter(|_| joined) {
+        auth.plan_notice(hub, client, room, subprotocol);
+    }
+    joined
+}
+
+/// Tells a client that its token will end.
+fn notify(auth: Option<&Auth>, hub: &mut Hub, client: ClientId) {
+    auth.iter().for_each(|auth| auth.notify(hub, client));
 }
 
 /// Reads the keys again.

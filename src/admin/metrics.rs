@@ -55,6 +55,7 @@ pub fn response(snapshot: Snapshot, limits: &Config) -> Response {
         max_connections: limits.connections.max,
         max_rooms: limits.rooms.max,
         limits: limits.memory.clone(),
+        max_history_bytes: limits.history.as_ref().map_or(0, |history| history.max_total_bytes),
         lost_log_lines: logger::lost_lines(),
     };
     let mut registry = Registry::default();
@@ -73,6 +74,7 @@ struct Figures {
     max_connections: usize,
     max_rooms: usize,
     limits: MemoryLimits,
+    max_history_bytes: usize,
     lost_log_lines: u64,
 }
 
@@ -95,7 +97,7 @@ impl Figures {
         let Snapshot { connections, rooms, members, .. } = self.snapshot;
         out.gauge("connections", "WebSocket connections, closing ones included", connections)?;
         out.gauge("connections_limit", "Maximum of WebSocket connections", self.max_connections)?;
-        out.gauge("rooms", "Rooms with members", rooms)?;
+        out.gauge("rooms", "Rooms with members or history", rooms)?;
         out.gauge("rooms_limit", "Maximum of rooms", self.max_rooms)?;
         out.gauge("members", "Members of all rooms, closing ones included", members)
     }
@@ -147,7 +149,10 @@ impl Figures {
         let skipped = "Messages that a member missed because it was too far behind";
         out.counter("throttled_connections", throttled, counts.throttled)?;
         out.counter("paused_rooms", paused, counts.paused)?;
-        out.counter("skipped_messages", skipped, counts.skipped)
+        out.counter("skipped_messages", skipped, counts.skipped)?;
+        let returned = [("recovered", counts.recovered), ("unrecovered", counts.unrecovered)];
+        let help = "Clients that asked for everything since a position";
+        out.counters("returning_clients", help, "result", returned)
     }
 
     fn encode_traffic(&self, out: &mut Encoder<'_>) -> fmt::Result {
@@ -191,6 +196,8 @@ impl Figures {
             limits.max_total_backlog_bytes,
         )?;
         out.gauge("log_bytes", "Part of the backlog in the logs of rooms", memory.log_bytes)?;
+        out.gauge("history_bytes", "Memory for the history of rooms", memory.history_bytes)?;
+        out.gauge("history_limit_bytes", "Maximum of history_bytes", self.max_history_bytes)?;
         out.gauge("deflate_context_bytes", context, memory.deflate_context_bytes)?;
         out.gauge(
             "deflate_context_limit_bytes",

@@ -19,6 +19,7 @@ use std::thread;
 use std::time::Duration;
 
 use log::{info, warn};
+use townhall::protocol::{SUBPROTOCOL, Word};
 use townhall::{ClientId, CloseCode, Hub, Request, Response, Upgrade};
 
 use crate::denied::Denied;
@@ -33,11 +34,14 @@ use patterns::Patterns;
 pub use sessions::{Identity, Sessions, TooMany};
 pub use token::{explain, make};
 
-/// The subprotocol whose clients are let in to learn why they are denied access.
-pub const SUBPROTOCOL: &str = "townhall.v1";
-
 /// The token of the timer that fires when a client's token ends.
 pub const EXPIRY: u64 = 2;
+
+/// The token of the timer that fires some time before a client's token ends.
+pub const NOTICE: u64 = 6;
+
+/// How long before the end of its token a client is told, if the token counts for twice as long.
+const NOTICE_TIME: Duration = Duration::from_secs(30);
 
 /// Decides who may do what, by tokens.
 #[derive(Debug)]
@@ -253,6 +257,29 @@ impl Auth {
         remaining.saturating_sub(early)
     }
 
+    /// Tells a client before its token ends, if the client understands that in its room.
+    pub fn plan_notice(
+        &self,
+        hub: &mut Hub,
+        client: ClientId,
+        room: &str,
+        subprotocol: Option<&str>,
+    ) {
+        let hears_words = subprotocol == Some(SUBPROTOCOL) && hub.position(room).is_some();
+        if let Some(remaining) = remaining(hub, client).filter(|_| hears_words) {
+            let expiry = self.expiry(client, remaining);
+            hub.set_timer(client, NOTICE, expiry - notice_time(expiry));
+        }
+    }
+
+    /// Tells a client that its token will end.
+    pub fn notify(&self, hub: &mut Hub, client: ClientId) {
+        if let Some(remaining) = remaining(hub, client) {
+            let left = notice_time(self.expiry(client, remaining));
+            hub.send(client, &Word::Expires(left.as_secs()).to_string());
+        }
+    }
+
     /// Whether a client may publish in its room. One that may not is closed.
     pub fn may_publish(&self, hub: &mut Hub, client: ClientId) -> bool {
         let session = hub.data::<Session>(client);
@@ -274,6 +301,19 @@ impl Auth {
             self.sessions.leave(client, &grant.identities);
         }
     }
+}
+
+/// How long the token of a client counted when the client connected, if it ends.
+fn remaining(hub: &Hub, client: ClientId) -> Option<Duration> {
+    match &hub.data::<Session>(client)?.access {
+        Access::Granted(grant) => grant.remaining,
+        Access::Denied(_) => None,
+    }
+}
+
+/// How long before its end a client with this much time is told.
+fn notice_time(expiry: Duration) -> Duration {
+    NOTICE_TIME.min(expiry / 2)
 }
 
 /// Logs and counts a denial, and returns the response to it.

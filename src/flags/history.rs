@@ -41,16 +41,19 @@ pub struct HistoryFlags {
 }
 
 impl HistoryFlags {
-    /// Whether there is to be history.
-    pub fn is_on(&self) -> bool {
-        self.history_messages.is_some()
-            || self.history_bytes.is_some()
-            || self.history_age.is_some()
+    /// The first of the flags that turn history on.
+    pub fn first(&self) -> Option<&'static str> {
+        let flags = [
+            ("history_messages", self.history_messages.is_some()),
+            ("history_bytes", self.history_bytes.is_some()),
+            ("history_age", self.history_age.is_some()),
+        ];
+        flags.into_iter().find(|(_, is_set)| *is_set).map(|(name, _)| name)
     }
 
     /// Applies the flags to a configuration.
     pub fn set(&self, config: &mut Config) {
-        if self.is_on() {
+        if self.first().is_some() {
             let mut history = HistoryLimits::default();
             history.max_messages = self.history_messages.unwrap_or(history.max_messages);
             history.max_bytes = self.history_bytes.unwrap_or(history.max_bytes);

@@ -217,8 +217,10 @@ impl Flags {
                 format!("with {no_reflect} and {mode} echo, nobody would receive anything");
             faults.push((ErrorKind::ArgumentConflict, reason));
         }
-        if self.mode == Mode::Echo && self.history.is_on() {
-            let history = name("history_messages");
+        if self.mode == Mode::Echo
+            && let Some(history) = self.history.first()
+        {
+            let history = name(history);
             let reason = format!("with {} echo, there are no rooms for {history}", name("mode"));
             faults.push((ErrorKind::ArgumentConflict, reason));
         }

@@ -53,6 +53,10 @@ pub struct Counts {
     pub paused: u64,
     /// Messages that members missed because they were too far behind.
     pub skipped: u64,
+    /// Clients that entered a room with history and named a position, and received everything since.
+    pub recovered: u64,
+    /// Clients that entered a room with history and named a position, and could not receive everything since.
+    pub unrecovered: u64,
     /// Upgrades of clients that had to give up their compression context, because the windows of other
     /// clients took all the memory that is allowed for windows.
     pub contextless: u64,

@@ -23,6 +23,9 @@ pub struct MemoryUsage {
     /// The part of the backlog that the logs of rooms hold, in whole segments. The rest is for one client
     /// each.
     pub log_bytes: usize,
+    /// The history of rooms, apart from what is part of the backlog; limited by
+    /// [`max_total_bytes`](crate::HistoryLimits::max_total_bytes).
+    pub history_bytes: usize,
     /// What is reserved for the windows of clients that keep their compression context; limited by
     /// [`max_deflate_context_bytes`](crate::MemoryLimits::max_deflate_context_bytes).
     pub deflate_context_bytes: usize,

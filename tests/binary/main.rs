@@ -6,6 +6,7 @@ mod client_module;
 mod dashboard;
 mod denials;
 mod flags;
+mod history;
 mod listening;
 mod operations;
 mod operators;

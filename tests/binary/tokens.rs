@@ -60,6 +60,23 @@ pub fn signed(secret: &str, header: &str, claims: &str) -> String {
     format!("{message}.{signature}")
 }
 
+#[test]
+fn a_client_with_history_is_told_before_its_token_ends() {
+    let (folder, _program, address) = start("notice", &["--history-messages", "10"]);
+    let token = made(&folder.path("secret"), &["--join", "/lobby", "--ttl", "3s"]);
+    let offer = format!("townhall.v1, bearer.{token}");
+    let mut client = join(&address, "/lobby", &[("Sec-WebSocket-Protocol", &offer)]).unwrap();
+    assert!(receive(&mut client).starts_with("\0{\"position\":"));
+    // A token counts for up to five seconds longer, and the client is told in the middle of its time.
+    let notice = receive(&mut client);
+    let seconds = notice.strip_prefix("\0{\"expires\":").unwrap().strip_suffix('}').unwrap();
+    assert!((1..=4).contains(&seconds.parse::<u64>().unwrap()), "{seconds}");
+    match client.read().unwrap() {
+        Message::Close(Some(frame)) => assert_eq!(u16::from(frame.code), 4401),
+        message => panic!("{message:?} instead of a close"),
+    }
+}
+
 /// The client, or the status and the text of the response.
 pub fn join(
     address: &str,

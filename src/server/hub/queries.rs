@@ -150,6 +150,7 @@ impl Hub {
             incomplete_bytes: self.memory.incomplete.get(),
             backlog_bytes: self.memory.backlog(),
             log_bytes: self.memory.segments.held(),
+            history_bytes: self.memory.segments.past(),
             deflate_context_bytes: self.usage.windows.reserved(),
         }
     }

@@ -18,6 +18,8 @@ pub(crate) fn refuse(hub: &mut Hub, id: ClientId) {
 pub(super) fn greet(hub: &mut Hub, id: ClientId, entry: &Entry) {
     let beat = hub.config.timeouts.ping_interval.map(whole_seconds);
     let word = Word::greeting(entry.position, entry.recovered, entry.replay, beat);
+    hub.counts.recovered += u64::from(entry.recovered == Some(true));
+    hub.counts.unrecovered += u64::from(entry.recovered == Some(false));
     let Some(client) = hub.clients.get_mut(id) else { return };
     if client.hears_words {
         client.greet(&mut hub.memory, |out| word.encode(out));
