@@ -532,6 +532,8 @@ test('a connection that may be dead is replaced, and delivers until then', async
   Peer.last.greet('e.0', { beat: 25 });
   const [first] = Peer.all;
   page.dispatchEvent(new Event('visibilitychange')); // it has just been heard
+  await settle();
+  assert.equal(Peer.all.length, 1);
   await pass(26_000);
   assert.equal(Peer.all.length, 1);
   page.dispatchEvent(new Event('visibilitychange'));
@@ -564,6 +566,7 @@ test('the token is kept until it does not count any more', async () => {
   await start({ token: async () => `t${++tokens}` });
   assert.deepEqual(Peer.last.protocols, ['townhall.v1', 'bearer.t1']);
   Peer.last.greet('e.0');
+  Peer.last.word({ position: 'e.0' });
   await reconnect();
   assert.deepEqual(Peer.last.protocols, ['townhall.v1', 'bearer.t1']);
   Peer.last.open();
@@ -771,6 +774,15 @@ test('messages wait for the next connection if the server is closing this one', 
   assert.deepEqual(Peer.all[0].sent, []);
   Peer.last.greet('e.0');
   assert.deepEqual(Peer.last.sent, ['one']);
+});
+
+test('nothing waits any more once the end has begun', async () => {
+  const { client, take } = await start();
+  client.send('one');
+  client.close();
+  client.send('two');
+  await pass(0);
+  assert.deepEqual(take(), [['queued', 'one'], ['close', 1006]]);
 });
 
 test('a hundred messages may wait', async () => {

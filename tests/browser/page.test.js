@@ -212,6 +212,43 @@ test('the switch ends the connection, and what is sent then waits for the next',
   assert.equal(await page.locator('#status').textContent(), 'Connected');
 });
 
+test('with history, the page shows what was said before and what it has missed', async (t) => {
+  const server = await startServer(t, '--history-messages', '100');
+  const ann = await join(t, browser, server, 'lobby');
+  await send(ann, 'one');
+  await received(ann, 1);
+  const bob = await join(t, browser, server, 'lobby');
+  assert.deepEqual(await received(bob, 1), ['one']);
+  assert.match(await bob.locator('#position').textContent(), /^[a-z0-9]+\.1$/);
+  const offline = bob.getByRole('switch', { name: 'Go offline' });
+  await offline.check();
+  for (const text of ['two', 'three', 'four']) await send(ann, text);
+  await received(ann, 4);
+  await offline.uncheck();
+  assert.deepEqual(await received(bob, 4), ['one', 'two', 'three', 'four']);
+  assert.equal(await details(bob, 'recovered'), 'replayed 3');
+  const position = await ann.locator('#position').textContent();
+  assert.match(position, /\.4$/);
+  await bob.locator('#position', { hasText: position }).waitFor();
+  const notes = ['Joined lobby', 'Connection lost', 'Connected again', '3\u00a0messages missed, all of them here'];
+  assert.deepEqual(await bob.locator('#chat .note').allTextContents(), notes);
+});
+
+test('the page says that messages are missing', async (t) => {
+  const server = await startServer(t, '--history-messages', '1');
+  const ann = await join(t, browser, server, 'lobby');
+  const bob = await join(t, browser, server, 'lobby');
+  const offline = bob.getByRole('switch', { name: 'Go offline' });
+  await offline.check();
+  // History is forgotten in pieces of 64 KiB.
+  for (let i = 0; i < 20; i++) await send(ann, 'x'.repeat(10_000));
+  await received(ann, 20);
+  await offline.uncheck();
+  assert.match(await details(bob, 'lost'), /^after \w+\.0, position \w+\.20, skipped unknown$/);
+  const notes = ['Joined lobby', 'Connection lost', 'Connected again', 'Some messages may be missing here'];
+  assert.deepEqual(await bob.locator('#chat .note').allTextContents(), notes);
+});
+
 test('echo mode: only the sender receives its message', async (t) => {
   const server = await startServer(t, '--mode', 'echo');
   const ann = await join(t, browser, server, 'lobby');
