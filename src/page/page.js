@@ -83,7 +83,10 @@ function listen(ws, room) {
     refresh();
     $('text').focus({ preventScroll: true });
   };
-  ws.onmessage = (event) => receive(event.data);
+  ws.onmessage = (event) => {
+    receive(event.data);
+    refresh();
+  };
   // Browsers hide the cause from pages.
   ws.onerror = () => logEvent('error', 'no details: browsers hide the cause');
   ws.onclose = (event) => {

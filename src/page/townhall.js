@@ -110,7 +110,7 @@ export class Townhall extends EventTarget {
     if (this.#state) return;
     if (this.readyState && !this.#queue.length) return this.#socket?.send(data);
     if (this.#queue.length >= 100) throw new DOMException('the queue is full', 'QuotaExceededError');
-    this.#queue.push(typeof data === 'string' ? data : new Blob([data]));
+    this.#queue.push(typeof data === 'object' ? new Blob([data]) : `${data}`);
     this.#fire('queued', data);
   }
 

@@ -40,7 +40,7 @@ async function send(requests) {
 // Runs in the page: joins the room, and notes how its connection ends.
 function begin() {
   const socket = new WebSocket(`ws://${location.host}/lobby`);
-  window.closed = new Promise((resolve) => {
+  window.ended = new Promise((resolve) => {
     socket.onclose = ({ code, reason }) => resolve({ code, reason });
   });
   return new Promise((resolve) => { socket.onopen = () => resolve(); });
@@ -81,6 +81,6 @@ test('the listener\'s own page can', async (t) => {
   const page = await open(t, `${admin}/live`);
   const requests = [[`${admin}/rooms/lobby?code=4001&reason=moved`, { method: 'DELETE' }]];
   assert.deepEqual(await within(page.evaluate(send, requests), 'the outcome'), ['basic 200']);
-  const end = await within(member.evaluate(() => window.closed), 'the end of the member');
+  const end = await within(member.evaluate(() => window.ended), 'the end of the member');
   assert.deepEqual(end, { code: 4001, reason: 'moved' });
 });

@@ -721,18 +721,19 @@ test('what could not be sent is sent in order once the server has let it in', as
   client.send(bytes);
   bytes[0] = 9; // a WebSocket copies too
   client.send(new Blob(['ä']));
-  assert.equal(client.bufferedAmount, 8);
-  assert.deepEqual(take().map(([name]) => name), ['queued', 'queued', 'queued']);
+  client.send(5); // becomes a text, as by a WebSocket
+  assert.equal(client.bufferedAmount, 9);
+  assert.deepEqual(take().map(([name]) => name), ['queued', 'queued', 'queued', 'queued']);
   Peer.last.open();
   client.send('after those');
   assert.deepEqual(Peer.last.sent, []); // it may yet be closed with 4401
   Peer.last.word({ position: 'e.0', replay: 0 });
-  const [one, blob, , last] = Peer.last.sent;
-  assert.deepEqual([one, last, Peer.last.sent.length], ['one', 'after those', 4]);
+  const [one, blob, , five, last] = Peer.last.sent;
+  assert.deepEqual([one, five, last, Peer.last.sent.length], ['one', '5', 'after those', 5]);
   assert.deepEqual([...new Uint8Array(await blob.arrayBuffer())], [1, 2, 3]);
   client.send('at once');
-  assert.equal(Peer.last.sent.length, 5);
-  const names = ['open', 'queued', 'resent', 'resent', 'resent', 'resent'];
+  assert.equal(Peer.last.sent.length, 6);
+  const names = ['open', 'queued', 'resent', 'resent', 'resent', 'resent', 'resent'];
   assert.deepEqual(take().map(([name]) => name), names);
   assert.equal(client.bufferedAmount, 0);
 });

@@ -30,7 +30,7 @@ after(() => browser?.close());
 
 /** Two people in one room, in the middle of their talk. */
 async function chat(t, annsOptions, bobsOptions) {
-  const server = await startServer(t);
+  const server = await startServer(t, '--history-messages', '1000');
   const people = {
     ann: await join(t, browser, server, 'release', annsOptions),
     bob: await join(t, browser, server, 'release', bobsOptions),
