@@ -223,7 +223,7 @@ export class Townhall extends EventTarget {
       if (published) this.#fire('published', { position: published });
       else if (skipped > 0) this.#fire('lost', { after, position, skipped });
     }
-    if (expires && typeof this.#options.token === 'function' && !this.#next) {
+    if (expires >= 0 && typeof this.#options.token === 'function' && !this.#next) {
       this.#token = undefined;
       this.#wait(Math.random() * 500 * expires);
     }

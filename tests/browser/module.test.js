@@ -692,6 +692,15 @@ test('a new token that is refused for good ends both connections', async () => {
   assert.deepEqual(take(), [['open'], ['close', 4403]]);
 });
 
+test('a token that ends at once is replaced at once', async () => {
+  let tokens = 0;
+  await start({ token: () => `t${++tokens}` });
+  Peer.last.greet('e.10');
+  Peer.last.word({ expires: 0 });
+  await pass(1);
+  assert.deepEqual(Peer.last.protocols, ['townhall.v1', 'bearer.t2']);
+});
+
 test('a token that is a string cannot be renewed', async () => {
   await start({ token: 'fixed' });
   Peer.last.greet('e.10');

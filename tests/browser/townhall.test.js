@@ -145,8 +145,7 @@ test('offline and online in the middle of traffic', async (t) => {
   for (let round = 1; round <= 3; round++) {
     await talking.more(50);
     await visitor.page.context().setOffline(true);
-    await talking.more(50);
-    await visitor.fired('reconnecting', round);
+    await visitor.until(() => client.readyState === 0);
     await talking.more(50);
     await visitor.page.context().setOffline(false);
     await visitor.fired('recovered', round);
@@ -160,6 +159,10 @@ test('a page that is frozen and woken', async (t) => {
   const server = await startServer(t, ...HISTORY, '--ping-interval', '1s');
   const visitor = await enter(t, server.url);
   const session = await visitor.page.context().newCDPSession(visitor.page);
+  await visitor.page.evaluate(() => {
+    window.woken = 0;
+    document.addEventListener('resume', () => { woken++; });
+  });
   const talking = talk(server);
   for (let round = 1; round <= 3; round++) {
     await talking.more(50);
@@ -168,6 +171,7 @@ test('a page that is frozen and woken', async (t) => {
     await session.send('Page.setWebLifecycleState', { state: 'active' });
     await visitor.fired('message', 550 * round);
   }
+  assert.equal(await visitor.page.evaluate(() => woken), 3);
   const said = await talking.stop();
   assert.deepEqual(await visitor.fired('message', said.length), said);
   assert.ok(!(await visitor.names()).includes('lost'));
@@ -309,17 +313,29 @@ function tokens(t, ttl) {
   return { fetch, made, flags: ['--auth-key-file', key, '--public-publish', '/lobby'] };
 }
 
-test('a token that has ended is replaced, and nothing is missed', async (t) => {
+test('before each token ends, another connection takes over, and nothing shows', async (t) => {
   const { fetch, made, flags } = tokens(t, '1s');
   const server = await startServer(t, ...HISTORY, ...flags);
   const visitor = await enter(t, server.url, { token: fetch });
   const talking = talk(server);
-  const [{ code }] = await visitor.fired('reconnecting');
-  assert.equal(code, 4401);
-  await visitor.fired('recovered');
+  while (made.length < 4) await talking.more(1);
+  await talking.more(500);
   const said = await talking.stop();
   assert.deepEqual(await visitor.fired('message', said.length), said);
-  assert.ok(made.length >= 2);
+  assert.deepEqual(await visitor.names(), ['open']);
+});
+
+test('a token that does not count is replaced', async (t) => {
+  const { fetch, flags } = tokens(t, '1h');
+  const server = await startServer(t, ...HISTORY, ...flags);
+  const offered = ['a.b.c', fetch()];
+  const visitor = await enter(t, server.url, { token: () => offered.shift() });
+  const [{ code, reason }] = await visitor.fired('reconnecting');
+  assert.equal(code, 4401);
+  assert.match(reason, /^the token is not a JSON Web Token/);
+  await publish(server, 'one');
+  await visitor.fired('message');
+  assert.deepEqual(offered, []);
 });
 
 test('a room that a token does not open ends the client for good', async (t) => {
