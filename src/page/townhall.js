@@ -273,8 +273,7 @@ export class Townhall extends EventTarget {
 
   /** Connects anew, if the link may be dead. */
   #wake(online = false) {
-    if (this.#state) return;
-    if (!online && (globalThis.document?.hidden || this.#next)) return;
+    if (this.#state || (!online && this.#next)) return;
     online ||= Date.now() - this.#heard > 1000 * this.#beat;
     if (!this.#link || (this.#epoch && online)) this.#connect();
   }

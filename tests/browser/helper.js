@@ -1,6 +1,9 @@
 // Starts what the tests need, and ends it: a townhall server, and a Chromium.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join as joinPaths } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { chromium } from 'playwright-core';
@@ -54,7 +57,7 @@ async function start(t, ...args) {
 }
 
 function ended([code, signal]) {
-  throw new Error(`the server ended before it listened: code ${code}, signal ${signal}`);
+  throw new Error(`the process ended before it listened: code ${code}, signal ${signal}`);
 }
 
 // The part of a line that the pattern names. It reads on after that, so that the server never waits for
@@ -78,6 +81,29 @@ export async function startBrowserToKill(t) {
   t.after(() => launched.kill());
   const browser = await chromium.connect(launched.wsEndpoint());
   return { browser, kill: () => launched.process().kill('SIGKILL') };
+}
+
+/** A page of a Chromium that really hides and freezes it: Playwright's own ones always count as visible. */
+export async function openPlainPage(t) {
+  const profile = mkdtempSync(joinPaths(tmpdir(), 'townhall-profile-'));
+  const flags = [...FLAGS, `--user-data-dir=${profile}`, '--remote-debugging-port=0', 'about:blank'];
+  const child = spawn(CHROMIUM, flags, { stdio: ['ignore', 'ignore', 'pipe'] });
+  const exited = once(child, 'exit');
+  const lastResort = () => child.kill('SIGKILL');
+  process.once('exit', lastResort);
+  let browser;
+  t.after(async () => {
+    await browser?.close(); // only ends the connection
+    child.kill();
+    await within(exited, 'the browser ends');
+    child.stderr.destroy();
+    process.off('exit', lastResort);
+    rmSync(profile, { recursive: true, force: true, maxRetries: 10 });
+  });
+  const debugging = printed(createInterface({ input: child.stderr }), /^DevTools listening on (ws:\S+)$/);
+  const endpoint = await within(Promise.race([debugging, exited.then(ended)]), 'the browser starts');
+  browser = await chromium.connectOverCDP(endpoint, { noDefaults: true, timeout: 3 * DEADLINE });
+  return browser.contexts()[0].pages()[0];
 }
 
 /** A page in a context (so, a profile) of its own. The test fails if the page breaks its CSP or throws. */

@@ -8,7 +8,7 @@ import { connect, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { BINARY, DEADLINE, openPage, startBrowser, startServer, within } from './helper.js';
+import { BINARY, DEADLINE, openPage, openPlainPage, startBrowser, startServer, within } from './helper.js';
 
 const HISTORY = ['--history-messages', '100000'];
 
@@ -16,9 +16,13 @@ let browser;
 before(async () => { browser = await startBrowser(); });
 after(() => browser?.close());
 
-/** A page with a client in the lobby, once it is greeted or open. `token` is a function of the test. */
-async function enter(t, url, { path = '/lobby', token, greeted = path === '/lobby', ...options } = {}) {
-  const page = await openPage(t, browser, `${url}health`);
+/** A page with a client in the lobby. */
+async function enter(t, url, options) {
+  return begin(await openPage(t, browser, `${url}health`), options);
+}
+
+/** Starts a client in a page, and waits until it is greeted or open. `token` is a function of the test. */
+async function begin(page, { path = '/lobby', token, greeted = path === '/lobby', ...options } = {}) {
   if (token) await page.exposeFunction('fetchToken', token);
   await page.evaluate(async ([path, options]) => {
     const { Townhall } = await import('/townhall.js');
@@ -157,7 +161,9 @@ test('offline and online in the middle of traffic', async (t) => {
 
 test('a page that is frozen and woken', async (t) => {
   const server = await startServer(t, ...HISTORY, '--ping-interval', '1s');
-  const visitor = await enter(t, server.url);
+  const page = await openPlainPage(t);
+  await page.goto(`${server.url}health`);
+  const visitor = await begin(page);
   const session = await visitor.page.context().newCDPSession(visitor.page);
   await visitor.page.evaluate(() => {
     window.woken = 0;
