@@ -4,6 +4,7 @@ import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { EventEmitter, once } from 'node:events';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer as createHttpServer } from 'node:http';
 import { connect, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -22,10 +23,10 @@ async function enter(t, url, options) {
 }
 
 /** Starts a client in a page, and waits until it is greeted or open. `token` is a function of the test. */
-async function begin(page, { path = '/lobby', token, greeted = path === '/lobby', ...options } = {}) {
+async function begin(page, { from = '/', path = '/lobby', token, greeted = path.endsWith('/lobby'), ...options } = {}) {
   if (token) await page.exposeFunction('fetchToken', token);
-  await page.evaluate(async ([path, options]) => {
-    const { Townhall } = await import('/townhall.js');
+  await page.evaluate(async ([from, path, options]) => {
+    const { Townhall } = await import(`${from}townhall.js`);
     window.seen = [];
     window.client = new Townhall(path, { ...options, token: window.fetchToken });
     const names = ['open', 'message', 'error', 'close', 'reconnecting', 'reconnected', 'recovered', 'lost', 'queued',
@@ -33,7 +34,7 @@ async function begin(page, { path = '/lobby', token, greeted = path === '/lobby'
     for (const name of names) {
       client.addEventListener(name, ({ data, detail, code }) => seen.push([name, data ?? detail ?? code]));
     }
-  }, [path, options]);
+  }, [from, path, options]);
   const visitor = new Visitor(page);
   await visitor.until((greeted) => client.readyState && (client.position || !greeted), greeted);
   return visitor;
@@ -379,6 +380,19 @@ test('what is sent without a connection arrives once there is one', async (t) =>
   assert.deepEqual(await ann.fired('resent', 2), ['one', 'two']);
   assert.deepEqual(await bob.fired('message', 2), ['one', 'two']);
   assert.deepEqual(await ann.fired('message', 2), ['one', 'two']);
+});
+
+test('a page of another origin imports the module, and joins if it may', async (t) => {
+  const site = createHttpServer((_, response) => response.setHeader('Content-Type', 'text/html').end('<p>A site'));
+  site.listen(0, '127.0.0.1');
+  await within(once(site, 'listening'), 'the site listens');
+  t.after(() => { site.closeAllConnections(); site.close(); });
+  const origin = `http://127.0.0.1:${site.address().port}`;
+  const server = await startServer(t, ...HISTORY, '--origin', origin);
+  const page = await openPage(t, browser, origin);
+  const visitor = await begin(page, { from: server.url, path: `${server.url}lobby` });
+  await visitor.send('from elsewhere');
+  assert.deepEqual(await visitor.fired('message'), ['from elsewhere']);
 });
 
 test('a text that could be a word of the server ends the client for good', async (t) => {

@@ -43,6 +43,28 @@ const enter = (token) => new Promise((done, fail) => {
   socket.onclose = ({ code, reason }) => fail(new Error(`closed with ${code} ${reason}`));
 });
 
+/** In the page: join the lobby with the server's own client, and note what happens. */
+const follow = async () => {
+  const { Townhall } = await import('/townhall.js');
+  globalThis.seen = [];
+  globalThis.wake = () => {};
+  const client = new Townhall('/lobby', { last: 100 });
+  for (const name of ['message', 'recovered', 'lost']) {
+    client.addEventListener(name, ({ data, detail }) => {
+      seen.push([name, data ?? detail]);
+      wake();
+    });
+  }
+  return true;
+};
+
+/** In the page: wait until so many of these have happened, and return all of them. */
+const happened = async (name, count) => {
+  const all = () => seen.filter(([happened]) => happened === name).map(([, what]) => what);
+  while (all().length < count) await new Promise((done) => { wake = done; });
+  return all();
+};
+
 /** A file with a secret, and a function that makes tokens of it for users of the room /lobby. */
 function makeKey(t) {
   const folder = mkdtempSync(join(tmpdir(), 'townhall-firefox-key-'));
@@ -84,6 +106,20 @@ test('Firefox', async (t) => {
       assert.deepEqual(closed, { code: 1009, wasClean: true });
     });
   }
+
+  await t.test('townhall.js comes back again and again, and misses nothing', async (test) => {
+    const server = await Townhall.start(test, '--history-messages', '100000', '--max-connection-age', '1s');
+    const url = server.url.replace('ws', 'http');
+    await firefox.open(`${url}/health`);
+    await firefox.run(follow);
+    const said = [];
+    while ((await firefox.run(happened, 'recovered', 0)).length < 2) {
+      said.push(String(said.length));
+      await fetch(`${url}/lobby`, { method: 'POST', body: said.at(-1) });
+    }
+    assert.deepEqual(await firefox.run(happened, 'message', said.length), said);
+    assert.deepEqual(await firefox.run(happened, 'lost', 0), []);
+  });
 
   await t.test('a page watches who comes and goes, with the code of the documentation', async (test) => {
     const { key, tokenOf } = makeKey(test);
