@@ -56,7 +56,7 @@ export class Townhall extends EventTarget {
   /**
    * @param {string | URL} url
    * @param {string | string[] | { protocols?: string | string[], token?: string | (() => string | Promise<string>),
-   *   last?: number, after?: string }} options
+   *   last?: number, after?: string | null }} options
    */
   constructor(url, options = {}) {
     super();
@@ -64,7 +64,7 @@ export class Townhall extends EventTarget {
     absolute.protocol = absolute.protocol.replace('http', 'ws');
     this.url = absolute.href;
     this.#options = typeof options === 'string' || Array.isArray(options) ? { protocols: options } : options;
-    this.#move(this.#options.after);
+    this.#move(this.#options.after || '.0');
     for (const name of ['open', 'message', 'close', 'error']) {
       this.addEventListener(name, (event) => /** @type {any} */ (this)['on' + name]?.(event));
     }

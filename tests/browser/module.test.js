@@ -253,6 +253,16 @@ test('it resumes from a position of the page\'s own', async () => {
   }
 });
 
+test('a page without a stored position begins now', async () => {
+  for (const after of [null, undefined, '']) {
+    const { take } = await start({ after });
+    assert.equal(Peer.last.url, 'wss://host/lobby');
+    Peer.last.greet('e.7');
+    Peer.last.say('one');
+    assert.deepEqual(take(), [['open'], ['message', 'one']]);
+  }
+});
+
 test('it says what is lost, before what follows', async () => {
   const { client, take } = await start();
   Peer.last.greet('e.10');
