@@ -94,7 +94,7 @@ function listen(ws, room) {
     closed(ws, event);
   };
   on('reconnecting', ({ code, reason, delay }) => {
-    logEvent('reconnecting', `code ${code}, reason ${quote(reason)}, in ${(delay / 1000).toFixed(1)} s`);
+    logEvent('reconnecting', `code ${code}, reason ${quote(reason)}, in ${(delay / 1000).toFixed(1)}\u00a0s`);
     if (!broken) note(joined ? 'Connection lost' : 'Cannot connect yet');
     broken = true;
   });

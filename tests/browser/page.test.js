@@ -145,7 +145,7 @@ test('a killed server: 1006, and one attempt after another', async (t) => {
   const server = await startServer(t);
   const page = await join(t, browser, server, 'lobby');
   server.kill('SIGKILL');
-  assert.match(await details(page, 'reconnecting'), /^code 1006, reason "", in 0\.\d s$/);
+  assert.match(await details(page, 'reconnecting'), /^code 1006, reason "", in 0\.\d\ss$/);
   await page.locator('#status', { hasText: 'Connecting…' }).waitFor();
   await page.locator('#events .reconnecting').nth(1).waitFor();
   assert.deepEqual(await page.locator('#chat .note').allTextContents(), ['Joined lobby', 'Connection lost']);
@@ -159,7 +159,7 @@ test('a server that shuts down: 1001', async (t) => {
   const server = await startServer(t);
   const page = await join(t, browser, server, 'lobby');
   server.kill('SIGTERM');
-  assert.match(await details(page, 'reconnecting'), /^code 1001, reason ".*", in 0\.\d s$/);
+  assert.match(await details(page, 'reconnecting'), /^code 1001, reason ".*", in 0\.\d\ss$/);
   assert.deepEqual(await within(server.exited, 'the server ends'), [0, null]);
 });
 
@@ -170,7 +170,7 @@ test('a file over the server\'s limit: 1009, with the reason, and the connection
   await page.locator('#file').setInputFiles(file(1000));
   await received(page, 1);
   await page.locator('#file').setInputFiles(file(1001));
-  assert.match(await details(page, 'reconnecting'), /^code 1009, reason ".+", in 0\.\d s$/);
+  assert.match(await details(page, 'reconnecting'), /^code 1009, reason ".+", in 0\.\d\ss$/);
   await details(page, 'reconnected');
   await send(page, 'a short one');
   assert.deepEqual((await received(page, 2))[1], 'a short one');
@@ -186,7 +186,7 @@ test('no server: an error event, and then it tries again', async (t) => {
   server.kill('SIGKILL');
   await within(server.exited, 'the server ends');
   await page.locator('#connect').click();
-  assert.match(await details(page, 'reconnecting'), /^code 1006, reason "", in 0\.\d s$/);
+  assert.match(await details(page, 'reconnecting'), /^code 1006, reason "", in 0\.\d\ss$/);
   const events = await page.locator('#events b').allTextContents();
   assert.deepEqual(events.slice(0, 2), ['error', 'reconnecting']);
   assert.deepEqual(await page.locator('#chat .note').allTextContents(), ['Cannot connect yet']);
