@@ -293,6 +293,28 @@ fn a_connection_can_be_upgraded_after_requests() {
 }
 
 #[test]
+fn each_request_on_a_connection_carries_its_own_address() {
+    let server = Running::start(reading_bodies(), |_, _, event| match event {
+        Event::Request(exchange) => {
+            let address = exchange.address().expect("a peer on the loopback interface");
+            exchange.respond(Response::text(200, address.to_string()));
+        }
+        Event::Head(head) => assert!(head.address().is_some()),
+        _ => {}
+    });
+    let mut stream = server.stream();
+    let forwarded = "Content-Length: 2\r\nX-Forwarded-For: 192.0.2.7\r\n";
+    for (fields, address) in [
+        (forwarded, "192.0.2.7\n"),
+        ("Content-Length: 2\r\n", "127.0.0.1\n"),
+        (forwarded, "192.0.2.7\n"),
+    ] {
+        stream.write_all(post(fields, "hi").as_bytes()).unwrap();
+        assert_eq!(read_response(&mut stream).1, address);
+    }
+}
+
+#[test]
 fn answers_that_come_later_keep_the_order_of_the_requests() {
     let bound = Server::bind(reading_bodies()).unwrap();
     let handle = bound.handle();

@@ -49,6 +49,15 @@ impl<'h> Request<'h> {
     /// fields, without exactly one Host field where it is required, or that is not HTTP.
     pub fn parse(head: &'h [u8], max_headers: usize) -> Result<Self, Refusal> {
         head::check(head)?;
+        Self::parse_received(head, max_headers)
+    }
+
+    /// Parses a head that a [`Connection`](crate::protocol::Connection) has received, and has therefore
+    /// checked byte by byte.
+    ///
+    /// # Errors
+    /// As for [`parse`](Self::parse).
+    pub(crate) fn parse_received(head: &'h [u8], max_headers: usize) -> Result<Self, Refusal> {
         let (line, fields) = split_line(head);
         let line = std::str::from_utf8(line).map_err(|_| MALFORMED_LINE)?;
         // The line has these three words, because it was checked.

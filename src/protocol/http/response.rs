@@ -131,21 +131,21 @@ impl Response {
     }
 
     fn encode_head_with(&self, connection: Option<&str>, out: &mut Vec<u8>) {
-        let line = format!("HTTP/1.1 {} {}", self.status, phrase(self.status));
-        push_line(&line, out);
+        let line = format!("HTTP/1.1 {} {}\r\n", self.status, phrase(self.status));
+        out.extend_from_slice(line.as_bytes());
         for (name, value) in &self.headers {
-            push_line(&format!("{name}: {value}"), out);
+            push_field(name, value, out);
         }
         // RFC 9110, section 7.8: a sender of Upgrade must send the connection option too.
         let upgrade = self.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("upgrade"));
         let options: Vec<_> = connection.into_iter().chain(upgrade.then_some("Upgrade")).collect();
         if !options.is_empty() {
-            push_line(&format!("Connection: {}", options.join(", ")), out);
+            push_field("Connection", &options.join(", "), out);
         }
         if self.has_content() {
-            push_line(&format!("Content-Length: {}", self.body.len()), out);
+            push_field("Content-Length", &self.body.len().to_string(), out);
         }
-        push_line("", out);
+        out.extend_from_slice(b"\r\n");
     }
 
     fn encode_body(&self, out: &mut Vec<u8>) {
@@ -162,9 +162,10 @@ impl Response {
     }
 }
 
-fn push_line(line: &str, out: &mut Vec<u8>) {
-    out.extend_from_slice(line.as_bytes());
-    out.extend_from_slice(b"\r\n");
+fn push_field(name: &str, value: &str, out: &mut Vec<u8>) {
+    for part in [name, ": ", value, "\r\n"] {
+        out.extend_from_slice(part.as_bytes());
+    }
 }
 
 /// The reason phrase (RFC 9110, section 15; RFC 6585; RFC 7725).

@@ -60,7 +60,18 @@ fn is_port(port: &str) -> bool {
 /// assert_eq!(townhall::protocol::normal_path("/a/../café"), "/caf%C3%A9");
 /// ```
 pub fn normal_path(path: &str) -> String {
+    if has_nothing_to_normalize(path) {
+        return path.to_owned();
+    }
     remove_dot_segments(&normal_encoding(path))
+}
+
+/// Whether a path has neither percent-encoding nor dot segments, like nearly all.
+fn has_nothing_to_normalize(path: &str) -> bool {
+    let bytes = path.as_bytes();
+    bytes.first() == Some(&b'/')
+        && bytes.iter().all(|&byte| is_path_byte(byte))
+        && !bytes.windows(2).any(|pair| pair == b"/.")
 }
 
 /// RFC 3986, sections 6.2.2.1 and 6.2.2.2.
@@ -199,6 +210,17 @@ mod tests {
             for path in paths {
                 assert_eq!(normal_path(path), normal, "{path}");
             }
+        }
+    }
+
+    #[test]
+    fn a_path_with_nothing_to_normalize_is_its_own_normal_form() {
+        for path in ["/", "/lobby", "//a//b/", "/a-b.c_d~e:@!$&'()*+,;=", "/a./b.."] {
+            assert!(has_nothing_to_normalize(path), "{path}");
+            assert_eq!(remove_dot_segments(&normal_encoding(path)), path);
+        }
+        for path in ["", "*", "lobby", "/.", "/a/../b", "/a/.b", "/%61", "/caf\u{e9}", "/a b"] {
+            assert!(!has_nothing_to_normalize(path), "{path}");
         }
     }
 

@@ -23,7 +23,7 @@ use crate::server::room::frame_log::{Cursor, FrameLog};
 use crate::server::time::wheel::Timestamp;
 
 pub(crate) use reading::Retain;
-pub(crate) use states::{Presence, Reading};
+pub(crate) use states::{Presence, Reading, Requester};
 pub(crate) use writing::{Progress, Written};
 
 /// A client, from when it is accepted to the end of its TCP connection.
@@ -66,8 +66,8 @@ pub(crate) struct Client {
     pub(crate) announced: bool,
     /// Whether everything that the peer sent has been read.
     pub(crate) peer_ended: bool,
-    /// The room whose path the last request on a persistent connection named.
-    pub(crate) request_room: Option<usize>,
+    /// What is known about a client that sends plain requests on a persistent connection.
+    pub(crate) requester: Option<Box<Requester>>,
     /// Whether nothing of the next request has arrived on a persistent connection.
     pub(crate) awaits_request: bool,
     pub(crate) presence: Presence,
@@ -110,7 +110,7 @@ impl Client {
             window: Share::default(),
             announced: false,
             peer_ended: false,
-            request_room: None,
+            requester: None,
             awaits_request: false,
             presence: Presence::default(),
             reading: Reading::default(),
@@ -119,6 +119,11 @@ impl Client {
             flush_queued: false,
             hears_words: false,
         }
+    }
+
+    /// The room whose path the last request on a persistent connection named.
+    pub(crate) fn request_room(&self) -> Option<usize> {
+        self.requester.as_ref()?.room
     }
 
     /// Notes activity, such as a complete frame.

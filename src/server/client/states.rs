@@ -1,6 +1,8 @@
 //! The states of a client: what the application knows of it, whether it is read, and the progress of its
 //! output.
 
+use std::net::IpAddr;
+
 /// What the application knows of a client.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) enum Presence {
@@ -39,6 +41,15 @@ pub(crate) enum Reading {
     Queued,
     /// The client is not read until it is resumed, whatever it sends.
     Paused,
+}
+
+/// A client that sends plain requests on a persistent connection.
+#[derive(Debug)]
+pub(crate) struct Requester {
+    /// The peer's address, if it has one.
+    pub(crate) peer: Option<IpAddr>,
+    /// The room whose path the last request named, if there is one.
+    pub(crate) room: Option<usize>,
 }
 
 /// The progress of the output to a client.

@@ -208,6 +208,7 @@ mod tests {
     use super::*;
     use crate::config::Config;
     use crate::protocol::noise;
+    use crate::server::client::Requester;
     use crate::server::simulation::{Pipe, connect};
 
     /// A hub, and members of one room that are too many for one turn, and whose sockets take everything.
@@ -251,8 +252,9 @@ mod tests {
         let (mut hub, members) = crowd();
         let mut publish_to = |room: &str| {
             let (id, ..) = connect(&mut hub, "x-none");
-            let room = hub.rooms.find(room);
-            hub.clients.get_mut(id).expect("it was inserted").request_room = room;
+            let requester = Requester { peer: None, room: hub.rooms.find(room) };
+            let client = hub.clients.get_mut(id).expect("it was inserted");
+            client.requester = Some(Box::new(requester));
             id
         };
         let [here, elsewhere] = ["/room", "/other"].map(&mut publish_to);

@@ -168,7 +168,7 @@ impl Hub {
     /// it are read next. Returns whether the client still waited for the response; it may have left.
     pub fn answer(&mut self, deferred: Deferred, response: &Response) -> bool {
         let Deferred { client, is_persistent } = deferred;
-        requests::give_deferred(self, client, response, is_persistent)
+        requests::give_deferred(self, client, response.clone(), is_persistent)
     }
 
     /// Closes the connection to a client (RFC 6455, section 7.1.2), if the client is open. Everything

@@ -8,17 +8,16 @@ use crate::protocol::{Refusal, Response};
 use crate::server::client_id::ClientId;
 use crate::server::hub::lifecycle;
 use crate::server::hub::state::Hub;
-use crate::server::time::date::http_date;
 
 /// Answers a request, and ends the connection.
-pub(super) fn respond(hub: &mut Hub, id: ClientId, response: &Response) {
-    let response = dated(id, response);
+pub(super) fn respond(hub: &mut Hub, id: ClientId, response: Response) {
+    let response = dated(hub, id, response);
     lifecycle::finish_with_response(hub, id, |connection, out| connection.respond(&response, out));
 }
 
 /// Answers a request, and waits for the next one.
-pub(super) fn respond_and_persist(hub: &mut Hub, id: ClientId, response: &Response) {
-    let response = dated(id, response);
+pub(super) fn respond_and_persist(hub: &mut Hub, id: ClientId, response: Response) {
+    let response = dated(hub, id, response);
     let recipient = hub.recipient(id).filter(|(client, ..)| !client.is_finishing());
     if let Some((client, _, memory)) = recipient {
         client.queue_response(memory, |connection, out| {
@@ -29,11 +28,11 @@ pub(super) fn respond_and_persist(hub: &mut Hub, id: ClientId, response: &Respon
     }
 }
 
-fn dated(id: ClientId, response: &Response) -> Response {
+fn dated(hub: &mut Hub, id: ClientId, response: Response) -> Response {
     debug!("{id} answered with {}", response.status());
-    match http_date(SystemTime::now()) {
-        Some(date) => response.clone().header("Date", date).expect("a date is a valid value"),
-        None => response.clone(),
+    match hub.time.date.at(SystemTime::now()) {
+        Some(date) => response.header("Date", date.to_owned()).expect("a date is a valid value"),
+        None => response,
     }
 }
 
@@ -41,5 +40,5 @@ fn dated(id: ClientId, response: &Response) -> Response {
 pub(crate) fn refuse(hub: &mut Hub, id: ClientId, refusal: Refusal) {
     hub.log_refusal(format_args!("{id} refused with {}: {refusal}", refusal.status()));
     *hub.counts.refused.entry(refusal).or_default() += 1;
-    respond(hub, id, &Response::refusal(refusal));
+    respond(hub, id, Response::refusal(refusal));
 }

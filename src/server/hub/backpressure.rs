@@ -48,7 +48,8 @@ pub(crate) fn some_room_waits(hub: &Hub) -> bool {
 /// Whether a client is to be read later because its room waits for a member.
 pub(crate) fn pause_while_room_waits(hub: &mut Hub, id: ClientId) -> bool {
     let room = room_of(hub, id);
-    let may_wait = |client: &&Client| client.connection.is_open() || client.request_room.is_some();
+    let may_wait =
+        |client: &&Client| client.connection.is_open() || client.request_room().is_some();
     let Some(client) = hub.clients.get(id).filter(may_wait) else { return false };
     match room.and_then(|key| hub.rooms.get_mut(key)) {
         Some(room) if room.laggards > 0 => {
@@ -65,7 +66,7 @@ fn room_of(hub: &Hub, id: ClientId) -> Option<usize> {
     let client = hub.clients.get(id)?;
     match client.membership {
         Some(membership) => Some(membership.room),
-        None => client.request_room,
+        None => client.request_room(),
     }
 }
 

@@ -18,7 +18,7 @@ use crate::server::shown::{Flag, Shown};
 /// Answers a request whose head is complete, or begins to read its body.
 #[cold]
 pub(crate) fn handshake(hub: &mut Hub, id: ClientId, head: Vec<u8>, app: &mut Application<'_>) {
-    let request = match Request::parse(&head, hub.config.limits.max_headers) {
+    let request = match Request::parse_received(&head, hub.config.limits.max_headers) {
         Ok(request) => request,
         Err(refusal) => return refuse(hub, id, refusal),
     };
@@ -35,7 +35,7 @@ pub(crate) fn handshake(hub: &mut Hub, id: ClientId, head: Vec<u8>, app: &mut Ap
                 Ok(framing) if framing.is_empty() => answer(hub, id, &request, b"", app),
                 Ok(framing) => requests::read_body(hub, id, head, framing),
                 Err(Rejection::Refusal(refusal)) => refuse(hub, id, refusal),
-                Err(Rejection::Response(response)) => respond(hub, id, &response),
+                Err(Rejection::Response(response)) => respond(hub, id, response),
             }
         }
         method if hub.config.any_method || is_get(method) => match request.check_empty() {
@@ -58,7 +58,7 @@ fn upgrade(hub: &mut Hub, id: ClientId, request: &Request<'_>, app: &mut Applica
         Upgrade { request, address, room: &mut room, terms: &mut terms, refusal: &mut refusal };
     app(hub, id, Event::Upgrade(upgrade));
     if let Some(response) = refusal {
-        return respond(hub, id, &response);
+        return respond(hub, id, response);
     }
     // The application may have chosen another room.
     if let Err(refusal) = check_room(hub, id, &room) {
@@ -165,7 +165,7 @@ pub(crate) fn open(hub: &mut Hub, id: ClientId, terms: &mut Terms) {
         hub.config.history.is_some() && terms.subprotocol.as_deref() == Some(SUBPROTOCOL);
     client.note_activity(hub.time.timestamp);
     client.opened = hub.time.timestamp;
-    client.request_room = None;
+    client.requester = None;
     hub.pending.mark_dirty(client);
     hub.clients.note_open(id);
     hub.counts.opened += 1;

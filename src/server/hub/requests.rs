@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use crate::protocol::{Framing, Refusal, Request, Response};
-use crate::server::client::Reading;
+use crate::server::client::{Reading, Requester};
 use crate::server::client_id::ClientId;
 use crate::server::event::{Answer, Event, Exchange, RequestHead};
 use crate::server::hub::answering::{refuse, respond, respond_and_persist};
@@ -70,7 +70,7 @@ pub(crate) fn complete(
     body: &[u8],
     app: &mut Application<'_>,
 ) {
-    match Request::parse(head, hub.config.limits.max_headers) {
+    match Request::parse_received(head, hub.config.limits.max_headers) {
         Ok(request) => answer(hub, id, &request, body, app),
         Err(refusal) => refuse(hub, id, refusal),
     }
@@ -87,14 +87,14 @@ pub(super) fn answer(
     let mut answer = Answer::None;
     let address = client_address(hub, id, request);
     let is_persistent = may_persist(hub, request);
-    if is_persistent && let Some(client) = hub.clients.get_mut(id) {
-        client.request_room = hub.rooms.find(&request.normal_path());
+    if is_persistent {
+        note_requester(hub, id, request);
     }
     let exchange =
         Exchange { client: id, request, body, address, is_persistent, answer: &mut answer };
     app(hub, id, Event::Request(exchange));
     match answer {
-        Answer::Now(answer) => give(hub, id, &answer, is_persistent),
+        Answer::Now(answer) => give(hub, id, answer, is_persistent),
         Answer::Later => defer(hub, id),
         Answer::None if !is_get(request.method()) => answer_method(hub, id, request.method()),
         Answer::None if hub.config.rooms.allow(&request.normal_path()) => {
@@ -104,14 +104,23 @@ pub(super) fn answer(
     }
 }
 
+/// Notes what is known about a client whose connection may persist.
+fn note_requester(hub: &mut Hub, id: ClientId, request: &Request<'_>) {
+    let room = hub.rooms.find(&request.normal_path());
+    let peer = peer(hub, id);
+    if let Some(client) = hub.clients.get_mut(id) {
+        client.requester.get_or_insert_with(|| Box::new(Requester { peer, room })).room = room;
+    }
+}
+
 /// Answers a plain request with a method that the application does not serve.
 pub(super) fn answer_method(hub: &mut Hub, id: ClientId, method: &str) {
     match method {
         // Load balancers use it to check whether the server is up.
         "OPTIONS" if hub.is_stopping() => {
-            respond(hub, id, &Response::refusal(Refusal::Stopping));
+            respond(hub, id, Response::refusal(Refusal::Stopping));
         }
-        "OPTIONS" => respond(hub, id, &Response::options()),
+        "OPTIONS" => respond(hub, id, Response::options()),
         _ => refuse(hub, id, Refusal::Method),
     }
 }
@@ -124,7 +133,7 @@ fn may_persist(hub: &Hub, request: &Request<'_>) -> bool {
 
 /// Sends the response to a request. There are no persistent connections once the server is to stop, or
 /// while there are so many connections that clients could be turned away.
-fn give(hub: &mut Hub, id: ClientId, response: &Response, is_persistent: bool) {
+fn give(hub: &mut Hub, id: ClientId, response: Response, is_persistent: bool) {
     let has_room = hub.clients.len() <= hub.config.connections.max;
     if is_persistent && has_room && hub.phase != Phase::Closing {
         respond_and_persist(hub, id, response);
@@ -145,7 +154,7 @@ fn defer(hub: &mut Hub, id: ClientId) {
 pub(super) fn give_deferred(
     hub: &mut Hub,
     id: ClientId,
-    response: &Response,
+    response: Response,
     is_persistent: bool,
 ) -> bool {
     let client = hub.clients.get_mut(id).filter(|client| client.connection.is_answering());
@@ -211,11 +220,19 @@ pub(crate) fn expire(hub: &mut Hub, id: ClientId) {
 /// The address to which the limits per address apply: the one that a trusted proxy forwards, or the
 /// peer's. The peer of a Unix socket has none, and is always trusted.
 pub(super) fn client_address(hub: &Hub, id: ClientId, request: &Request<'_>) -> Option<IpAddr> {
-    let peer = hub.peer_address(id).map(|peer| peer.ip());
+    let peer = peer(hub, id);
     let is_proxy = match peer {
         Some(peer) => is_trusted_proxy(peer, &hub.config),
         None => hub.clients.get(id)?.transport.is_unix(),
     };
     let forwarded = if is_proxy { forwarded::address(request, &hub.config) } else { None };
     forwarded.or(peer)
+}
+
+/// The peer's address. The system is asked for it once for many requests.
+fn peer(hub: &Hub, id: ClientId) -> Option<IpAddr> {
+    match &hub.clients.get(id)?.requester {
+        Some(requester) => requester.peer,
+        None => hub.peer_address(id).map(|peer| peer.ip()),
+    }
 }

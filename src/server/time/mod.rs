@@ -7,6 +7,7 @@ pub(crate) mod wheel;
 
 use std::time::Instant;
 
+use crate::server::time::date::HttpDate;
 use crate::server::time::moment::Moment;
 use crate::server::time::timers::Timers;
 use crate::server::time::wheel::{Clock, TimerWheel, Timestamp};
@@ -32,6 +33,8 @@ pub(crate) struct Time {
     pub(crate) resumptions: TimerWheel,
     /// The application's timers.
     pub(crate) timers: Timers,
+    /// The date of responses.
+    pub(crate) date: HttpDate,
 }
 
 impl Time {
@@ -47,6 +50,7 @@ impl Time {
             deadlines: TimerWheel::new(),
             resumptions: TimerWheel::new(),
             timers: Timers::default(),
+            date: HttpDate::default(),
         }
     }
 
