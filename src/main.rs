@@ -130,7 +130,10 @@ fn run(flags: &Flags) -> Result<(), Box<dyn Error>> {
     let sessions = auth.as_deref().map(Auth::sessions);
     let truncate = flags.truncate;
     let admin = admin
-        .map(|admin| admin.start(server.handle(), limits, rooms.clone(), truncate, sessions))
+        .map(|admin| {
+            let requests = presence.follow_rooms(server.handle(), admin.handle());
+            admin.start(server.handle(), limits, rooms.clone(), truncate, sessions, requests)
+        })
         .transpose()?;
     systemd::ready(&server.handle());
     let pages = (Page::new(), ClientModule::new());
@@ -166,15 +169,10 @@ fn run(flags: &Flags) -> Result<(), Box<dyn Error>> {
             auth.iter().for_each(|auth| auth.close(hub, client));
             presence.leave(hub, client);
         }
-        Event::Timer { token: presence::CHANGES, .. } => presence.send_changes(hub),
-        Event::Timer { token: auth::EXPIRY, .. } => auth::expire(hub, client),
         Event::Timer { token: auth::NOTICE, .. } => notify(auth.as_deref(), hub, client),
+        Event::Timer { token, .. } => expire(hub, client, token, &mut presence, &mut publisher),
         // The next process may take over the addresses now.
         Event::Shutdown => admin.iter().for_each(admin::Running::stop),
-        Event::Timer { token: publish::EXPIRY, .. } => {
-            publisher.iter_mut().for_each(|publisher| publisher.expire(hub));
-        }
-        Event::Timer { token: systemd::WATCHDOG, .. } => systemd::feed_watchdog(hub),
         Event::Reload => reload(auth.as_deref()),
         Event::Stop => systemd::stopping(&shutdown),
         _ => {}
@@ -202,6 +200,23 @@ fn enter(
 /// Tells a client that its token will end.
 fn notify(auth: Option<&Auth>, hub: &mut Hub, client: ClientId) {
     auth.iter().for_each(|auth| auth.notify(hub, client));
+}
+
+/// Does what a timer was set for.
+fn expire(
+    hub: &mut Hub,
+    client: ClientId,
+    token: u64,
+    presence: &mut Presence,
+    publisher: &mut Option<Publisher>,
+) {
+    match token {
+        presence::CHANGES | presence::EVENTS => presence.expire(hub, token),
+        auth::EXPIRY => auth::expire(hub, client),
+        publish::EXPIRY => publisher.iter_mut().for_each(|publisher| publisher.expire(hub)),
+        systemd::WATCHDOG => systemd::feed_watchdog(hub),
+        _ => {}
+    }
 }
 
 /// Reads the keys again.

@@ -8,12 +8,13 @@ use townhall::protocol::Refusal;
 use townhall::{Config, Handle, Hub, Request, Response};
 
 use super::closing::{self, Order};
+use super::parameters::parameters;
 use super::question::{Unanswered, ask};
 use super::resource::Resource;
 use super::{log_level, members, metrics, publishing, revoking, rooms, site};
 use crate::auth::Sessions;
 use crate::key::Key;
-use crate::presence::MemberRooms;
+use crate::presence::{MemberRooms, Subject};
 
 /// Answers the requests of operators.
 #[derive(Debug)]
@@ -48,6 +49,23 @@ impl Desk {
             Some(Resource::Publish) => Ok(()),
             _ => Err(Response::refusal(Refusal::HasBody)),
         }
+    }
+
+    /// Checks that a client may watch, and returns what.
+    ///
+    /// # Errors
+    /// The response to an upgrade that is refused.
+    pub fn admit_watcher(&self, request: &Request<'_>) -> Result<Subject, Response> {
+        self.admit(request)?;
+        if !matches!(Resource::find(&request.normal_path()), Some(Resource::Events)) {
+            return Err(not_found());
+        }
+        let mut members = parameters(request).filter(|(name, _)| name == "members");
+        members.try_fold(Subject::Rooms, |_, (_, value)| match &*value {
+            "0" => Ok(Subject::Rooms),
+            "1" => Ok(Subject::Members),
+            _ => Err(bad_request(format!("members is {value:?}, but must be 0 or 1"))),
+        })
     }
 
     pub fn answer(&self, request: &Request<'_>, body: &[u8]) -> Response {
@@ -88,6 +106,7 @@ impl Desk {
             (Resource::Connection(id), _) => self.close_connection(id, request),
             (Resource::Publish, _) => self.publish(body),
             (Resource::Revoke, _) => self.revoke(request),
+            (Resource::Events, _) => Err(Response::refusal(Refusal::NoUpgrade)),
             (Resource::LogLevel, method) => {
                 match method {
                     "PUT" => log_level::set(request).map_err(bad_request)?,
@@ -176,8 +195,8 @@ fn no_such_room() -> Response {
     Response::text(404, "no such room")
 }
 
-pub fn not_found() -> Response {
-    let paths = "/metrics, /live, /ready, /rooms, /rooms/NAME, /connections/ID, /publish, /revoke and \
-         /log-level";
+fn not_found() -> Response {
+    let paths = "/metrics, /live, /ready, /rooms, /rooms/NAME, /connections/ID, /publish, /revoke, \
+         /events and /log-level";
     Response::text(404, format!("not found: there are {paths}"))
 }

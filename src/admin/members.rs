@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use townhall::{ClientId, Hub, IpNet, Request};
 
-use crate::auth::Session;
+use crate::auth::{self, Session};
 
 use super::parameters::{limit, parameters};
 use super::rooms::Room;
@@ -79,6 +79,7 @@ struct Member {
     backlog_bytes: u64,
     compressed: bool,
     subprotocol: Option<Box<str>>,
+    subject: Option<Box<str>>,
 }
 
 impl Member {
@@ -91,6 +92,7 @@ impl Member {
             backlog_bytes: hub.backlog(id).unwrap_or_default(),
             compressed: hub.is_compressed(id).unwrap_or_default(),
             subprotocol: hub.data::<Session>(id).and_then(|session| session.subprotocol.clone()),
+            subject: auth::user(hub, id).map(|user| user.name.into()),
         }
     }
 
@@ -103,6 +105,7 @@ impl Member {
             "backlog_bytes": self.backlog_bytes,
             "compressed": self.compressed,
             "subprotocol": self.subprotocol,
+            "sub": self.subject,
         })
     }
 

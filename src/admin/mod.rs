@@ -17,6 +17,7 @@ mod resource;
 mod revoking;
 mod rooms;
 mod site;
+mod watching;
 
 use std::io;
 use std::thread::{self, JoinHandle};
@@ -26,8 +27,11 @@ use townhall::{Config, Event, Handle, Listen, ListenAddress, Server};
 
 use crate::auth::Sessions;
 use crate::key::Key;
-use crate::presence::MemberRooms;
+use crate::presence::{MemberRooms, Requests};
 use desk::Desk;
+
+/// How many clients may watch the rooms.
+const MAX_WATCHERS: usize = 100;
 
 /// The admin listener, bound to its address.
 #[derive(Debug)]
@@ -51,8 +55,14 @@ impl Admin {
         self.server.listening()
     }
 
+    /// Reaches the clients of the listener.
+    pub fn handle(&self) -> Handle {
+        self.server.handle()
+    }
+
     /// Serves on a separate thread, until what this returns stops it. `handle` reaches the server to be
-    /// shown. `sessions` are its connections with tokens, if it requires tokens.
+    /// shown. `sessions` are its connections with tokens, if it requires tokens. `requests` are those of
+    /// clients that watch its rooms.
     ///
     /// # Errors
     /// The system cannot start another thread.
@@ -63,13 +73,14 @@ impl Admin {
         member_rooms: MemberRooms,
         truncate: Option<usize>,
         sessions: Option<Sessions>,
+        requests: Requests,
     ) -> io::Result<Running> {
         let own_handle = self.server.handle();
         let log_level = log::max_level();
         let desk =
             Desk { handle, limits, member_rooms, truncate, key: self.key, log_level, sessions };
         let serve = move || {
-            let served = self.server.run(|_, _, event| match event {
+            let served = self.server.run(|hub, client, event| match event {
                 Event::Request(exchange) => {
                     let response = desk.answer(exchange.request(), exchange.body());
                     exchange.respond(response);
@@ -79,7 +90,10 @@ impl Admin {
                         head.refuse(response);
                     }
                 }
-                Event::Upgrade(upgrade) => upgrade.refuse(desk::not_found()),
+                Event::Upgrade(upgrade) => watching::admit(&desk, hub, client, upgrade),
+                Event::Open { .. } => watching::open(&requests, hub, client),
+                Event::Message(_) => watching::silence(hub, client),
+                Event::Close(_) => watching::close(&requests, hub, client),
                 _ => {}
             });
             if let Err(error) = served {
@@ -123,7 +137,7 @@ fn config(address: ListenAddress, has_key: bool) -> Config {
     // Whoever may connect may close rooms.
     config.sockets.unix_mode = 0o600;
     config.trusted_proxies = Vec::new();
-    config.connections.max = 1;
+    config.connections.max = MAX_WATCHERS;
     config.request_bodies = true;
     config
 }

@@ -14,6 +14,7 @@ pub enum Resource<'p> {
     LogLevel,
     Publish,
     Revoke,
+    Events,
 }
 
 impl<'p> Resource<'p> {
@@ -27,6 +28,7 @@ impl<'p> Resource<'p> {
             "/log-level" => Some(Self::LogLevel),
             "/publish" => Some(Self::Publish),
             "/revoke" => Some(Self::Revoke),
+            "/events" => Some(Self::Events),
             _ => {
                 let room = path.strip_prefix("/rooms").filter(|room| room.starts_with('/'));
                 let connection = || path.strip_prefix("/connections/").map(Self::Connection);
@@ -44,6 +46,7 @@ impl<'p> Resource<'p> {
             Self::Publish => "POST, OPTIONS",
             Self::LogLevel => "GET, HEAD, PUT, DELETE, OPTIONS",
             Self::Revoke => "POST, OPTIONS",
+            Self::Events => "GET, OPTIONS",
         }
     }
 }

@@ -10,8 +10,8 @@ use townhall::{Listen, ListenAddress};
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Administration")]
 pub struct AdminFlags {
-    /// Serve /metrics, /live, /ready, /rooms, /connections, /publish, /revoke and /log-level on this address, such as
-    /// 127.0.0.1:9090, for operators and their tools. An address that other machines can reach needs
+    /// Serve /metrics, /live, /ready, /rooms, /connections, /publish, /revoke, /events and /log-level on this
+    /// address, such as 127.0.0.1:9090, for operators and their tools. An address that other machines can reach needs
     /// --admin-key-file. unix:/run/townhall/admin.sock is a Unix socket, for the user of the server and
     /// root alone. By default, this is off
     #[arg(long, value_name = "ADDRESS", env = "TOWNHALL_ADMIN_LISTEN")]

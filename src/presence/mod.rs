@@ -1,8 +1,9 @@
 //! The members of a room: `GET /lobby` counts its members, and `/lobby/@members` is a room in which the server
-//! says who comes and goes.
+//! says who comes and goes. On the admin listener, `/events` is one that is about all rooms.
 
 mod accept;
 mod count;
+mod events;
 mod notice;
 mod rooms;
 mod roster;
@@ -13,17 +14,22 @@ use std::mem;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use townhall::{ClientId, CloseCode, Hub};
+use townhall::{ClientId, CloseCode, Handle, Hub};
 
 use crate::auth;
 use crate::denied::Denied;
 pub use accept::prefers_json;
 pub use count::Counter;
+use events::Events;
+pub use events::{EVENTS, Requests, Subject, Watch};
 pub use rooms::MemberRooms;
 use roster::Roster;
 
 /// The token of the timer for changes.
 pub const CHANGES: u64 = 4;
+
+/// How long somebody who has left still counts as there, so that a page can be reloaded unnoticed.
+const GRACE: Duration = Duration::from_secs(5);
 
 /// How much time there is between two changes.
 const INTERVAL: Duration = Duration::from_secs(1);
@@ -43,6 +49,8 @@ pub struct Presence {
     /// The watched rooms for which the next timer has something to do.
     changed: BTreeSet<Rc<str>>,
     last: Option<Instant>,
+    /// What the admin listener tells of all rooms.
+    events: Option<Events>,
 }
 
 /// A room whose members are watched.
@@ -70,11 +78,23 @@ impl Presence {
             places: HashMap::new(),
             changed: BTreeSet::new(),
             last: None,
+            events: None,
         }
+    }
+
+    /// Lets clients of another server watch all rooms. The handles are those of the server that is watched,
+    /// and of that of the watchers.
+    pub fn follow_rooms(&mut self, watched: Handle, watchers: Handle) -> Requests {
+        let (events, requests) = Events::new(watched, watchers, self.has_names);
+        self.events = Some(events);
+        requests
     }
 
     /// Notes that a client has joined a room.
     pub fn join(&mut self, hub: &mut Hub, client: ClientId, room: &str) {
+        if let Some(events) = &mut self.events {
+            events.join(hub, client, room);
+        }
         if let Some(shown) = self.rooms.shown_by(room) {
             return self.watch(hub, client, shown, room);
         }
@@ -89,6 +109,9 @@ impl Presence {
 
     /// Notes that a client has left.
     pub fn leave(&mut self, hub: &mut Hub, client: ClientId) {
+        if let Some(events) = &mut self.events {
+            events.leave(hub, client);
+        }
         let Some(place) = self.places.remove(&client) else { return };
         let (Place::Member(room) | Place::Watcher(room)) = &place;
         let Some(watched) = self.watched.get_mut(room) else { return };
@@ -113,8 +136,17 @@ impl Presence {
         watches
     }
 
+    /// Does what one of the timers was set for.
+    pub fn expire(&mut self, hub: &mut Hub, token: u64) {
+        match (token, &mut self.events) {
+            (EVENTS, Some(events)) => events.send(hub),
+            (CHANGES, _) => self.send_changes(hub),
+            _ => {}
+        }
+    }
+
     /// Sends the changes of a second.
-    pub fn send_changes(&mut self, hub: &mut Hub) {
+    fn send_changes(&mut self, hub: &mut Hub) {
         let now = Instant::now();
         self.last = Some(now);
         for room in mem::take(&mut self.changed) {
@@ -159,7 +191,7 @@ impl Presence {
         let mut members: Vec<_> = hub.members(shown).collect();
         members.sort_by_key(|&member| Reverse(hub.open_for(member)));
         let members = members.into_iter().map(|member| (member, auth::user(hub, member)));
-        let roster = Roster::new(self.has_names, members);
+        let roster = Roster::new(GRACE, self.has_names, members);
         let places = roster.connections().map(|member| (member, Place::Member(room.clone())));
         self.places.extend(places);
         let watched = Watched { roster, member_room: member_room.into(), watchers: 0 };

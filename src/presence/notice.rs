@@ -44,6 +44,11 @@ impl<'a> Notice<'a> {
         Self { joined, left: Some(left), info, ..Self::count(count) }
     }
 
+    /// The number of names in it.
+    pub fn name_count(&self) -> usize {
+        [&self.members, &self.joined, &self.left].into_iter().flatten().map(Vec::len).sum()
+    }
+
     pub fn encode(&self) -> String {
         serde_json::to_string(self).expect("strings and numbers are JSON")
     }

@@ -9,9 +9,6 @@ use townhall::ClientId;
 use super::notice::Notice;
 use crate::auth::{Info, User};
 
-/// How long somebody who has left still counts as there, so that a page can be reloaded unnoticed.
-pub const GRACE: Duration = Duration::from_secs(5);
-
 /// Up to this count, watchers receive names.
 const MAX_NAMES: usize = 100;
 
@@ -22,6 +19,8 @@ const MAX_LEAVING: usize = 1000;
 /// their token. Those without a name are counted, and one who comes replaces one who has just left.
 #[derive(Debug)]
 pub struct Roster {
+    /// How long somebody who has left still counts as there.
+    grace: Duration,
     /// Whether watchers may receive names.
     has_names: bool,
     connections: HashMap<ClientId, Option<Rc<str>>>,
@@ -64,10 +63,12 @@ impl Roster {
     /// The roster of a room with these members, from the oldest connection to the newest. Its watchers
     /// know all of them.
     pub fn new<'n>(
+        grace: Duration,
         has_names: bool,
         members: impl IntoIterator<Item = (ClientId, Option<User<'n>>)>,
     ) -> Self {
         let mut roster = Self {
+            grace,
             has_names,
             connections: HashMap::new(),
             named: BTreeMap::new(),
@@ -131,7 +132,8 @@ impl Roster {
 
     /// Removes those who have left long enough ago.
     pub fn expire(&mut self, now: Instant) {
-        self.forget(|_, since| since + GRACE <= now);
+        let grace = self.grace;
+        self.forget(|_, since| since + grace <= now);
     }
 
     /// Whether somebody has left who still counts as there.
@@ -172,7 +174,12 @@ impl Roster {
         self.named.iter().map(|(name, person)| (&**name, person.info.as_ref()))
     }
 
-    fn count(&self) -> usize {
+    pub fn is_empty(&self) -> bool {
+        self.connections.is_empty() && self.count() == 0
+    }
+
+    /// How many are there.
+    pub fn count(&self) -> usize {
         self.named.len() + self.nameless + self.nameless_leaving.len()
     }
 
@@ -184,6 +191,11 @@ impl Roster {
     /// Notes that the watchers know everything.
     pub fn settle(&mut self) {
         self.known = Known { count: self.count(), names: self.may_name(), ..Known::default() };
+    }
+
+    /// Notes that there are watchers who do not know the names. They get all when something changes.
+    pub fn forget_names(&mut self) {
+        self.known.names = false;
     }
 
     fn appear(&mut self, name: &Rc<str>, info: Option<Info>) {

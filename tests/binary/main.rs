@@ -5,6 +5,7 @@ mod admin;
 mod client_module;
 mod dashboard;
 mod denials;
+mod events;
 mod flags;
 mod history;
 mod listening;
@@ -17,7 +18,7 @@ mod systemd;
 mod tls;
 mod tokens;
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::process::{Child, ChildStdout, Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -102,7 +103,13 @@ fn send(client: &mut Client, text: &str) {
 }
 
 fn receive(client: &mut Client) -> String {
-    client.read().unwrap().into_text().unwrap().to_string()
+    loop {
+        match client.read() {
+            // Reads with a timeout are interrupted when a stopped machine continues.
+            Err(tungstenite::Error::Io(error)) if error.kind() == ErrorKind::Interrupted => {}
+            message => return message.unwrap().into_text().unwrap().to_string(),
+        }
+    }
 }
 
 fn run(flags: &[&str]) -> Output {

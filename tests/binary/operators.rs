@@ -113,11 +113,11 @@ fn a_room_shows_its_members() {
     assert!(other_peer.as_str().unwrap().starts_with("127.0.0.1:"), "{other_peer}");
     let plain = json!({
         "id": null, "address": "127.0.0.1", "peer": own.to_string(), "open_seconds": null,
-        "backlog_bytes": 0, "compressed": false, "subprotocol": null,
+        "backlog_bytes": 0, "compressed": false, "subprotocol": null, "sub": null,
     });
     let forwarded = json!({
         "id": null, "address": "192.0.2.7", "peer": null, "open_seconds": null,
-        "backlog_bytes": 0, "compressed": true, "subprotocol": "chat",
+        "backlog_bytes": 0, "compressed": true, "subprotocol": "chat", "sub": null,
     });
     assert_eq!(members, [plain, forwarded]);
     room["connections"].take();

@@ -7,6 +7,8 @@ use serde_json::Value;
 
 use super::*;
 
+const GRACE: Duration = Duration::from_secs(5);
+
 fn client(number: u32) -> ClientId {
     format!("{number}.1").parse().unwrap()
 }
@@ -17,7 +19,7 @@ fn user(name: &str) -> Option<User<'_>> {
 }
 
 fn empty() -> Roster {
-    Roster::new(true, [])
+    Roster::new(GRACE, true, [])
 }
 
 /// The change since the last call.
@@ -34,7 +36,7 @@ fn snapshot(roster: &Roster) -> String {
 #[test]
 fn a_snapshot_and_the_changes_add_up() {
     let members = [(client(1), user("b")), (client(2), user("a")), (client(3), None)];
-    let mut roster = Roster::new(true, members);
+    let mut roster = Roster::new(GRACE, true, members);
     assert_eq!(snapshot(&roster), r#"{"members":["a","b"],"count":3}"#);
     assert_eq!(take_change(&mut roster), None);
     roster.join(client(4), user("c\""));
@@ -56,7 +58,7 @@ fn a_snapshot_and_the_changes_add_up() {
 fn a_reload_is_not_noticed() {
     let now = Instant::now();
     let at = |seconds| now + Duration::from_secs(seconds);
-    let mut roster = Roster::new(true, [(client(1), user("a")), (client(2), None)]);
+    let mut roster = Roster::new(GRACE, true, [(client(1), user("a")), (client(2), None)]);
     for (number, somebody) in [(1, user("a")), (2, None)] {
         roster.leave(client(number), now);
         roster.expire(at(4));
@@ -97,7 +99,7 @@ fn somebody_with_several_tabs_is_one_person() {
 #[test]
 fn somebody_who_leaves_and_comes_back_between_two_changes_is_no_change() {
     let now = Instant::now();
-    let mut roster = Roster::new(true, [(client(1), user("a"))]);
+    let mut roster = Roster::new(GRACE, true, [(client(1), user("a"))]);
     roster.leave(client(1), now);
     roster.expire(now + GRACE);
     roster.join(client(2), user("a"));
@@ -130,7 +132,7 @@ fn above_a_hundred_only_the_count_is_sent() {
 
 #[test]
 fn without_tokens_there_is_only_a_count() {
-    let mut roster = Roster::new(false, [(client(1), None)]);
+    let mut roster = Roster::new(GRACE, false, [(client(1), None)]);
     assert_eq!(snapshot(&roster), r#"{"count":1}"#);
     roster.join(client(2), None);
     assert_eq!(take_change(&mut roster).as_deref(), Some(r#"{"count":2}"#));
@@ -160,7 +162,8 @@ fn names_come_with_the_info_of_the_newest_connection() {
     let infos = ["{\"name\":\"Ann\"}", "{\"name\":\"Bob\"}"].map(|json| Info::parse(json).unwrap());
     let with = |name, info| Some(User { name, info: Some(info) });
     let now = Instant::now();
-    let mut roster = Roster::new(true, [(client(1), with("a", &infos[0])), (client(2), user("b"))]);
+    let mut roster =
+        Roster::new(GRACE, true, [(client(1), with("a", &infos[0])), (client(2), user("b"))]);
     let known = r#"{"members":["a","b"],"info":{"a":{"name":"Ann"}},"count":2}"#;
     assert_eq!(snapshot(&roster), known);
     roster.join(client(3), with("c", &infos[1]));
@@ -290,7 +293,7 @@ proptest! {
     #[test]
     fn what_watchers_are_sent_adds_up_to_the_truth(steps in steps(), has_names in any::<bool>()) {
         let mut now = Instant::now();
-        let mut roster = Roster::new(has_names, []);
+        let mut roster = Roster::new(GRACE, has_names, []);
         let mut model = Model::default();
         let mut watchers: Vec<Watcher> = Vec::new();
         let mut clients = (1..).map(client);
