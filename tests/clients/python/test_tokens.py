@@ -222,6 +222,8 @@ class BadTokens(TokensTest):
             "a pattern that is no path": rights(join=["*"]),
             "a pattern with a query": rights(publish=["/game/7?x"]),
             "rights that are no list": rights(join="/game/7"),
+            "info that is no object": rights(info="Ada"),
+            "info of more than 512 bytes": rights(info={"name": "x" * 502}),
             "8 KiB": changed(info="x" * 6000),
             "claims that are not JSON": signed(b"{sub}"),
             "claims that are not UTF-8": signed(b'{"sub":"\xff","exp":9999999999}'),
