@@ -196,6 +196,29 @@ fn a_silent_client_hears_a_beat_with_each_ping() {
 }
 
 #[test]
+fn a_client_that_sends_all_the_time_hears_beats_too() {
+    let mut config = with_history();
+    config.timeouts.ping_interval = Some(Duration::from_millis(200));
+    let server = Running::start(config, |hub, client, event| match event {
+        Event::Message(_) => {}
+        event => chat(hub, client, event),
+    });
+    let (mut client, _) = greeted(&server, "/lobby");
+    client.0.get_ref().set_read_timeout(Some(Duration::from_millis(50))).unwrap();
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        assert!(Instant::now() < deadline, "there is no beat");
+        client.send("I am here");
+        match client.0.read() {
+            Ok(Message::Text(text)) => break assert!(text.starts_with("\0{\"position\":")),
+            Ok(message) => panic!("{message:?}, although the client is not silent"),
+            Err(tungstenite::Error::Io(_)) => {}
+            Err(error) => panic!("{error}"),
+        }
+    }
+}
+
+#[test]
 fn a_room_outlives_its_members_until_its_history_is_old() {
     let mut config = with_history();
     config.history.as_mut().unwrap().max_age = Duration::from_millis(300);

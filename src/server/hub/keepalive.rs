@@ -57,8 +57,10 @@ pub(crate) fn check(hub: &mut Hub, id: ClientId) {
             ping(hub, id);
             lifecycle::expect_by(hub, id, first(next));
         }
-        Due::End(cause) => give_up(hub, id, cause),
+        Due::End(cause) => return give_up(hub, id, cause),
     }
+    // A web page sees no pings, and may not be pinged because it sends all the time.
+    words::beat(hub, id);
 }
 
 fn close_old(hub: &mut Hub, id: ClientId) {
@@ -111,8 +113,6 @@ fn ping(hub: &mut Hub, id: ClientId) {
         client.arrived = 0;
         client.queue_control(at, memory, |connection, out| connection.ping(b"", out));
     }
-    // A web page sees no pings.
-    words::beat(hub, id);
 }
 
 fn give_up(hub: &mut Hub, id: ClientId, cause: Cause) {
