@@ -28,7 +28,7 @@ pub(super) fn greet(hub: &mut Hub, id: ClientId, entry: &Entry) {
 }
 
 /// Says to a client where the end of its room's sequence is.
-pub(super) fn beat(hub: &mut Hub, id: ClientId) {
+pub(crate) fn beat(hub: &mut Hub, id: ClientId) {
     if let Some(history) = history_of(hub, id) {
         say(hub, id, Word::Beat(history.position()));
     }
@@ -41,9 +41,9 @@ pub(super) fn receipt(hub: &mut Hub, id: ClientId) {
     }
 }
 
-/// The sequence of the room of a client that hears words.
+/// The sequence of the room of an open client that hears words. Nothing may follow a close frame.
 pub(super) fn history_of(hub: &Hub, id: ClientId) -> Option<History> {
-    let client = hub.clients.get(id).filter(|client| client.hears_words)?;
+    let client = hub.clients.get_open(id).filter(|client| client.hears_words)?;
     hub.rooms.history_of(client.membership)
 }
 
@@ -55,5 +55,47 @@ fn whole_seconds(duration: Duration) -> u64 {
 fn say(hub: &mut Hub, id: ClientId, word: Word) {
     if let Some((client, at, memory)) = hub.recipient(id) {
         client.queue(at, memory, |out| word.encode(out));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Config, HistoryLimits, Slow};
+    use crate::protocol::noise;
+    use crate::server::event_loop::flushing;
+    use crate::server::hub::lifecycle;
+    use crate::server::room::TurnEnd;
+    use crate::server::simulation::connect;
+
+    const MIB: usize = 1 << 20;
+
+    fn flush(hub: &mut Hub) {
+        while hub.is_dirty() {
+            flushing::flush(hub, TurnEnd::Now);
+        }
+    }
+
+    #[test]
+    fn a_sender_that_its_own_message_closes_gets_no_receipt_after_the_close_frame() {
+        let history = Some(HistoryLimits::default());
+        let mut config = Config { slow: Slow::Drop, history, ..Config::default() };
+        config.memory.max_backlog_bytes = 2 * MIB;
+        let mut hub = Hub::new(config);
+        let (id, pipe, _) = connect(&mut hub, "permessage-deflate");
+        hub.clients.get_mut(id).unwrap().hears_words = true;
+        hub.join(id, "/room");
+        pipe.allow(MIB);
+        hub.broadcast("/room", "hello");
+        flush(&mut hub);
+        // It cannot leave the shared log with the rest of this one.
+        hub.broadcast("/room", &noise(4 * MIB)[..]);
+        flush(&mut hub);
+        hub.publish_to_others(id, "hello");
+        assert!(!hub.is_open(id));
+        pipe.allow(10 * MIB);
+        lifecycle::unblock(&mut hub, id);
+        flush(&mut hub);
+        assert!(pipe.take().ends_with(b"too far behind"));
     }
 }
