@@ -105,7 +105,10 @@ impl Outbox {
         note: impl FnOnce(u64, u64, &mut Vec<u8>),
     ) -> (u64, u64) {
         let mut kept = self.unfinished(log, cursor);
-        let cut = self.newest(log, cursor, max_bytes);
+        let mut cut = self.newest(log, cursor, max_bytes);
+        if cut.insert == 0 && cut.begin > self.boundary() {
+            cut.begin = self.last_greeting(cut.begin).unwrap_or(cut.begin);
+        }
         let passed = log.frames_from(cursor.offset()) - log.frames_from(cut.offset);
         // The parts that inserts skip were not for this member.
         let skipped = self.inserts.iter().take(cut.insert);
@@ -125,6 +128,15 @@ impl Outbox {
         kept.push_frame(|out| note(missed + untold, cut.offset, out));
         self.keep_from(cut, kept);
         (cut.offset, missed)
+    }
+
+    /// The start of the last greeting at or after `begin` in the first insert. What is before it comes from
+    /// another room, where the offsets in this log say nothing about the member's place. Greetings are in the
+    /// first insert, because the member has received nothing of the room before them.
+    fn last_greeting(&self, begin: usize) -> Option<usize> {
+        let range = begin..self.inserts.front()?.end;
+        let starts = self.private.starts(&range).iter().zip(self.private.frames(&range));
+        starts.filter(|(_, frame)| is_greeting(frame)).last().map(|(start, _)| *start)
     }
 
     /// The start of the longest run of complete messages at the end that has at most `max_bytes`, or of
