@@ -14,7 +14,8 @@ pub(super) fn enter(hub: &mut Hub, id: ClientId, room: &str, start: Start) {
     let Some(member) = hub.clients.get_mut(id) else { return };
     let key = hub.rooms.find_or_make(room, member.address_key, hub.time.moment());
     let Some(room) = hub.rooms.get_mut(key) else { return };
-    let entry = room.history.map(|history| history.entry(&room.logs.plain, start));
+    let max_bytes = hub.config.memory.max_backlog_bytes / 2;
+    let entry = room.history.map(|history| history.entry(&room.logs.plain, start, max_bytes));
     let replay = entry.filter(|entry| entry.replay > 0);
     let encoding = match member.encoding {
         Encoding::Shared => Encoding::Plain,

@@ -34,9 +34,11 @@ impl History {
         Position::new(self.epoch, self.sequence - log.frames_from(offset))
     }
 
-    /// Where a client enters the plain log.
-    pub(crate) fn entry(&self, plain: &FrameLog, start: Start) -> Entry {
-        let kept = plain.kept_frames();
+    /// Where a client enters the plain log, at most `max_bytes` before its end. For a slow member, the log
+    /// may hold more than another client may be behind.
+    pub(crate) fn entry(&self, plain: &FrameLog, start: Start, max_bytes: usize) -> Entry {
+        let oldest = plain.newest_from(plain.start(), plain.end(), max_bytes, false);
+        let kept = plain.frames_from(oldest);
         let (replay, recovered) = match start {
             Start::After(position) => {
                 let missed = self.missed_since(position).filter(|&missed| missed <= kept);
