@@ -30,6 +30,8 @@ pub(crate) fn flush(hub: &mut Hub, end: TurnEnd) {
         flush_rooms(hub, end);
     }
     overload::evict_until_within_limit(hub);
+    // What the members have just read, or will not read, is past.
+    hub.rooms.forget_excess(&mut hub.memory.segments);
 }
 
 fn flush_clients(hub: &mut Hub) {

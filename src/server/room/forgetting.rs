@@ -25,21 +25,20 @@ impl Ticket {
 
 impl Rooms {
     /// Drops the oldest segments of all while they take more memory than all rooms may.
-    pub(super) fn forget_excess(&mut self, segments: &mut SegmentPool) {
+    pub(crate) fn forget_excess(&mut self, segments: &mut SegmentPool) {
         let Some(histories) = &mut self.histories else { return };
-        // Some of them cannot be dropped, because a member reads them.
-        let mut left = histories.order.len();
+        // Those that a member reads cannot be dropped, nor those that follow them in the same room.
+        let mut needed = Vec::new();
         while segments.past() > histories.limits.max_total_bytes
-            && left > 0
             && let Some(ticket) = histories.order.pop_front()
         {
-            left -= 1;
             let Some(room) = ticket.find(&mut self.rooms) else { continue };
             let oldest = room.logs.plain.start() == ticket.start;
             if !(oldest && room.logs.plain.forget_oldest(segments)) {
-                histories.order.push_back(ticket);
+                needed.push(ticket);
             }
         }
+        needed.into_iter().rev().for_each(|ticket| histories.order.push_front(ticket));
     }
 
     /// Drops history that is too old, and the rooms of which nothing is left.
@@ -57,5 +56,102 @@ impl Rooms {
         for key in empty {
             self.remove_if_empty(key);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::config::{Config, HistoryLimits};
+    use crate::protocol::{Start, noise};
+    use crate::server::client_id::ClientId;
+    use crate::server::event_loop::flushing;
+    use crate::server::hub::{Hub, lifecycle};
+    use crate::server::room::TurnEnd;
+    use crate::server::simulation::{Pipe, connect};
+
+    /// The size of the messages, and a limit for about four of them.
+    const SIZE: usize = 10_000;
+    const MAX_TOTAL: usize = 48_000;
+
+    fn hub(max_total_backlog_bytes: usize) -> Hub {
+        let limits = HistoryLimits { max_total_bytes: MAX_TOTAL, ..HistoryLimits::default() };
+        let mut config = Config { history: Some(limits), deflate: None, ..Config::default() };
+        config.memory.max_total_backlog_bytes = max_total_backlog_bytes;
+        Hub::new(config)
+    }
+
+    /// A member that reads nothing.
+    fn join(hub: &mut Hub, room: &str) -> (ClientId, Pipe) {
+        let (id, pipe, _) = connect(hub, "x-none");
+        hub.join_from(id, room, Start::Newest(1));
+        (id, pipe)
+    }
+
+    fn read_all(hub: &mut Hub, (id, pipe): &(ClientId, Pipe)) {
+        pipe.allow(usize::MAX);
+        lifecycle::unblock(hub, *id);
+        flush(hub);
+    }
+
+    fn say(hub: &mut Hub, room: &str) {
+        hub.broadcast(room, &noise(SIZE)[..]);
+        flush(hub);
+    }
+
+    fn flush(hub: &mut Hub) {
+        while hub.is_dirty() {
+            flushing::flush(hub, TurnEnd::Now);
+        }
+    }
+
+    fn keeps(hub: &Hub, room: &str) -> bool {
+        let room = hub.rooms.find(room).and_then(|key| hub.rooms.get(key));
+        room.is_some_and(|room| room.logs.plain.kept_frames() > 0)
+    }
+
+    #[test]
+    fn the_oldest_segment_goes_first_even_if_a_member_has_read_it_until_now() {
+        let mut hub = hub(usize::MAX);
+        let member = join(&mut hub, "a");
+        for room in ["a", "b", "c", "d", "e", "f"] {
+            say(&mut hub, room);
+        }
+        assert!(keeps(&hub, "a") && !keeps(&hub, "b") && keeps(&hub, "c"));
+        read_all(&mut hub, &member);
+        say(&mut hub, "g");
+        assert!(!keeps(&hub, "a") && keeps(&hub, "d") && hub.memory.segments.past() <= MAX_TOTAL);
+    }
+
+    #[test]
+    fn what_members_have_read_is_within_the_limit_without_another_message() {
+        let mut hub = hub(usize::MAX);
+        let rooms = ["a", "b", "c", "d", "e", "f"];
+        let members = rooms.map(|room| join(&mut hub, room));
+        rooms.iter().for_each(|room| say(&mut hub, room));
+        assert_eq!(hub.memory.segments.past(), 0, "nobody has read it");
+        members.iter().for_each(|member| read_all(&mut hub, member));
+        let past = hub.memory.segments.past();
+        assert!((1..=MAX_TOTAL).contains(&past), "{past}");
+        assert_eq!(hub.memory.backlog(), 0);
+    }
+
+    #[test]
+    fn the_last_segment_of_a_room_is_backlog_while_a_member_has_not_read_it() {
+        const MAX_BACKLOG: usize = 60_000;
+        let mut hub = hub(MAX_BACKLOG);
+        let members: Vec<_> = (0..20).map(|room| join(&mut hub, &room.to_string())).collect();
+        for room in 0..20 {
+            say(&mut hub, &room.to_string());
+            assert!(
+                hub.memory.backlog() <= MAX_BACKLOG,
+                "{} {} {} {room}",
+                hub.memory.backlog(),
+                hub.memory.segments.held(),
+                hub.memory.unsent.get()
+            );
+            assert!(hub.memory.segments.past() <= MAX_TOTAL, "{}", hub.memory.segments.past());
+        }
+        let open = members.iter().filter(|(id, _)| hub.is_open(*id)).count();
+        assert!((1..20).contains(&open), "{open} of 20 are open");
     }
 }

@@ -123,8 +123,11 @@ impl FrameLog {
 
     /// A new reader at `offset`, which must be kept, or be the end.
     pub(crate) fn enter_at(&mut self, offset: u64, pool: &mut SegmentPool) -> Cursor {
+        if offset == self.end {
+            return self.enter();
+        }
         self.readers += 1;
-        self.behind += usize::from(offset < self.end);
+        self.behind += 1;
         if let Some(at) = self.segment_of(offset) {
             self.segments[at].readers += 1;
             self.recall(at, pool);

@@ -1,6 +1,6 @@
 //! Keeps the past of a log: segments that every reader has passed, for readers that come back.
 //!
-//! The last segment counts as past too, because it is kept whether someone reads it or not.
+//! The last segment is past while every reader is at its end, and otherwise held for the readers.
 
 use std::time::Duration;
 
@@ -22,6 +22,7 @@ impl FrameLog {
     }
 
     /// The number of frames that are kept.
+    #[cfg(any(test, fuzzing))]
     pub(crate) fn kept_frames(&self) -> u64 {
         self.past.as_ref().map_or(0, |past| past.frames)
     }
@@ -55,53 +56,32 @@ impl FrameLog {
         }
         self.reserve_kept_frame(pool, now.after(limits.max_age.saturating_sub(age)));
         self.append(size, encode, pool);
-        if full {
-            self.forget_excess(pool);
-        }
+        self.retire(pool);
         full
     }
 
+    /// Adds a last segment, which is held for the readers.
     fn add_kept_segment(&mut self, size: usize, pool: &mut SegmentPool, now: Timestamp) {
         let kept = (self.end - self.start()) as usize;
         let wanted = kept.clamp(MIN_SEGMENT_BYTES, SEGMENT_BYTES);
         let readers = self.readers - self.behind;
-        if let Some(last) = self.segments.len().checked_sub(1) {
-            self.segments[last].readers -= readers;
-            self.recall_segment(last, pool);
+        if let Some(last) = self.segments.back_mut() {
+            last.readers -= readers;
         }
         let frames = pool.take_short_segment(size.max(wanted));
-        let memory = frames.memory();
         let start = self.end;
         self.segments.push_back(Segment { start, frames, readers, begun: now, expiry: now });
-        self.count_past(memory, pool);
-        self.pass(pool);
     }
 
-    /// Prepares the last segment for one more frame, which will be too old at `expiry`.
+    /// Prepares the last segment for one more frame, which will be too old at `expiry`. Until it is appended
+    /// and [retired](Self::retire), the segment is held for the readers.
     fn reserve_kept_frame(&mut self, pool: &mut SegmentPool, expiry: Timestamp) {
+        self.recall(self.segments.len().saturating_sub(1), pool);
         let Some(last) = self.segments.back_mut() else { return };
         last.expiry = expiry;
-        let before = last.frames.memory();
         pool.reserve_frame(&mut last.frames);
-        let grown = last.frames.memory() - before;
-        self.count_past(grown, pool);
         if let Some(past) = &mut self.past {
             past.frames += 1;
-        }
-    }
-
-    fn count_past(&mut self, memory: usize, pool: &mut SegmentPool) {
-        if let Some(past) = &mut self.past {
-            past.bytes += memory;
-            pool.retire(memory);
-        }
-    }
-
-    fn recall_segment(&mut self, at: usize, pool: &mut SegmentPool) {
-        let memory = self.segments[at].frames.memory();
-        if let Some(past) = &mut self.past {
-            past.bytes -= memory;
-            pool.recall(memory);
         }
     }
 
@@ -113,39 +93,35 @@ impl FrameLog {
 
     /// Counts the segments that every reader has passed as past.
     fn pass(&mut self, pool: &mut SegmentPool) {
-        let Some(last) = self.segments.len().checked_sub(1) else { return };
-        while let Some(at) = self.past.as_ref().map(|past| past.passed)
-            && at < last
-            && self.segments[at].readers == 0
+        let Self { segments, past: Some(past), behind, .. } = self else { return };
+        while let Some(segment) = segments.get(past.passed)
+            && (*behind == 0 || segment.readers == 0 && past.passed + 1 < segments.len())
         {
-            let memory = self.segments[at].frames.memory();
-            self.count_past(memory, pool);
-            if let Some(past) = &mut self.past {
-                past.passed += 1;
-            }
+            let memory = segment.frames.memory();
+            past.passed += 1;
+            past.bytes += memory;
+            pool.retire(memory);
         }
     }
 
-    /// Counts the segments from the one at this index as held for readers, because one has entered it.
+    /// Counts the segments from the one at this index as held for readers.
     pub(super) fn recall(&mut self, at: usize, pool: &mut SegmentPool) {
-        while let Some(past) = &mut self.past
-            && past.passed > at
+        let Self { segments, past: Some(past), .. } = self else { return };
+        while past.passed > at
+            && let Some(segment) = segments.get(past.passed - 1)
         {
+            let memory = segment.frames.memory();
             past.passed -= 1;
-            let segment = past.passed;
-            self.recall_segment(segment, pool);
+            past.bytes -= memory;
+            pool.recall(memory);
         }
     }
 
     /// Drops the oldest segment, unless a reader needs it. Returns whether it was dropped.
     pub(crate) fn forget_oldest(&mut self, pool: &mut SegmentPool) -> bool {
         let Some(past) = &mut self.past else { return false };
-        let only = self.segments.len() == 1 && self.behind == 0;
-        if past.passed == 0 && !only {
-            return false;
-        }
-        past.passed -= usize::from(!only);
-        let Some(first) = self.segments.pop_front() else { return false };
+        let Some(first) = self.segments.pop_front_if(|_| past.passed > 0) else { return false };
+        past.passed -= 1;
         past.bytes -= first.frames.memory();
         past.frames -= first.frames.count() as u64;
         pool.recall(first.frames.memory());
@@ -260,38 +236,59 @@ mod tests {
             let memory = |segment: &Segment| segment.frames.memory();
             let all: usize = log.segments.iter().map(memory).sum();
             let passed: usize = log.segments.iter().take(past.passed).map(memory).sum();
-            let last = log.segments.back().map_or(0, memory);
-            assert_eq!((pool.past(), past.bytes), (passed + last, passed + last));
-            assert_eq!(pool.held(), all - passed - last);
+            assert_eq!((pool.past(), past.bytes, pool.held()), (passed, passed, all - passed));
             let count: usize = log.segments.iter().map(|segment| segment.frames.count()).sum();
             assert_eq!(past.frames, count as u64);
-            assert!(past.passed < log.segments.len().max(1), "the last one is not passed");
-            let before_readers = log.segments.iter().take_while(|segment| segment.readers == 0);
-            assert!(
-                past.passed == before_readers.count().min(log.segments.len().saturating_sub(1))
-            );
+            let is_needed = |start| readers.iter().any(|reader| reader.offset() < start);
+            let needed = log.segments.iter().take_while(|segment| !is_needed(segment.end()));
+            assert_eq!(past.passed, needed.count(), "those before the slowest reader's are past");
             let kept = &frames[frames.len() - count..];
             assert!(kept.first().is_none_or(|(offset, _)| *offset == log.start()));
             assert!(readers.iter().all(|cursor| cursor.offset() >= log.start()));
-            if readers.is_empty() {
-                assert!(past.bytes <= LIMITS.max_bytes + last);
-            }
+            assert!(
+                readers.iter().any(|reader| reader.offset() < log.end())
+                    || past.bytes <= LIMITS.max_bytes
+            );
             let old = |since: Timestamp| since.after(LIMITS.max_age * 5 / 4) <= *now;
             let is_swept = readers.is_empty() && matches!(step, Step::Wait(_));
             assert!(!is_swept || !kept.iter().any(|frame| old(frame.1)), "some are too old");
         }
     }
 
-    proptest! {
-        #[test]
-        fn what_readers_need_and_what_is_past_is_counted_apart(steps in vec(step(), 1..300)) {
-            let mut world = World {
+    impl World {
+        fn new() -> Self {
+            Self {
                 log: FrameLog::with_past(LIMITS),
                 pool: SegmentPool::default(),
                 now: Timestamp::default(),
                 readers: Vec::new(),
                 frames: Vec::new(),
-            };
+            }
+        }
+    }
+
+    #[test]
+    fn no_more_is_dropped_than_the_limits_demand() {
+        let mut world = World::new();
+        for count in 1..=1_000 {
+            world.step(Step::Append(100));
+            assert!(world.log.kept_frames() >= LIMITS.max_frames.min(count), "{count}");
+        }
+        // The last segment is a few seconds old when it gets its last frame.
+        for _ in 0..4 {
+            world.step(Step::Wait(2));
+            world.step(Step::Append(100));
+        }
+        world.step(Step::Wait(75));
+        assert!(world.log.kept_frames() > 0, "the newest frame is not too old");
+        world.step(Step::Wait(10));
+        assert_eq!(world.log.kept_frames(), 0);
+    }
+
+    proptest! {
+        #[test]
+        fn what_readers_need_and_what_is_past_is_counted_apart(steps in vec(step(), 1..300)) {
+            let mut world = World::new();
             for step in steps {
                 world.step(step);
                 world.check(step);

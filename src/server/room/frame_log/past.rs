@@ -6,9 +6,9 @@ use std::time::Duration;
 #[derive(Debug)]
 pub(crate) struct Past {
     pub(super) limits: PastLimits,
-    /// The number of segments at the beginning in which no reader is, without the last one.
+    /// The number of segments at the beginning that every reader has passed.
     pub(super) passed: usize,
-    /// The memory in bytes of these segments and of the last one.
+    /// The memory in bytes of these segments.
     pub(super) bytes: usize,
     /// The number of frames in all segments.
     pub(super) frames: u64,
