@@ -1,15 +1,17 @@
 //! Property: whatever members do (join, leave, send, read or not), every member receives exactly the messages
 //! for it, in order, and can inflate them with the context that it negotiated. A member that is closed
-//! receives a close frame and nothing after it. A slow member that drops messages drops complete ones.
+//! receives a close frame and nothing after it. A slow member that drops messages drops complete ones. A
+//! member that counts knows its position at every moment, and when it comes back, it receives each message
+//! once, or is told that it does not.
 //!
-//! Input: one byte for the policy for slow members and the total backlog, then steps of three bytes: what
-//! happens, to which member, and how much.
+//! Input: one byte for the policy for slow members, the total backlog and the history, then steps of three
+//! bytes: what happens, to which member, and how much.
 
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
 use townhall::Slow;
-use townhall::simulation::{Action, SCARCE_BYTES, Simulation, Step};
+use townhall::simulation::{Action, From, Kept, SCARCE_BYTES, Simulation, Step};
 
 /// Each step costs memory and time; more of them show nothing new.
 const MAX_STEPS: usize = 200;
@@ -17,8 +19,9 @@ const MAX_STEPS: usize = 200;
 fuzz_target!(|data: &[u8]| {
     let Some((policy, data)) = data.split_first() else { return };
     let slow = [Slow::Close, Slow::Drop, Slow::Pause][usize::from(policy % 3)];
-    let mut simulation =
-        Simulation::new(slow, if policy / 3 % 2 == 0 { usize::MAX } else { SCARCE_BYTES });
+    let max_total_backlog_bytes = if policy / 3 % 2 == 0 { usize::MAX } else { SCARCE_BYTES };
+    let kept = [Kept::Nothing, Kept::Little, Kept::Everything][usize::from(policy / 6 % 3)];
+    let mut simulation = Simulation::new(slow, max_total_backlog_bytes, kept);
     for &[what, whom, amount] in data.as_chunks::<3>().0.iter().take(MAX_STEPS) {
         simulation.step(&step(what, whom.into(), amount.into()));
     }
@@ -27,7 +30,7 @@ fuzz_target!(|data: &[u8]| {
 
 fn step(what: u8, whom: usize, amount: usize) -> Step {
     let length = amount * 24;
-    let action = match what % 20 {
+    let action = match what % 24 {
         0 => return Step::Connect { offer: whom, room: amount },
         1 | 2 => return Step::Flush,
         3 => Action::Join(amount),
@@ -42,7 +45,24 @@ fn step(what: u8, whom: usize, amount: usize) -> Step {
         17 => return Step::FlushEarly,
         18 => return Step::Rest,
         19 => Action::PeerClose,
+        20 => Action::Beat,
+        21 => return Step::Return { offer: whom, place: amount, from: From::Place },
+        22 => return Step::Return { offer: whom, place: amount, from: from(amount) },
+        23 => Action::Move(amount, from(amount / 8)),
         _ => Action::Publish(length),
     };
     Step::Peer(whom, action)
+}
+
+fn from(number: usize) -> From {
+    let count = number / 7;
+    match number % 7 {
+        0 => From::Now,
+        1 => From::Newest(count),
+        2 => From::Before(count),
+        3 => From::After(count),
+        4 => From::OtherEpoch,
+        5 => From::OtherRoom,
+        _ => From::Place,
+    }
 }

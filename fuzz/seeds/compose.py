@@ -9,9 +9,11 @@ CORPUS = Path(__file__).resolve().parents[1] / "corpus"
 
 NEGOTIATE, INFLATE, DEFLATE, IN_CONTEXT = 0, 1, 2, 3
 CLOSED, DROPPING, PAUSING = 0, 1, 2
+NO_HISTORY, LITTLE, EVERYTHING = 0, 6, 12
 CONNECT, FLUSH, JOIN, LEAVE, CLOSE, BREAK, SEND, SAY_TO_OTHERS, READ, READ_SOME, SAY = (
     0, 1, 3, 4, 5, 6, 7, 8, 10, 11, 12)
-BROADCAST, FLUSH_EARLY, REST, PEER_CLOSE = 16, 17, 18, 19
+BROADCAST, FLUSH_EARLY, REST, PEER_CLOSE, BEAT, RETURN, RETURN_FROM, MOVE = (
+    16, 17, 18, 19, 20, 21, 22, 23)
 
 OFFERS = {
     "chromium": "permessage-deflate; client_max_window_bits",
@@ -81,6 +83,23 @@ def room_seeds():
         (CLOSE, 0, 0), (PEER_CLOSE, 0, 0), (PEER_CLOSE, 1, 0), (FLUSH_EARLY, 0, 0), (REST, 0, 0)]
 
 
+def history_seeds():
+    """Yield names and steps of `room` with members that hear words, leave, and come back."""
+    def cut(turn):
+        return [(READ_SOME, 0, turn), (BREAK, 0, 0), (SAY, 0, 30), (FLUSH, 0, 0)]
+    there = come(7, 8, 6)
+    yield "returns", there + [step for turn in range(20) for step in (
+        (SAY, 1, 20), (FLUSH, 0, 0), *cut(turn), (RETURN, 5 + turn, turn), (READ, 2, 0))]
+    yield "places", there + [step for turn in range(18) for step in (
+        (SAY, 1, 9), (SAY_TO_OTHERS, 2, 9), (FLUSH, 0, 0), *cut(turn), (RETURN_FROM, 5 + turn, turn),
+        (READ, 2, 0))]
+    yield "moves", there + [step for turn in range(20) for step in (
+        (SAY, 1, 90), (BEAT, 1, 0), (FLUSH, 0, 0), (MOVE, turn, turn * 8), (SAY_TO_OTHERS, turn, 50),
+        (JOIN, turn, turn))] + [(BREAK, 0, 0), (REST, 0, 0)]
+    yield "old", there + [step for turn in range(12) for step in (
+        *cut(turn), (REST, 0, 0), (REST, 0, 0), (BROADCAST, 0, 99), (RETURN, 6, turn), (FLUSH, 0, 0))]
+
+
 def request_seeds():
     """Requests with bodies, in pieces of 3, 1, 7 and 40 bytes."""
     def post(fields, rest=""):
@@ -124,6 +143,10 @@ if __name__ == "__main__":
     write("deflate", deflate_seeds())
     write("request", request_seeds())
     write("room", (
-        (f"{name}-{policy}", bytes([number]) + bytes(sum(steps, ())))
-        for name, steps in room_seeds()
+        (f"{name}-{kept}{policy}", bytes([number + history]) + bytes(sum(steps, ())))
+        for seeds, histories in (
+            (room_seeds, ((NO_HISTORY, ""),)),
+            (history_seeds, ((LITTLE, "little-"), (EVERYTHING, "everything-"))))
+        for name, steps in seeds()
+        for history, kept in histories
         for number, policy in ((CLOSED, "closed"), (DROPPING, "dropping"), (PAUSING, "pausing"))))

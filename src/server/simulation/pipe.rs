@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use std::io::{self, ErrorKind, IoSlice};
 use std::rc::Rc;
 
+use crate::config::Config;
 use crate::protocol::{Buffers, Received, Request, Terms};
 use crate::server::client::transport::Transport;
 use crate::server::client_id::ClientId;
@@ -56,15 +57,22 @@ impl Pipe {
 }
 
 /// A client that has just opened, with these extensions, and whose pipe takes no bytes.
+#[cfg(test)]
 pub(crate) fn connect(hub: &mut Hub, offer: &str) -> (ClientId, Pipe, Terms) {
+    connect_with(hub, &format!("Sec-WebSocket-Extensions: {offer}\r\n"))
+}
+
+/// A client that has just opened, with these fields in its request, and whose pipe takes no bytes.
+pub(super) fn connect_with(hub: &mut Hub, fields: &str) -> (ClientId, Pipe, Terms) {
     let head = format!(
         "GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
          Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\
-         Sec-WebSocket-Extensions: {offer}\r\n\r\n"
+         {fields}\r\n"
     );
     let request = Request::parse(head.as_bytes(), 10).expect("a correct head");
-    let deflate = hub.config.deflate.as_ref();
-    let mut terms = Terms::negotiate(&request, &[], deflate).expect("a correct request");
+    let Config { subprotocols, deflate, .. } = &hub.config;
+    let terms = Terms::negotiate(&request, subprotocols, deflate.as_ref());
+    let mut terms = terms.expect("a correct request");
     let id = hub.clients.next_id();
     let pipe = Pipe::default();
     lifecycle::insert(hub, id, Transport::Pipe(pipe.clone()), None);
