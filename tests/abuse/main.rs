@@ -11,6 +11,7 @@ mod floods;
 mod frames;
 mod freezes;
 mod heads;
+mod history;
 mod neighbours;
 mod origins;
 mod outputs;

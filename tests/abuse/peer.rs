@@ -147,6 +147,13 @@ impl Peer {
         }
     }
 
+    /// The next `size` bytes.
+    pub fn receive_exactly(&mut self, size: usize) -> Vec<u8> {
+        let mut bytes = vec![0; size];
+        self.0.read_exact(&mut bytes).unwrap();
+        bytes
+    }
+
     /// Reads and discards `size` bytes.
     pub fn take(&mut self, size: usize) {
         self.0.read_exact(&mut vec![0; size]).unwrap();
