@@ -51,6 +51,6 @@ pub use server::simulation;
 #[cfg(feature = "server")]
 pub use server::{
     Cause, CauseKind, ClientId, Compression, Counts, Deferred, Departure, DurationHistogram, Event,
-    Exchange, Handle, HandleError, Hub, InvalidClientId, MemoryUsage, RequestHead, RoomInfo,
-    Server, SubprotocolNotOffered, TlsCounts, TlsFailure, Upgrade,
+    Exchange, Handle, HandleError, Hub, InvalidClientId, MemoryUsage, RequestHead, RestoreError,
+    RoomInfo, Server, SubprotocolNotOffered, TlsCounts, TlsFailure, Upgrade,
 };

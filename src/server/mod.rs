@@ -36,7 +36,7 @@ pub use departure::{Cause, CauseKind, Departure};
 pub use duration_histogram::DurationHistogram;
 pub use event::{Deferred, Event, Exchange, RequestHead, SubprotocolNotOffered, Upgrade};
 pub use handle::{Handle, HandleError};
-pub use hub::{Hub, RoomInfo};
+pub use hub::{Hub, RestoreError, RoomInfo};
 pub use memory_usage::MemoryUsage;
 pub use tls_counts::{TlsCounts, TlsFailure};
 

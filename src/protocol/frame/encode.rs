@@ -1,5 +1,6 @@
 //! Frames to clients (RFC 6455, section 5.2), and their sizes.
 
+use super::header::Shape;
 use super::opcode::{CONTROL, FIN, Opcode, RSV1};
 
 /// Appends the header of an unfragmented, unmasked frame with a payload of `length` bytes to `out`. "A
@@ -61,6 +62,16 @@ pub fn frame_size(bytes: &[u8]) -> Option<usize> {
     header_size(length).checked_add(length)
 }
 
+/// The opcode and the payload of a server frame; `None` unless `bytes` are one frame that [`encode_frame`]
+/// could have written.
+pub fn decode_frame(bytes: &[u8]) -> Option<(Opcode, &[u8])> {
+    let shape = Shape::of(bytes)?;
+    let opcode = Opcode::from_bits(shape.opcode).ok()?;
+    let payload = &bytes[shape.header..];
+    let same = bytes[0] == FIN | shape.opcode && frame_size(bytes) == Some(bytes.len());
+    (same && payload.len() as u64 == shape.length).then_some((opcode, payload))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -73,6 +84,20 @@ mod tests {
             assert_eq!(out.len(), header_size(length) + length);
             assert_eq!(frame_size(&out), Some(out.len()));
             assert_eq!(out[0], 0x81);
+            let (opcode, payload) = decode_frame(&out).unwrap();
+            assert_eq!((opcode, payload.len()), (Opcode::Text, length));
+            assert_eq!(decode_frame(&out[..out.len() - 1]), None);
+            assert_eq!(decode_frame(&[&out[..], b"x"].concat()), None);
+        }
+    }
+
+    #[test]
+    fn fragments_and_frames_of_clients_are_no_frames_of_a_server() {
+        assert_eq!(decode_frame(b"\x82\x01x"), Some((Opcode::Binary, &b"x"[..])));
+        for other in
+            [&b"\x02\x01x"[..], b"\xc2\x01x", b"\x83\x01x", b"\x82\x81\0\0\0\0x", b"", b"\x82"]
+        {
+            assert_eq!(decode_frame(other), None, "{other:?}");
         }
     }
 }

@@ -10,7 +10,8 @@ mod opcode;
 pub use close::{CloseFrame, encode_close};
 pub(crate) use closing::Closing;
 pub use encode::{
-    encode_compressed_frame, encode_frame, encode_header, frame_size, header_size, is_control,
+    decode_frame, encode_compressed_frame, encode_frame, encode_header, frame_size, header_size,
+    is_control,
 };
 pub use header::{ClientHeader, MAX_CLIENT_HEADER_BYTES};
 pub(crate) use mask::{SHORT_BYTES, append_unmasked};

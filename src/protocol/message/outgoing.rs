@@ -77,6 +77,24 @@ impl<'a> Message<'a> {
         frame::encode_frame(self.opcode(), self.payload(), out);
     }
 
+    /// The message in a frame; `None` unless the bytes are one frame that [`encode`](Self::encode) could
+    /// have written.
+    ///
+    /// ```
+    /// use townhall::protocol::Message;
+    ///
+    /// assert_eq!(Message::decode(b"\x81\x05hello"), Some(Message::Text("hello")));
+    /// assert_eq!(Message::decode(b"\x89\x05hello"), None);
+    /// ```
+    pub fn decode(frame: &'a [u8]) -> Option<Self> {
+        let (opcode, payload) = frame::decode_frame(frame)?;
+        match opcode {
+            Opcode::Text => simdutf8::basic::from_utf8(payload).ok().map(Self::Text),
+            Opcode::Binary => Some(Self::Binary(payload)),
+            _ => None,
+        }
+    }
+
     /// Appends the message to `out` as one frame, compressed in the context of the `deflater` (RFC 7692,
     /// section 7.2.1).
     pub fn encode_compressed(self, deflater: &mut Deflater, out: &mut Vec<u8>) {

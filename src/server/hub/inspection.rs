@@ -27,7 +27,7 @@ impl Hub {
         self.rooms.iter().map(|room| RoomInfo { hub: self, room })
     }
 
-    /// The room of this name, if it has members or history.
+    /// The room of this name, if it has members or history, or was [restored](Self::restore) lately.
     pub fn room(&self, name: &str) -> Option<RoomInfo<'_>> {
         let room = self.rooms.get(self.rooms.find(name)?)?;
         Some(RoomInfo { hub: self, room })
@@ -109,6 +109,38 @@ impl<'h> RoomInfo<'h> {
     /// How many messages were published in the room per second, on average over the last ten seconds.
     pub fn messages_per_second(&self) -> f64 {
         self.room.messages_per_second(self.hub.time.timestamp)
+    }
+
+    /// The place after the last message, if the room has history
+    /// ([`Config::history`](crate::Config::history)).
+    pub fn position(&self) -> Option<Position> {
+        self.room.history.map(|history| history.position())
+    }
+
+    /// The messages that are kept ([`Config::history`](crate::Config::history)), in order, each with its
+    /// age. The last one is that of [`position`](Self::position). Messages in one segment have the age of
+    /// its newest one: a message may be older than its age says by an eighth of
+    /// [`max_age`](crate::HistoryLimits::max_age).
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use townhall::{Hub, Message};
+    ///
+    /// /// The texts of a room in the last minute.
+    /// fn recent(hub: &Hub, room: &str) -> Vec<String> {
+    ///     let history = hub.room(room).into_iter().flat_map(|room| room.history());
+    ///     let recent = history.filter(|(_, age)| *age < Duration::from_secs(60));
+    ///     recent
+    ///         .filter_map(|(message, _)| match message {
+    ///             Message::Text(text) => Some(text.to_owned()),
+    ///             Message::Binary(_) => None,
+    ///         })
+    ///         .collect()
+    /// }
+    /// # let _ = recent;
+    /// ```
+    pub fn history(&self) -> impl Iterator<Item = (Message<'h>, Duration)> + use<'h> {
+        self.hub.rooms.history(self.room, self.hub.time.timestamp)
     }
 
     /// The number of bytes of the room's messages that have not been written to its slowest member. What

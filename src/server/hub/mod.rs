@@ -22,6 +22,7 @@ mod pending;
 pub(crate) mod proxied;
 mod queries;
 pub(crate) mod requests;
+mod restoring;
 mod sending;
 mod site;
 pub(crate) mod slow;
@@ -32,5 +33,6 @@ pub(crate) mod trim;
 pub(crate) mod words;
 
 pub use inspection::RoomInfo;
+pub use restoring::RestoreError;
 pub use state::Hub;
 pub(crate) use state::{Application, Phase};

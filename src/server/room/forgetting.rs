@@ -44,8 +44,11 @@ impl Rooms {
     /// Drops history that is too old, and the rooms of which nothing is left.
     pub(crate) fn forget_old(&mut self, segments: &mut SegmentPool, now: Timestamp) {
         let Some(histories) = &mut self.histories else { return };
+        histories.keeps_empty = false;
         for (_, room) in &mut self.rooms {
             room.logs.plain.forget_old(now, segments);
+            room.kept_until = room.kept_until.filter(|&until| now < until);
+            histories.keeps_empty |= room.kept_until.is_some();
         }
         if histories.order.len() > MIN_TICKETS.max(histories.order.capacity() / 2) {
             histories.order.retain(|ticket| ticket.find(&mut self.rooms).is_some());

@@ -20,7 +20,8 @@ struct Segment {
     frames: SegmentBuffer,
     /// The number of cursors in the segment, or at its end if it is the last one.
     readers: usize,
-    /// In a log that keeps its past, when the segment was begun, and when all of its frames are too old.
+    /// In a log that keeps its past, when the frame with which it was begun is too old, and when all of
+    /// its frames are.
     begun: Timestamp,
     expiry: Timestamp,
 }

@@ -11,6 +11,7 @@ use crate::server::room::frame_log::FrameLog;
 use crate::server::room::frame_log::past::PastLimits;
 use crate::server::room::segment_pool::SegmentPool;
 use crate::server::time::Time;
+use crate::server::time::wheel::Timestamp;
 
 /// The numbers of epochs: as text, they have seven or eight characters.
 const EPOCHS: std::ops::Range<u64> = 36u64.pow(6)..36u64.pow(8);
@@ -24,6 +25,11 @@ pub(crate) struct History {
 }
 
 impl History {
+    /// The sequence that continues at a position.
+    pub(super) fn at(position: Position) -> Self {
+        Self { epoch: position.epoch(), sequence: position.sequence() }
+    }
+
     /// The place after the last message.
     pub(crate) fn position(&self) -> Position {
         Position::new(self.epoch, self.sequence)
@@ -77,6 +83,8 @@ pub(super) struct Ticket {
     pub(super) room: usize,
     pub(super) epoch: u64,
     pub(super) start: u64,
+    /// When the first frame of the segment is too old.
+    pub(super) expiry: Timestamp,
 }
 
 /// What rooms with history share.
@@ -84,9 +92,13 @@ pub(super) struct Ticket {
 pub(crate) struct Histories {
     pub(super) limits: HistoryLimits,
     /// The limits on the log of each room.
-    past: PastLimits,
+    pub(super) past: PastLimits,
     /// The segments of all rooms, the oldest first, among them some that have been dropped.
     pub(super) order: VecDeque<Ticket>,
+    /// Whether rooms were restored since the segments were put in order.
+    pub(super) is_unordered: bool,
+    /// Whether there are rooms that are kept although they may have neither members nor history.
+    pub(super) keeps_empty: bool,
     /// Makes epochs that no earlier process has made.
     random: RandomState,
     /// The number of rooms that have been made.
@@ -101,7 +113,8 @@ impl Histories {
             max_age: limits.max_age,
         };
         let random = RandomState::new();
-        Self { limits, past, order: VecDeque::new(), random, made: 0 }
+        let order = VecDeque::new();
+        Self { limits, past, order, is_unordered: false, keeps_empty: false, random, made: 0 }
     }
 
     /// The beginning of a new room's sequence, and the room's logs, if the room is to have history.
@@ -110,26 +123,32 @@ impl Histories {
             self.made += 1;
             let random = self.random.hash_one(self.made);
             let epoch = EPOCHS.start + random % (EPOCHS.end - EPOCHS.start);
-            (History { epoch, sequence: 0 }, EncodedLogs::with_past(self.past))
+            self.resume(Position::new(epoch, 0))
         })
     }
 
-    /// Appends a message to a room's plain log, and keeps it.
+    /// The continuation of a room's sequence, and the room's logs.
+    pub(super) fn resume(&self, position: Position) -> (History, EncodedLogs) {
+        (History::at(position), EncodedLogs::with_past(self.past))
+    }
+
+    /// Appends a message of this age to a room's plain log, and keeps it.
     pub(super) fn append(
         &mut self,
         room: usize,
         history: &mut History,
         plain: &mut FrameLog,
-        message: Message<'_>,
+        (message, age): (Message<'_>, Duration),
         segments: &mut SegmentPool,
         time: &Time,
     ) {
         let start = plain.end();
+        let expiry = time.timestamp.after(self.past.max_age.saturating_sub(age));
         let encode = |out: &mut Vec<u8>| message.encode(out);
         let size = message.frame_size();
         history.sequence += 1;
-        if plain.append_kept(size, encode, segments, time.timestamp, Duration::ZERO) {
-            self.order.push_back(Ticket { room, epoch: history.epoch, start });
+        if plain.append_kept(size, encode, segments, expiry) {
+            self.order.push_back(Ticket { room, epoch: history.epoch, start, expiry });
         }
     }
 }

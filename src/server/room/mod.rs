@@ -6,6 +6,7 @@ mod forgetting;
 pub(crate) mod frame_log;
 pub(crate) mod history;
 mod message_rate;
+mod restoring;
 pub(crate) mod segment;
 pub(crate) mod segment_pool;
 #[cfg(test)]
@@ -13,6 +14,7 @@ mod tests;
 
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, VecDeque};
+use std::time::Duration;
 
 use slab::Slab;
 
@@ -41,6 +43,8 @@ pub(crate) struct Room {
     pub(crate) logs: EncodedLogs,
     /// The number of the room's last message, if its messages are kept.
     pub(crate) history: Option<History>,
+    /// Until when the room is kept even if it has neither members nor history.
+    kept_until: Option<Timestamp>,
     /// The keys of the room's members.
     pub(crate) members: Vec<usize>,
     /// Whether the room has grown, and is to be flushed.
@@ -103,9 +107,9 @@ impl Room {
         true
     }
 
-    /// Whether the room has neither members nor history.
+    /// Whether the room has neither members nor history, and nothing else keeps it.
     fn is_empty(&self) -> bool {
-        self.members.is_empty() && self.logs.plain.is_forgotten()
+        self.members.is_empty() && self.logs.plain.is_forgotten() && self.kept_until.is_none()
     }
 
     /// How many messages were published per second, on average over the last ten seconds.
@@ -217,7 +221,9 @@ impl Rooms {
         let kept = room.history.as_mut().zip(self.histories.as_mut());
         let is_kept = kept.is_some();
         if let Some((history, histories)) = kept {
-            histories.append(key, history, &mut room.logs.plain, message, segments, time);
+            let new = (message, Duration::ZERO);
+            histories.put_in_order();
+            histories.append(key, history, &mut room.logs.plain, new, segments, time);
         } else {
             let encode = |out: &mut Vec<u8>| message.encode(out);
             room.logs.plain.append(message.frame_size(), encode, segments);
@@ -248,14 +254,27 @@ impl Rooms {
         if let Some(key) = self.find(name) {
             return key;
         }
-        let kept = self.histories.as_mut().and_then(|histories| histories.begin(name)).unzip();
-        let (history, logs) = (kept.0, kept.1.unwrap_or_default());
+        let kept = self.histories.as_mut().and_then(|histories| histories.begin(name));
+        self.make(name, maker, kept, now)
+    }
+
+    /// Makes a room, with history if there is a beginning of it.
+    fn make(
+        &mut self,
+        name: &str,
+        maker: Option<AddressKey>,
+        kept: Option<(History, EncodedLogs)>,
+        now: Moment,
+    ) -> usize {
+        let (history, logs) = kept.unzip();
+        let logs = logs.unwrap_or_default();
         let name: Box<str> = name.into();
         let key = self.rooms.insert(Room {
             name: name.clone(),
             maker,
             logs,
             history,
+            kept_until: None,
             members: Vec::new(),
             dirty: false,
             flushed: 0,
@@ -298,7 +317,7 @@ impl Rooms {
         self.overdue |= count > 0;
     }
 
-    /// Removes a room without members and without history.
+    /// Removes a room of which nothing is left.
     pub(crate) fn remove_if_empty(&mut self, key: usize) {
         if self.rooms.get(key).is_some_and(Room::is_empty) {
             let room = self.rooms.remove(key);
@@ -366,7 +385,9 @@ impl Rooms {
 
     /// Whether there is memory that [`trim`](Self::trim) will give back.
     pub(crate) fn holds_spare(&self) -> bool {
-        self.are_loose() || self.compressors.as_ref().is_some_and(Compressors::holds_spare)
+        self.are_loose()
+            || self.compressors.as_ref().is_some_and(Compressors::holds_spare)
+            || self.histories.as_ref().is_some_and(|histories| histories.keeps_empty)
     }
 
     /// Whether there were many more rooms than there are now.

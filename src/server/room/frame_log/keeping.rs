@@ -2,8 +2,6 @@
 //!
 //! The last segment is past while every reader is at its end, and otherwise held for the readers.
 
-use std::time::Duration;
-
 use super::past::{Past, PastLimits};
 use super::{FrameLog, Segment};
 use crate::server::room::segment::SEGMENT_BYTES;
@@ -37,24 +35,33 @@ impl FrameLog {
         self.segments.front().map_or(self.end, |first| first.start)
     }
 
-    /// Appends one frame as [`append`](Self::append) does, and keeps it within the limits, as if it were
-    /// `age` old. Returns whether a segment was added.
+    /// The frames that are kept, in order, each with the time at which all in its segment are too old.
+    pub(crate) fn kept(&self) -> impl Iterator<Item = (&[u8], Timestamp)> {
+        self.segments.iter().flat_map(|segment| {
+            let start = |index| segment.frame_start(index);
+            let frame = move |index| segment.slice(start(index), start(index + 1));
+            (0..segment.frames.count()).map(move |index| (frame(index), segment.expiry))
+        })
+    }
+
+    /// Appends one frame as [`append`](Self::append) does, and keeps it within the limits until it is too
+    /// old at `expiry`. Returns whether a segment was added.
     pub(crate) fn append_kept(
         &mut self,
         size: usize,
         encode: impl FnOnce(&mut Vec<u8>),
         pool: &mut SegmentPool,
-        now: Timestamp,
-        age: Duration,
+        expiry: Timestamp,
     ) -> bool {
-        let Some(limits) = self.past.as_ref().map(|past| past.limits) else { return false };
-        let fits =
-            |last: &Segment| last.frames.fits(size) && now < last.begun.after(limits.max_span());
+        let Some(span) = self.past.as_ref().map(|past| past.limits.max_span()) else {
+            return false;
+        };
+        let fits = |last: &Segment| last.frames.fits(size) && expiry < last.begun.after(span);
         let full = !self.segments.back().is_some_and(fits);
         if full {
-            self.add_kept_segment(size, pool, now);
+            self.add_kept_segment(size, pool, expiry);
         }
-        self.reserve_kept_frame(pool, now.after(limits.max_age.saturating_sub(age)));
+        self.reserve_kept_frame(pool, expiry);
         self.append(size, encode, pool);
         self.retire(pool);
         full
@@ -149,6 +156,8 @@ impl FrameLog {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use proptest::collection::vec;
     use proptest::prelude::*;
 
@@ -203,7 +212,7 @@ mod tests {
                 Step::Append(size) => {
                     frames.push((log.end(), *now));
                     let encode = |out: &mut Vec<u8>| out.resize(out.len() + size, b'x');
-                    log.append_kept(size, encode, pool, *now, Duration::ZERO);
+                    log.append_kept(size, encode, pool, now.after(LIMITS.max_age));
                 }
                 Step::Enter => readers.push(log.enter()),
                 Step::Return(missed) => {
