@@ -18,8 +18,8 @@ pub use exchange::{Deferred, Exchange, RequestHead};
 /// [`Upgrade`](Self::Upgrade) until [`Close`](Self::Close), which follows unless the application itself
 /// refuses the upgrade.
 ///
-/// [`Stop`](Self::Stop), [`Shutdown`](Self::Shutdown) and [`Reload`](Self::Reload) belong to no client, but
-/// to [`ClientId::SERVER`](crate::ClientId::SERVER).
+/// [`Begin`](Self::Begin), [`Stop`](Self::Stop), [`Shutdown`](Self::Shutdown), [`End`](Self::End) and
+/// [`Reload`](Self::Reload) belong to no client, but to [`ClientId::SERVER`](crate::ClientId::SERVER).
 ///
 /// The client is open only from `Open` until `Close`: during the other events,
 /// [`Hub::join`](crate::Hub::join) returns `false`, and messages to the client are dropped.
@@ -82,6 +82,9 @@ pub use exchange::{Deferred, Exchange, RequestHead};
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Event<'a> {
+    /// The server begins to serve: no client has been accepted yet. The application may
+    /// [restore](crate::Hub::restore) rooms, and set timers.
+    Begin,
     /// A plain GET or HEAD request. The application may answer it. Otherwise it gets 426, or 404 if its
     /// path is not a room ([`RoomLimits::patterns`](crate::RoomLimits::patterns)). With
     /// [`Config::any_method`](crate::Config::any_method), requests with other methods come too, and with
@@ -140,6 +143,10 @@ pub enum Event<'a> {
     Stop,
     /// The shutdown begins: the listening sockets are closed after this, and so are all clients.
     Shutdown,
+    /// The server has ended: every client has left. The application may take a last look at the
+    /// [rooms](crate::Hub::rooms): those with history that existed when the shutdown began are there
+    /// for as long as history is kept, even if they are empty. The server waits for it.
+    End,
     /// SIGHUP arrived at a server that listens to signals
     /// ([`Server::listen_to_signals`](crate::Server::listen_to_signals)). An application may read its own
     /// settings again.

@@ -15,7 +15,7 @@ use tungstenite::protocol::Message;
 use crate::support::{Client, PATIENCE, Running, config, frame, read_all, read_head, request};
 
 /// The chat, in which clients begin where they want to.
-fn chat(hub: &mut Hub, client: ClientId, event: Event<'_>) {
+pub fn chat(hub: &mut Hub, client: ClientId, event: Event<'_>) {
     match event {
         Event::Open { room, start, .. } => _ = hub.join_from(client, room, start),
         Event::Message(message) => hub.publish(client, message),
@@ -30,14 +30,14 @@ fn quiet_chat(hub: &mut Hub, client: ClientId, event: Event<'_>) {
     }
 }
 
-fn with_history() -> Config {
+pub fn with_history() -> Config {
     let mut config = config();
     config.history = Some(HistoryLimits::default());
     config
 }
 
 /// A client that understands the server's words, and its greeting.
-fn greeted(server: &Running, path: &str) -> (Client, Value) {
+pub fn greeted(server: &Running, path: &str) -> (Client, Value) {
     let mut request = format!("ws://{}{path}", server.address).into_client_request().unwrap();
     let subprotocol = HeaderValue::from_static("townhall.v1");
     request.headers_mut().insert("Sec-WebSocket-Protocol", subprotocol);
@@ -55,11 +55,11 @@ fn word(client: &mut Client) -> Value {
     serde_json::from_str(json).unwrap()
 }
 
-fn position(word: &Value) -> Position {
+pub fn position(word: &Value) -> Position {
     word["position"].as_str().unwrap().parse().unwrap()
 }
 
-fn after(position: Position, count: u64) -> Position {
+pub fn after(position: Position, count: u64) -> Position {
     Position::new(position.epoch(), position.sequence() + count)
 }
 

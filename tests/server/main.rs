@@ -16,6 +16,7 @@ mod keepalive;
 mod limits;
 mod listeners;
 mod proxied;
+mod restoring;
 mod rooms;
 mod shutdown;
 mod sites;

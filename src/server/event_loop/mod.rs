@@ -68,10 +68,12 @@ impl EventLoop {
     /// The system's error, if waiting for events fails.
     pub(crate) fn run(mut self, app: &mut Application<'_>) -> io::Result<()> {
         let mut events = Events::with_capacity(MAX_EVENTS);
+        app(&mut self.hub, ClientId::SERVER, Event::Begin);
         while !self.is_over() {
             self.turn(&mut events, app)?;
         }
         self.abandon(app);
+        app(&mut self.hub, ClientId::SERVER, Event::End);
         self.hub.log_rate.finish();
         Ok(())
     }

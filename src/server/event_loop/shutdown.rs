@@ -54,6 +54,7 @@ impl Shutdown {
     pub(crate) fn begin_closing(&mut self, hub: &mut Hub) {
         info!("shutting down, {} connections open; {}", hub.client_count(), hub.counts);
         hub.phase = Phase::Closing;
+        hub.rooms.keep_all(hub.time.timestamp);
         self.clients = hub.clients.ids();
         self.clients.retain(|&id| {
             hub.clients.get(id).is_some_and(|client| client.presence.counts_as_open())
