@@ -13,10 +13,12 @@ mod output;
 mod page;
 mod presence;
 mod publish;
+mod state;
 mod systemd;
 
 use std::error::Error;
 use std::io;
+use std::path::Path;
 use std::process::ExitCode;
 use std::rc::Rc;
 
@@ -28,6 +30,7 @@ use log::{info, warn};
 use page::{ClientModule, Page};
 use presence::{Counter, MemberRooms, Presence, prefers_json};
 use publish::Publisher;
+use state::State;
 use townhall::protocol::SUBPROTOCOL;
 use townhall::{ClientId, Config, Event, Exchange, Hub, Listen, Message, Response, Server, Start};
 
@@ -77,7 +80,8 @@ fn file_faults(flags: &Flags, config: &Config) -> Vec<io::Error> {
     let needs_certificates = config.listen.iter().any(|listen| listen.tls);
     let certificates = if needs_certificates { config.tls.faults() } else { Vec::new() };
     let keys = [admin_key(flags).err(), publish_key(flags).err()].into_iter().flatten();
-    certificates.into_iter().chain(keys).chain(Auth::faults(&flags.auth)).collect()
+    let state = flags.state.as_deref().and_then(state::fault);
+    certificates.into_iter().chain(keys).chain(Auth::faults(&flags.auth)).chain(state).collect()
 }
 
 /// Prints a token, or explains one.
@@ -123,11 +127,13 @@ fn run(flags: &Flags) -> Result<(), Box<dyn Error>> {
     let mut publisher = publisher(flags, &config, rooms.clone(), auth.clone())?;
     let mut server = Server::bind(config)?;
     let admin = bind_admin(flags)?;
+    let sessions = auth.as_deref().map(Auth::sessions);
+    let take = |path: &Path| State::take(path, limits.clone(), sessions.clone());
+    let mut state = flags.state.as_deref().map(take).transpose()?;
     raise_descriptor_limit(limits.connections.max);
     server.listen_to_signals()?;
     let admin_listening = admin.as_ref().map_or(&[][..], Admin::listening);
     output::announce(served(server.listening(), admin_listening))?;
-    let sessions = auth.as_deref().map(Auth::sessions);
     let truncate = flags.truncate;
     let admin = admin
         .map(|admin| {
@@ -138,22 +144,20 @@ fn run(flags: &Flags) -> Result<(), Box<dyn Error>> {
     systemd::ready(&server.handle());
     let pages = (Page::new(), ClientModule::new());
     server.run(|hub, client, event| match event {
+        Event::Begin if let Some(state) = &mut state => state.restore(hub, publisher.as_mut()),
+        Event::End if let Some(state) = &state => state.save(hub, publisher.as_ref()),
         Event::Request(exchange) => match &mut publisher {
             Some(publisher) if !matches!(exchange.request().method(), "GET" | "HEAD") => {
                 publisher.answer(hub, client, exchange)
             }
             _ => answer(&pages, &counter, hub, client, exchange),
         },
-        Event::Head(head) => {
-            if let Some(publisher) = &publisher {
-                publisher.admit(hub, client, head);
-            }
+        Event::Head(head) if let Some(publisher) = &publisher => {
+            publisher.admit(hub, client, head);
         }
-        Event::Upgrade(upgrade) => {
-            if let Some(auth) = &auth {
-                let room = rooms.governing(upgrade.room()).to_owned();
-                auth.admit(hub, client, &room, upgrade);
-            }
+        Event::Upgrade(upgrade) if let Some(auth) = &auth => {
+            let room = rooms.governing(upgrade.room()).to_owned();
+            auth.admit(hub, client, &room, upgrade);
         }
         Event::Open { room, subprotocol, start, .. } => {
             if let Some(name) = subprotocol.filter(|_| admin.is_some()) {

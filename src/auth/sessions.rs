@@ -127,6 +127,26 @@ impl Sessions {
         state.revoked.insert(identity, Revocation { at, until });
         Ok(Revoked { clients, lasts: until - now })
     }
+
+    /// The revocations, each with when it was made, in seconds since the epoch, and how long it lasts.
+    pub fn revocations(&self) -> Vec<(Identity, f64, Duration)> {
+        let now = Instant::now();
+        let state = self.state();
+        let revoked = state.revoked.iter().filter(|(_, revocation)| now < revocation.until);
+        revoked
+            .map(|(identity, &Revocation { at, until })| (identity.clone(), at, until - now))
+            .collect()
+    }
+
+    /// Revokes tokens as another process has done. Returns whether there are not too many revocations.
+    pub fn restore(&self, identity: Identity, at: f64, lasts: Duration) -> bool {
+        let mut state = self.state();
+        let fits = state.revoked.len() < MAX_REVOCATIONS;
+        if fits {
+            state.revoked.insert(identity, Revocation { at, until: Instant::now() + lasts });
+        }
+        fits
+    }
 }
 
 #[cfg(test)]
@@ -182,6 +202,24 @@ mod tests {
         assert!(!sessions.is_revoked(&claims("a", "42", None)));
         sessions.revoke(Identity::Token("b".into()), HOUR, 1e9).unwrap();
         assert!(sessions.is_revoked(&claims("43", "b", Some(2e9))));
+    }
+
+    #[test]
+    fn another_process_refuses_the_same_tokens() {
+        let earlier = Sessions::default();
+        earlier.revoke(Identity::Subject("42".into()), HOUR, 1e9).unwrap();
+        earlier.revoke(Identity::Token("b".into()), HOUR, 1e9).unwrap();
+        earlier.revoke(Identity::Token("c".into()), Duration::ZERO, 1e9).unwrap();
+        let later = Sessions::default();
+        let revocations = earlier.revocations();
+        assert_eq!(revocations.len(), 2, "the third one has ended");
+        for (identity, at, lasts) in revocations {
+            assert!(later.restore(identity, at, lasts));
+        }
+        assert!(later.is_revoked(&claims("42", "a", Some(1e9))));
+        assert!(!later.is_revoked(&claims("42", "a", Some(1e9 + 10.0))));
+        assert!(later.is_revoked(&claims("43", "b", Some(2e9))));
+        assert!(!later.is_revoked(&claims("43", "c", None)));
     }
 
     #[test]

@@ -25,6 +25,7 @@ mod token;
 use std::convert::Infallible;
 use std::io;
 use std::net::IpAddr;
+use std::path::PathBuf;
 
 use access::AccessFlags;
 use admin::AdminFlags;
@@ -116,6 +117,13 @@ pub struct Flags {
     #[arg(long, value_name = "LEVEL", env = "TOWNHALL_LOG_LEVEL", default_value = "info")]
     #[arg(ignore_case = true, value_parser = log_levels())]
     pub log_level: LevelFilter,
+
+    /// When the server stops, write the history of rooms, revoked tokens and the answers to requests with an
+    /// Idempotency-Key to this file, and continue with them at the next start, so that clients that come
+    /// back miss nothing. The file is used once: after a crash, rooms begin anew. Its directory must be
+    /// writable
+    #[arg(long, value_name = "FILE", env = "TOWNHALL_STATE")]
+    pub state: Option<PathBuf>,
 
     #[command(flatten)]
     pub access: AccessFlags,

@@ -15,7 +15,9 @@ use crate::denied::Denied;
 use crate::key::Key;
 use crate::presence::{MemberRooms, ONLY_THE_SERVER};
 use content::message;
-use repeats::{Lookup, MEMORY, Published, Repeats};
+use repeats::{Lookup, MEMORY, Repeats};
+
+pub use repeats::{Answer, Published};
 
 /// The token of the timer that forgets old requests.
 pub const EXPIRY: u64 = 3;
@@ -115,6 +117,18 @@ impl Publisher {
             hub.set_timer(ClientId::SERVER, EXPIRY, MEMORY);
         }
         Ok(response(published))
+    }
+
+    /// The requests that are remembered, the oldest first.
+    pub fn answers(&self) -> impl Iterator<Item = Answer<'_>> {
+        self.repeats.answers(Instant::now())
+    }
+
+    /// Remembers a request that another process has answered.
+    pub fn restore(&mut self, hub: &mut Hub, answer: Answer<'_>) {
+        if self.repeats.restore(answer, Instant::now()) {
+            hub.set_timer(ClientId::SERVER, EXPIRY, answer.left);
+        }
     }
 
     /// Forgets the requests that are old enough.

@@ -28,7 +28,7 @@ pub struct Repeats {
     bytes: usize,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 struct Answered {
     content: Content,
     published: Published,
@@ -44,7 +44,19 @@ pub struct Published {
 }
 
 /// A hash of the message.
-type Content = [u8; 32];
+pub type Content = [u8; 32];
+
+/// A request that has been answered.
+#[derive(Debug, Clone, Copy)]
+pub struct Answer<'a> {
+    /// The room and the key.
+    pub name: &'a [u8],
+    /// A hash of the message.
+    pub content: Content,
+    pub published: Published,
+    /// How long it is still remembered.
+    pub left: Duration,
+}
 
 /// A request that is not known yet.
 #[derive(Debug)]
@@ -114,6 +126,20 @@ impl Repeats {
         is_only
     }
 
+    /// What is remembered, the oldest first.
+    pub fn answers(&self, now: Instant) -> impl Iterator<Item = Answer<'_>> {
+        self.order.iter().filter_map(move |(end, name)| {
+            let Answered { content, published } = *self.answered.get(name)?;
+            Some(Answer { name, content, published, left: end.saturating_duration_since(now) })
+        })
+    }
+
+    /// Remembers what another process has answered. Returns whether it is the only request.
+    pub fn restore(&mut self, answer: Answer<'_>, now: Instant) -> bool {
+        let Answer { name, content, published, left } = answer;
+        self.remember(Entry { name: name.into(), content, end: now + left.min(MEMORY) }, published)
+    }
+
     /// Forgets the requests that are old enough, and returns when the next one will be.
     pub fn expire(&mut self, now: Instant) -> Option<Duration> {
         while let Some((end, _)) = self.order.front()
@@ -175,6 +201,24 @@ mod tests {
         assert!(matches!(find(&repeats, key, "hi", now), Ok(Lookup::New(_))));
         assert_eq!(repeats.expire(now + MEMORY * 2), None);
         assert_eq!(repeats.bytes, 0);
+    }
+
+    #[test]
+    fn what_another_process_has_answered_is_remembered_for_the_rest_of_the_time() {
+        let mut earlier = Repeats::default();
+        let now = Instant::now();
+        remember(&mut earlier, "a", now).unwrap();
+        remember(&mut earlier, "b", now + MEMORY / 4).unwrap();
+        let mut later = Repeats::default();
+        let then = now + MEMORY / 2;
+        let only: Vec<_> =
+            earlier.answers(then).map(|answer| later.restore(answer, then)).collect();
+        assert_eq!((only, later.bytes), (vec![true, false], earlier.bytes));
+        let key = "Idempotency-Key: a\r\n";
+        assert!(matches!(find(&later, key, "hi", then), Ok(Lookup::Answered(PUBLISHED))));
+        assert_eq!(find(&later, key, "ho", then).unwrap_err(), 422);
+        assert_eq!(later.expire(then + MEMORY / 2), Some(MEMORY / 4));
+        assert!(matches!(find(&later, key, "hi", then), Ok(Lookup::New(_))));
     }
 
     #[test]

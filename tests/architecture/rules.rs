@@ -26,8 +26,12 @@ pub const AREAS: &[Area] = &[
     area(
         "binary",
         &["main", "heap", "health", "output", "systemd"],
-        &["admin", "auth", "denied", "flags", "key", "logger", "page", "presence", "publish"],
+        &[
+            "state", "admin", "auth", "denied", "flags", "key", "logger", "page", "presence",
+            "publish",
+        ],
     ),
+    area("state", &["state"], &["publish", "auth"]),
     area("admin", &["admin"], &["presence", "auth", "denied", "key", "logger"]),
     area("publish", &["publish"], &["presence", "auth", "cors", "denied", "key"]),
     area("presence", &["presence"], &["auth", "cors", "denied"]),

@@ -40,7 +40,8 @@ fn clone(listener: &TcpListener) -> OwnedFd {
     listener.try_clone().unwrap().into()
 }
 
-fn start(listener: &TcpListener, flags: &[&str]) -> Program {
+/// A program that serves this socket.
+pub fn start_on(listener: &TcpListener, flags: &[&str]) -> Program {
     let flags = [&["--listen", "systemd"], flags].concat();
     Program::start_with(activated(&flags, "web", clone(listener), None)).0
 }
@@ -206,14 +207,14 @@ fn a_restart_refuses_nobody() {
     thread::scope(|scope| {
         let clients: Vec<_> =
             (0..CLIENTS).map(|client| scope.spawn(move || connect_until_done(client))).collect();
-        let mut program = start(&listener, &[]);
+        let mut program = start_on(&listener, &[]);
         for restart in 0..RESTARTS {
             wait_for(&attempts, 100);
             program.signal("TERM");
             // As an orchestrator does it, or as systemd does.
-            let overlapping = (restart % 2 == 0).then(|| start(&listener, &[]));
+            let overlapping = (restart % 2 == 0).then(|| start_on(&listener, &[]));
             assert_eq!(program.wait().0, Some(0));
-            program = overlapping.unwrap_or_else(|| start(&listener, &[]));
+            program = overlapping.unwrap_or_else(|| start_on(&listener, &[]));
         }
         wait_for(&attempts, 100);
         done.store(1, Ordering::Relaxed);
@@ -239,7 +240,7 @@ fn wait_for(attempts: &AtomicUsize, more: usize) {
 fn a_late_request_is_answered_and_the_client_is_sent_away() {
     let (listener, address) = listener();
     let flags = ["--shutdown-code", "1012", "--log-level", "debug"];
-    let mut program = start(&listener, &flags);
+    let mut program = start_on(&listener, &flags);
     // Keeps the program from ending at once.
     let mut first = connect(&address.to_string(), "/");
     let late = TcpStream::connect(address).unwrap();

@@ -14,6 +14,7 @@ mod operators;
 mod presence;
 mod publish;
 mod restart;
+mod state;
 mod systemd;
 mod tls;
 mod tokens;
@@ -507,7 +508,7 @@ fn the_help_names_every_flag_and_its_variable() {
         ping-interval pong-timeout write-timeout throttle-timeout close-timeout shutdown-timeout \
         max-connection-age shutdown-delay shutdown-spread shutdown-code log-level admin-listen \
         admin-key-file unix-mode unix-owner reuse-port auth-key-file auth-cookie auth-query auth-audience \
-        auth-issuer public-join public-publish";
+        auth-issuer public-join public-publish state";
     for flag in flags.split_whitespace() {
         let variable = format!("TOWNHALL_{}", flag.replace('-', "_").to_uppercase());
         assert!(help.contains(&format!("--{flag}")) && help.contains(&variable), "{flag}: {help}");
