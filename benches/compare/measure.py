@@ -70,7 +70,8 @@ def measure_once(row, name, wrapper=()):
     """Start a server, load it, end it; return the generator's report."""
     server = SERVERS[server_of(name)]
     setting = Setting(row.mode, deflate_of(name), row.connections + 16, row.flags.get("bytes", 0),
-                      tls=row.tls and not server.is_plain, algorithm=algorithm_of(name))
+                      tls=row.tls and not server.is_plain, algorithm=algorithm_of(name),
+                      history=row.history)
     with running(server, setting, wrapper) as (processes, port):
         token = ["--token", token_of(setting.algorithm)] if setting.algorithm else []
         load = [GENERATOR, "--server", f"127.0.0.1:{port}", "--deadline", LOAD_SECONDS,

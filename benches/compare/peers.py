@@ -3,7 +3,7 @@
 import os
 import shutil
 import subprocess
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Callable
@@ -31,6 +31,8 @@ class Setting:
     tls: bool = False
     # The algorithm of the tokens that it is to require, if any.
     algorithm: str = ""
+    # How many messages of each room it is to keep for members that come back.
+    history: int = 0
     # The port of the server behind it, if it is a proxy.
     upstream: int = 0
 
@@ -146,9 +148,15 @@ def townhall(setting):
     tls = ["--tls-cert", CERTIFICATE, "--tls-key", KEY] if setting.tls else []
     address = "https://127.0.0.1:0" if setting.tls else "127.0.0.1:0"
     key = ["--auth-key-file", token_file(setting.algorithm, "public")] if setting.algorithm else []
-    return [TOWNHALL, "--listen", address, *tls, *key, "--mode", setting.mode, "--log-level", "off",
+    history = ["--history-messages", setting.history] if setting.history else []
+    return [TOWNHALL, "--listen", address, *tls, *key, *history, "--mode", setting.mode, "--log-level", "off",
             "--max-connections", setting.connections, *NO_LIMITS, *NO_PINGS,
             "--deflate", "off" if setting.deflate == "off" else "on"]
+
+
+def townhall_history(setting):
+    """Return the command line of townhall with history, which rows for both name."""
+    return townhall(replace(setting, history=1_000))
 
 
 def npm(name):
@@ -169,7 +177,8 @@ def script(name, runtime):
     """Return the command line of a peer in JavaScript."""
     def command(setting):
         return [runtime, HOME / name / "server.js", "--mode", setting.mode,
-                "--deflate", setting.deflate, *certificate_flags(setting)]
+                "--deflate", setting.deflate, *certificate_flags(setting),
+                *(["--history", setting.history] if setting.history else [])]
     return command
 
 
@@ -245,7 +254,7 @@ PROXY = """
         }}
 """
 
-# Messages are not stored for later, and a back end keeps its connection.
+# A back end keeps its connection.
 PUBLISHING = """
         listen 127.0.0.1:{port} backlog=4096;
         keepalive_requests 1000000000;
@@ -253,9 +262,13 @@ PUBLISHING = """
             nchan_publisher http;
             nchan_subscriber websocket;
             nchan_channel_id $uri;
-            nchan_store_messages off;
+            {history}
         }}
 """
+
+# A member names the last message that it has, as it is named in the answer to a publish.
+HISTORY = """nchan_message_buffer_length {length};
+            nchan_subscriber_last_message_id $arg_after;"""
 
 # The module's directory for bodies, wherever the configuration puts them.
 NCHAN_BODIES = Path("/var/lib/nginx/body")
@@ -288,7 +301,8 @@ def nginx(setting, port):
 def nchan(setting, port):
     """Return the command line of nginx with nchan. Without a master, it fails when it ends."""
     main = f"load_module {NCHAN};\nworker_processes 1;"
-    return configured("nchan", main, PUBLISHING.format(port=port), setting)
+    history = HISTORY.format(length=setting.history) if setting.history else "nchan_store_messages off;"
+    return configured("nchan", main, PUBLISHING.format(port=port, history=history), setting)
 
 
 def configured(name, main, server, setting):
@@ -304,6 +318,7 @@ BUN = HOME / "bun" / "node_modules" / "@oven" / "bun-linux-x64" / "bin" / "bun"
 
 SERVERS = {
     "townhall": Server("townhall", install_townhall, townhall),
+    "townhall-history": Server("townhall, history", install_townhall, townhall_history),
     "bun": Server("Bun", npm("bun"), script("bun", BUN)),
     "ws": Server("Node ws", npm("ws"), script("ws", "node")),
     "tungstenite": crate("tungstenite", "tungstenite"),

@@ -6,6 +6,7 @@ from peers import SERVERS
 from rows import ALGORITHMS, server_of, variant_of
 
 VARIANT_TITLES = {"": "", "takeover": ", deflate", "none": ", deflate without context",
+                  "words": ", with townhall.v1",
                   **{algorithm: f", tokens with {algorithm}" for algorithm in ALGORITHMS}}
 
 
@@ -41,9 +42,18 @@ def columns_of(row):
         columns["Pss"] = shown("pss_bytes_per_unit", size)
     if is_idle or row.tool:
         return columns
+    if row.name == "resume":
+        return {
+            **columns,
+            "peak memory per member": shown("peak_bytes_per_unit", size),
+            "until half are up to date": shown("latency.p50_us", microseconds),
+            "until all are": shown("latency.max_us", microseconds),
+            "server's CPU": shown("server_cpu_share", percent),
+            "generator's CPU": shown("generator_cpu_share", percent),
+        }
     if row.name == "publish":
         columns["CPU per delivery"] = shown("server_cpu_ns_per_delivery", duration)
-    if row.name == "deflate":
+    if row.name in ("deflate", "history"):
         columns["on the wire"] = shown("wire_bytes_per_unit", size)
     if row.name == "neighbour":
         columns["longest"] = shown("latency.max_us", microseconds)
@@ -62,9 +72,9 @@ def columns_of(row):
 
 def cost(name, unit):
     """Return what is compared in the rows of a name: its title, its field, and how it is shown."""
+    if unit == "connection":
+        return f"memory per {unit}", "bytes_per_unit", size
     costs = {
-        "idle": (f"memory per {unit}", "bytes_per_unit", size),
-        "tls-idle": (f"memory per {unit}", "bytes_per_unit", size),
         "latency": ("p99", "latency.p99_us", microseconds),
         "neighbour": ("p99", "latency.p99_us", microseconds),
         "instructions": (f"instructions per {unit}", "counted_per_unit", count),

@@ -1,9 +1,10 @@
 """The rows of the table: which load meets which servers."""
 
+import resource
 from dataclasses import dataclass, replace
 
 # A contestant is a server, or a server and how it compresses, "ws:takeover", or which tokens it
-# requires, "townhall:EdDSA".
+# requires, "townhall:EdDSA", or whether members ask for the server's own words, "townhall:words".
 RUST = ("tungstenite", "tokio-websockets", "fastwebsockets")
 PEERS = ("bun", "ws", *RUST)
 FLOORS = ("floor-message", "floor-round")
@@ -11,11 +12,15 @@ BROADCAST = ("townhall", *PEERS, "wsbroad", *FLOORS)
 # Servers with rooms.
 ROOMS = ("townhall", "bun", "ws", "wsbroad")
 # Servers that are compiled ahead, so that instructions can be counted.
-NATIVE = ("townhall", *RUST, "wsbroad", *FLOORS)
+NATIVE = ("townhall", "townhall-history", *RUST, "wsbroad", *FLOORS)
 DEFLATE = ("townhall:takeover", "townhall:none", "bun:takeover", "ws:takeover", "ws:none")
 
 # Servers in which a back end publishes with HTTP.
 PUBLISHING = ("townhall", "nchan", "ws")
+# Servers that keep messages for members that come back.
+RESUMING = ("townhall:words", "townhall", "nchan", "ws")
+# townhall with history, which nobody uses, and without.
+HISTORY = ("townhall", "townhall-history")
 # The algorithms of tokens.
 ALGORITHMS = ("HS256", "EdDSA", "ES256", "RS256")
 
@@ -48,6 +53,8 @@ class Row:
     connections: int = 0
     # Whether the servers speak TLS.
     tls: bool = False
+    # How many messages of each room the servers keep for members that come back.
+    history: int = 0
     # Whether there are messages to be gathered.
     gathers: bool = True
     # The least work that shows something, for slow servers and for a quick run.
@@ -86,8 +93,10 @@ class Row:
         words = [self.load or self.name]
         for flag, value in {**self.flags, **self.amounts(contestant)}.items():
             words += [f"--{flag}"] if value is True else [f"--{flag}", str(value)]
-        if self.name == "deflate":
+        if words[0] == "deflate":
             words += ["--context", deflate_of(contestant)]
+        if variant_of(contestant) == "words":
+            words += ["--words"]
         # It only broadcasts: alone in its room, a connection receives its own messages.
         if "spoken" in self.flags and contestant == "wsbroad":
             words += ["--own-rooms"]
@@ -210,17 +219,19 @@ def growth(members, rooms, deliveries):
     )
 
 
-def deflate(members, size, in_flight, messages):
-    """The same in compressed JSON. The warm-up fills a window of 32 KiB."""
+def deflate(members, size, in_flight, messages, senders=4):
+    """The same in compressed JSON. The warm-up fills a window of 32 KiB, and is so long that the member that
+    joins in the middle of it does not come after the last message."""
+    who = "1 sender" if senders == 1 else f"{senders} senders"
     return Row(
         name="deflate",
-        title=f"broadcast, compressed: {members:,} members, 4 senders, {in_flight} in flight, "
+        title=f"broadcast, compressed: {members:,} members, {who}, {in_flight} in flight, "
               f"{size} B of JSON",
-        flags={"members": members, "senders": 4, "in-flight": in_flight, "bytes": size},
+        flags={"members": members, "senders": senders, "in-flight": in_flight, "bytes": size},
         work=("messages", messages),
         contestants=DEFLATE,
         connections=members + 1,
-        least=300,
+        least=max(300, 16 * senders * in_flight),
     )
 
 
@@ -304,6 +315,29 @@ def publish(members, in_flight, messages):
     )
 
 
+def resume(members, behind, size):
+    """Members come back all at once, each so many messages behind."""
+    # The generator and the server have a descriptor for each member.
+    members = min(members, resource.getrlimit(resource.RLIMIT_NOFILE)[0] - 200)
+    return Row(
+        name="resume",
+        title=f"resume: {members:,} members at once, {behind} messages of {size} B behind",
+        flags={"members": members, "behind": behind, "bytes": size},
+        work=(),
+        contestants=RESUMING,
+        unit="member",
+        connections=members + 100,
+        history=1_000,
+    )
+
+
+def with_history(row):
+    """Return the row for townhall without history, and with history that nobody uses."""
+    suffix = ":takeover" if row.name == "deflate" else ""
+    return replace(row, name="history", load=row.load or row.name, title=f"history, {row.title}",
+                   contestants=tuple(name + suffix for name in HISTORY))
+
+
 def over_tls(row, contestants):
     """Return the row over TLS."""
     return replace(row, name=f"tls-{row.name}", load=row.load or row.name, title=f"TLS, {row.title}",
@@ -312,14 +346,14 @@ def over_tls(row, contestants):
 
 def counted(tool, counts, row, work):
     """What a tool counts under a row's load; instructions only of what is compiled ahead."""
-    able = NATIVE if tool == "valgrind" else row.contestants
+    able = NATIVE if tool == "valgrind" else tuple(map(server_of, row.contestants))
     return replace(
         row,
         name=counts.replace(" ", "-"),
-        load=row.name,
+        load=row.load or row.name,
         title=f"{counts}: {row.title}",
         work=(row.work[0], work),
-        contestants=tuple(name for name in row.contestants if name in able),
+        contestants=tuple(name for name in row.contestants if server_of(name) in able),
         tool=tool,
     )
 
@@ -364,6 +398,12 @@ ROWS = [
     *(publish(members, in_flight, messages)
       for members, alone, together in ((1, 60_000, 300_000), (100, 8_000, 60_000), (1_000, 1_600, 10_000))
       for in_flight, messages in ((1, alone), (32, together))),
+    resume(5_000, 200, 150),
+    *(with_history(broadcast(100, 4, in_flight, 50, deliveries))
+      for in_flight, deliveries in ((1, 600_000), (32, 4_000_000))),
+    *(with_history(deflate(100, 150, in_flight, messages))
+      for in_flight, messages in ((1, 3_000), (32, 24_000))),
+    with_history(idle(2_000)),
     *(idle(connections, compressed=compressed)
       for connections in (2_000, 15_000) for compressed in (False, True)),
     *(idle(connections, compressed=compressed, spoken=True)
@@ -381,4 +421,8 @@ ROWS = [
       for tool, counts in (("valgrind", "instructions"), ("strace", "system calls"))
       for row, work in ((echo(1, 1, 20, 0), 5_000), (echo(1, 16, 20, 0), 20_000),
                         (broadcast(100, 1, 1, 50, 0), 500), (broadcast(100, 1, 32, 50, 0), 6_400))),
+    *(counted("valgrind", "instructions", with_history(row), work)
+      for row, work in ((broadcast(100, 1, 1, 50, 0), 500), (broadcast(100, 1, 32, 50, 0), 6_400),
+                        (deflate(100, 150, 1, 0, senders=1), 500),
+                        (deflate(100, 150, 32, 0, senders=1), 3_200))),
 ]

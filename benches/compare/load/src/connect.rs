@@ -65,7 +65,7 @@ pub fn request(target: &Target, room: &str, fields: &str) -> String {
 /// A complete answer that opens the connection.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Answer {
-    size: usize,
+    pub size: usize,
     extensions: Option<String>,
 }
 

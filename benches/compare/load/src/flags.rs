@@ -52,6 +52,8 @@ pub enum Load {
     Neighbour(Neighbour),
     /// A back end publishes with POST, and the members of a room receive
     Publish(Publish),
+    /// Members come back all at once, and receive what they have missed
+    Resume(Resume),
     /// New connections, each closed as soon as it is open
     Handshakes(Handshakes),
     /// Idle connections
@@ -205,6 +207,24 @@ pub struct Publish {
     /// Messages that are not measured, before those that are
     #[arg(long, value_parser = clap::value_parser!(u32).range(..=100_000_000), default_value_t = 0)]
     pub warm_up: u32,
+}
+
+#[derive(Debug, Args)]
+pub struct Resume {
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=19_000))]
+    pub members: u32,
+    /// How many messages each member has missed
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=10_000), default_value_t = 200)]
+    pub behind: u32,
+    /// The length of a message
+    #[arg(long, value_parser = message_bytes, default_value = "150")]
+    pub bytes: usize,
+    /// Members that are not measured, before those that are
+    #[arg(long, value_parser = clap::value_parser!(u32).range(0..=19_000), default_value_t = 100)]
+    pub warm_up: u32,
+    /// Ask for townhall.v1, with which townhall says first where the member begins
+    #[arg(long)]
+    pub words: bool,
 }
 
 #[derive(Debug, Args)]

@@ -114,7 +114,7 @@ fn receive_frame(opened: &mut Opened) -> Result<(u8, Vec<u8>), Failure> {
 }
 
 /// Waits until the server has nothing more to do; returns whether it came to that.
-fn wait_until_at_rest(server: &Process) -> Result<bool, Failure> {
+pub fn wait_until_at_rest(server: &Process) -> Result<bool, Failure> {
     let start = Instant::now();
     let mut calm = 0;
     let mut before = server.cpu()?;

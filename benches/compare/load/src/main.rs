@@ -19,6 +19,7 @@ mod neighbour;
 mod process;
 mod publish;
 mod reference;
+mod resume;
 mod room;
 mod speech;
 mod stream;
@@ -57,6 +58,7 @@ fn run(flags: &Flags) -> Result<Value, Failure> {
         Load::Echo(load) => echo::echo(&target, load),
         Load::Neighbour(load) => neighbour::neighbour(&target, load),
         Load::Publish(load) => publish::publish(&target, load),
+        Load::Resume(load) => resume::resume(&target, load),
         Load::Handshakes(load) => handshakes::handshakes(&target, load),
         Load::Idle(load) => idle::idle(&target, load),
     }

@@ -83,6 +83,22 @@ impl Process {
         Ok(memory)
     }
 
+    /// Begins to measure the peak of the memory anew.
+    pub fn reset_peak(&self) -> io::Result<()> {
+        let reset = |directory: &PathBuf| fs::write(directory.join("clear_refs"), "5");
+        self.directories.iter().try_for_each(reset)
+    }
+
+    /// The most memory that was resident since [`reset_peak`](Self::reset_peak), in bytes.
+    pub fn peak(&self) -> io::Result<u64> {
+        let mut sum = 0;
+        for directory in &self.directories {
+            let status = fs::read_to_string(directory.join("status"))?;
+            sum += field(&status, "VmHWM:").ok_or_else(|| malformed("status"))? << 10;
+        }
+        Ok(sum)
+    }
+
     fn sum_over_threads(&self, file: &str, value: fn(&str) -> Option<u64>) -> io::Result<u64> {
         let mut sum = 0;
         for directory in &self.directories {
@@ -121,6 +137,17 @@ mod tests {
         }
         let ticks = own.user_and_system_time().unwrap();
         assert!(ticks + 2 * USER_TICK >= Duration::from_millis(20), "{ticks:?}");
+    }
+
+    #[test]
+    fn the_peak_of_the_memory_is_above_what_is_left() {
+        let own = Process::own();
+        own.reset_peak().unwrap();
+        let before = own.peak().unwrap();
+        drop(std::hint::black_box(vec![1u8; 32 << 20]));
+        assert!(own.peak().unwrap() >= before + (24 << 20));
+        own.reset_peak().unwrap();
+        assert!(own.peak().unwrap() < before + (24 << 20));
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! its request until the last member has it.
 
 use std::collections::VecDeque;
+use std::ops::Range;
 use std::time::Instant;
 
 use mio::event::Event;
@@ -181,15 +182,9 @@ impl Member {
 
 impl BackEnd {
     fn open(target: &Target, poll: &Poll, token: usize, bytes: usize) -> Result<Self, Failure> {
-        let head = format!(
-            "POST {} HTTP/1.1\r\nHost: {}\r\nContent-Type: text/plain;charset=UTF-8\r\n\
-             Content-Length: {bytes}\r\n\r\n",
-            connect::ROOM,
-            target.address
-        );
         Ok(Self {
             line: Line::new(Stream::connect(target)?, poll, token)?,
-            head: head.into_bytes(),
+            head: request_head(target, bytes).into_bytes(),
             bytes,
             sent: 0,
             answered: 0,
@@ -216,8 +211,8 @@ impl BackEnd {
                 Ok(())
             })?;
             let mut answers = &*self.answer;
-            while let Some(size) = answer_size(answers)?.filter(|&size| size <= answers.len()) {
-                answers = &answers[size..];
+            while let Some(body) = answer_body(answers)? {
+                answers = &answers[body.end..];
                 self.answered += 1;
             }
             self.answer.drain(..self.answer.len() - answers.len());
@@ -226,8 +221,18 @@ impl BackEnd {
     }
 }
 
-/// The size of the answer that `bytes` begin with, once its head is complete.
-fn answer_size(bytes: &[u8]) -> Result<Option<usize>, Failure> {
+/// The head of a request that publishes so many bytes. nchan answers in the form that is asked for.
+pub fn request_head(target: &Target, bytes: usize) -> String {
+    format!(
+        "POST {} HTTP/1.1\r\nHost: {}\r\nContent-Type: text/plain;charset=UTF-8\r\n\
+         Accept: application/json\r\nContent-Length: {bytes}\r\n\r\n",
+        connect::ROOM,
+        target.address
+    )
+}
+
+/// Where the body of the answer is that `bytes` begin with, once all of it is there.
+pub fn answer_body(bytes: &[u8]) -> Result<Option<Range<usize>>, Failure> {
     let mut headers = [httparse::EMPTY_HEADER; 32];
     let mut answer = httparse::Response::new(&mut headers);
     let httparse::Status::Complete(head) = answer.parse(bytes)? else { return Ok(None) };
@@ -237,7 +242,8 @@ fn answer_size(bytes: &[u8]) -> Result<Option<usize>, Failure> {
     }
     let length = answer.headers.iter().find(|h| h.name.eq_ignore_ascii_case("content-length"));
     let length = length.ok_or("the server answered without a length")?.value;
-    Ok(Some(head + str::from_utf8(length)?.parse::<usize>()?))
+    let body = head..head + str::from_utf8(length)?.parse::<usize>()?;
+    Ok((body.end <= bytes.len()).then_some(body))
 }
 
 #[cfg(test)]
@@ -247,14 +253,16 @@ mod tests {
     #[test]
     fn an_answer_has_a_head_and_a_body() {
         let answer = b"HTTP/1.1 201 Created\r\ncontent-length: 3\r\n\r\nabcHTTP/1.1";
-        assert_eq!(answer_size(answer).unwrap(), Some(answer.len() - b"HTTP/1.1".len()));
-        assert_eq!(answer_size(&answer[..40]).unwrap(), None);
+        let body = answer_body(answer).unwrap().unwrap();
+        assert_eq!(&answer[body.clone()], b"abc");
+        assert_eq!(answer_body(&answer[..body.start - 1]).unwrap(), None);
+        assert_eq!(answer_body(&answer[..body.end - 1]).unwrap(), None);
     }
 
     #[test]
     fn anything_but_success_is_a_failure() {
-        assert!(answer_size(b"HTTP/1.1 429 X\r\nContent-Length: 0\r\n\r\n").is_err());
-        assert!(answer_size(b"HTTP/1.1 200 OK\r\n\r\n").is_err());
-        assert!(answer_size(b"HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n").is_err());
+        assert!(answer_body(b"HTTP/1.1 429 X\r\nContent-Length: 0\r\n\r\n").is_err());
+        assert!(answer_body(b"HTTP/1.1 200 OK\r\n\r\n").is_err());
+        assert!(answer_body(b"HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n").is_err());
     }
 }

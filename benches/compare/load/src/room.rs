@@ -156,18 +156,30 @@ impl<'a> Rooms<'a> {
     /// Lets every sender send `messages` more, and reports the cost.
     fn measure(&mut self, messages: u32) -> Result<Value, Failure> {
         self.voices.latency = Latency::default();
-        let before = self.deliveries();
+        let (before, begin) = (self.messages(), self.ends());
         let meter = Meter::start(&self.target.process)?;
         self.run(messages)?;
-        let mut report = meter.stop(&self.target.process, self.deliveries() - before)?;
+        let messages = self.messages() - before;
+        let mut report = meter.stop(&self.target.process, messages * self.each())?;
+        let bytes = self.ends() - begin;
+        report["wire_bytes_per_unit"] = json!(bytes as f64 / messages as f64);
         report["latency"] = std::mem::take(&mut self.voices.latency).report();
         Ok(report)
     }
 
-    /// The number of messages that all members of all rooms receive together.
-    fn deliveries(&self) -> u64 {
-        let messages: u64 = self.references.iter().map(Reference::messages).sum();
-        messages * (self.members.len() / self.references.len()) as u64
+    /// The number of messages of all rooms.
+    fn messages(&self) -> u64 {
+        self.references.iter().map(Reference::messages).sum()
+    }
+
+    /// How many bytes a member of each room has received, all rooms together.
+    fn ends(&self) -> u64 {
+        self.references.iter().map(Reference::end).sum()
+    }
+
+    /// How many members a room has.
+    fn each(&self) -> u64 {
+        (self.members.len() / self.references.len()) as u64
     }
 
     /// Lets every sender send `messages` more, until everybody has received them all.

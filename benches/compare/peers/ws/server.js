@@ -13,6 +13,7 @@ const { values: flags } = parseArgs({
     deflate: { type: "string", default: "off" },
     cert: { type: "string" },
     key: { type: "string" },
+    history: { type: "string", default: "0" },
   },
 });
 
@@ -44,13 +45,41 @@ function enter(client, path) {
     room.delete(client);
     if (room.size === 0) rooms.delete(path);
   });
-  return room;
 }
 
-function broadcast(room, message, binary) {
+// The newest messages in the room of each path, and the number of the last one.
+const pasts = new Map();
+const kept = Number(flags.history);
+
+function pastOf(path) {
+  const past = pasts.get(path) ?? { messages: [], last: 0 };
+  pasts.set(path, past);
+  return past;
+}
+
+function keep(path, message, binary) {
+  const past = pastOf(path);
+  past.messages.push({ message, binary });
+  past.last += 1;
+  if (past.messages.length > kept) past.messages.shift();
+  return past.last;
+}
+
+// Sends what a client has missed since the message with this number, if all of it is kept.
+function replay(client, path, after) {
+  const past = pastOf(path);
+  const missed = past.last - after;
+  if (!(missed > 0 && missed <= past.messages.length)) return;
+  for (const { message, binary } of past.messages.slice(-missed)) client.send(message, { binary });
+}
+
+function broadcast(path, message, binary) {
+  const position = kept > 0 ? keep(path, message, binary) : undefined;
+  const room = rooms.get(path) ?? new Set();
   for (const client of room) {
     if (client.readyState === WebSocket.OPEN) client.send(message, { binary });
   }
+  return { members: room.size, position };
 }
 
 // Publishes the body of a request.
@@ -62,22 +91,25 @@ function answer(request, response) {
   const pieces = [];
   request.on("data", (piece) => pieces.push(piece));
   request.on("end", () => {
-    const room = rooms.get(request.url) ?? new Set();
-    broadcast(room, Buffer.concat(pieces), false);
+    const published = broadcast(request.url, Buffer.concat(pieces), false);
     response.setHeader("Content-Type", "application/json");
-    response.end(JSON.stringify({ members: room.size }));
+    response.end(JSON.stringify(published));
   });
 }
 
 server.on("connection", (client, request) => {
-  const room = enter(client, request.url);
+  const [path, query] = request.url.split("?");
+  enter(client, path);
+  const after = new URLSearchParams(query).get("after");
+  if (after !== null) replay(client, path, Number(after));
   client.on("error", () => client.terminate());
   client.on("message", (message, binary) => {
     if (flags.mode === "echo") client.send(message, { binary });
-    else broadcast(room, message, binary);
+    else broadcast(path, message, binary);
   });
 });
 
-http.listen(Number(flags.port), "127.0.0.1", () => {
+// The other servers let as many wait to be accepted.
+http.listen(Number(flags.port), "127.0.0.1", 4096, () => {
   console.log(`listening on ${http.address().port}`);
 });
