@@ -24,7 +24,9 @@ impl Default for Timestamp {
 impl Timestamp {
     /// The first timestamp that is at least `delay` later.
     pub(crate) fn after(self, delay: Duration) -> Self {
-        let grains = delay.as_millis().div_ceil(GRAIN.as_millis());
+        // Dividing 128 bits would take longer than everything else here.
+        let millis = u64::try_from(delay.as_millis()).unwrap_or(u64::MAX);
+        let grains = millis.div_ceil(GRAIN.as_millis() as u64);
         self.plus(u32::try_from(grains).unwrap_or(u32::MAX)).plus(1)
     }
 
