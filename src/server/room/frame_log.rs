@@ -20,9 +20,8 @@ struct Segment {
     frames: SegmentBuffer,
     /// The number of cursors in the segment, or at its end if it is the last one.
     readers: usize,
-    /// In a log that keeps its past, when the frame with which it was begun is too old, and when all of
-    /// its frames are.
-    begun: Timestamp,
+    /// In a log that keeps its past, when its first frame is too old, and when all of them are.
+    first_expiry: Timestamp,
     expiry: Timestamp,
 }
 
@@ -175,8 +174,9 @@ impl FrameLog {
             last.readers -= readers;
         }
         let frames = pool.take_segment(size);
-        let (begun, expiry) = Default::default();
-        self.segments.push_back_mut(Segment { start: self.end, frames, readers, begun, expiry })
+        let (first_expiry, expiry) = Default::default();
+        let start = self.end;
+        self.segments.push_back_mut(Segment { start, frames, readers, first_expiry, expiry })
     }
 
     /// The bytes between two offsets, in one piece for each segment.

@@ -56,7 +56,8 @@ impl FrameLog {
         let Some(span) = self.past.as_ref().map(|past| past.limits.max_span()) else {
             return false;
         };
-        let fits = |last: &Segment| last.frames.fits(size) && expiry < last.begun.after(span);
+        let fits =
+            |last: &Segment| last.frames.fits(size) && expiry < last.first_expiry.after(span);
         let full = !self.segments.back().is_some_and(fits);
         if full {
             self.add_kept_segment(size, pool, expiry);
@@ -67,8 +68,8 @@ impl FrameLog {
         full
     }
 
-    /// Adds a last segment, which is held for the readers.
-    fn add_kept_segment(&mut self, size: usize, pool: &mut SegmentPool, now: Timestamp) {
+    /// Adds a last segment, which is held for the readers. Its first frame will be too old at `expiry`.
+    fn add_kept_segment(&mut self, size: usize, pool: &mut SegmentPool, expiry: Timestamp) {
         let kept = (self.end - self.start()) as usize;
         let wanted = kept.clamp(MIN_SEGMENT_BYTES, SEGMENT_BYTES);
         let readers = self.readers - self.behind;
@@ -77,7 +78,8 @@ impl FrameLog {
         }
         let frames = pool.take_short_segment(size.max(wanted));
         let start = self.end;
-        self.segments.push_back(Segment { start, frames, readers, begun: now, expiry: now });
+        let first_expiry = expiry;
+        self.segments.push_back(Segment { start, frames, readers, first_expiry, expiry });
     }
 
     /// Prepares the last segment for one more frame, which will be too old at `expiry`. Until it is appended
@@ -85,7 +87,7 @@ impl FrameLog {
     fn reserve_kept_frame(&mut self, pool: &mut SegmentPool, expiry: Timestamp) {
         self.recall(self.segments.len().saturating_sub(1), pool);
         let Some(last) = self.segments.back_mut() else { return };
-        last.expiry = expiry;
+        last.expiry = last.expiry.max(expiry);
         pool.reserve_frame(&mut last.frames);
         if let Some(past) = &mut self.past {
             past.frames += 1;
