@@ -130,8 +130,6 @@ pub use position::{InvalidPosition, Position, Start};
 pub use proxy_header::{Endpoints, ProxyHeader, ProxyRefusal, ProxyStatus};
 pub use violation::Violation;
 pub use word::{SUBPROTOCOL, WORD_MARK, Word};
-#[cfg(feature = "server")]
-pub(crate) use word::{is_greeting, is_word, skipped_count};
 
 /// Items for this crate's benchmarks, fuzzers and tests, which are not part of the API and may change at
 /// any time.

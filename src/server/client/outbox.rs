@@ -4,6 +4,7 @@ mod cut;
 mod framed_bytes;
 #[cfg(test)]
 mod tests;
+mod words;
 
 use std::collections::VecDeque;
 use std::ops::Range;

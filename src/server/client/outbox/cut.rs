@@ -1,8 +1,9 @@
 //! Decides what a member still receives when it leaves its log, or is too far behind in it.
 
 use super::framed_bytes::FramedBytes;
+use super::words::{is_greeting, is_word, skipped_count};
 use super::{Insert, NOWHERE, Outbox};
-use crate::protocol::{frame, is_greeting, is_word, skipped_count};
+use crate::protocol::frame;
 use crate::server::room::frame_log::{Cursor, FrameLog};
 
 /// The point at which a member resumes after it has missed the oldest messages.
