@@ -28,11 +28,13 @@ use flags::{CommandLine, Flags, Mode, Task, TokenFlags};
 use key::Key;
 use log::{info, warn};
 use page::{ClientModule, Page};
-use presence::{Counter, MemberRooms, Presence, prefers_json};
+use presence::{Audience, Counter, MemberRooms, Presence, prefers_json};
 use publish::Publisher;
 use state::State;
 use townhall::protocol::SUBPROTOCOL;
-use townhall::{ClientId, Config, Event, Exchange, Hub, Listen, Message, Response, Server, Start};
+use townhall::{
+    ClientId, Config, Event, Exchange, Hub, Listen, Message, Response, Server, Slow, Start,
+};
 
 fn main() -> ExitCode {
     let line = CommandLine::read();
@@ -122,7 +124,7 @@ fn run(flags: &Flags) -> Result<(), Box<dyn Error>> {
     // Inherited sockets stay open as long as a configuration has them.
     limits.listen.clear();
     let rooms = member_rooms(flags, &mut config);
-    let mut presence = Presence::new(rooms.clone(), auth.is_some());
+    let mut presence = Presence::new(rooms.clone(), audience(&config, auth.as_deref()));
     let counter = Counter::new(config.rooms.clone(), rooms.clone(), auth.clone());
     let mut publisher = publisher(flags, &config, rooms.clone(), auth.clone())?;
     let mut server = Server::bind(config)?;
@@ -236,6 +238,11 @@ fn member_rooms(flags: &Flags, config: &mut Config) -> MemberRooms {
         history.live_only = rooms.live_only();
     }
     rooms
+}
+
+/// What those who watch rooms receive.
+fn audience(config: &Config, auth: Option<&Auth>) -> Audience {
+    Audience { names: auth.is_some(), may_miss: config.slow == Slow::Drop }
 }
 
 /// Answers requests that publish messages, if there are rooms.

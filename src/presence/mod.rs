@@ -23,6 +23,7 @@ pub use count::Counter;
 use events::Events;
 pub use events::{EVENTS, Requests, Subject, Watch};
 pub use rooms::MemberRooms;
+pub use roster::Audience;
 use roster::Roster;
 
 /// The token of the timer for changes.
@@ -41,8 +42,7 @@ pub const ONLY_THE_SERVER: &str = "only the server speaks in this room";
 #[derive(Debug)]
 pub struct Presence {
     rooms: MemberRooms,
-    /// Whether tokens give names to members.
-    has_names: bool,
+    audience: Audience,
     watched: HashMap<Rc<str>, Watched>,
     /// Where the watchers, and the members of the rooms that are watched, are.
     places: HashMap<ClientId, Place>,
@@ -70,10 +70,10 @@ enum Place {
 }
 
 impl Presence {
-    pub fn new(rooms: MemberRooms, has_names: bool) -> Self {
+    pub fn new(rooms: MemberRooms, audience: Audience) -> Self {
         Self {
             rooms,
-            has_names,
+            audience,
             watched: HashMap::new(),
             places: HashMap::new(),
             changed: BTreeSet::new(),
@@ -85,7 +85,7 @@ impl Presence {
     /// Lets clients of another server watch all rooms. The handles are those of the server that is watched,
     /// and of that of the watchers.
     pub fn follow_rooms(&mut self, watched: Handle, watchers: Handle) -> Requests {
-        let (events, requests) = Events::new(watched, watchers, self.has_names);
+        let (events, requests) = Events::new(watched, watchers, self.audience.names);
         self.events = Some(events);
         requests
     }
@@ -191,7 +191,7 @@ impl Presence {
         let mut members: Vec<_> = hub.members(shown).collect();
         members.sort_by_key(|&member| Reverse(hub.open_for(member)));
         let members = members.into_iter().map(|member| (member, auth::user(hub, member)));
-        let roster = Roster::new(GRACE, self.has_names, members);
+        let roster = Roster::new(GRACE, self.audience, members);
         let places = roster.connections().map(|member| (member, Place::Member(room.clone())));
         self.places.extend(places);
         let watched = Watched { roster, member_room: member_room.into(), watchers: 0 };

@@ -15,14 +15,22 @@ const MAX_NAMES: usize = 100;
 /// How many may be leaving at once. Of more, those that left first count as gone at once.
 const MAX_LEAVING: usize = 1000;
 
+/// What the watchers of a room may receive.
+#[derive(Debug, Clone, Copy)]
+pub struct Audience {
+    /// Whether they may know names.
+    pub names: bool,
+    /// Whether they may miss all messages but the newest. Each message then says everything.
+    pub may_miss: bool,
+}
+
 /// The people in a room. One with several connections counts once if they have a name, which is that of
 /// their token. Those without a name are counted, and one who comes replaces one who has just left.
 #[derive(Debug)]
 pub struct Roster {
     /// How long somebody who has left still counts as there.
     grace: Duration,
-    /// Whether watchers may receive names.
-    has_names: bool,
+    audience: Audience,
     connections: HashMap<ClientId, Option<Rc<str>>>,
     named: BTreeMap<Rc<str>, Person>,
     leaving: VecDeque<(Instant, Rc<str>)>,
@@ -64,12 +72,12 @@ impl Roster {
     /// know all of them.
     pub fn new<'n>(
         grace: Duration,
-        has_names: bool,
+        audience: Audience,
         members: impl IntoIterator<Item = (ClientId, Option<User<'n>>)>,
     ) -> Self {
         let mut roster = Self {
             grace,
-            has_names,
+            audience,
             connections: HashMap::new(),
             named: BTreeMap::new(),
             leaving: VecDeque::new(),
@@ -159,12 +167,12 @@ impl Roster {
         let is_same = count == *known_count;
         match (names, self.may_name()) {
             (true, true) if is_same && joined.is_empty() && left.is_empty() => None,
-            (true, true) => {
+            (true, true) if !self.audience.may_miss => {
                 let joined = self.people().filter(|(name, _)| joined.contains(*name)).collect();
                 let left = left.keys().map(|name| &**name).collect();
                 Some(Notice::change(joined, left, count))
             }
-            (false, true) => Some(Notice::all(self.people().collect(), count)),
+            (_, true) => Some(Notice::all(self.people().collect(), count)),
             (_, false) => (!is_same).then(|| Notice::count(count)),
         }
     }
@@ -185,7 +193,7 @@ impl Roster {
 
     /// Whether the watchers may know the names.
     fn may_name(&self) -> bool {
-        self.has_names && self.count() <= MAX_NAMES
+        self.audience.names && self.count() <= MAX_NAMES
     }
 
     /// Notes that the watchers know everything.

@@ -9,7 +9,7 @@ use townhall::ClientId;
 
 use crate::auth::User;
 use crate::presence::notice::Notice;
-use crate::presence::roster::Roster;
+use crate::presence::roster::{Audience, Roster};
 
 /// How many names one message has.
 const MAX_NAMES: usize = 1000;
@@ -33,7 +33,8 @@ impl Rosters {
     }
 
     pub fn join(&mut self, client: ClientId, room: &Rc<str>, user: Option<User<'_>>) {
-        let empty = || Roster::new(Duration::ZERO, self.has_names, []);
+        let audience = Audience { names: self.has_names, may_miss: false };
+        let empty = || Roster::new(Duration::ZERO, audience, []);
         self.rosters.entry(room.clone()).or_insert_with(empty).join(client, user);
         self.changed.insert(room.clone());
     }

@@ -8,6 +8,7 @@ use serde_json::Value;
 use super::*;
 
 const GRACE: Duration = Duration::from_secs(5);
+const NAMED: Audience = Audience { names: true, may_miss: false };
 
 fn client(number: u32) -> ClientId {
     format!("{number}.1").parse().unwrap()
@@ -19,7 +20,7 @@ fn user(name: &str) -> Option<User<'_>> {
 }
 
 fn empty() -> Roster {
-    Roster::new(GRACE, true, [])
+    Roster::new(GRACE, NAMED, [])
 }
 
 /// The change since the last call.
@@ -36,7 +37,7 @@ fn snapshot(roster: &Roster) -> String {
 #[test]
 fn a_snapshot_and_the_changes_add_up() {
     let members = [(client(1), user("b")), (client(2), user("a")), (client(3), None)];
-    let mut roster = Roster::new(GRACE, true, members);
+    let mut roster = Roster::new(GRACE, NAMED, members);
     assert_eq!(snapshot(&roster), r#"{"members":["a","b"],"count":3}"#);
     assert_eq!(take_change(&mut roster), None);
     roster.join(client(4), user("c\""));
@@ -58,7 +59,7 @@ fn a_snapshot_and_the_changes_add_up() {
 fn a_reload_is_not_noticed() {
     let now = Instant::now();
     let at = |seconds| now + Duration::from_secs(seconds);
-    let mut roster = Roster::new(GRACE, true, [(client(1), user("a")), (client(2), None)]);
+    let mut roster = Roster::new(GRACE, NAMED, [(client(1), user("a")), (client(2), None)]);
     for (number, somebody) in [(1, user("a")), (2, None)] {
         roster.leave(client(number), now);
         roster.expire(at(4));
@@ -99,7 +100,7 @@ fn somebody_with_several_tabs_is_one_person() {
 #[test]
 fn somebody_who_leaves_and_comes_back_between_two_changes_is_no_change() {
     let now = Instant::now();
-    let mut roster = Roster::new(GRACE, true, [(client(1), user("a"))]);
+    let mut roster = Roster::new(GRACE, NAMED, [(client(1), user("a"))]);
     roster.leave(client(1), now);
     roster.expire(now + GRACE);
     roster.join(client(2), user("a"));
@@ -131,8 +132,19 @@ fn above_a_hundred_only_the_count_is_sent() {
 }
 
 #[test]
+fn those_who_may_miss_messages_get_all_names_each_time() {
+    let audience = Audience { may_miss: true, ..NAMED };
+    let mut roster = Roster::new(GRACE, audience, [(client(1), user("a"))]);
+    assert_eq!(take_change(&mut roster), None);
+    roster.join(client(2), user("b"));
+    let all = r#"{"members":["a","b"],"count":2}"#;
+    assert_eq!(take_change(&mut roster).as_deref(), Some(all));
+}
+
+#[test]
 fn without_tokens_there_is_only_a_count() {
-    let mut roster = Roster::new(GRACE, false, [(client(1), None)]);
+    let mut roster =
+        Roster::new(GRACE, Audience { names: false, may_miss: false }, [(client(1), None)]);
     assert_eq!(snapshot(&roster), r#"{"count":1}"#);
     roster.join(client(2), None);
     assert_eq!(take_change(&mut roster).as_deref(), Some(r#"{"count":2}"#));
@@ -163,7 +175,7 @@ fn names_come_with_the_info_of_the_newest_connection() {
     let with = |name, info| Some(User { name, info: Some(info) });
     let now = Instant::now();
     let mut roster =
-        Roster::new(GRACE, true, [(client(1), with("a", &infos[0])), (client(2), user("b"))]);
+        Roster::new(GRACE, NAMED, [(client(1), with("a", &infos[0])), (client(2), user("b"))]);
     let known = r#"{"members":["a","b"],"info":{"a":{"name":"Ann"}},"count":2}"#;
     assert_eq!(snapshot(&roster), known);
     roster.join(client(3), with("c", &infos[1]));
@@ -291,17 +303,24 @@ impl Model {
 
 proptest! {
     #[test]
-    fn what_watchers_are_sent_adds_up_to_the_truth(steps in steps(), has_names in any::<bool>()) {
+    fn what_watchers_are_sent_adds_up_to_the_truth(
+        steps in steps(),
+        names in any::<bool>(),
+        may_miss in any::<bool>(),
+    ) {
         let mut now = Instant::now();
-        let mut roster = Roster::new(GRACE, has_names, []);
+        let mut roster = Roster::new(GRACE, Audience { names, may_miss }, []);
         let mut model = Model::default();
-        let mut watchers: Vec<Watcher> = Vec::new();
+        // With the newest message that each of them has not read.
+        let mut watchers: Vec<(Watcher, Option<String>)> = Vec::new();
+        let mut told = Watcher::default();
         let mut clients = (1..).map(client);
+        let mut turns = 0..;
         let end = [Step::Watch, Step::Wait(GRACE.as_millis() as u64), Step::Tell];
         for step in steps.into_iter().chain(end) {
             match step {
                 Step::Join { people, named } => for number in people {
-                    let name = (named && has_names).then(|| number.to_string());
+                    let name = (named && names).then(|| number.to_string());
                     let client = clients.next().unwrap();
                     roster.join(client, name.as_deref().and_then(user));
                     model.join(client, name);
@@ -313,21 +332,29 @@ proptest! {
                 Step::Tell => {
                     roster.expire(now);
                     let change = take_change(&mut roster);
-                    let truth = model.truth(has_names, now);
-                    for watcher in &mut watchers {
-                        prop_assert_eq!(change.is_some(), *watcher != truth);
-                        change.iter().for_each(|change| watcher.receive(change));
-                        prop_assert_eq!(&*watcher, &truth);
+                    let truth = model.truth(names, now);
+                    prop_assert!(watchers.is_empty() || change.is_some() == (told != truth));
+                    told = truth;
+                    for ((watcher, unread), turn) in watchers.iter_mut().zip(&mut turns) {
+                        *unread = change.clone().or(unread.take());
+                        if may_miss && turn % 3 != 0 {
+                            continue;
+                        }
+                        unread.take().iter().for_each(|message| watcher.receive(message));
+                        prop_assert_eq!(&*watcher, &told);
                     }
                 }
                 Step::Watch => {
+                    let mut watcher = Watcher::default();
                     if watchers.is_empty() {
                         roster.settle();
+                        watcher.receive(&snapshot(&roster));
+                        told = watcher.clone();
+                    } else {
+                        watcher.receive(&snapshot(&roster));
+                        prop_assert_eq!(&watcher, &told);
                     }
-                    let mut watcher = Watcher::default();
-                    watcher.receive(&snapshot(&roster));
-                    prop_assert!(watchers.first().is_none_or(|first| *first == watcher));
-                    watchers.push(watcher);
+                    watchers.push((watcher, None));
                 }
                 Step::Desert => watchers.clear(),
             }
