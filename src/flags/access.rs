@@ -82,9 +82,9 @@ impl AccessFlags {
         let shown = named.iter().filter(|room| {
             !room.ends_with('*') && presence.iter().any(|pattern| pattern.matches(room))
         });
-        shown
-            .filter_map(|room| format!("{}/@members", room.trim_end_matches('/')).parse().ok())
-            .collect()
+        let shown = shown.filter(|room| !room.ends_with("/@members"));
+        let above = |room| if room == "/" { "" } else { room };
+        shown.filter_map(|room| format!("{}/@members", above(room)).parse().ok()).collect()
     }
 
     fn origins(&self) -> Origins {

@@ -295,6 +295,32 @@ fn a_thousand_come_at_once_and_all_of_them_go_at_once() {
     assert_eq!(watcher.names, [0, 1].map(name).into());
 }
 
+/// A watcher that is too far behind misses all messages but the newest.
+#[test]
+fn where_messages_are_dropped_each_one_has_all_names() {
+    let (folder, _program, address) = start("drops", &["--presence", "/lobby", "--slow", "drop"]);
+    let [a, b] = ["a", "b"].map(|user| token_of(&folder, user, "/lobby"));
+    let _first = join_with(&address, "/lobby", &a).unwrap();
+    let mut watcher = join_with(&address, "/lobby/@members", &b).unwrap();
+    assert_eq!(receive(&mut watcher), r#"{"members":["a"],"count":1}"#);
+    let second = join_with(&address, "/lobby", &b).unwrap();
+    assert_eq!(receive(&mut watcher), r#"{"members":["a","b"],"count":2}"#);
+    drop(second);
+    assert_eq!(receive(&mut watcher), r#"{"members":["a"],"count":1}"#);
+}
+
+#[test]
+fn each_room_that_is_named_has_its_member_room() {
+    let flags = ["--presence", "/*", "--room", "/,/a/,/b,/b/@members"];
+    let (_program, address) = Program::start(&flags);
+    for room in ["/@members", "/a//@members", "/b/@members"] {
+        assert_eq!(receive(&mut connect(&address, room)), r#"{"count":0}"#, "{room}");
+    }
+    for room in ["/a/@members", "/b//@members", "/b/@members/@members"] {
+        assert_eq!(status(&address, room), "404", "{room}");
+    }
+}
+
 #[test]
 fn only_the_server_speaks_in_a_room_that_shows_members() {
     let flags = ["--presence", "/lobby", "--room", "/lobby,/hall/*"];
