@@ -13,7 +13,7 @@ use super::admin::{self, ask};
 use super::publish::{post, post_whole};
 use super::tls::Folder;
 use super::tokens::{SECRET, closed, join_with, made, signed, start};
-use super::{Client, PATIENCE, Program, connect, receive, run, send, status};
+use super::{Client, PATIENCE, Program, connect, receive, run, send, status, status_of};
 
 const JSON: &str = "Accept: application/json\r\n";
 
@@ -47,6 +47,9 @@ fn a_get_that_accepts_json_counts_the_members() {
     let (head, body) = ask(&address, "HEAD", "/lobby", JSON);
     assert!(head.contains("\r\nContent-Type: application/json") && body.is_empty(), "{head}");
     assert_eq!(count(&address, "/lobby", "Origin: https://evil.example\r\n").0, 403);
+    let port = address.rsplit(':').next().unwrap();
+    let rebound = format!("GET /lobby HTTP/1.1\r\nHost: evil.example:{port}\r\n{JSON}\r\n");
+    assert_eq!(status_of(&address, &rebound), "403");
     let fields = format!("{JSON}Origin: https://good.example\r\n");
     let (head, body) = ask(&address, "GET", "/lobby", &fields);
     assert!(head.contains("\r\nAccess-Control-Allow-Origin: https://good.example"), "{head}");

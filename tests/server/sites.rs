@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::net::SocketAddr;
 
-use townhall::Origins;
+use townhall::{ClientId, Event, Hub, Origins, Response};
 
 use crate::support::{Running, config, counting_chat, get, read_all, read_head, request};
 
@@ -174,4 +174,62 @@ fn a_request_for_the_servers_own_address_is_never_misdirected() {
         assert!(answer.starts_with(status), "{host}: {answer}");
         assert!(method == "GET" || answer.ends_with("\r\n\r\n"), "HEAD has no body: {answer}");
     }
+}
+
+/// The status of the answer to a plain request with these fields, which bars separate, from an application
+/// that asks whether a page may send it.
+fn plain_status(server: &Running, method: &str, fields: &str) -> String {
+    let mut stream = server.stream();
+    let fields = fields.replace(" | ", "\r\n").replace("PORT", &server.address.port().to_string());
+    write!(stream, "{method} /lobby HTTP/1.1\r\n{fields}\r\nContent-Length: 0\r\n\r\n").unwrap();
+    read_head(&mut stream)[9..12].to_owned()
+}
+
+fn asking(hub: &mut Hub, client: ClientId, event: Event<'_>) {
+    if let Event::Request(exchange) = event {
+        let allowed = hub.allows_page(client, exchange.request());
+        exchange.respond(Response::new(if allowed { 200 } else { 403 }));
+    }
+}
+
+/// Unlike a request for a WebSocket, it may contain any field of a proxy, and GET no origin.
+#[test]
+fn a_plain_request_of_a_page_whose_name_has_been_rebound_is_not_allowed() {
+    let mut config = config();
+    config.request_bodies = true;
+    config.origins = Origins::of(["http://good.example"]).unwrap();
+    let server = Running::start(config.clone(), asking);
+    let rebound = "Host: evil.example:PORT";
+    for (method, fields) in [
+        ("GET", ""),
+        ("HEAD", " | X-Forwarded-For: 192.0.2.1"),
+        ("GET", " | X-Forwarded-Host: localhost"),
+        ("POST", " | Origin: http://evil.example:PORT"),
+        ("POST", " | Origin: http://evil.example:PORT | X-Forwarded-For: 192.0.2.1"),
+        ("POST", " | Origin: http://evil.example:PORT | Forwarded: host=\"evil.example:PORT\""),
+    ] {
+        assert_eq!(plain_status(&server, method, &format!("{rebound}{fields}")), "403", "{fields}");
+    }
+    for (method, fields) in [
+        ("GET", "Host: localhost:PORT"),
+        ("GET", "Host: 127.0.0.1:PORT | X-Forwarded-For: 192.0.2.1"),
+        ("GET", "Host: chat.example | X-Forwarded-For: 192.0.2.1"),
+        ("POST", "Host: localhost:PORT | Origin: http://localhost:PORT"),
+        ("POST", "Host: chat.example | Origin: http://chat.example | X-Forwarded-For: 192.0.2.1"),
+        (
+            "POST",
+            "Host: chat.example:PORT | Origin: https://chat.example:PORT | X-Forwarded-For: 192.0.2.1",
+        ),
+        ("POST", "Host: chat.example:PORT"),
+        ("POST", "Host: evil.example:PORT | Origin: http://good.example"),
+    ] {
+        assert_eq!(plain_status(&server, method, fields), "200", "{method} {fields}");
+    }
+    config.hosts = vec!["chat.example".parse().unwrap()];
+    let server = Running::start(config.clone(), asking);
+    assert_eq!(plain_status(&server, "GET", "Host: chat.example:PORT"), "200");
+    config.hosts.clear();
+    config.listen = vec![SocketAddr::from(([0, 0, 0, 0], 0)).into()];
+    let server = Running::start(config, asking);
+    assert_eq!(plain_status(&server, "GET", "Host: chat.example:PORT"), "200");
 }

@@ -67,7 +67,9 @@ impl Hub {
     }
 
     /// Whether the page that sent a plain request may connect, by the rules for WebSockets
-    /// ([`Config::origins`](crate::Config::origins)). A request that no page has sent may. If the answer is
+    /// ([`Config::origins`](crate::Config::origins)). A request that no page has sent may. Browsers send no
+    /// origin with GET and HEAD to the page's own host. On a loopback address, such a request may therefore
+    /// name only a host that always means this machine, or that the configuration names. If the answer is
     /// no, the log says why, and [`Refusal::Origin`](crate::protocol::Refusal::Origin) is counted.
     ///
     /// ```
@@ -83,7 +85,7 @@ impl Hub {
     /// # let _ = answer;
     /// ```
     pub fn allows_page(&mut self, client: ClientId, request: &Request<'_>) -> bool {
-        let checked = site::check_origin(self, client, request);
+        let checked = site::check_page(self, client, request);
         if let Err(refusal) = checked {
             *self.counts.refused.entry(refusal).or_default() += 1;
         }

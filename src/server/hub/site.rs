@@ -121,6 +121,51 @@ pub(crate) fn check_origin(
     })
 }
 
+/// Checks that the page that sent a plain request may send it, if a page sent it.
+///
+/// # Errors
+/// [`Refusal::Origin`] if it may not.
+pub(crate) fn check_page(
+    hub: &mut Hub,
+    id: ClientId,
+    request: &Request<'_>,
+) -> Result<(), Refusal> {
+    check_origin(hub, id, request)?;
+    if !may_be_rebound(hub, id, request) {
+        return Ok(());
+    }
+    let own = request.authority().unwrap_or_default();
+    let asked = Shown(own.as_bytes());
+    let host = host(own).map(|host| host.to_string()).unwrap_or_default();
+    let flag = Flag("host", &host);
+    hub.log_refusal(format_args!(
+        "{id} requested host {asked}, which may not be this machine's name; start with {flag} to serve it"
+    ));
+    Err(Refusal::Origin)
+}
+
+/// Whether a plain request may come from a page whose owner has made its name resolve to this machine (DNS
+/// rebinding). Such a page connects to our own port. It may add any field of a proxy, which a page that
+/// opens a WebSocket cannot, and with GET its browser sends no origin.
+fn may_be_rebound(hub: &Hub, id: ClientId, request: &Request<'_>) -> bool {
+    let own = request.authority().unwrap_or_default();
+    let Ok(authority) = own.parse::<Authority>() else { return false };
+    let Some(client) = hub.clients.get(id) else { return false };
+    let port = authority.port.unwrap_or(80);
+    let is_direct = local_address(hub, id).is_some_and(|local| local.port() == port);
+    // Nobody but the owner of a name has a certificate for it.
+    if client.transport.is_tls() || !is_direct || !is_loopback(hub, id) || is_called(hub, own) {
+        return false;
+    }
+    let page = format!("http://{own}");
+    let site = Site { loopback_only: true, ..Site::named(own) };
+    let may_be_its_own = match request.header("Origin") {
+        Some(origin) => origin.parse::<Origin>().ok() == page.parse().ok(),
+        None => matches!(request.method(), "GET" | "HEAD"),
+    };
+    may_be_its_own && !hub.config.origins.allow(&page, &site)
+}
+
 /// The origin, if there is exactly one.
 fn single(origins: &[&[u8]]) -> Option<Origin> {
     let [origin] = origins else { return None };
