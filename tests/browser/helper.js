@@ -71,8 +71,8 @@ function printed(lines, pattern) {
   });
 }
 
-export function startBrowser() {
-  return chromium.launch({ executablePath: CHROMIUM, args: FLAGS, timeout: 3 * DEADLINE });
+export function startBrowser(...flags) {
+  return chromium.launch({ executablePath: CHROMIUM, args: [...FLAGS, ...flags], timeout: 3 * DEADLINE });
 }
 
 /** Starts a browser for a test, whose process `kill` ends at once. */
