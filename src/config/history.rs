@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-/// How much of what was said in a room is kept for clients that come back
-/// ([`Hub::join_from`](crate::Hub::join_from)).
+/// How many of a room's messages are kept for clients that come back
+/// ([`Hub::join_from`](crate::Hub::join_from)), and for how long.
 ///
 /// Messages are kept in segments of up to 64 KiB, and a whole segment is dropped at a time, so a room may
 /// keep somewhat more than these limits. A room with history exists, and counts in
@@ -24,14 +24,14 @@ use std::time::Duration;
 pub struct HistoryLimits {
     /// The number of messages of a room that are kept, if the other limits allow it.
     pub max_messages: usize,
-    /// The maximum memory in bytes for the messages of one room. A client that comes back is behind by as
-    /// much, so it must be at most half of
+    /// The maximum memory in bytes for the messages of one room. A client that comes back may be behind by
+    /// as much, so it must be at most half of
     /// [`max_backlog_bytes`](super::MemoryLimits::max_backlog_bytes).
     pub max_bytes: usize,
     /// The age from which messages are dropped.
     pub max_age: Duration,
     /// The maximum memory in bytes for the messages of all rooms, apart from those that some member has
-    /// not received. Above it, the oldest are dropped, whichever room they are in.
+    /// not received. Above it, the oldest messages of all rooms are dropped.
     pub max_total_bytes: usize,
     /// The ends of the names of rooms without history, such as rooms whose messages only describe the
     /// present.

@@ -15,9 +15,9 @@ use super::size::{show, size};
 pub struct HistoryFlags {
     /// Keep this number of messages of each room for clients that come back, which ask for what they have
     /// missed with ?after=POSITION, or with ?last=N for the newest messages. Rooms without members are kept
-    /// too, until --history-age. Any of the first three of these flags turns history on; the default of
-    /// this one is 1000 then. Texts that begin with U+0000 close their senders with 1008, because the
-    /// server's own words begin with it
+    /// too, until --history-age. --history-messages, --history-bytes and --history-age each turn history
+    /// on. With history on, the default is 1000, and texts that begin with U+0000 close their senders with
+    /// 1008, because the server's own words begin with it
     #[arg(long, value_name = "N", env = "TOWNHALL_HISTORY_MESSAGES")]
     #[arg(value_parser = number::<usize>)]
     history_messages: Option<usize>,

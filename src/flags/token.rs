@@ -44,7 +44,7 @@ pub struct TokenFlags {
     #[arg(value_parser = list(str::parse::<RoomPattern>, "allow none"))]
     publish: Vec<List<RoomPattern>>,
 
-    /// What those who watch the members of a room are shown of the user: the claim info, an object such as
+    /// What to show of the user to those who watch the members of a room: the claim info, an object such as
     /// {"name":"Ann"} of at most 512 bytes
     #[arg(long, value_name = "JSON")]
     pub info: Option<String>,

@@ -30,7 +30,7 @@ pub enum Word {
     Greeting {
         /// The place before the next message.
         position: Position,
-        /// Whether everything since the position that the client has named follows. `None` if it has named
+        /// Whether all messages since the position that the client has named follow. `None` if it has named
         /// none.
         recovered: Option<bool>,
         /// The number of messages that follow from the past.
@@ -38,10 +38,10 @@ pub enum Word {
         /// The longest silence of the server, in seconds. `None` if it may be silent for longer.
         beat: Option<u64>,
     },
-    /// The client misses messages, because it was too slow: `{"skipped":12,"position":"k3v9q2.1042"}`.
+    /// The client has missed messages, because it was too slow: `{"skipped":12,"position":"k3v9q2.1042"}`.
     #[non_exhaustive]
     Skipped {
-        /// How many it misses.
+        /// The number of messages that it has missed.
         count: u64,
         /// The place before the next message.
         position: Position,
@@ -65,7 +65,7 @@ impl Word {
         Self::Greeting { position, recovered, replay, beat }
     }
 
-    /// The word for a client that misses `count` messages.
+    /// The word for a client that has missed `count` messages.
     pub fn skipped(count: u64, position: Position) -> Self {
         Self::Skipped { count, position }
     }

@@ -23,9 +23,9 @@ impl Hub {
 
     /// Sends a message to every member of a room, in the same order for all. A room without members keeps
     /// it if there is history ([`Config::history`](crate::Config::history)). Otherwise, or if the limits do
-    /// not allow another room, it is dropped.
-    /// [`position`](Self::position) is then the place of the message in the room's sequence. Clients that
-    /// speak [`townhall.v1`](crate::protocol::SUBPROTOCOL) take a text that begins with U+0000 for the
+    /// not allow another room, it is dropped. Right after this, [`position`](Self::position) returns the
+    /// place of the message in the room's sequence. Clients that speak
+    /// [`townhall.v1`](crate::protocol::SUBPROTOCOL) take a text that begins with U+0000 for a word of the
     /// server's own.
     pub fn broadcast<'m>(&mut self, room: &str, message: impl Into<Message<'m>>) {
         if let Ok(Some(room)) = self.room_for_publishing(room, None) {
@@ -34,8 +34,8 @@ impl Hub {
     }
 
     /// Sends a message to every member of a room for a client that need not be a member, such as one whose
-    /// request publishes. If that creates a room, which it only does if there is history, the room counts
-    /// for the client's address. Otherwise, this is [`broadcast`](Self::broadcast).
+    /// request publishes. With history, this may create a room, which then counts for the client's
+    /// address. Otherwise, this is [`broadcast`](Self::broadcast).
     ///
     /// # Errors
     /// The limits ([`RoomLimits`](crate::RoomLimits)) do not allow another room.

@@ -27,7 +27,7 @@ impl Hub {
         self.rooms.iter().map(|room| RoomInfo { hub: self, room })
     }
 
-    /// The room of this name, if it has members or history, or was [restored](Self::restore) lately.
+    /// The room of this name, if it has members or history, or was [restored](Self::restore) recently.
     pub fn room(&self, name: &str) -> Option<RoomInfo<'_>> {
         let room = self.rooms.get(self.rooms.find(name)?)?;
         Some(RoomInfo { hub: self, room })
@@ -118,8 +118,8 @@ impl<'h> RoomInfo<'h> {
     }
 
     /// The messages that are kept ([`Config::history`](crate::Config::history)), in order, each with its
-    /// age. The last one is that of [`position`](Self::position). Messages in one segment have the age of
-    /// its newest one: a message may be older than its age says by an eighth of
+    /// age. [`position`](Self::position) is the place of the last one. Messages in one segment have the age
+    /// of its newest one: a message may be older than its age says by up to an eighth of
     /// [`max_age`](crate::HistoryLimits::max_age).
     ///
     /// ```

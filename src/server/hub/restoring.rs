@@ -18,11 +18,12 @@ impl Hub {
     ///
     /// Messages beyond the limits ([`HistoryLimits`](crate::HistoryLimits)) are dropped, the oldest first.
     /// Even if none is left, the room is kept for [`max_age`](crate::HistoryLimits::max_age), so that its
-    /// members can come back. It counts for no address.
+    /// members can come back. It does not count for any address
+    /// ([`RoomLimits::max_per_address`](crate::RoomLimits::max_per_address)).
     ///
-    /// An application restores the rooms that it has kept itself at [`Event::Begin`](crate::Event::Begin),
-    /// or each before it lets the first client [join](Self::join_from). What it has kept must be complete
-    /// up to the position: clients count on it.
+    /// An application restores the rooms that it has stored at [`Event::Begin`](crate::Event::Begin), or each
+    /// before it lets the first client [join](Self::join_from). The messages must be complete up to the
+    /// position, because clients rely on it.
     ///
     /// ```
     /// use std::collections::HashMap;
@@ -38,7 +39,6 @@ impl Hub {
     ///             if hub.room(room).is_none()
     ///                 && let Some((position, texts)) = store.get(room)
     ///             {
-    ///                 let now = |text: &'static str| (Message::Text(text), Duration::ZERO);
     ///                 let new = |text| (Message::Text(text), Duration::ZERO);
     ///                 let messages: Vec<_> = texts.iter().map(|text| new(text)).collect();
     ///                 if let Err(error) = hub.restore(room, *position, &messages) {
@@ -65,7 +65,7 @@ impl Hub {
     /// ```
     ///
     /// # Errors
-    /// Nothing has been done.
+    /// [`RestoreError`] says why the room was not restored. Nothing has changed then.
     pub fn restore(
         &mut self,
         room: &str,
@@ -93,11 +93,11 @@ impl Hub {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum RestoreError {
-    /// There is no history ([`Config::history`](crate::Config::history)), or not in rooms of this name.
+    /// Rooms of this name have no history ([`Config::history`](crate::Config::history)).
     NoHistory,
-    /// There is such a room.
+    /// There is already a room of this name.
     RoomExists,
-    /// There are [`RoomLimits::max`](crate::RoomLimits::max) rooms.
+    /// There are already [`RoomLimits::max`](crate::RoomLimits::max) rooms.
     TooManyRooms,
     /// The position has a lower number than there are messages, or one of 2^53 or more.
     WrongPosition,
