@@ -119,6 +119,36 @@ fn a_member_that_misses_messages_of_the_room_that_it_has_left_is_told_where_it_i
 }
 
 #[test]
+fn a_slow_sender_knows_its_place_after_its_own_messages() {
+    let own = [Step::Peer(0, Action::PublishToOthers(30)); 2];
+    let end = [Step::Peer(1, Action::Publish(30)), Step::Flush];
+    for (sends, more) in [(1, 6), (2, 6), (6, 6), (8, 6), (6, 0), (9, 0), (12, 0), (15, 0)] {
+        let send = [Step::Peer(0, Action::Send(3_000))];
+        let later = if more > 0 { &own[..] } else { &[] };
+        let steps = [
+            &talk_to_a_deaf_member(1)[..],
+            &own,
+            &send.repeat(sends),
+            later,
+            &send.repeat(more),
+            &end,
+        ];
+        run(Slow::Drop, Kept::Everything, &steps.concat());
+    }
+}
+
+#[test]
+fn a_slow_sender_that_moves_gets_no_place_of_its_last_room_in_the_next() {
+    let own = [Step::Peer(0, Action::PublishToOthers(30))];
+    let talk = [Step::Peer(1, Action::Publish(3_000)), Step::Flush].repeat(4);
+    for room in [0, 1] {
+        let moves = [Step::Peer(0, Action::Join(room)), Step::Peer(0, Action::Send(1_500))];
+        let steps = [&talk_to_a_deaf_member(1)[..], &own, &talk, &moves, &own];
+        run(Slow::Drop, Kept::Everything, &steps.concat());
+    }
+}
+
+#[test]
 fn a_member_that_loses_its_context_is_told_what_is_kept_no_more() {
     let comes = [
         Step::Connect { offer: 6, room: 0 },
@@ -128,13 +158,15 @@ fn a_member_that_loses_its_context_is_told_what_is_kept_no_more() {
         Step::Flush,
     ];
     let talk = [
-        Step::Peer(0, Action::Publish(3_000)),
+        Step::Peer(0, Action::Publish(2_400)),
         Step::Flush,
         // What the other room keeps takes the place of the past of this one.
-        Step::Broadcast { room: 1, length: 3_000 },
+        Step::Broadcast { room: 1, length: 5_001 },
+        Step::Broadcast { room: 1, length: 5_001 },
         Step::Flush,
     ];
-    for count in 1..12 {
+    // The other member falls too far behind between the first and the last of these.
+    for count in [5, 40, 80, 160] {
         for end in [Action::Read(10), Action::PublishToOthers(30), Action::Join(0)] {
             let end = [Step::Peer(1, end), Step::Peer(0, Action::Publish(30)), Step::Flush];
             run(Slow::Drop, Kept::Little, &[&comes, &talk.repeat(count)[..], &end].concat());

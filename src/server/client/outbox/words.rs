@@ -13,6 +13,11 @@ pub(super) fn is_greeting(frame: &[u8]) -> bool {
     word_of(frame).is_some_and(has_replay)
 }
 
+/// Whether the server frame in `bytes` is the word about the place of the client's own message.
+pub(super) fn is_receipt(frame: &[u8]) -> bool {
+    word_of(frame).is_some_and(|word| word.starts_with(b"{\"published\":"))
+}
+
 /// The number of messages that the client misses according to the word in a server frame.
 pub(super) fn skipped_count(frame: &[u8]) -> Option<u64> {
     let rest = word_of(frame)?.strip_prefix(b"{\"skipped\":")?;
@@ -51,7 +56,9 @@ mod tests {
         assert!(is_word(&greeting) && is_greeting(&greeting), "{}", greeting.len());
         assert!(is_word(&skipped) && !is_greeting(&skipped));
         assert_eq!((skipped_count(&skipped), skipped_count(&greeting)), (Some(u64::MAX), None));
-        assert!(!is_greeting(&frame(Word::Beat(LAST))));
+        let (receipt, beat) = (frame(Word::Published(LAST)), frame(Word::Beat(LAST)));
+        assert!(is_receipt(&receipt) && !is_greeting(&receipt));
+        assert!(!is_receipt(&beat) && !is_greeting(&beat));
         assert!(!is_word(b"\x81\x02hi") && !is_word(b"\x82\x01\0") && !is_word(b"\x81"));
     }
 }
