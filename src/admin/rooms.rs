@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 
 use serde_json::{Value, json};
-use townhall::{Hub, Request, RoomInfo};
+use townhall::{Hub, Position, Request, RoomInfo};
 
 use super::parameters::{limit, parameters};
 
@@ -111,6 +111,8 @@ pub struct Room {
     members: usize,
     messages_per_second: f64,
     backlog_bytes: u64,
+    /// The place after its last message, if it has history.
+    position: Option<Position>,
 }
 
 impl Room {
@@ -120,16 +122,21 @@ impl Room {
             members: room.member_count(),
             messages_per_second: room.messages_per_second(),
             backlog_bytes: room.backlog(),
+            position: room.position(),
         }
     }
 
     pub fn to_json(&self) -> Value {
-        json!({
+        let mut room = json!({
             "room": self.name,
             "members": self.members,
             "messages_per_second": (self.messages_per_second * 100.0).round() / 100.0,
             "backlog_bytes": self.backlog_bytes,
-        })
+        });
+        if let Some(position) = self.position {
+            room["position"] = position.to_string().into();
+        }
+        room
     }
 }
 

@@ -1,6 +1,6 @@
 //! History, as the flags turn it on.
 
-use super::admin::start;
+use super::admin::{ask, start};
 use super::publish::post;
 use super::tokens::join;
 use super::{Client, Program, assert_fails, connect, receive, send};
@@ -50,6 +50,8 @@ fn nothing_but_the_server_can_publish_its_words() {
         "{\"room\":\"/lobby\",\"text\":\"\\u0000{}\"}\n{\"room\":\"/lobby\",\"text\":\"a\"}\n";
     let (_, answer) = post(&admin, "/publish", "", lines);
     assert!(answer.contains("U+0000") && answer.contains(".1\"}"), "{answer}");
+    let (_, rooms) = ask(&admin, "GET", "/rooms", "");
+    assert_eq!(string(&answer, "position"), string(&rooms, "position"));
     let mut client = connect(&address, "/lobby?last=5");
     assert_eq!(receive(&mut client), "a");
 }
