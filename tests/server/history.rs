@@ -234,6 +234,33 @@ fn a_room_outlives_its_members_until_its_history_is_old() {
 }
 
 #[test]
+fn a_client_recovers_in_a_room_whose_history_is_old() {
+    let mut config = with_history();
+    config.history.as_mut().unwrap().max_age = Duration::from_secs(4);
+    let server = Running::start(config, chat);
+    let (mut client, _) = greeted(&server, "/lobby");
+    server.opened();
+    client.send("one");
+    assert_eq!(client.receive(), "one");
+    let deadline = Instant::now() + PATIENCE;
+    while server.ask(|hub| hub.memory_usage().history_bytes) > 0 {
+        assert!(Instant::now() < deadline, "the history stays");
+        thread::sleep(Duration::from_millis(50));
+    }
+    let position = server.ask(|hub| hub.position("/lobby")).unwrap();
+    drop(client);
+    let (_, greeting) = greeted(&server, &format!("/lobby?after={position}"));
+    assert_eq!(greeting["recovered"], true);
+    // Nothing has been said here, so nothing can have been missed.
+    let (quiet, _) = greeted(&server, "/quiet");
+    drop(quiet);
+    while server.ask(|hub| hub.position("/quiet").is_some()) {
+        assert!(Instant::now() < deadline, "the room stays");
+        thread::sleep(Duration::from_millis(20));
+    }
+}
+
+#[test]
 fn rooms_count_towards_the_limits_as_long_as_they_have_history() {
     let mut config = with_history();
     config.rooms.max = 2;

@@ -57,7 +57,7 @@ pub(crate) fn leave(hub: &mut Hub, id: ClientId, keep: Retain) {
         room.logs.forget_unread(&mut hub.memory.segments);
     }
     take_off_list(hub, membership);
-    hub.rooms.remove_if_empty(membership.room);
+    hub.rooms.release(membership.room, hub.time.timestamp);
 }
 
 /// Removes a member from the list of its room. The last member of the list moves to its index.

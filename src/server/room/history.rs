@@ -35,6 +35,11 @@ impl History {
         Position::new(self.epoch, self.sequence)
     }
 
+    /// Whether there has been a message.
+    pub(super) fn has_begun(self) -> bool {
+        self.sequence > 0
+    }
+
     /// The place at an offset of one of the room's logs.
     pub(crate) fn position_at(&self, log: &FrameLog, offset: u64) -> Position {
         Position::new(self.epoch, self.sequence - log.frames_from(offset))

@@ -66,6 +66,18 @@ impl Rooms {
         }
     }
 
+    /// Removes a room that its last member has left, unless the room has history. If something was said in
+    /// it, the room is kept as long as that would be: a member that comes back may have missed nothing.
+    pub(crate) fn release(&mut self, key: usize, now: Timestamp) {
+        let begun = |room: &super::Room| {
+            room.members.is_empty() && room.history.is_some_and(|history| history.has_begun())
+        };
+        if self.get(key).is_some_and(begun) {
+            self.keep_empty(key, now);
+        }
+        self.remove_if_empty(key);
+    }
+
     fn keep_empty(&mut self, key: usize, now: Timestamp) {
         if let Some(histories) = &mut self.histories
             && let Some(room) = self.rooms.get_mut(key).filter(|room| room.history.is_some())
