@@ -9,6 +9,7 @@ import { connect, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
 import { BINARY, DEADLINE, openPage, openPlainPage, startBrowser, startServer, within } from './helper.js';
 
 const HISTORY = ['--history-messages', '100000'];
@@ -78,7 +79,7 @@ async function publish(server, text) {
   await response.arrayBuffer();
 }
 
-/** Publishes numbers one after the other until it is stopped. */
+/** Publishes numbers one after the other until it is stopped, slowly enough for a page to keep up. */
 function talk(server) {
   const said = [];
   const progress = new EventEmitter();
@@ -87,7 +88,7 @@ function talk(server) {
     for (; !stopped; progress.emit('said')) {
       const text = String(said.length);
       said.push(text);
-      await publish(server, text);
+      await Promise.all([publish(server, text), delay(3)]);
     }
   })();
   talking.catch(() => {});
