@@ -7,7 +7,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
-use townhall::protocol::normal_path;
+use townhall::protocol::{WORD_MARK_REFUSED, normal_path};
 use townhall::{ClientId, Config, Hub, Message};
 
 use crate::presence::{MemberRooms, ONLY_THE_SERVER};
@@ -73,7 +73,7 @@ impl Order {
     fn publish(&self, hub: &mut Hub, truncate: Option<usize>) -> Value {
         let message = self.message();
         if hub.is_reserved(message) {
-            return json!({ "error": "a text must not begin with U+0000" });
+            return json!({ "error": WORD_MARK_REFUSED });
         }
         let message = truncate.map_or(message, |length| message.truncate(length));
         if let Err(refusal) = hub.broadcast_for(ClientId::SERVER, &self.room, message) {

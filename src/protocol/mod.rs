@@ -129,7 +129,7 @@ pub use message::{Buffers, Incoming, IncomingMessage, Message};
 pub use position::{InvalidPosition, Position, Start};
 pub use proxy_header::{Endpoints, ProxyHeader, ProxyRefusal, ProxyStatus};
 pub use violation::Violation;
-pub use word::{SUBPROTOCOL, WORD_MARK, Word};
+pub use word::{SUBPROTOCOL, WORD_MARK, WORD_MARK_REFUSED, Word};
 
 /// Items for this crate's benchmarks, fuzzers and tests, which are not part of the API and may change at
 /// any time.

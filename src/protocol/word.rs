@@ -12,6 +12,9 @@ pub const SUBPROTOCOL: &str = "townhall.v1";
 /// The first character of each word. No message of a member may begin with it.
 pub const WORD_MARK: char = '\0';
 
+/// Why a message of a member is refused that begins with [`WORD_MARK`].
+pub const WORD_MARK_REFUSED: &str = "a text must not begin with U+0000";
+
 /// What the server says itself.
 ///
 /// ```

@@ -1,5 +1,6 @@
 //! The content of a request, and the message that it becomes.
 
+use townhall::protocol::WORD_MARK_REFUSED;
 use townhall::{Hub, Message, Request, Response};
 
 use crate::denied::Denied;
@@ -41,7 +42,7 @@ pub fn message<'b>(request: &Request<'_>, body: &'b [u8]) -> Result<Message<'b>,
 /// 400.
 pub fn check_mark(hub: &Hub, message: Message<'_>) -> Result<(), Response> {
     if hub.is_reserved(message) {
-        return Err(Response::text(400, "a text must not begin with U+0000"));
+        return Err(Response::text(400, WORD_MARK_REFUSED));
     }
     Ok(())
 }

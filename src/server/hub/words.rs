@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::protocol::{CloseCode, Word};
+use crate::protocol::{CloseCode, WORD_MARK_REFUSED, Word};
 use crate::server::client_id::ClientId;
 use crate::server::hub::state::Hub;
 use crate::server::room::history::{Entry, History};
@@ -10,7 +10,7 @@ use crate::server::room::history::{Entry, History};
 /// Closes a client that has sent a message that could be taken for a word.
 #[cold]
 pub(crate) fn refuse(hub: &mut Hub, id: ClientId) {
-    hub.close(id, CloseCode::POLICY_VIOLATION, "a text must not begin with U+0000");
+    hub.close(id, CloseCode::POLICY_VIOLATION, WORD_MARK_REFUSED);
 }
 
 /// Greets a client that has entered a room with history. The greeting is the first that it receives from

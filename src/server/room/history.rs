@@ -48,14 +48,16 @@ impl History {
     /// Where a client enters the plain log, at most `max_bytes` before its end. For a slow member, the log
     /// may hold more than another client may be behind.
     pub(crate) fn entry(&self, plain: &FrameLog, start: Start, max_bytes: usize) -> Entry {
-        let oldest = plain.newest_from(plain.start(), plain.end(), max_bytes, false);
-        let kept = plain.frames_from(oldest);
+        let kept = || {
+            let oldest = plain.newest_from(plain.start(), plain.end(), max_bytes, false);
+            plain.frames_from(oldest)
+        };
         let (replay, recovered) = match start {
             Start::After(position) => {
-                let missed = self.missed_since(position).filter(|&missed| missed <= kept);
+                let missed = self.missed_since(position).filter(|&missed| missed <= kept());
                 (missed.unwrap_or(0), Some(missed.is_some()))
             }
-            Start::Newest(count) => (count.min(kept), None),
+            Start::Newest(count) => (count.min(kept()), None),
             Start::Now => (0, None),
         };
         let position = Position::new(self.epoch, self.sequence - replay);
