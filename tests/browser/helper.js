@@ -1,7 +1,8 @@
 // Starts what the tests need, and ends it: a townhall server, and a Chromium.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync } from 'node:fs';
+import { rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join as joinPaths } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -98,7 +99,8 @@ export async function openPlainPage(t) {
     await within(exited, 'the browser ends');
     child.stderr.destroy();
     process.off('exit', lastResort);
-    rmSync(profile, { recursive: true, force: true, maxRetries: 10 });
+    // Processes of the browser may still write there. Only the asynchronous function tries again for that.
+    await rm(profile, { recursive: true, force: true, maxRetries: 10 });
   });
   const debugging = printed(createInterface({ input: child.stderr }), /^DevTools listening on (ws:\S+)$/);
   const endpoint = await within(Promise.race([debugging, exited.then(ended)]), 'the browser starts');
