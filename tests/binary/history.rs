@@ -8,7 +8,7 @@ use super::{Client, Program, assert_fails, connect, receive, send};
 const HISTORY: [&str; 2] = ["--history-messages", "100"];
 
 /// A client that understands the server's words, and its first message.
-fn greeted(address: &str, target: &str) -> (Client, String) {
+pub fn greeted(address: &str, target: &str) -> (Client, String) {
     let mut client = join(address, target, &[("Sec-WebSocket-Protocol", "townhall.v1")]).unwrap();
     let greeting = receive(&mut client);
     (client, greeting)

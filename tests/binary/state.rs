@@ -14,14 +14,12 @@ use super::activation::start_on;
 use super::publish::post;
 use super::tls::Folder;
 use super::tokens::{SECRET, join, join_with, made};
-use super::{Client, PATIENCE, Program, admin, assert_fails, receive, run, send, status};
+use super::{Client, PATIENCE, Program, admin, assert_fails, history, receive, run, send, status};
 
 /// A client that understands the server's words, and the first of them.
 fn greeted(address: &str, target: &str) -> (Client, Value) {
-    let offer = [("Sec-WebSocket-Protocol", "townhall.v1")];
-    let mut client = join(address, target, &offer).unwrap();
-    let greeting = word(&receive(&mut client)).unwrap();
-    (client, greeting)
+    let (client, greeting) = history::greeted(address, target);
+    (client, word(&greeting).unwrap())
 }
 
 /// The server's word in a text, if it is one.

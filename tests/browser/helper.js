@@ -1,7 +1,7 @@
 // Starts what the tests need, and ends it: a townhall server, and a Chromium.
-import { spawn } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join as joinPaths } from 'node:path';
@@ -26,6 +26,16 @@ export function within(promise, what) {
     timer = setTimeout(() => reject(new Error(`not within ${DEADLINE} ms: ${what}`)), DEADLINE);
   });
   return Promise.race([promise, late]).finally(() => clearTimeout(timer));
+}
+
+/** A key for tokens in a folder of its own: its file, a function that makes a token with flags, and the end of it. */
+export function makeKey() {
+  const folder = mkdtempSync(joinPaths(tmpdir(), 'townhall-key-'));
+  const file = joinPaths(folder, 'secret');
+  writeFileSync(file, 'a secret of this test, which is long enough\n');
+  const token = (...flags) =>
+    execFileSync(BINARY, ['token', '--key-file', file, ...flags], { encoding: 'utf8' }).trim();
+  return { file, token, remove: () => rmSync(folder, { recursive: true }) };
 }
 
 /** Starts a server of the test's own, on a free port; it ends with the test. */

@@ -1,35 +1,25 @@
 // A page that watches who is in a room with the code of docs/presence.md, while other pages come, reload,
 // and go in all ways.
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { watching } from '../clients/node/watching.js';
-import { BINARY, openPage, startBrowser, startBrowserToKill, startServer, within } from './helper.js';
+import { makeKey, openPage, startBrowser, startBrowserToKill, startServer, within } from './helper.js';
 
 /** Somebody who has left counts as there for this long, in milliseconds. */
 const GRACE = 5000;
 
 let browser;
-let folder;
 let key;
 before(async () => {
   browser = await startBrowser();
-  folder = mkdtempSync(join(tmpdir(), 'townhall-presence-'));
-  key = join(folder, 'secret');
-  writeFileSync(key, 'a secret of this test, which is long enough\n');
+  key = makeKey();
 });
 after(async () => {
-  rmSync(folder, { recursive: true });
+  key.remove();
   await browser?.close();
 });
 
-function makeToken(user) {
-  const args = ['token', '--key-file', key, '--sub', user, '--join', '/lobby'];
-  return execFileSync(BINARY, args, { encoding: 'utf8' }).trim();
-}
+const makeToken = (user) => key.token('--sub', user, '--join', '/lobby');
 
 /** Runs the example in a page. `next()` returns what it logs next, for each message of the server. */
 async function watch(t, server, example, token) {
@@ -86,7 +76,7 @@ async function assertLeft(watcher, since, expected) {
 }
 
 test('a page learns who comes and goes, and nothing of tabs and reloads', async (t) => {
-  const server = await startServer(t, '--auth-key-file', key, '--presence', '/lobby');
+  const server = await startServer(t, '--auth-key-file', key.file, '--presence', '/lobby');
   const [ann, bob, cleo] = ['ann', 'bob "b" <i>', 'cléo 😀'];
   const tokens = Object.fromEntries([ann, bob, cleo].map((user) => [user, makeToken(user)]));
   const come = async (user) => enter(await openPage(t, browser, server.url), tokens[user]);
@@ -138,7 +128,7 @@ test('without tokens, a page learns only how many are there', async (t) => {
 });
 
 test('a page that may not join a room may not watch it, and learns why', async (t) => {
-  const server = await startServer(t, '--auth-key-file', key, '--presence', '/*');
+  const server = await startServer(t, '--auth-key-file', key.file, '--presence', '/*');
   const page = await openPage(t, browser, server.url);
   const end = page.evaluate((token) => new Promise((resolve) => {
     const protocols = ['townhall.v1', `bearer.${token}`];

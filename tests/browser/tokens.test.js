@@ -1,31 +1,21 @@
 // A page that sends its token as a subprotocol, since it cannot set header fields, and learns from the
 // close frame why it may not join, since it cannot see an HTTP status.
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { BINARY, openPage, startBrowser, startServer, within } from './helper.js';
+import { makeKey, openPage, startBrowser, startServer, within } from './helper.js';
 
 let browser;
-let folder;
 let key;
 before(async () => {
   browser = await startBrowser();
-  folder = mkdtempSync(join(tmpdir(), 'townhall-tokens-'));
-  key = join(folder, 'secret');
-  writeFileSync(key, 'a secret of this test, which is long enough\n');
+  key = makeKey();
 });
 after(async () => {
-  rmSync(folder, { recursive: true });
+  key.remove();
   await browser?.close();
 });
 
-function makeToken(...flags) {
-  const args = ['token', '--key-file', key, '--join', '/game/*', ...flags];
-  return execFileSync(BINARY, args, { encoding: 'utf8' }).trim();
-}
+const makeToken = (...flags) => key.token('--join', '/game/*', ...flags);
 
 /** Opens a socket in a page, sends a text, and returns the subprotocol, what came back, and the close. */
 async function talk(page, path, protocols) {
@@ -40,7 +30,7 @@ async function talk(page, path, protocols) {
 }
 
 test('a token that a page sends as a subprotocol opens its rooms', async (t) => {
-  const server = await startServer(t, '--auth-key-file', key);
+  const server = await startServer(t, '--auth-key-file', key.file);
   const page = await openPage(t, browser, server.url);
   const token = makeToken('--publish', '/game/7');
   const seen = await talk(page, '/game/7', ['townhall.v1', `bearer.${token}`]);
@@ -48,7 +38,7 @@ test('a token that a page sends as a subprotocol opens its rooms', async (t) => 
 });
 
 test('a page learns why it may not join or publish', async (t) => {
-  const server = await startServer(t, '--auth-key-file', key);
+  const server = await startServer(t, '--auth-key-file', key.file);
   const page = await openPage(t, browser, server.url);
   const protocols = ['townhall.v1', `bearer.${makeToken()}`];
   for (const [path, offered, code, reason] of [
@@ -65,7 +55,7 @@ test('a page learns why it may not join or publish', async (t) => {
 });
 
 test('a page learns that its token has ended', async (t) => {
-  const server = await startServer(t, '--auth-key-file', key, '--public-publish', '/*');
+  const server = await startServer(t, '--auth-key-file', key.file, '--public-publish', '/*');
   const page = await openPage(t, browser, server.url);
   const token = makeToken('--ttl', '1s');
   const end = page.evaluate((token) => new Promise((resolve) => {
@@ -77,7 +67,7 @@ test('a page learns that its token has ended', async (t) => {
 });
 
 test('a cookie opens rooms for pages of the same host', async (t) => {
-  const server = await startServer(t, '--auth-key-file', key, '--auth-cookie', 'session');
+  const server = await startServer(t, '--auth-key-file', key.file, '--auth-cookie', 'session');
   const page = await openPage(t, browser, server.url);
   const token = makeToken('--publish', '/game/7');
   await page.evaluate((token) => { document.cookie = `session=${token}`; }, token);

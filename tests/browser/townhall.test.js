@@ -1,16 +1,12 @@
 // The module /townhall.js in Chromium, while everything that breaks connections happens to it: whatever the
 // server keeps arrives in order, exactly once, and what it does not keep is told.
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
 import { EventEmitter, once } from 'node:events';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer as createHttpServer } from 'node:http';
 import { connect, createServer } from 'node:net';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
-import { BINARY, DEADLINE, openPage, openPlainPage, startBrowser, startServer, within } from './helper.js';
+import { DEADLINE, makeKey, openPage, openPlainPage, startBrowser, startServer, within } from './helper.js';
 
 const HISTORY = ['--history-messages', '100000'];
 
@@ -311,14 +307,11 @@ test('what a slow client has skipped is told where it is missing', async (t) => 
 
 /** A key for tokens, and a function that makes one that counts for this long. */
 function tokens(t, ttl) {
-  const folder = mkdtempSync(join(tmpdir(), 'townhall-client-'));
-  t.after(() => rmSync(folder, { recursive: true }));
-  const key = join(folder, 'secret');
-  writeFileSync(key, 'a secret of this test, which is long enough\n');
-  const flags = ['token', '--key-file', key, '--join', '/lobby', '--publish', '/lobby', '--ttl', ttl];
+  const key = makeKey();
+  t.after(key.remove);
   const made = [];
-  const fetch = () => made[made.push(execFileSync(BINARY, flags, { encoding: 'utf8' }).trim()) - 1];
-  return { fetch, made, flags: ['--auth-key-file', key, '--public-publish', '/lobby'] };
+  const fetch = () => made[made.push(key.token('--join', '/lobby', '--publish', '/lobby', '--ttl', ttl)) - 1];
+  return { fetch, made, flags: ['--auth-key-file', key.file, '--public-publish', '/lobby'] };
 }
 
 test('before each token ends, another connection takes over, and nothing shows', async (t) => {

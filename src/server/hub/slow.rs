@@ -137,12 +137,10 @@ mod tests {
     use super::*;
     use crate::config::Config;
     use crate::protocol::noise;
-    use crate::server::event_loop::flushing;
     use crate::server::hub::closing::answer_close;
     use crate::server::hub::lifecycle;
-    use crate::server::room::TurnEnd;
     use crate::server::room::compressor::Encoding;
-    use crate::server::simulation::{Pipe, connect};
+    use crate::server::simulation::{Pipe, connect, flush};
 
     const MIB: usize = 1 << 20;
 
@@ -162,12 +160,6 @@ mod tests {
             members.iter().all(|(id, _)| hub.clients.get(*id).unwrap().reads(Encoding::Shared))
         );
         (hub, members)
-    }
-
-    fn flush(hub: &mut Hub) {
-        while hub.is_dirty() {
-            flushing::flush(hub, TurnEnd::Now);
-        }
     }
 
     /// Sends bytes that do not compress, and lets every member take what it can.

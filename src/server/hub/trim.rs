@@ -37,17 +37,9 @@ mod tests {
     use super::*;
     use crate::config::Config;
     use crate::server::capacity::MIN_CAPACITY;
-    use crate::server::event_loop::flushing;
     use crate::server::hub::lifecycle;
-    use crate::server::room::TurnEnd;
     use crate::server::room::compressor::Encoding;
-    use crate::server::simulation::connect;
-
-    fn flush(hub: &mut Hub) {
-        while hub.is_dirty() {
-            flushing::flush(hub, TurnEnd::Now);
-        }
-    }
+    use crate::server::simulation::{connect, flush};
 
     #[test]
     fn the_memory_of_a_crowd_is_given_back_when_it_has_left() {

@@ -63,18 +63,10 @@ mod tests {
     use super::*;
     use crate::config::{Config, HistoryLimits, Slow};
     use crate::protocol::noise;
-    use crate::server::event_loop::flushing;
     use crate::server::hub::lifecycle;
-    use crate::server::room::TurnEnd;
-    use crate::server::simulation::connect;
+    use crate::server::simulation::{connect, flush};
 
     const MIB: usize = 1 << 20;
-
-    fn flush(hub: &mut Hub) {
-        while hub.is_dirty() {
-            flushing::flush(hub, TurnEnd::Now);
-        }
-    }
 
     #[test]
     fn a_sender_that_its_own_message_closes_gets_no_receipt_after_the_close_frame() {

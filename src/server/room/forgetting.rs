@@ -67,10 +67,8 @@ mod tests {
     use crate::config::{Config, HistoryLimits};
     use crate::protocol::{Start, noise};
     use crate::server::client_id::ClientId;
-    use crate::server::event_loop::flushing;
     use crate::server::hub::{Hub, lifecycle};
-    use crate::server::room::TurnEnd;
-    use crate::server::simulation::{Pipe, connect};
+    use crate::server::simulation::{Pipe, connect, flush};
 
     /// The size of the messages, and a limit for about four of them.
     const SIZE: usize = 10_000;
@@ -99,12 +97,6 @@ mod tests {
     fn say(hub: &mut Hub, room: &str) {
         hub.broadcast(room, &noise(SIZE)[..]);
         flush(hub);
-    }
-
-    fn flush(hub: &mut Hub) {
-        while hub.is_dirty() {
-            flushing::flush(hub, TurnEnd::Now);
-        }
     }
 
     fn keeps(hub: &Hub, room: &str) -> bool {

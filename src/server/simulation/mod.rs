@@ -17,7 +17,7 @@ use crate::config::{Config, Slow};
 use crate::protocol::{CloseCode, Deflate, SUBPROTOCOL, Start};
 use crate::server::client::Client;
 use crate::server::client_id::ClientId;
-use crate::server::event_loop::flushing::flush;
+use crate::server::event_loop::flushing;
 use crate::server::hub::Hub;
 use crate::server::hub::closing::answer_close;
 use crate::server::hub::{lifecycle, trim, words};
@@ -28,7 +28,7 @@ use crate::server::simulation::sequences::Sequences;
 
 pub(crate) use pipe::Pipe;
 #[cfg(test)]
-pub(crate) use pipe::connect;
+pub(crate) use pipe::{connect, flush};
 pub use sequences::Kept;
 pub use step::{Action, From, Step};
 
@@ -88,7 +88,7 @@ impl Simulation {
                 }
             }
             Step::Flush => self.flush_once(),
-            Step::FlushEarly => flush(&mut self.hub, TurnEnd::Later),
+            Step::FlushEarly => flushing::flush(&mut self.hub, TurnEnd::Later),
             Step::Rest => {
                 self.rest(Duration::from_secs(20));
             }
@@ -327,7 +327,7 @@ impl Simulation {
 
     /// One turn of the event loop.
     fn flush_once(&mut self) {
-        flush(&mut self.hub, TurnEnd::Now);
+        flushing::flush(&mut self.hub, TurnEnd::Now);
         let drops = self.drops();
         for peer in self.peers.values_mut() {
             peer.receive(drops, &self.sequences.said);

@@ -9,8 +9,12 @@ use crate::config::Config;
 use crate::protocol::{Buffers, Received, Request, Terms};
 use crate::server::client::transport::Transport;
 use crate::server::client_id::ClientId;
+#[cfg(test)]
+use crate::server::event_loop::flushing;
 use crate::server::hub::Hub;
 use crate::server::hub::{backlog, handshake, lifecycle};
+#[cfg(test)]
+use crate::server::room::TurnEnd;
 
 /// One end of a connection in memory: the written bytes, and the free capacity.
 #[derive(Debug, Clone, Default)]
@@ -60,6 +64,14 @@ impl Pipe {
 #[cfg(test)]
 pub(crate) fn connect(hub: &mut Hub, offer: &str) -> (ClientId, Pipe, Terms) {
     connect_with(hub, &format!("Sec-WebSocket-Extensions: {offer}\r\n"))
+}
+
+/// Turns the event loop until everything is written that the pipes take.
+#[cfg(test)]
+pub(crate) fn flush(hub: &mut Hub) {
+    while hub.is_dirty() {
+        flushing::flush(hub, TurnEnd::Now);
+    }
 }
 
 /// A client that has just opened, with these fields in its request, and whose pipe takes no bytes.
