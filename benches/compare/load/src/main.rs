@@ -14,6 +14,7 @@ mod handshakes;
 mod idle;
 mod latency;
 mod line;
+mod member;
 mod meter;
 mod neighbour;
 mod process;

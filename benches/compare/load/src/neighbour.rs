@@ -14,7 +14,8 @@ use crate::Failure;
 use crate::connect;
 use crate::flags::{Neighbour, Target};
 use crate::latency::Latency;
-use crate::line::{BUFFER, Line};
+use crate::line::BUFFER;
+use crate::member::Member;
 use crate::meter::Meter;
 use crate::reference::Reference;
 use crate::speech::Speech;
@@ -56,13 +57,6 @@ struct Quiet {
     buffer: Vec<u8>,
 }
 
-#[derive(Debug)]
-struct Member {
-    line: Line,
-    /// The number of received bytes.
-    position: u64,
-}
-
 /// Measures how long the quiet member waits for its own message, first alone, then during the flood.
 pub fn neighbour(target: &Target, load: &Neighbour) -> Result<Value, Failure> {
     let mut flood = Flood::open(target, load)?;
@@ -85,7 +79,7 @@ pub fn neighbour(target: &Target, load: &Neighbour) -> Result<Value, Failure> {
 impl<'a> Flood<'a> {
     fn open(target: &'a Target, load: &Neighbour) -> Result<Self, Failure> {
         let poll = Poll::new()?;
-        let enter = |index| Member::enter(target, "loud", &poll, index);
+        let enter = |index| Member::enter(target, &room("loud"), &poll, index);
         let members = (0..load.members as usize).map(enter).collect::<Result<Vec<_>, _>>()?;
         let quiet = Quiet::enter(target, &poll, members.len())?;
         Ok(Self {
@@ -175,7 +169,7 @@ impl<'a> Flood<'a> {
 impl Quiet {
     fn enter(target: &Target, poll: &Poll, token: usize) -> Result<Self, Failure> {
         Ok(Self {
-            member: Member::enter(target, "quiet", poll, token)?,
+            member: Member::enter(target, &room("quiet"), poll, token)?,
             reference: Reference::new(1, QUIET_BYTES),
             speech: Speech::new(target.mask, QUIET_BYTES),
             sent: 0,
@@ -214,23 +208,7 @@ impl Quiet {
     }
 }
 
-impl Member {
-    fn enter(target: &Target, room: &str, poll: &Poll, token: usize) -> Result<Self, Failure> {
-        let opened = connect::open(target, &format!("{}-{room}", connect::ROOM), None)?;
-        Ok(Self { line: Line::new(opened.stream, poll, token)?, position: 0 })
-    }
-
-    /// Reads and verifies everything available, and calls `after` after every piece.
-    fn receive(
-        &mut self,
-        buffer: &mut [u8],
-        reference: &mut Reference,
-        mut after: impl FnMut() -> Result<(), Failure>,
-    ) -> Result<(), Failure> {
-        self.line.receive(buffer, |bytes| {
-            reference.receive(self.position, bytes)?;
-            self.position += bytes.len() as u64;
-            after()
-        })
-    }
+/// The name of one of the two rooms.
+fn room(name: &str) -> String {
+    format!("{}-{name}", connect::ROOM)
 }

@@ -16,6 +16,7 @@ use crate::connect;
 use crate::flags::{Publish, Target};
 use crate::latency::Latency;
 use crate::line::{BUFFER, Line};
+use crate::member::Member;
 use crate::meter::Meter;
 use crate::reference::Reference;
 use crate::speech;
@@ -35,13 +36,6 @@ struct Room<'a> {
     received: u32,
     latency: Latency,
     buffer: Vec<u8>,
-}
-
-#[derive(Debug)]
-struct Member {
-    line: Line,
-    /// How many bytes it has received.
-    position: u64,
 }
 
 #[derive(Debug)]
@@ -86,7 +80,7 @@ pub fn publish(target: &Target, load: &Publish) -> Result<Value, Failure> {
 impl<'a> Room<'a> {
     fn open(target: &'a Target, load: &Publish) -> Result<Self, Failure> {
         let poll = Poll::new()?;
-        let enter = |index| Member::enter(target, &poll, index);
+        let enter = |index| Member::enter(target, connect::ROOM, &poll, index);
         let members = (0..load.members as usize).map(enter).collect::<Result<Vec<_>, _>>()?;
         let back_end = BackEnd::open(target, &poll, members.len(), load.bytes)?;
         Ok(Self {
@@ -135,7 +129,7 @@ impl<'a> Room<'a> {
         };
         if event.is_readable() {
             let before = self.reference.messages_until(member.position);
-            member.receive(&mut self.buffer, &mut self.reference)?;
+            member.receive(&mut self.buffer, &mut self.reference, || Ok(()))?;
             let after = self.reference.messages_until(member.position);
             for number in before..after {
                 let waiting = self.waiting.get_mut((number - u64::from(self.received)) as usize);
@@ -158,25 +152,6 @@ impl<'a> Room<'a> {
             self.reference.own_received(0, slowest);
             self.reference.trim(slowest);
         }
-    }
-}
-
-impl Member {
-    fn enter(target: &Target, poll: &Poll, token: usize) -> Result<Self, Failure> {
-        let opened = connect::open(target, connect::ROOM, None)?;
-        if !opened.received.is_empty() {
-            return Err("a member received something before anybody sent".into());
-        }
-        Ok(Self { line: Line::new(opened.stream, poll, token)?, position: 0 })
-    }
-
-    /// Reads everything available, and verifies it.
-    fn receive(&mut self, buffer: &mut [u8], reference: &mut Reference) -> Result<(), Failure> {
-        self.line.receive(buffer, |bytes| {
-            reference.receive(self.position, bytes)?;
-            self.position += bytes.len() as u64;
-            Ok(())
-        })
     }
 }
 
@@ -221,7 +196,7 @@ impl BackEnd {
     }
 }
 
-/// The head of a request that publishes so many bytes. nchan answers in the form that is asked for.
+/// The head of a request that publishes a message of this size. nchan answers in the form that is asked for.
 pub fn request_head(target: &Target, bytes: usize) -> String {
     format!(
         "POST {} HTTP/1.1\r\nHost: {}\r\nContent-Type: text/plain;charset=UTF-8\r\n\

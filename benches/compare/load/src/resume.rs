@@ -64,7 +64,7 @@ struct Member {
     position: usize,
 }
 
-/// Who publishes, one message after the other.
+/// The back end, which publishes one message after the other.
 #[derive(Debug)]
 struct BackEnd<'a> {
     target: &'a Target,
