@@ -304,8 +304,8 @@ fn raise_descriptor_limit(max_connections: usize) {
     }
 }
 
-/// Responds with the chat page, the module for other pages or the number of members of a room, or tells
-/// load balancers whether the server accepts new clients.
+/// Responds with the chat page, the module for other pages, the number of members of a room, or whether the
+/// server accepts new clients, for load balancers.
 fn answer(
     (page, module): &(Page, ClientModule),
     counter: &Counter,

@@ -49,7 +49,7 @@ pub struct Presence {
     /// The watched rooms for which the next timer has something to do.
     changed: BTreeSet<Rc<str>>,
     last: Option<Instant>,
-    /// What the admin listener tells of all rooms.
+    /// Messages about all rooms, for the admin listener.
     events: Option<Events>,
 }
 

@@ -27,7 +27,7 @@ fn word(text: &str) -> Option<Value> {
     Some(serde_json::from_str(text.strip_prefix('\0')?).unwrap())
 }
 
-/// The position of a greeting, so many messages later.
+/// The position of a greeting, this number of messages later.
 fn after(greeting: &Value, count: u64) -> String {
     let (epoch, sequence) = greeting["position"].as_str().unwrap().split_once('.').unwrap();
     format!("{epoch}.{}", sequence.parse::<u64>().unwrap() + count)

@@ -83,7 +83,7 @@ impl Requests {
     }
 }
 
-/// Tells watchers what changes. It keeps nothing while there are none.
+/// Sends changes to watchers. It keeps nothing while there are none.
 #[derive(Debug)]
 pub struct Events {
     watchers: Handle,
@@ -150,7 +150,7 @@ impl Events {
         self.last.map_or(Duration::ZERO, |last| INTERVAL.saturating_sub(last.elapsed()))
     }
 
-    /// Tells the watchers what has changed, and new ones what there is.
+    /// Sends the watchers what has changed, and new ones everything.
     pub fn send(&mut self, hub: &mut Hub) {
         let wait = self.wait();
         if !wait.is_zero() {
@@ -166,7 +166,7 @@ impl Events {
             watched.has_timer = false;
             watched.watchers.retain(|(_, presence)| presence.strong_count() > 0);
         }
-        self.tell();
+        self.send_changes();
         while let Ok(request) = self.requests.try_recv() {
             self.admit(hub, request);
         }
@@ -178,8 +178,8 @@ impl Events {
         }
     }
 
-    /// Tells those who watch already.
-    fn tell(&mut self) {
+    /// Sends changes to those who watch already.
+    fn send_changes(&mut self) {
         let Some(watched) = &mut self.watched else { return };
         if !watched.has(Subject::Members) {
             watched.news.forget_members();
@@ -192,7 +192,7 @@ impl Events {
         }
     }
 
-    /// Tells a new watcher what there is.
+    /// Sends everything to a new watcher.
     fn admit(&mut self, hub: &Hub, request: Request) {
         let Request { watcher, subject, presence } = request;
         let watched = self.watched.get_or_insert_with(|| {

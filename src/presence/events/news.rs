@@ -1,4 +1,4 @@
-//! What there is to tell about the rooms, and the messages that tell it.
+//! What changes in the rooms, and the messages about it.
 
 use std::collections::BTreeMap;
 
@@ -216,7 +216,7 @@ mod tests {
         news.join(client(MAX_ROOMS + 1), "/x", user("9"));
         let change = r#"{"occupied":[],"vacated":[],"members":{"/x":{"members":["8","9"],"count":2}},"count":1001}"#;
         assert_eq!(take(&mut news), [None, Some(change.to_owned())]);
-        // More changes than that are told as a new beginning.
+        // After more changes than that, the message has everything.
         for number in 0..=MAX_ROOMS {
             news.leave(client(number));
         }

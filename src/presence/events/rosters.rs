@@ -1,4 +1,4 @@
-//! Who is in each room, and what the watchers do not know yet.
+//! The people in each room, and those whom the watchers do not know yet.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::mem;
@@ -178,7 +178,7 @@ mod tests {
         let change = rosters.take_change(encode);
         assert_eq!(change.matches("joined").count(), 20);
         assert!(change.ends_with(r#""/20":{"count":50}}"#), "{change}");
-        // Whoever does not know the names in a room learns all of them when it changes.
+        // A watcher that does not know the names in a room learns all of them when it changes.
         join(&mut rosters, 2000, "/00");
         join(&mut rosters, 2001, "/20");
         let change = rosters.take_change(encode);

@@ -111,7 +111,7 @@ fn nothing_is_kept_without_watchers() {
     threads.into_iter().for_each(|thread| thread.join().unwrap());
 }
 
-/// Whoever watches through a queue that is full misses a message, and must be told.
+/// A watcher misses a message if the queue is full, and must learn of it.
 #[test]
 fn a_message_that_is_lost_closes_the_watchers() {
     let ((first, address), (second, admin)) = (bind(), bind());

@@ -44,7 +44,7 @@ const OFFERS: [&str; 5] = [
 /// The number of rooms.
 const ROOMS: usize = 3;
 
-/// One in so many peers hears no words of the server.
+/// Of this number of peers, one hears no words of the server.
 const WORDLESS: usize = 4;
 
 /// A total limit under which some clients are closed: three segments of a log.
