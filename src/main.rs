@@ -1,6 +1,7 @@
 //! The townhall binary: flags, the chat page, and an application that broadcasts messages.
 
 mod admin;
+mod app;
 mod auth;
 mod cors;
 mod denied;
@@ -23,18 +24,16 @@ use std::process::ExitCode;
 use std::rc::Rc;
 
 use admin::Admin;
-use auth::{Auth, Session};
+use app::{App, Delivery, Pages};
+use auth::Auth;
 use flags::{CommandLine, Flags, Mode, Task, TokenFlags};
 use key::Key;
 use log::{info, warn};
-use page::{ClientModule, Page};
-use presence::{Audience, Counter, MemberRooms, Presence, prefers_json};
+use presence::{Audience, Counter, MemberRooms, Presence};
 use publish::Publisher;
 use state::State;
 use townhall::protocol::SUBPROTOCOL;
-use townhall::{
-    ClientId, Config, Event, Exchange, Hub, Listen, Message, Response, Server, Slow, Start,
-};
+use townhall::{Config, Listen, Server, Slow};
 
 fn main() -> ExitCode {
     let line = CommandLine::read();
@@ -126,12 +125,12 @@ fn run(flags: &Flags) -> Result<(), Box<dyn Error>> {
     let rooms = member_rooms(flags, &mut config);
     let mut presence = Presence::new(rooms.clone(), audience(&config, auth.as_deref()));
     let counter = Counter::new(config.rooms.clone(), rooms.clone(), auth.clone());
-    let mut publisher = publisher(flags, &config, rooms.clone(), auth.clone())?;
+    let publisher = publisher(flags, &config, rooms.clone(), auth.clone())?;
     let mut server = Server::bind(config)?;
     let admin = bind_admin(flags)?;
     let sessions = auth.as_deref().map(Auth::sessions);
     let take = |path: &Path| State::take(path, limits.clone(), sessions.clone());
-    let mut state = flags.state.as_deref().map(take).transpose()?;
+    let state = flags.state.as_deref().map(take).transpose()?;
     raise_descriptor_limit(limits.connections.max);
     server.listen_to_signals()?;
     let admin_listening = admin.as_ref().map_or(&[][..], Admin::listening);
@@ -144,91 +143,19 @@ fn run(flags: &Flags) -> Result<(), Box<dyn Error>> {
         })
         .transpose()?;
     systemd::ready(&server.handle());
-    let pages = (Page::new(), ClientModule::new());
-    server.run(|hub, client, event| match event {
-        Event::Begin if let Some(state) = &mut state => state.restore(hub, publisher.as_mut()),
-        Event::End if let Some(state) = &state => state.save(hub, publisher.as_ref()),
-        Event::Request(exchange) => match &mut publisher {
-            Some(publisher) if !matches!(exchange.request().method(), "GET" | "HEAD") => {
-                publisher.answer(hub, client, exchange)
-            }
-            _ => answer(&pages, &counter, hub, client, exchange),
-        },
-        Event::Head(head) if let Some(publisher) = &publisher => {
-            publisher.admit(hub, client, head);
-        }
-        Event::Upgrade(upgrade) if let Some(auth) = &auth => {
-            let room = rooms.governing(upgrade.room()).to_owned();
-            auth.admit(hub, client, &room, upgrade);
-        }
-        Event::Open { room, subprotocol, start, .. } => {
-            if let Some(name) = subprotocol.filter(|_| admin.is_some()) {
-                keep_subprotocol(hub, client, name);
-            }
-            if enter(auth.as_deref(), hub, client, (room, start), subprotocol) {
-                presence.join(hub, client, room);
-            }
-        }
-        Event::Message(_) if presence.silence(hub, client) => {}
-        Event::Message(message) => forward(flags, auth.as_deref(), hub, client, message),
-        Event::Close(_) => {
-            auth.iter().for_each(|auth| auth.close(hub, client));
-            presence.leave(hub, client);
-        }
-        Event::Timer { token: auth::NOTICE, .. } => notify(auth.as_deref(), hub, client),
-        Event::Timer { token, .. } => expire(hub, client, token, &mut presence, &mut publisher),
-        // The next process may take over the addresses now.
-        Event::Shutdown => admin.iter().for_each(admin::Running::stop),
-        Event::Reload => reload(auth.as_deref()),
-        Event::Stop => systemd::stopping(&shutdown),
-        _ => {}
-    })?;
-    admin.into_iter().for_each(admin::Running::finish);
-    Ok(())
-}
-
-/// Lets a client that has opened join its room, if it may. Returns whether it is a member now.
-fn enter(
-    auth: Option<&Auth>,
-    hub: &mut Hub,
-    client: ClientId,
-    (room, start): (&str, Start),
-    subprotocol: Option<&str>,
-) -> bool {
-    let may_join = auth.is_none_or(|auth| auth.open(hub, client));
-    let joined = may_join && hub.join_from(client, room, start);
-    if let Some(auth) = auth.filter(|_| joined) {
-        auth.plan_notice(hub, client, room, subprotocol);
-    }
-    joined
-}
-
-/// Tells a client that its token will end.
-fn notify(auth: Option<&Auth>, hub: &mut Hub, client: ClientId) {
-    auth.iter().for_each(|auth| auth.notify(hub, client));
-}
-
-/// Does what a timer was set for.
-fn expire(
-    hub: &mut Hub,
-    client: ClientId,
-    token: u64,
-    presence: &mut Presence,
-    publisher: &mut Option<Publisher>,
-) {
-    match token {
-        presence::CHANGES | presence::EVENTS => presence.expire(hub, token),
-        auth::EXPIRY => auth::expire(hub, client),
-        publish::EXPIRY => publisher.iter_mut().for_each(|publisher| publisher.expire(hub)),
-        systemd::WATCHDOG => systemd::feed_watchdog(hub),
-        _ => {}
-    }
-}
-
-/// Reads the keys again.
-fn reload(auth: Option<&Auth>) {
-    auth.iter().for_each(|auth| auth.reload());
-    systemd::reloaded();
+    let app = App {
+        delivery: Delivery::new(flags),
+        pages: Pages::new(),
+        auth,
+        rooms,
+        presence,
+        counter,
+        publisher,
+        state,
+        admin,
+        shutdown,
+    };
+    Ok(app.run(server)?)
 }
 
 /// The rooms that show the members of others, which have no history.
@@ -255,16 +182,6 @@ fn publisher(
     let key = publish_key(flags)?;
     let new = || Publisher::new(config.rooms.clone(), rooms, key, auth, flags.truncate);
     Ok((flags.mode == Mode::Broadcast).then(new))
-}
-
-/// Keeps the subprotocol of a client for the admin listener.
-fn keep_subprotocol(hub: &mut Hub, client: ClientId, name: &str) {
-    if hub.data::<Session>(client).is_none() {
-        hub.set_data(client, Session::default());
-    }
-    if let Some(session) = hub.data_mut::<Session>(client) {
-        session.subprotocol = Some(name.into());
-    }
 }
 
 /// Binds the admin listener, if the flags ask for one.
@@ -301,49 +218,5 @@ fn raise_descriptor_limit(max_connections: usize) {
             warn!("file descriptor limit of {limit} is too low for {max_connections} connections")
         }
         Err(error) => warn!("cannot raise the file descriptor limit: {error}"),
-    }
-}
-
-/// Responds with the chat page, the module for other pages, the number of members of a room, or whether the
-/// server accepts new clients, for load balancers.
-fn answer(
-    (page, module): &(Page, ClientModule),
-    counter: &Counter,
-    hub: &mut Hub,
-    client: ClientId,
-    exchange: Exchange<'_>,
-) {
-    let request = exchange.request();
-    match request.normal_path().as_str() {
-        "/" if !prefers_json(request, true) => exchange.respond(page.response()),
-        "/townhall.js" => {
-            let response = module.response(request);
-            exchange.respond(response);
-        }
-        "/health" if hub.is_stopping() => exchange.respond(Response::text(503, "stopping")),
-        "/health" => exchange.respond(Response::text(200, "ok")),
-        _ if prefers_json(request, false) => {
-            exchange.respond(counter.answer(hub, client, request));
-        }
-        _ => {}
-    }
-}
-
-/// Forwards a message to the clients that the flags choose, if its sender may publish.
-fn forward(
-    flags: &Flags,
-    auth: Option<&Auth>,
-    hub: &mut Hub,
-    client: ClientId,
-    message: Message<'_>,
-) {
-    if auth.is_some_and(|auth| !auth.may_publish(hub, client)) {
-        return;
-    }
-    let message = flags.truncate.map_or(message, |length| message.truncate(length));
-    match flags.mode {
-        Mode::Echo => hub.send(client, message),
-        Mode::Broadcast if flags.no_reflect => hub.publish_to_others(client, message),
-        Mode::Broadcast => hub.publish(client, message),
     }
 }

@@ -25,11 +25,16 @@ pub const AREAS: &[Area] = &[
     // The binary uses the library by its public API alone.
     area(
         "binary",
-        &["main", "heap", "health", "output", "systemd"],
+        &["main", "heap", "health", "output"],
         &[
-            "state", "admin", "auth", "denied", "flags", "key", "logger", "page", "presence",
-            "publish",
+            "app", "state", "admin", "publish", "presence", "auth", "key", "logger", "flags",
+            "systemd",
         ],
+    ),
+    area(
+        "app",
+        &["app"],
+        &["state", "admin", "publish", "presence", "auth", "flags", "page", "systemd"],
     ),
     area("state", &["state"], &["publish", "auth"]),
     area("admin", &["admin"], &["presence", "auth", "denied", "key", "logger"]),
@@ -42,6 +47,7 @@ pub const AREAS: &[Area] = &[
     area("logger", &["logger"], &[]),
     area("flags", &["flags"], &[]),
     area("page", &["page"], &[]),
+    area("systemd", &["systemd"], &[]),
     // The library.
     area("crate root", &["lib"], &[]),
     area(

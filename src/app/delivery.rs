@@ -1,0 +1,31 @@
+//! Who receives the messages of members.
+
+use townhall::{ClientId, Hub, Message};
+
+use crate::flags::{Flags, Mode};
+
+/// What the flags say about the delivery of messages.
+#[derive(Debug, Clone, Copy)]
+pub struct Delivery {
+    mode: Mode,
+    /// Whether a sender does not receive its own messages.
+    no_reflect: bool,
+    /// The maximum length of a message, in characters or bytes.
+    truncate: Option<usize>,
+}
+
+impl Delivery {
+    pub fn new(flags: &Flags) -> Self {
+        Self { mode: flags.mode, no_reflect: flags.no_reflect, truncate: flags.truncate }
+    }
+
+    /// Sends a message to the clients that the flags choose.
+    pub fn deliver(&self, hub: &mut Hub, client: ClientId, message: Message<'_>) {
+        let message = self.truncate.map_or(message, |length| message.truncate(length));
+        match self.mode {
+            Mode::Echo => hub.send(client, message),
+            Mode::Broadcast if self.no_reflect => hub.publish_to_others(client, message),
+            Mode::Broadcast => hub.publish(client, message),
+        }
+    }
+}
