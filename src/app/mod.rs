@@ -49,9 +49,9 @@ impl App {
             Event::End => self.end(hub),
             Event::Request(exchange) => match &mut self.publisher {
                 Some(publisher) if !matches!(exchange.request().method(), "GET" | "HEAD") => {
-                    publisher.answer(hub, client, exchange);
+                    publisher.answer(&self.presence, hub, client, exchange);
                 }
-                _ => self.pages.answer(&self.counter, hub, client, exchange),
+                _ => self.pages.answer(&self.counter, &self.presence, hub, client, exchange),
             },
             Event::Head(head) if let Some(publisher) = &self.publisher => {
                 publisher.admit(hub, client, head);

@@ -3,7 +3,7 @@
 use townhall::{ClientId, Exchange, Hub, Response};
 
 use crate::page::{ClientModule, Page};
-use crate::presence::{Counter, prefers_json};
+use crate::presence::{Counter, Presence, prefers_json};
 
 /// The pages that do not change.
 pub struct Pages {
@@ -21,6 +21,7 @@ impl Pages {
     pub fn answer(
         &self,
         counter: &Counter,
+        presence: &Presence,
         hub: &mut Hub,
         client: ClientId,
         exchange: Exchange<'_>,
@@ -35,7 +36,7 @@ impl Pages {
             "/health" if hub.is_stopping() => exchange.respond(Response::text(503, "stopping")),
             "/health" => exchange.respond(Response::text(200, "ok")),
             _ if prefers_json(request, false) => {
-                exchange.respond(counter.answer(hub, client, request));
+                exchange.respond(counter.answer(presence, hub, client, request));
             }
             _ => {}
         }

@@ -6,7 +6,7 @@ use serde::Serialize;
 use townhall::protocol::Refusal;
 use townhall::{ClientId, Hub, Request, Response, RoomLimits};
 
-use super::MemberRooms;
+use super::{MemberRooms, Presence};
 use crate::auth::Auth;
 use crate::cors;
 use crate::denied::Denied;
@@ -31,16 +31,19 @@ impl Counter {
     }
 
     /// The response to a request for the number of members of the room of its path.
-    pub fn answer(&self, hub: &mut Hub, client: ClientId, request: &Request<'_>) -> Response {
+    pub fn answer(
+        &self,
+        presence: &Presence,
+        hub: &mut Hub,
+        client: ClientId,
+        request: &Request<'_>,
+    ) -> Response {
         if let Err(refused) = cors::check_page(hub, client, request) {
             return refused;
         }
         let room = request.normal_path();
         let response = match self.check(hub, client, request, &room) {
-            Ok(()) => {
-                let members = hub.room(&room).map_or(0, |room| room.member_count());
-                json(&Count { room: &room, members })
-            }
+            Ok(()) => json(&Count { room: &room, members: presence.members(hub, &room) }),
             Err(refused) => refused,
         };
         cors::expose(request, response)

@@ -5,13 +5,17 @@ mod accept;
 mod count;
 mod events;
 mod notice;
+mod people;
+mod remote;
 mod rooms;
 mod roster;
+mod sharing;
 
 use std::cmp::Reverse;
 use std::collections::{BTreeSet, HashMap};
 use std::mem;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use townhall::{ClientId, CloseCode, Handle, Hub};
@@ -22,9 +26,12 @@ pub use accept::prefers_json;
 pub use count::Counter;
 use events::Events;
 pub use events::{EVENTS, Requests, Subject, Watch};
+pub use people::People;
+use remote::Remote;
 pub use rooms::MemberRooms;
 pub use roster::Audience;
 use roster::Roster;
+use sharing::Sharing;
 
 /// The token of the timer for changes.
 pub const CHANGES: u64 = 4;
@@ -38,7 +45,8 @@ const INTERVAL: Duration = Duration::from_secs(1);
 /// Why nobody may publish in a room that shows the members of another.
 pub const ONLY_THE_SERVER: &str = "only the server speaks in this room";
 
-/// Sends changes to those who watch the members of a room. It keeps nothing about other rooms.
+/// Sends changes to those who watch the members of a room. It keeps nothing about other rooms, unless it shares
+/// its people with other processes.
 #[derive(Debug)]
 pub struct Presence {
     rooms: MemberRooms,
@@ -51,6 +59,10 @@ pub struct Presence {
     last: Option<Instant>,
     /// Messages about all rooms, for the admin listener.
     events: Option<Events>,
+    /// What other processes are to be told.
+    sharing: Option<Sharing>,
+    /// What other processes have told.
+    remote: Remote,
 }
 
 /// A room whose members are watched.
@@ -79,6 +91,8 @@ impl Presence {
             changed: BTreeSet::new(),
             last: None,
             events: None,
+            sharing: None,
+            remote: Remote::default(),
         }
     }
 
@@ -94,6 +108,10 @@ impl Presence {
     pub fn join(&mut self, hub: &mut Hub, client: ClientId, room: &str) {
         if let Some(events) = &mut self.events {
             events.join(hub, client, room);
+        }
+        if let Some(sharing) = &mut self.sharing {
+            let user = self.rooms.shows(room).then(|| auth::user(hub, client)).flatten();
+            sharing.join(client, room, user);
         }
         if let Some(shown) = self.rooms.shown_by(room) {
             return self.watch(hub, client, shown, room);
@@ -112,6 +130,9 @@ impl Presence {
         if let Some(events) = &mut self.events {
             events.leave(hub, client);
         }
+        if let Some(sharing) = &mut self.sharing {
+            sharing.leave(client);
+        }
         let Some(place) = self.places.remove(&client) else { return };
         let (Place::Member(room) | Place::Watcher(room)) = &place;
         let Some(watched) = self.watched.get_mut(room) else { return };
@@ -123,6 +144,12 @@ impl Presence {
             let (Place::Member(room) | Place::Watcher(room)) = place;
             self.note_change(hub, room);
         }
+    }
+
+    /// The number of members of a room, at all processes.
+    pub fn members(&self, hub: &Hub, room: &str) -> usize {
+        let here = hub.room(room).map_or(0, |room| room.member_count());
+        here + self.remote.in_room(room).map(People::connections).sum::<usize>()
     }
 
     /// Closes a client that has sent a message to a room in which only the server speaks. Returns whether
@@ -191,7 +218,11 @@ impl Presence {
         let mut members: Vec<_> = hub.members(shown).collect();
         members.sort_by_key(|&member| Reverse(hub.open_for(member)));
         let members = members.into_iter().map(|member| (member, auth::user(hub, member)));
-        let roster = Roster::new(GRACE, self.audience, members);
+        let mut roster = Roster::new(GRACE, self.audience, members);
+        let now = Instant::now();
+        let nobody = People::default();
+        self.remote.in_room(shown).for_each(|people| roster.replace(&nobody, people, now));
+        roster.settle();
         let places = roster.connections().map(|member| (member, Place::Member(room.clone())));
         self.places.extend(places);
         let watched = Watched { roster, member_room: member_room.into(), watchers: 0 };
@@ -214,3 +245,60 @@ impl Presence {
         self.changed.insert(room);
     }
 }
+
+/// What goes from process to process.
+#[cfg_attr(not(test), expect(dead_code, reason = "there is no connection to other processes yet"))]
+impl Presence {
+    /// Begins to note what other processes are to be told: before the first client joins a room.
+    pub fn share(&mut self) {
+        self.sharing = Some(Sharing::default());
+    }
+
+    /// The rooms whose people here have changed since the last call, and who is there now. It is empty unless
+    /// this process [shares](Self::share) them.
+    pub fn changes(&mut self) -> Vec<(Arc<str>, People)> {
+        self.sharing.as_mut().map(Sharing::take_changes).unwrap_or_default()
+    }
+
+    /// All rooms that have members here, and who is there. It is empty unless this process
+    /// [shares](Self::share) them.
+    pub fn all(&self) -> Vec<(Arc<str>, People)> {
+        self.sharing.as_ref().map(Sharing::all).unwrap_or_default()
+    }
+
+    /// Notes whom another process has in a room now.
+    pub fn set_remote(&mut self, hub: &mut Hub, process: &str, room: &str, people: People) {
+        let nobody = People::default();
+        let before = self.remote.get(process, room).unwrap_or(&nobody);
+        if *before == people {
+            return;
+        }
+        if let Some(watched) = self.watched.get_mut(room) {
+            watched.roster.replace(before, &people, Instant::now());
+        }
+        self.remote.set(process, room, people);
+        self.note_remote_change(hub, room);
+    }
+
+    /// Notes that another process has ended: whom it had leaves now. If everything that it has told is set
+    /// again at once, nobody has left.
+    pub fn forget_process(&mut self, hub: &mut Hub, process: &str) {
+        let now = Instant::now();
+        for (room, people) in self.remote.forget(process) {
+            if let Some(watched) = self.watched.get_mut(&*room) {
+                watched.roster.replace(&people, &People::default(), now);
+            }
+            self.note_remote_change(hub, &room);
+        }
+    }
+
+    fn note_remote_change(&mut self, hub: &mut Hub, room: &str) {
+        if let Some((room, _)) = self.watched.get_key_value(room) {
+            let room = room.clone();
+            self.note_change(hub, room);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -32,9 +32,14 @@ impl MemberRooms {
             "/" => return None,
             room => room,
         };
+        self.shows(room).then_some(room)
+    }
+
+    /// Whether the members of a room are shown.
+    pub fn shows(&self, room: &str) -> bool {
         let has_one = self.patterns.iter().any(|pattern| pattern.matches(room));
         // What somebody shows has nothing to show itself.
-        (has_one && self.rooms.allow(room) && !room.ends_with(SUFFIX)).then_some(room)
+        has_one && self.rooms.allow(room) && !room.ends_with(SUFFIX)
     }
 
     /// The room that decides who may join a room: the one whose members it shows, or itself.
@@ -64,6 +69,7 @@ mod tests {
             ["/lobby", "/hall/@members", "/@members", "/lobby/@members/", "/lobby/%40members"]
         {
             assert_eq!(some.shown_by(name), None, "{name}");
+            assert!(!some.shows(name) || name == "/lobby", "{name}");
             assert_eq!(some.governing(name), name);
         }
         assert_eq!(rooms(&[], &[]).shown_by("/lobby/@members"), None);

@@ -1,12 +1,14 @@
 //! The people in a room, and what its watchers know of them.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::iter::repeat_n;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use townhall::ClientId;
 
 use super::notice::Notice;
+use super::people::People;
 use crate::auth::{Info, User};
 
 /// Up to this count, watchers receive names.
@@ -24,13 +26,15 @@ pub struct Audience {
     pub may_miss: bool,
 }
 
-/// The people in a room. One with several connections counts once if they have a name, which is that of
-/// their token. Those without a name are counted, and one who comes replaces one who has just left.
+/// The people in a room, here and at other processes. One with several connections counts once if they have a
+/// name, which is that of their token. Those without a name are counted, and one who comes replaces one who has
+/// just left.
 #[derive(Debug)]
 pub struct Roster {
     /// How long somebody who has left still counts as there.
     grace: Duration,
     audience: Audience,
+    /// Those to this process.
     connections: HashMap<ClientId, Option<Rc<str>>>,
     named: BTreeMap<Rc<str>, Person>,
     leaving: VecDeque<(Instant, Rc<str>)>,
@@ -43,14 +47,14 @@ pub struct Roster {
 #[derive(Debug)]
 struct Person {
     stay: Stay,
-    /// That of the token of the newest connection.
+    /// That of the token of the newest connection, or the newest that another process has told.
     info: Option<Info>,
 }
 
 /// Whether somebody is in the room.
 #[derive(Debug, PartialEq, Eq)]
 enum Stay {
-    /// With this number of connections.
+    /// With this number of connections, of which all those to another process count as one.
     Here(usize),
     /// Without one since then.
     Leaving(Instant),
@@ -101,20 +105,9 @@ impl Roster {
     /// only later watchers get it.
     pub fn join(&mut self, client: ClientId, user: Option<User<'_>>) {
         let name: Option<Rc<str>> = user.map(|user| user.name.into());
-        if let Some(name) = &name {
-            let info = user.and_then(|user| user.info).cloned();
-            if let Some(person) = self.named.get_mut(name) {
-                person.stay = match person.stay {
-                    Stay::Here(connections) => Stay::Here(connections + 1),
-                    Stay::Leaving(_) => Stay::Here(1),
-                };
-                person.info = info;
-            } else {
-                self.appear(name, info);
-            }
-        } else {
-            self.nameless_leaving.pop_front();
-            self.nameless += 1;
+        match &name {
+            Some(name) => self.arrive(name, user.and_then(|user| user.info).cloned()),
+            None => self.arrive_nameless(1),
         }
         self.connections.insert(client, name);
     }
@@ -122,20 +115,34 @@ impl Roster {
     /// Notes the end of a connection.
     pub fn leave(&mut self, client: ClientId, now: Instant) {
         let Some(name) = self.connections.remove(&client) else { return };
-        if let Some(name) = name {
-            match self.named.get_mut(&name).map(|person| &mut person.stay) {
-                Some(Stay::Here(connections)) if *connections > 1 => *connections -= 1,
-                Some(stay) => {
-                    *stay = Stay::Leaving(now);
-                    self.leaving.push_back((now, name));
-                }
-                None => {}
-            }
-        } else {
-            self.nameless -= 1;
-            self.nameless_leaving.push_back(now);
+        match name {
+            Some(name) => self.depart(&name, now),
+            None => self.depart_nameless(1, now),
         }
-        self.forget(|leaving, _| leaving > MAX_LEAVING);
+        self.limit_leaving();
+    }
+
+    /// Notes whom another process has here now, in place of those whom it had before.
+    pub fn replace(&mut self, before: &People, after: &People, now: Instant) {
+        for (name, info) in after.names() {
+            match before.names().get(name) {
+                None => self.arrive(&(&**name).into(), info.clone()),
+                Some(known) if known == info => {}
+                Some(_) => self.inform(name, info),
+            }
+        }
+        for name in before.names().keys().filter(|name| !after.names().contains_key(*name)) {
+            let name = (&**name).into();
+            match self.named.get(&name).map(|person| &person.stay) {
+                // The process may count them without their name now. They must not count twice.
+                Some(Stay::Here(1)) if after.is_cut() => self.disappear(&name),
+                _ => self.depart(&name, now),
+            }
+        }
+        let [before, after] = [before, after].map(People::nameless);
+        self.arrive_nameless(after.saturating_sub(before));
+        self.depart_nameless(before.saturating_sub(after), now);
+        self.limit_leaving();
     }
 
     /// Removes those who have left long enough ago.
@@ -206,6 +213,43 @@ impl Roster {
         self.known.names = false;
     }
 
+    fn arrive(&mut self, name: &Rc<str>, info: Option<Info>) {
+        let Some(person) = self.named.get_mut(name) else { return self.appear(name, info) };
+        person.stay = match person.stay {
+            Stay::Here(connections) => Stay::Here(connections + 1),
+            Stay::Leaving(_) => Stay::Here(1),
+        };
+        person.info = info;
+    }
+
+    fn inform(&mut self, name: &str, info: &Option<Info>) {
+        if let Some(person) = self.named.get_mut(name) {
+            person.info.clone_from(info);
+        }
+    }
+
+    fn arrive_nameless(&mut self, count: usize) {
+        let returned = count.min(self.nameless_leaving.len());
+        self.nameless_leaving.drain(..returned);
+        self.nameless += count;
+    }
+
+    fn depart(&mut self, name: &Rc<str>, now: Instant) {
+        match self.named.get_mut(name).map(|person| &mut person.stay) {
+            Some(Stay::Here(connections)) if *connections > 1 => *connections -= 1,
+            Some(stay) => {
+                *stay = Stay::Leaving(now);
+                self.leaving.push_back((now, name.clone()));
+            }
+            None => {}
+        }
+    }
+
+    fn depart_nameless(&mut self, count: usize, now: Instant) {
+        self.nameless -= count;
+        self.nameless_leaving.extend(repeat_n(now, count.min(MAX_LEAVING)));
+    }
+
     fn appear(&mut self, name: &Rc<str>, info: Option<Info>) {
         self.named.insert(name.clone(), Person { stay: Stay::Here(1), info });
         if self.known.left.remove(name).is_none() {
@@ -218,6 +262,10 @@ impl Roster {
         if !self.known.joined.remove(name) {
             self.known.left.insert(name.clone(), person.and_then(|person| person.info));
         }
+    }
+
+    fn limit_leaving(&mut self) {
+        self.forget(|leaving, _| leaving > MAX_LEAVING);
     }
 
     /// Removes those who have left first, as long as `is_gone` returns true for the number of those who

@@ -13,7 +13,7 @@ use crate::auth::Auth;
 use crate::cors;
 use crate::denied::Denied;
 use crate::key::Key;
-use crate::presence::{MemberRooms, ONLY_THE_SERVER};
+use crate::presence::{MemberRooms, ONLY_THE_SERVER, Presence};
 use content::message;
 use repeats::{Lookup, MEMORY, Repeats};
 
@@ -54,14 +54,20 @@ impl Publisher {
         }
     }
 
-    pub fn answer(&mut self, hub: &mut Hub, client: ClientId, exchange: Exchange<'_>) {
+    pub fn answer(
+        &mut self,
+        presence: &Presence,
+        hub: &mut Hub,
+        client: ClientId,
+        exchange: Exchange<'_>,
+    ) {
         let request = exchange.request();
         let response = match request.method() {
             // The response to load balancers.
             "OPTIONS" if hub.is_stopping() => return,
             "OPTIONS" => self.options(hub, client, request),
             "POST" => self
-                .publish(hub, client, request, exchange.body())
+                .publish(presence, hub, client, (request, exchange.body()))
                 .unwrap_or_else(|refused| refused),
             _ => allow(Response::text(405, format!("the methods are {METHODS}"))),
         };
@@ -81,23 +87,23 @@ impl Publisher {
     /// Publishes a message, and returns the response. An error is a response too.
     fn publish(
         &mut self,
+        presence: &Presence,
         hub: &mut Hub,
         client: ClientId,
-        request: &Request<'_>,
-        body: &[u8],
+        (request, body): (&Request<'_>, &[u8]),
     ) -> Result<Response, Response> {
         self.check(hub, client, request)?;
-        let published = self.publish_once(hub, client, request, body);
+        let published = self.publish_once(presence, hub, client, (request, body));
         Ok(cors::expose(request, published.unwrap_or_else(|refused| refused)))
     }
 
     /// Publishes a message, unless the same request has been answered before.
     fn publish_once(
         &mut self,
+        presence: &Presence,
         hub: &mut Hub,
         client: ClientId,
-        request: &Request<'_>,
-        body: &[u8],
+        (request, body): (&Request<'_>, &[u8]),
     ) -> Result<Response, Response> {
         let message = message(request, body)?;
         content::check_mark(hub, message)?;
@@ -108,7 +114,7 @@ impl Publisher {
             Lookup::NoKey => None,
         };
         let message = self.truncate.map_or(message, |length| message.truncate(length));
-        let members = hub.room(&room).map_or(0, |room| room.member_count());
+        let members = presence.members(hub, &room);
         hub.broadcast_for(client, &room, message).map_err(Response::refusal)?;
         let published = Published { members, position: hub.position(&room) };
         if let Some(entry) = entry
