@@ -47,7 +47,7 @@ async def follow(url, position=None, last=20):
                         yield position, message
                     else:
                         position = word.get("position") or word.get("published") or position
-                        if "skipped" in word:
+                        if "skipped" in word or not word.get("recovered", True):
                             yield position, None
         except ConnectionClosed as closed:
             if closed.rcvd and closed.rcvd.code in FINAL:

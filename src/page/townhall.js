@@ -190,7 +190,13 @@ export class Townhall extends EventTarget {
   #begin(link, event, resumes) {
     const word = wordIn(event.data);
     const greets = word?.replay >= 0 && /^\w+\.\d+$/.test(word.position);
-    const { position, recovered, replay, beat } = greets ? word : {};
+    this.#greet(link, greets ? word : {}, resumes);
+    if (greets) this.#hear();
+    else this.#receive(event);
+  }
+
+  /** @param {any} link @param {any} word @param {any} resumes */
+  #greet(link, { position, recovered, replay, beat }, resumes) {
     const after = this.position;
     const beside = this.#link && this.#link !== link;
     this.#beat = beat;
@@ -199,15 +205,13 @@ export class Townhall extends EventTarget {
     this.#prove(link);
     if (!recovered && resumes) this.#fire('lost', { after, position });
     if (recovered && !beside) this.#fire('recovered', { replayed: replay });
-    if (greets) this.#hear();
-    else this.#receive(event);
   }
 
   /** @param {MessageEvent} event */
   #receive({ data, origin }) {
     this.#hear();
     const word = this.#epoch && wordIn(data);
-    if (word) return this.#obey(word);
+    if (word) return word.replay >= 0 ? this.#greet(this.#link, word, true) : this.#obey(word);
     if (++this.#count <= this.#seq) return; // came on the link before
     this.#seq = this.#count;
     this.dispatchEvent(new MessageEvent('message', { data, origin, lastEventId: this.position }));

@@ -279,6 +279,38 @@ test('it says what is lost, before what follows', async () => {
   assert.equal(client.position, 'f.14');
 });
 
+test('a greeting in the middle of a connection begins a new sequence', async () => {
+  const { client, take } = await start();
+  const positions = [];
+  client.onmessage = (event) => positions.push(event.lastEventId);
+  Peer.last.greet('e.10');
+  Peer.last.say('one');
+  Peer.last.word({ position: 'f.4', recovered: false, replay: 0, beat: 25 });
+  Peer.last.say('two');
+  Peer.last.word({ published: 'f.6' });
+  Peer.last.say('three');
+  assert.deepEqual(take(), [
+    ['open'], ['message', 'one'], ['lost', { after: 'e.11', position: 'f.4' }], ['message', 'two'],
+    ['published', { position: 'f.6' }], ['message', 'three'],
+  ]);
+  assert.deepEqual(positions, ['e.11', 'f.5', 'f.7']);
+  await pass(50_001);
+  assert.equal(take()[0][0], 'reconnecting', 'the new beat counts');
+  await another();
+  assert.equal(Peer.last.url, 'wss://host/lobby?after=f.7');
+});
+
+test('a greeting in the middle of a connection may begin before messages that were received', async () => {
+  const { client, take } = await start();
+  Peer.last.greet('e.10');
+  Peer.last.say('seen');
+  take();
+  Peer.last.word({ position: 'e.10', recovered: true, replay: 2 });
+  for (const text of ['seen', 'missed', 'live']) Peer.last.say(text);
+  assert.deepEqual(take(), [['recovered', { replayed: 2 }], ...lines('missed', 'live')]);
+  assert.equal(client.position, 'e.13');
+});
+
 test('a connection that breaks before its greeting does not count', async () => {
   const { take } = await start({ last: 3 });
   Peer.last.open();
