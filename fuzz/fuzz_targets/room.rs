@@ -41,6 +41,7 @@ fn step(what: u8, whom: usize, amount: usize) -> Step {
         8 | 9 => Action::PublishToOthers(length),
         10 => Action::Read(1_000_000),
         11 => Action::Read(length),
+        15 => return Step::Replace { room: whom, count: amount },
         16 => return Step::Broadcast { room: whom, length },
         17 => return Step::FlushEarly,
         18 => return Step::Rest,

@@ -33,7 +33,7 @@ fn send(stream: &mut TcpStream, first: u8, payload: &[u8]) {
 }
 
 /// The first byte and the payload of the next frame.
-fn receive(stream: &mut TcpStream) -> (u8, Vec<u8>) {
+pub fn receive(stream: &mut TcpStream) -> (u8, Vec<u8>) {
     let mut header = [0; 2];
     stream.read_exact(&mut header).unwrap();
     let mut length = u64::from(header[1]);

@@ -1,13 +1,18 @@
 //! Rooms that continue in another server.
 
+use std::io::Write;
+use std::net::TcpStream;
 use std::sync::mpsc::channel;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use townhall::{ClientId, Config, Event, Hub, Message, Position, RestoreError};
+use serde_json::Value;
+use townhall::protocol::internals::{Inflater, SlidingWindow};
+use townhall::{ClientId, CloseCode, Config, Event, Hub, Message, Position, RestoreError, Start};
 
+use crate::deflate::receive;
 use crate::history::{after, chat, greeted, position, with_history};
-use crate::support::{PATIENCE, Running};
+use crate::support::{PATIENCE, Running, read_head, request};
 
 const BEGIN: Position = Position::new(36 * 36, 0);
 
@@ -224,4 +229,132 @@ fn positions_go_on_from_server_to_server() {
     let (mut client, greeting) = greeted(&second, &format!("/lobby?after={}", after(place, 1)));
     assert_eq!((&greeting["recovered"], &greeting["replay"]), (&true.into(), &2.into()));
     assert_eq!([(); 2].map(|()| client.receive()), ["two", "three"]);
+}
+
+const MIB: usize = 1 << 20;
+
+/// The number of messages of 1 MiB that are sent before the sequence is replaced: more than the system
+/// buffers for a member that does not read.
+const BEFORE: u8 = 12;
+
+/// A member that reads nothing until it is asked.
+struct Member {
+    stream: TcpStream,
+    speaks: bool,
+    inflater: Inflater,
+    window: SlidingWindow,
+}
+
+impl Member {
+    fn new(server: &Running, path: &str, speaks: bool, offer: &str) -> Self {
+        let mut stream = server.stream();
+        let mut fields = format!("\r\nSec-WebSocket-Extensions: {offer}\r\n");
+        if speaks {
+            fields += "Sec-WebSocket-Protocol: townhall.v1\r\n";
+        }
+        let head = request(path).replace("\r\n\r\n", &format!("{fields}\r\n"));
+        stream.write_all(head.as_bytes()).unwrap();
+        let head = read_head(&mut stream);
+        assert_eq!(head.contains("permessage-deflate"), offer != "x-none", "{head}");
+        let mut member =
+            Self { stream, speaks, inflater: Inflater::default(), window: SlidingWindow::new(15) };
+        if speaks {
+            member.greeting();
+        }
+        member
+    }
+
+    fn receive(&mut self) -> Vec<u8> {
+        match receive(&mut self.stream) {
+            (0x82 | 0x81, payload) => payload,
+            (0xc2 | 0xc1, payload) => {
+                self.inflater.inflate_in_context(&payload, &mut self.window, 2 * MIB).unwrap()
+            }
+            (first, payload) => panic!("{first:x} {payload:?}"),
+        }
+    }
+
+    fn greeting(&mut self) -> Value {
+        serde_json::from_slice(self.receive().strip_prefix(b"\0").unwrap()).unwrap()
+    }
+
+    /// The code of the next frame, which must be a close frame.
+    fn close_code(&mut self) -> u16 {
+        let (first, payload) = receive(&mut self.stream);
+        assert_eq!(first, 0x88);
+        u16::from_be_bytes(*payload.first_chunk().unwrap())
+    }
+}
+
+/// Replaces the sequence of the room with a shorter one in the same epoch, as an application does that has
+/// lost it, and closes the members that cannot learn of it.
+fn replace(hub: &mut Hub) -> Position {
+    let old = hub.position("/lobby").unwrap();
+    let new = Position::new(old.epoch(), 3);
+    let members: Vec<_> = hub.members("/lobby").collect();
+    assert!(!hub.forget("/lobby"), "it has members");
+    assert_eq!(hub.position("/lobby"), Some(old));
+    assert!(members.iter().all(|&member| hub.leave(member)));
+    assert!(hub.forget("/lobby") && hub.room("/lobby").is_none() && hub.forget("/lobby"));
+    hub.restore("/lobby", new, &[aged("two", 9), aged("three", 0)]).unwrap();
+    for member in members {
+        if hub.data::<bool>(member) == Some(&true) {
+            assert!(hub.join_from(member, "/lobby", Start::After(old)));
+        } else {
+            hub.close(member, CloseCode::SERVICE_RESTART, "the room begins anew");
+        }
+    }
+    hub.broadcast("/lobby", "four");
+    new
+}
+
+#[test]
+fn a_sequence_is_replaced_and_members_learn_of_it_after_what_was_sent_before() {
+    let mut config = with_history();
+    let limits = config.history.as_mut().unwrap();
+    limits.max_bytes = 16 * MIB;
+    let server = Running::start(config, |hub, client, event| {
+        if let Event::Open { subprotocol, .. } = &event {
+            hub.set_data(client, subprotocol.is_some());
+        }
+        chat(hub, client, event);
+    });
+    let offers = ["x-none", "permessage-deflate", "permessage-deflate; server_no_context_takeover"];
+    let kinds = offers.iter().flat_map(|offer| [(true, *offer), (false, *offer)]);
+    let live = kinds.clone().map(|(speaks, offer)| Member::new(&server, "/lobby", speaks, offer));
+    let mut members: Vec<_> = live.collect();
+    let mut closing = Member::new(&server, "/lobby", false, "x-none");
+    let ids: Vec<_> = (0..7).map(|_| server.opened()).collect();
+    let id = ids[6];
+    for number in 0..BEFORE {
+        server.ask(move |hub| hub.broadcast("/lobby", &vec![number; MIB][..]));
+    }
+    // These are in the middle of their replays.
+    let path = format!("/lobby?last={BEFORE}");
+    members.extend(kinds.map(|(speaks, offer)| Member::new(&server, &path, speaks, offer)));
+    let backlog = server.ask(|hub| hub.room("/lobby").unwrap().backlog());
+    assert!(backlog > 2 * MIB as u64, "{backlog}");
+    let new = server.ask(move |hub| {
+        hub.close(id, CloseCode::NORMAL, "enough");
+        replace(hub)
+    });
+    for member in members.iter_mut().chain([&mut closing]) {
+        (0..BEFORE).for_each(|number| assert!(member.receive() == vec![number; MIB], "{number}"));
+    }
+    for member in &mut members {
+        if member.speaks {
+            let greeting = member.greeting();
+            assert_eq!(position(&greeting), new);
+            let told = (&greeting["recovered"], &greeting["replay"]);
+            assert_eq!(told, (&false.into(), &0.into()));
+            assert_eq!(member.receive(), b"four");
+        } else {
+            assert_eq!(member.close_code(), 1012);
+        }
+    }
+    assert_eq!(closing.close_code(), 1000);
+    assert_eq!(server.ask(|hub| texts(hub, "/lobby")), ["two", "three", "four"]);
+    assert_eq!(server.ask(|hub| hub.position("/lobby")), Some(after(new, 1)));
+    let backlog = server.ask(|hub| hub.memory_usage().backlog_bytes);
+    assert_eq!(backlog, 0, "everything has been read");
 }

@@ -357,7 +357,7 @@ impl Client {
     }
 
     /// Whether all output has been written, up to its end.
-    fn is_drained(&self) -> bool {
+    pub(crate) fn is_drained(&self) -> bool {
         self.is_finishing() && self.outbox.is_none()
     }
 

@@ -4,7 +4,10 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::protocol::{Message, Position};
+use crate::server::client::{Client, Retain};
+use crate::server::client_id::ClientId;
 use crate::server::hub::state::Hub;
+use crate::server::hub::{backlog, lifecycle, members};
 
 /// The last number of a message: pages count in floating-point numbers.
 const MAX_SEQUENCE: u64 = (1 << 53) - 1;
@@ -87,6 +90,66 @@ impl Hub {
         rooms.restore(room, position, messages, &mut memory.segments, time);
         Ok(())
     }
+
+    /// Removes a room that has no members, with its history ([`Config::history`](crate::Config::history)),
+    /// so that [`restore`](Self::restore) can create it anew. Returns whether there is no such room any
+    /// more. If a member [is open](Self::is_open), nothing changes.
+    ///
+    /// Members that are closing do not hold up the room. They still receive what was sent before, as those
+    /// that [leave](Self::leave), and are dropped if the backlog limits do not allow a copy of that.
+    ///
+    /// With this, an application replaces a sequence that it has lost, without closing the members that
+    /// speak [`townhall.v1`](crate::protocol::SUBPROTOCOL): they are greeted again, and learn that they have
+    /// missed messages.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use townhall::{ClientId, Hub, Message, Position, RestoreError, Start};
+    ///
+    /// /// Makes a room continue with the store's sequence.
+    /// fn replace(
+    ///     hub: &mut Hub,
+    ///     room: &str,
+    ///     position: Position,
+    ///     messages: &[(Message<'_>, Duration)],
+    /// ) -> Result<(), RestoreError> {
+    ///     let old = hub.position(room);
+    ///     let members: Vec<ClientId> = hub.members(room).collect();
+    ///     for &member in &members {
+    ///         hub.leave(member);
+    ///     }
+    ///     hub.forget(room);
+    ///     hub.restore(room, position, messages)?;
+    ///     for member in members {
+    ///         hub.join_from(member, room, old.map_or(Start::Now, Start::After));
+    ///     }
+    ///     Ok(())
+    /// }
+    /// # let _ = replace;
+    /// ```
+    pub fn forget(&mut self, room: &str) -> bool {
+        let Some(key) = self.rooms.find(room) else { return true };
+        let members = self.rooms.get(key).map_or(&[][..], |room| &room.members);
+        if members.iter().any(|&member| self.clients[member].connection.is_open()) {
+            return false;
+        }
+        let closing: Vec<_> = members.iter().map(|&member| self.clients[member].id).collect();
+        closing.into_iter().for_each(|id| take_out(self, id));
+        self.rooms.forget(key, &mut self.memory.segments);
+        true
+    }
+}
+
+/// Takes a member that is closing out of its room, with what it has not received.
+fn take_out(hub: &mut Hub, id: ClientId) {
+    let is_covered = backlog::covers_backlog(hub, id);
+    let is_drained = hub.clients.get(id).is_some_and(Client::is_drained);
+    if !(is_covered || is_drained) {
+        lifecycle::lose(hub, id);
+    }
+    let keeps = is_covered && !is_drained;
+    members::leave(hub, id, if keeps { Retain::All } else { Retain::Nothing });
+    hub.mark_dirty(id);
 }
 
 /// Why a room was not restored ([`Hub::restore`]).
@@ -115,3 +178,107 @@ impl fmt::Display for RestoreError {
 }
 
 impl std::error::Error for RestoreError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Config, HistoryLimits};
+    use crate::protocol::{CloseCode, noise};
+    use crate::server::event_loop::flushing;
+    use crate::server::hub::closing::answer_close;
+    use crate::server::limits::address::AddressKey;
+    use crate::server::room::TurnEnd;
+    use crate::server::simulation::{Pipe, connect, flush};
+
+    /// A hub with history, and members of a room that share a context and have received a message.
+    fn room(config: Config, members: usize) -> (Hub, Vec<(ClientId, Pipe)>) {
+        let mut hub = Hub::new(Config { history: Some(HistoryLimits::default()), ..config });
+        let mut connect = |_| {
+            let (id, pipe, _) = connect(&mut hub, "permessage-deflate");
+            let address = AddressKey::of([192, 0, 2, 1].into());
+            hub.clients.get_mut(id).unwrap().address_key = Some(address);
+            hub.join(id, "/room");
+            pipe.allow(1_000_000);
+            (id, pipe)
+        };
+        let members = (0..members).map(&mut connect).collect();
+        hub.broadcast("/room", "hello");
+        flush(&mut hub);
+        assert_eq!(hub.rooms.contexts.len(), 1);
+        (hub, members)
+    }
+
+    fn is_empty(hub: &Hub) -> bool {
+        let segments = &hub.memory.segments;
+        let counts = (hub.rooms.len(), hub.rooms.contexts.len(), segments.past(), segments.held());
+        counts == (0, 0, 0, 0)
+    }
+
+    #[test]
+    fn nothing_is_left_of_a_room_that_is_forgotten_in_the_middle_of_its_flush() {
+        let mut config = Config::default();
+        config.rooms.max_per_address = 1;
+        let (mut hub, members) = room(config, 10);
+        hub.broadcast("/room", &noise(10_000)[..]);
+        flushing::flush(&mut hub, TurnEnd::Now);
+        assert!(hub.rooms.overdue);
+        let (first, _) = members[0];
+        members.iter().for_each(|(id, _)| assert!(hub.leave(*id)));
+        assert!(hub.memory.segments.past() > 0 && hub.admit_to("/other", first).is_err());
+        assert!(hub.forget("/room") && is_empty(&hub));
+        assert_eq!(hub.admit_to("/other", first), Ok(()));
+        flush(&mut hub);
+        assert!(!hub.rooms.overdue && hub.memory.backlog() == 0);
+    }
+
+    #[test]
+    fn a_room_with_members_is_not_forgotten() {
+        let (mut hub, members) = room(Config::default(), 2);
+        hub.leave(members[0].0);
+        let before = (hub.position("/room"), hub.memory.segments.past());
+        assert!(!hub.forget("/room") && hub.forget("/other"));
+        assert_eq!((hub.position("/room"), hub.memory.segments.past()), before);
+        assert_eq!(hub.room_of(members[1].0), Some("/room"));
+    }
+
+    #[test]
+    fn members_that_are_closing_take_along_what_they_have_not_received() {
+        let (mut hub, members) = room(Config::default(), 3);
+        let long = noise(2_000_000);
+        hub.broadcast("/room", &long[..]);
+        flush(&mut hub);
+        for (id, _) in &members {
+            hub.close(*id, CloseCode::NORMAL, "enough");
+        }
+        let [(all, _), (rest, _), (done, reads)] = &members[..] else { panic!() };
+        reads.allow(2_000_000);
+        lifecycle::unblock(&mut hub, *done);
+        backlog::write_now(&mut hub, *done);
+        assert!(hub.forget("/room") && is_empty(&hub));
+        // The peer's close frame crosses ours.
+        answer_close(&mut hub, *rest, None);
+        for (id, pipe) in &members {
+            pipe.allow(2_000_000);
+            lifecycle::unblock(&mut hub, *id);
+        }
+        flush(&mut hub);
+        for (id, pipe) in &members {
+            let bytes = pipe.take();
+            assert!(bytes.len() > long.len() && bytes.ends_with(b"enough"), "{id}");
+        }
+        assert_eq!((hub.memory.backlog(), hub.is_open(*all)), (0, false));
+    }
+
+    #[test]
+    fn members_that_are_closing_are_dropped_if_there_is_no_memory_for_what_they_have_not_received()
+    {
+        let mut config = Config::default();
+        config.memory.max_backlog_bytes = 3_000_000;
+        let (mut hub, members) = room(config, 1);
+        hub.broadcast("/room", &noise(2_900_000)[..]);
+        hub.broadcast("/room", &noise(2_900_000)[..]);
+        hub.close(members[0].0, CloseCode::NORMAL, "enough");
+        assert!(hub.forget("/room") && is_empty(&hub));
+        assert_eq!((hub.memory.backlog(), &hub.pending.gone[..]), (0, &[members[0].0][..]));
+    }
+}

@@ -1,4 +1,4 @@
-//! Drops history that takes too much memory, or is too old.
+//! Drops history that takes too much memory, is too old, or is to be replaced.
 
 use slab::Slab;
 
@@ -18,7 +18,7 @@ impl Ticket {
 
     fn is_in(&self, room: &Room) -> bool {
         let plain = &room.logs.plain;
-        let same = room.history.is_some_and(|history| history.epoch == self.epoch);
+        let same = room.history.is_some_and(|history| history.id == self.history);
         same && plain.start() <= self.start && !plain.is_forgotten()
     }
 }
@@ -39,6 +39,17 @@ impl Rooms {
             }
         }
         needed.into_iter().rev().for_each(|ticket| histories.order.push_front(ticket));
+    }
+
+    /// Removes a room that has no members, with its history.
+    pub(crate) fn forget(&mut self, key: usize, segments: &mut SegmentPool) {
+        let Some(room) = self.rooms.get_mut(key).filter(|room| room.members.is_empty()) else {
+            return;
+        };
+        // Nobody reads the log, so all of it is past.
+        while room.logs.plain.forget_oldest(segments) {}
+        room.kept_until = None;
+        self.remove_if_empty(key);
     }
 
     /// Drops history that is too old, and the rooms of which nothing is left.
@@ -64,8 +75,10 @@ impl Rooms {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use crate::config::{Config, HistoryLimits};
-    use crate::protocol::{Start, noise};
+    use crate::protocol::{Message, Start, noise};
     use crate::server::client_id::ClientId;
     use crate::server::hub::{Hub, lifecycle};
     use crate::server::simulation::{Pipe, connect, flush};
@@ -115,6 +128,20 @@ mod tests {
         read_all(&mut hub, &member);
         say(&mut hub, "g");
         assert!(!keeps(&hub, "a") && keeps(&hub, "d") && hub.memory.segments.past() <= MAX_TOTAL);
+    }
+
+    #[test]
+    fn a_room_that_was_forgotten_and_restored_is_as_young_as_what_was_restored() {
+        let mut hub = hub(usize::MAX);
+        for room in ["a", "b", "c", "d"] {
+            say(&mut hub, room);
+        }
+        let position = hub.position("a").unwrap();
+        assert!(hub.forget("a"));
+        let message = noise(SIZE);
+        hub.restore("a", position, &[(Message::Binary(&message), Duration::ZERO)]).unwrap();
+        say(&mut hub, "e");
+        assert!(keeps(&hub, "a") && !keeps(&hub, "b") && keeps(&hub, "c"));
     }
 
     #[test]

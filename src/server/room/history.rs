@@ -19,15 +19,17 @@ const EPOCHS: std::ops::Range<u64> = 36u64.pow(6)..36u64.pow(8);
 /// The sequence of a room's messages.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct History {
-    pub(super) epoch: u64,
+    epoch: u64,
+    /// Which of all sequences it is. A room that was forgotten may be restored with the same epoch.
+    pub(super) id: u64,
     /// The number of the last message.
     sequence: u64,
 }
 
 impl History {
-    /// The sequence that continues at a position.
-    pub(super) fn at(position: Position) -> Self {
-        Self { epoch: position.epoch(), sequence: position.sequence() }
+    /// The sequence of this id that continues at a position.
+    fn at(position: Position, id: u64) -> Self {
+        Self { epoch: position.epoch(), id, sequence: position.sequence() }
     }
 
     /// The place after the last message.
@@ -84,11 +86,12 @@ pub(crate) struct Entry {
     pub(crate) recovered: Option<bool>,
 }
 
-/// A segment, by the epoch of its room and its beginning.
+/// A segment, by the sequence of its room and its beginning.
 #[derive(Debug)]
 pub(super) struct Ticket {
     pub(super) room: usize,
-    pub(super) epoch: u64,
+    /// The id of the sequence.
+    pub(super) history: u64,
     pub(super) start: u64,
     /// When the first frame of the segment is too old.
     pub(super) expiry: Timestamp,
@@ -108,7 +111,7 @@ pub(crate) struct Histories {
     pub(super) keeps_empty: bool,
     /// Makes epochs that no earlier process has made.
     random: RandomState,
-    /// The number of rooms that have been made.
+    /// The number of sequences that have been made.
     made: u64,
 }
 
@@ -127,7 +130,6 @@ impl Histories {
     /// The beginning of a new room's sequence, and the room's logs, if the room is to have history.
     pub(super) fn begin(&mut self, room: &str) -> Option<(History, EncodedLogs)> {
         self.limits.apply_to(room).then(|| {
-            self.made += 1;
             let random = self.random.hash_one(self.made);
             let epoch = EPOCHS.start + random % (EPOCHS.end - EPOCHS.start);
             self.resume(Position::new(epoch, 0))
@@ -135,8 +137,9 @@ impl Histories {
     }
 
     /// The continuation of a room's sequence, and the room's logs.
-    pub(super) fn resume(&self, position: Position) -> (History, EncodedLogs) {
-        (History::at(position), EncodedLogs::with_past(self.past))
+    pub(super) fn resume(&mut self, position: Position) -> (History, EncodedLogs) {
+        self.made += 1;
+        (History::at(position, self.made), EncodedLogs::with_past(self.past))
     }
 
     /// Appends a message of this age to a room's plain log, and keeps it.
@@ -155,7 +158,7 @@ impl Histories {
         let size = message.frame_size();
         history.sequence += 1;
         if plain.append_kept(size, encode, segments, expiry) {
-            self.order.push_back(Ticket { room, epoch: history.epoch, start, expiry });
+            self.order.push_back(Ticket { room, history: history.id, start, expiry });
         }
     }
 }

@@ -44,6 +44,9 @@ const OFFERS: [&str; 5] = [
 /// The number of rooms.
 const ROOMS: usize = 3;
 
+/// A restored room has fewer messages than this.
+const MAX_RESTORED: usize = 6;
+
 /// Of this number of peers, one hears no words of the server.
 const WORDLESS: usize = 4;
 
@@ -92,6 +95,7 @@ impl Simulation {
             Step::Rest => {
                 self.rest(Duration::from_secs(20));
             }
+            Step::Replace { room, count } => self.replace(room % ROOMS, count % MAX_RESTORED),
             Step::Broadcast { room, length } => self.broadcast(room % ROOMS, length),
             Step::Peer(peer, ref action) => {
                 let peers = self.peers.len().max(1);
@@ -242,6 +246,25 @@ impl Simulation {
                 None => peer.leave_sequence(drops),
             }
         });
+    }
+
+    /// Replaces the sequence of a room, and moves its members to the new one.
+    fn replace(&mut self, room: usize, count: usize) {
+        let name = room.to_string();
+        let old = self.sequences.end(&self.hub, room);
+        let is_in = |peer: &Peer| peer.room == Some(room);
+        let peers = self.peers.iter().filter(|(_, peer)| is_in(peer)).map(|(id, _)| *id);
+        let members: Vec<_> = peers.filter(|id| self.is_open(*id)).collect();
+        assert_eq!(self.hub.forget(&name), members.is_empty(), "members are in the way");
+        for id in &members {
+            self.hub.leave(*id);
+        }
+        assert!(self.hub.forget(&name) && self.hub.room(&name).is_none());
+        let messages: Vec<_> = (0..count).map(|number| self.message(number * 500)).collect();
+        self.sequences.restore(&mut self.hub, room, messages);
+        for id in members {
+            self.join(id, room, old.map_or(Start::Now, Start::After));
+        }
     }
 
     /// Removes a peer that has gone.

@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use crate::config::HistoryLimits;
-use crate::protocol::{Position, Start, frame};
-use crate::server::hub::Hub;
+use crate::protocol::{Message, Position, Start, frame};
+use crate::server::hub::{Hub, RestoreError};
 use crate::server::simulation::ROOMS;
 use crate::server::simulation::peer::{Expected, Said, next};
 use crate::server::simulation::step::From;
@@ -100,6 +100,23 @@ impl Sequences {
         let other = self.said.insert(end, message);
         assert_eq!(other, None, "a place is that of one message");
         Expected::At(end)
+    }
+
+    /// Makes a room that does not exist, with these messages in a new epoch, if it may have history.
+    pub(super) fn restore(&mut self, hub: &mut Hub, room: usize, messages: Vec<Vec<u8>>) {
+        let epoch = self.rooms.len() as u64;
+        let end = Position::new(epoch, messages.len() as u64);
+        let new = |message| (Message::Binary(message), Duration::ZERO);
+        let restored: Vec<_> = messages.iter().map(|message| new(message)).collect();
+        let name = room.to_string();
+        if hub.restore(&name, end, &restored) == Err(RestoreError::NoHistory) {
+            return assert!(self.kept == Kept::Nothing || name == LIVE_ROOM);
+        }
+        assert_eq!(hub.position(&name), Some(end));
+        assert_eq!(self.rooms.insert(epoch, room), None, "epochs are unique");
+        self.counts.insert(epoch, end.sequence());
+        let places = (1..).map(|sequence| Position::new(epoch, sequence));
+        self.said.extend(places.zip(messages));
     }
 
     /// What a peer must receive that has just entered a room, if the room has history.

@@ -32,6 +32,14 @@ pub enum Step {
         /// The length of the message in bytes.
         length: usize,
     },
+    /// The sequence of a room is replaced by another one, with a few messages that its members have not
+    /// received.
+    Replace {
+        /// The room.
+        room: usize,
+        /// The number of messages.
+        count: usize,
+    },
     /// A connected peer does something, or something is done to it.
     Peer(usize, Action),
 }

@@ -46,6 +46,7 @@ fn step() -> impl Strategy<Value = Step> {
         1 => Just(Step::Rest),
         1 => (0..3usize, 0..6_000usize)
             .prop_map(|(room, length)| Step::Broadcast { room, length }),
+        1 => (0..3usize, 0..6usize).prop_map(|(room, count)| Step::Replace { room, count }),
     ]
 }
 

@@ -43,6 +43,7 @@ impl Outbox {
 
     /// Makes everything that is to be written private, for a member that leaves the log.
     pub(crate) fn detach(&mut self, log: &FrameLog, cursor: Cursor) {
+        let ends = self.inserts.back().is_some_and(|last| last.resume == NOWHERE);
         if cursor.offset() < log.end() {
             let mut all = self.unfinished(log, cursor);
             for (logged, private) in self.parts(log.frame_end(cursor), self.boundary(), log.end()) {
@@ -58,6 +59,9 @@ impl Outbox {
             self.written = 0;
         }
         self.attach(0);
+        if ends {
+            self.finish(0);
+        }
     }
 
     /// Keeps only the remainder of the frame that has begun and a queued close frame, as private bytes,
