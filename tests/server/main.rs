@@ -15,6 +15,7 @@ mod inspection;
 mod keepalive;
 mod limits;
 mod listeners;
+mod pausing;
 mod proxied;
 mod restoring;
 mod rooms;

@@ -41,6 +41,15 @@ pub(crate) enum Reading {
     Queued,
     /// The client is not read until it is resumed, whatever it sends.
     Paused,
+    /// The client is not read until the application resumes reading.
+    Suspended,
+}
+
+impl Reading {
+    /// Whether the client may have sent something that is not read for now.
+    pub(crate) fn is_put_off(self) -> bool {
+        matches!(self, Self::Paused | Self::Suspended)
+    }
 }
 
 /// A client that sends plain requests on a persistent connection.

@@ -162,18 +162,20 @@ impl Reader {
         if left != ReadMore::Nothing
             && let Some(client) = hub.clients.get_mut(id)
         {
-            if left == ReadMore::ForLater {
-                client.reading = Reading::Paused;
-            } else {
-                client.reading = Reading::Queued;
-                self.queue.push(id);
-            }
+            client.reading = match left {
+                ReadMore::ForLater => Reading::Paused,
+                ReadMore::AfterThePause => Reading::Suspended,
+                ReadMore::Nothing | ReadMore::Something | ReadMore::ForNextTurn => {
+                    self.queue.push(id);
+                    Reading::Queued
+                }
+            };
         }
         total
     }
 
-    /// Reads once from a client, unless its room must be flushed first, or waits for a member. Returns
-    /// the number of bytes, and what is left.
+    /// Reads once from a client, unless its room must be flushed first, or waits for a member, or the
+    /// application has paused the reading. Returns the number of bytes, and what is left.
     fn read_if_allowed(
         &mut self,
         hub: &mut Hub,
@@ -183,8 +185,13 @@ impl Reader {
         if backpressure::is_overdue(hub, id) {
             return (0, ReadMore::ForNextTurn);
         }
-        if backpressure::some_room_waits(hub) && backpressure::pause_while_room_waits(hub, id) {
-            return (0, ReadMore::ForLater);
+        if backpressure::somebody_waits(hub) {
+            if backpressure::suspend_while_paused(hub, id) {
+                return (0, ReadMore::AfterThePause);
+            }
+            if backpressure::pause_while_room_waits(hub, id) {
+                return (0, ReadMore::ForLater);
+            }
         }
         self.read_once(hub, id, app)
     }
@@ -250,6 +257,8 @@ enum ReadMore {
     ForNextTurn,
     /// Possibly something, to be read once the client is resumed.
     ForLater,
+    /// Possibly something, to be read once the application has resumed reading.
+    AfterThePause,
 }
 
 /// Passes the input to the client's connection, and the resulting messages to the application.

@@ -164,6 +164,47 @@ impl Hub {
         leaves
     }
 
+    /// Makes the server read nothing more from WebSocket clients that are open, until
+    /// [`resume_reading`](Self::resume_reading), for an application that cannot take more messages for now.
+    /// TCP flow control stops the clients meanwhile. What has been read already still arrives as events: at
+    /// most one read of each client. Requests, handshakes and the close handshakes of clients that the
+    /// server closes go on.
+    ///
+    /// Clients that have sent something are not taken for silent. That a client has left is noticed
+    /// afterwards. A shutdown does not end the pause: what clients have sent is lost unless reading is
+    /// resumed before they are closed.
+    ///
+    /// ```
+    /// use townhall::{ClientId, Event, Hub};
+    ///
+    /// /// The number of messages that may wait for another service.
+    /// const MAX_WAITING: usize = 1_000;
+    ///
+    /// fn app(waiting: &mut Vec<String>, hub: &mut Hub, client: ClientId, event: Event<'_>) {
+    ///     if let Event::Message(message) = event {
+    ///         waiting.push(format!("{client}: {message:?}"));
+    ///         if waiting.len() > MAX_WAITING {
+    ///             hub.pause_reading();
+    ///         }
+    ///     }
+    /// }
+    ///
+    /// /// Runs on the server's thread, with `Handle::run`.
+    /// fn answered(waiting: &mut Vec<String>, hub: &mut Hub) {
+    ///     waiting.clear();
+    ///     hub.resume_reading();
+    /// }
+    /// # let _ = (app, answered);
+    /// ```
+    pub fn pause_reading(&mut self) {
+        backpressure::pause_reading(self);
+    }
+
+    /// Makes the server read WebSocket clients again, after [`pause_reading`](Self::pause_reading).
+    pub fn resume_reading(&mut self) {
+        backpressure::resume_reading(self);
+    }
+
     /// Answers a request that the application has [deferred](crate::Exchange::defer). The requests after
     /// it are read next. Returns whether the client still waited for the response; it may have left.
     pub fn answer(&mut self, deferred: Deferred, response: &Response) -> bool {

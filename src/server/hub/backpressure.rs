@@ -1,5 +1,5 @@
-//! Rooms that wait for a member that is too far behind: the server reads none of their members until
-//! that member has caught up.
+//! Clients that are not read for a while. A room waits for a member that is too far behind: the server
+//! reads none of its members until that member has caught up. The application may pause the reading of all.
 
 use std::mem;
 
@@ -22,7 +22,7 @@ pub(super) fn wait_for(hub: &mut Hub, id: ClientId) -> bool {
     if let Some(room) = hub.rooms.of_mut(client.membership) {
         room.laggards += 1;
     }
-    hub.clients.laggards += 1;
+    hub.clients.waits += 1;
     true
 }
 
@@ -37,12 +37,47 @@ pub(crate) fn resume_room(hub: &mut Hub, id: ClientId) {
             hub.pending.resumed.append(&mut room.paused);
         }
     }
-    hub.clients.laggards -= 1;
+    hub.clients.waits -= 1;
 }
 
-/// Whether some room waits for a member.
-pub(crate) fn some_room_waits(hub: &Hub) -> bool {
-    hub.clients.laggards > 0
+/// Pauses the reading of open clients.
+pub(super) fn pause_reading(hub: &mut Hub) {
+    if !mem::replace(&mut hub.is_reading_paused, true) {
+        hub.clients.waits += 1;
+    }
+}
+
+/// Ends the pause of the reading of open clients.
+pub(super) fn resume_reading(hub: &mut Hub) {
+    if mem::take(&mut hub.is_reading_paused) {
+        hub.clients.waits -= 1;
+        let suspended = mem::take(&mut hub.pending.suspended);
+        hub.pending.resumed.extend(suspended);
+    }
+}
+
+/// Whether some room waits for a member, or the application has paused the reading.
+#[inline]
+pub(crate) fn somebody_waits(hub: &Hub) -> bool {
+    hub.clients.waits > 0
+}
+
+/// Whether a client is to be read later because the application has paused the reading of open clients.
+pub(crate) fn suspend_while_paused(hub: &mut Hub, id: ClientId) -> bool {
+    let suspends = hub.is_reading_paused && hub.is_open(id);
+    if suspends {
+        hub.pending.suspended.push(id);
+    }
+    suspends
+}
+
+/// Drops clients that have gone from the list of those that are not read, if it may contain many.
+pub(super) fn trim_suspended(hub: &mut Hub) {
+    let Hub { pending, clients, .. } = hub;
+    if pending.suspended.len() > clients.open_count() {
+        let is_suspended = |client: &Client| client.reading == Reading::Suspended;
+        pending.suspended.retain(|&id| clients.get(id).is_some_and(is_suspended));
+    }
 }
 
 /// Whether a client is to be read later because its room waits for a member.
@@ -82,9 +117,15 @@ pub(crate) fn is_overdue(hub: &Hub, id: ClientId) -> bool {
 #[cold]
 pub(crate) fn take_resumed(hub: &mut Hub) -> Vec<ClientId> {
     let mut resumed = mem::take(&mut hub.pending.resumed);
+    let is_reading_paused = hub.is_reading_paused;
+    let may_be_read = |client: &&mut Client| match client.reading {
+        Reading::Paused => true,
+        Reading::Suspended => !(is_reading_paused && client.connection.is_open()),
+        Reading::Idle | Reading::Queued => false,
+    };
     resumed.retain(|&id| {
-        let paused = hub.clients.get_mut(id).filter(|client| client.reading == Reading::Paused);
-        paused.map(|client| client.reading = Reading::Queued).is_some()
+        let client = hub.clients.get_mut(id).filter(may_be_read);
+        client.map(|client| client.reading = Reading::Queued).is_some()
     });
     resumed
 }

@@ -26,8 +26,9 @@ pub(crate) struct Clients {
     peak: usize,
     /// The number of connections that have opened and have not closed.
     open: usize,
-    /// The number of clients that are too far behind, and for which a room waits.
-    pub(crate) laggards: usize,
+    /// The number of reasons not to read clients: each client that is too far behind, and for which a room
+    /// waits, and a pause of the application.
+    pub(crate) waits: usize,
 }
 
 impl Clients {
@@ -35,7 +36,7 @@ impl Clients {
     pub(crate) fn new(max: usize) -> Self {
         let reserved = max.min(MAX_RESERVED);
         let slab = Slab::with_capacity(reserved);
-        Self { slab, generation: 0, reserved, peak: 0, open: 0, laggards: 0 }
+        Self { slab, generation: 0, reserved, peak: 0, open: 0, waits: 0 }
     }
 
     #[inline]

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::config::Config;
 use crate::protocol::CloseCode;
-use crate::server::client::{Client, Reading};
+use crate::server::client::Client;
 use crate::server::client_id::ClientId;
 use crate::server::departure::Cause;
 use crate::server::hub::state::Hub;
@@ -42,7 +42,7 @@ fn expiry(
 /// that reads nothing, and sets the time of the next check.
 pub(crate) fn check(hub: &mut Hub, id: ClientId) {
     let Some(client) = hub.clients.get_mut(id) else { return };
-    if client.reading == Reading::Paused {
+    if client.reading.is_put_off() {
         // It may have sent data that has not been read.
         client.note_activity(hub.time.timestamp);
     }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::protocol::{CloseCode, Connection};
 use crate::server::client::transport::Transport;
-use crate::server::client::{Client, Presence, Retain};
+use crate::server::client::{Client, Presence, Reading, Retain};
 use crate::server::client_id::ClientId;
 use crate::server::departure::{Cause, Departure};
 use crate::server::hub::members;
@@ -44,6 +44,10 @@ pub(crate) fn finish(
     if let Some((client, at, memory)) = hub.recipient(id) {
         let first = !client.is_finishing();
         client.finish(at, memory, encode);
+        if client.reading == Reading::Suspended {
+            // The peer's close frame is read even while the application reads nothing.
+            hub.pending.resumed.push(id);
+        }
         if first {
             expect_within(hub, id, hub.config.timeouts.close);
         }

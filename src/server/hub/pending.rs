@@ -18,6 +18,9 @@ pub(crate) struct Pending {
     pub(crate) grown: usize,
     /// Clients that may be read again.
     pub(crate) resumed: Vec<ClientId>,
+    /// Clients that have sent something that is not read until the application resumes reading, among them
+    /// some that have gone.
+    pub(crate) suspended: Vec<ClientId>,
     /// Clients whose deferred request has been answered, and the bytes that had been read after it.
     pub(crate) answered: Vec<(ClientId, Vec<u8>)>,
     /// Departures that have not been announced to the application.

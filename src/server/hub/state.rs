@@ -87,6 +87,8 @@ pub struct Hub {
     pub(crate) was_compressed: bool,
     /// How far the shutdown has come.
     pub(crate) phase: Phase,
+    /// Whether the application has paused the reading of open clients.
+    pub(crate) is_reading_paused: bool,
     /// Makes the maximum ages of clients differ.
     pub(crate) random: RandomState,
     /// Whether another process will accept the connections that the shutdown leaves waiting, so that
@@ -113,6 +115,7 @@ impl Hub {
             data: ClientData::default(),
             was_compressed: false,
             phase: Phase::Serving,
+            is_reading_paused: false,
             random: RandomState::new(),
             hands_over: false,
             config,

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use crate::server::hub::epochs;
 use crate::server::hub::state::Hub;
+use crate::server::hub::{backpressure, epochs};
 
 /// How long a room keeps a compression context that it does not use.
 const IDLE_CONTEXT: Duration = Duration::from_secs(60);
@@ -16,6 +16,7 @@ pub(crate) fn trim(hub: &mut Hub) {
     hub.rooms.trim();
     hub.usage.addresses.trim(hub.clients.len(), hub.time.timestamp);
     epochs::retire_contexts(hub, IDLE_CONTEXT);
+    backpressure::trim_suspended(hub);
     hub.pending.trim();
     if hub.clients.are_loose() {
         hub.clients.trim();
@@ -37,6 +38,7 @@ mod tests {
     use super::*;
     use crate::config::Config;
     use crate::server::capacity::MIN_CAPACITY;
+    use crate::server::client::Reading;
     use crate::server::hub::lifecycle;
     use crate::server::room::compressor::Encoding;
     use crate::server::simulation::{connect, flush};
@@ -66,6 +68,26 @@ mod tests {
         );
         assert!(hub.time.deadlines.is_waiting(), "one has stayed");
         assert_eq!(hub.room_of(crowd[0].0), Some("0"));
+    }
+
+    #[test]
+    fn clients_that_have_gone_do_not_wait_for_the_end_of_a_pause() {
+        let mut hub = Hub::new(Config::default());
+        hub.pause_reading();
+        let mut suspend = || {
+            let (id, ..) = connect(&mut hub, "x-none");
+            assert!(backpressure::suspend_while_paused(&mut hub, id));
+            hub.clients.get_mut(id).unwrap().reading = Reading::Suspended;
+            id
+        };
+        let [stays, goes] = [(); 2].map(|()| suspend());
+        lifecycle::lose(&mut hub, goes);
+        lifecycle::remove(&mut hub, goes);
+        trim(&mut hub);
+        assert_eq!(hub.pending.suspended, [stays]);
+        hub.resume_reading();
+        assert_eq!(backpressure::take_resumed(&mut hub), [stays]);
+        assert!(!backpressure::somebody_waits(&hub));
     }
 
     #[test]

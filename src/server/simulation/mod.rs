@@ -130,7 +130,7 @@ impl Simulation {
         }
         assert_eq!(self.hub.memory.backlog(), 0, "bytes are kept for nobody");
         assert_eq!(
-            (self.hub.clients.laggards, self.hub.rooms.overdue),
+            (self.hub.clients.waits, self.hub.rooms.overdue),
             (0, false),
             "somebody is not read"
         );
