@@ -15,7 +15,7 @@ from statistics import median
 
 from peers import HOME, SERVERS
 from report import cost, digits, values
-from rows import server_of
+from row import server_of
 
 # The rows that are drawn where they were measured, by what their titles begin with.
 CHOSEN = (

@@ -14,7 +14,8 @@ from pathlib import Path
 from statistics import median
 
 from peers import CERTIFICATE, GENERATOR, SERVERS, Setting, token_of
-from rows import CAPACITY, algorithm_of, deflate_of, server_of
+from row import algorithm_of, deflate_of, server_of
+from rows import CAPACITY
 from tools import TOOLS
 
 # How long a server may take to start and to end, and a load to finish.

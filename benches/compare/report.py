@@ -3,7 +3,7 @@
 from statistics import median
 
 from peers import SERVERS
-from rows import ALGORITHMS, server_of, variant_of
+from row import ALGORITHMS, server_of, variant_of
 
 VARIANT_TITLES = {"": "", "takeover": ", deflate", "none": ", deflate without context",
                   "words": ", with townhall.v1",
