@@ -13,9 +13,10 @@ from html import escape
 from pathlib import Path
 from statistics import median
 
-from peers import HOME, SERVERS
+from peers import HOME
 from report import cost, digits, values
 from row import server_of
+from servers import SERVERS
 
 # The rows that are drawn where they were measured, by what their titles begin with.
 CHOSEN = (

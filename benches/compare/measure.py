@@ -13,9 +13,10 @@ from functools import cache
 from pathlib import Path
 from statistics import median
 
-from peers import CERTIFICATE, GENERATOR, SERVERS, Setting, token_of
+from peers import CERTIFICATE, GENERATOR, Setting, token_of
 from row import algorithm_of, deflate_of, server_of
 from rows import CAPACITY
+from servers import SERVERS
 from tools import TOOLS
 
 # How long a server may take to start and to end, and a load to finish.

@@ -2,8 +2,8 @@
 
 from statistics import median
 
-from peers import SERVERS
 from row import ALGORITHMS, server_of, variant_of
+from servers import SERVERS
 
 VARIANT_TITLES = {"": "", "takeover": ", deflate", "none": ", deflate without context",
                   "words": ", with townhall.v1",
