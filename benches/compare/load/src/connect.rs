@@ -5,6 +5,7 @@ use std::net::TcpStream;
 
 use crate::Failure;
 use crate::flags::Target;
+use crate::frame::Head;
 use crate::stream::Stream;
 
 /// The key and the answer to it of the RFC's example.
@@ -22,6 +23,26 @@ pub struct Opened {
     pub extensions: Option<String>,
     /// What the server sent behind its answer.
     pub received: Vec<u8>,
+}
+
+impl Opened {
+    /// Receives a frame, and returns its first byte and its payload.
+    pub fn receive_frame(&mut self) -> Result<(u8, Vec<u8>), Failure> {
+        let mut buffer = [0; 1_024];
+        loop {
+            if let Some(head) = Head::parse(&self.received)
+                && let Some(payload) = self.received.get(head.size..head.size + head.payload)
+            {
+                let payload = payload.to_vec();
+                self.received.drain(..head.size + head.payload);
+                return Ok((head.first, payload));
+            }
+            match self.stream.read(&mut buffer)? {
+                0 => return Err("the server ended a connection".into()),
+                count => self.received.extend_from_slice(&buffer[..count]),
+            }
+        }
+    }
 }
 
 /// The room of all who need no room of their own.

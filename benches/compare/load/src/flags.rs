@@ -50,6 +50,8 @@ pub enum Load {
     Echo(Echo),
     /// A member of a quiet room while another room is flooded
     Neighbour(Neighbour),
+    /// Members of rooms that several processes share
+    Cluster(Cluster),
     /// A back end publishes with POST, and the members of a room receive
     Publish(Publish),
     /// Members come back all at once, and receive what they have missed
@@ -193,6 +195,45 @@ pub struct Neighbour {
 }
 
 #[derive(Debug, Args)]
+pub struct Cluster {
+    /// The address of another process of the server. May be repeated
+    #[arg(long, value_name = "SERVER")]
+    pub with: Vec<SocketAddr>,
+    /// The process of Redis, one of those that are measured: its part is shown beside the sum
+    #[arg(long, value_name = "PID")]
+    pub redis_pid: Option<u32>,
+    /// Speak Socket.IO
+    #[arg(long)]
+    pub socket_io: bool,
+    /// Let each process have an order of its own for the messages of several senders
+    #[arg(long)]
+    pub any_order: bool,
+    /// How many members each room has, divided among the processes
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=15_000))]
+    pub members: u32,
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=15_000))]
+    pub rooms: u32,
+    /// How many of a room's members send
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=15_000), default_value_t = 2)]
+    pub senders: u32,
+    /// How many of its own messages a sender may still have to receive
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1_024), default_value_t = 1)]
+    pub in_flight: u32,
+    /// Send this many messages per second, over all senders, instead of a number in flight
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub rate: Option<u32>,
+    /// The length of a message
+    #[arg(long, value_parser = message_bytes, default_value = "50")]
+    pub bytes: usize,
+    /// The messages of all senders
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=100_000_000))]
+    pub messages: u32,
+    /// Messages that are not measured, before those that are
+    #[arg(long, value_parser = clap::value_parser!(u32).range(..=100_000_000), default_value_t = 0)]
+    pub warm_up: u32,
+}
+
+#[derive(Debug, Args)]
 pub struct Publish {
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=15_000))]
     pub members: u32,
@@ -262,7 +303,7 @@ pub struct Idle {
 }
 
 /// The server, and the time for the run.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Target {
     pub address: SocketAddr,
     /// What TLS begins with, if the server speaks that.
@@ -286,6 +327,11 @@ impl Flags {
 }
 
 impl Target {
+    /// Another process of the server, at its own address.
+    pub fn at(&self, address: SocketAddr) -> Self {
+        Self { address, ..self.clone() }
+    }
+
     /// The time that is left, or an error if there is none.
     pub fn time_left(&self) -> Result<Duration, String> {
         let left = self.deadline.saturating_duration_since(Instant::now());

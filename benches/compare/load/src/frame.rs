@@ -19,6 +19,13 @@ impl Mask {
     /// For a server that does not unmask.
     pub const ZERO: Self = Self([0; 4]);
 
+    /// The mask of what follows so many bytes of a payload.
+    pub fn from(self, offset: usize) -> Self {
+        let mut bytes = self.0;
+        bytes.rotate_left(offset % 4);
+        Self(bytes)
+    }
+
     /// XORs a payload with the mask.
     pub fn apply(self, payload: &mut [u8]) {
         for (at, byte) in payload.iter_mut().enumerate() {

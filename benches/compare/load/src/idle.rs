@@ -1,6 +1,6 @@
 //! Connections on which nothing happens, and the memory that they take.
 
-use std::io::{Read, Write};
+use std::io::Write;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -10,7 +10,7 @@ use crate::Failure;
 use crate::connect::{self, Opened};
 use crate::deflate::{Deflater, Inflater, OFFER_TAKEOVER, Terms};
 use crate::flags::{Idle, Target};
-use crate::frame::{self, Head, Mask};
+use crate::frame::{self, Mask};
 use crate::process::{Memory, Process};
 use crate::speech;
 
@@ -84,7 +84,7 @@ fn converse(opened: &mut Opened, terms: Option<Terms>, number: u32) -> Result<()
         None => frame::from_client(Mask::SOME, frame::TEXT, &message),
     };
     opened.stream.write_all(&sent)?;
-    let (first, payload) = receive_frame(opened)?;
+    let (first, payload) = opened.receive_frame()?;
     let received = match (&terms, first & frame::RSV1) {
         (_, 0) => payload,
         (Some(terms), _) => Inflater::new(terms).inflate(&payload)?,
@@ -94,22 +94,6 @@ fn converse(opened: &mut Opened, terms: Option<Terms>, number: u32) -> Result<()
         Ok(())
     } else {
         Err("a connection received what it did not send".into())
-    }
-}
-
-/// Hears one frame; returns its first byte and its payload.
-fn receive_frame(opened: &mut Opened) -> Result<(u8, Vec<u8>), Failure> {
-    let mut buffer = [0; 1_024];
-    loop {
-        if let Some(head) = Head::parse(&opened.received)
-            && let Some(payload) = opened.received.get(head.size..head.size + head.payload)
-        {
-            return Ok((head.first, payload.to_vec()));
-        }
-        match opened.stream.read(&mut buffer)? {
-            0 => return Err("the server ended a connection".into()),
-            count => opened.received.extend_from_slice(&buffer[..count]),
-        }
     }
 }
 

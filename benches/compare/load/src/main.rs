@@ -5,6 +5,7 @@
 
 mod chat;
 mod chatter;
+mod cluster;
 mod connect;
 mod deflate;
 mod echo;
@@ -22,6 +23,7 @@ mod publish;
 mod reference;
 mod resume;
 mod room;
+mod socket_io;
 mod speech;
 mod stream;
 mod tls;
@@ -58,6 +60,7 @@ fn run(flags: &Flags) -> Result<Value, Failure> {
         Load::Deflate(load) => chat::deflate(&target, load),
         Load::Echo(load) => echo::echo(&target, load),
         Load::Neighbour(load) => neighbour::neighbour(&target, load),
+        Load::Cluster(load) => cluster::cluster(&target, load),
         Load::Publish(load) => publish::publish(&target, load),
         Load::Resume(load) => resume::resume(&target, load),
         Load::Handshakes(load) => handshakes::handshakes(&target, load),

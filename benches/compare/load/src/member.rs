@@ -3,7 +3,7 @@
 use mio::Poll;
 
 use crate::Failure;
-use crate::connect;
+use crate::connect::{self, Opened};
 use crate::flags::Target;
 use crate::line::Line;
 use crate::reference::Reference;
@@ -18,7 +18,11 @@ pub struct Member {
 impl Member {
     /// Enters a room in which nobody has sent anything.
     pub fn enter(target: &Target, room: &str, poll: &Poll, token: usize) -> Result<Self, Failure> {
-        let opened = connect::open(target, room, None)?;
+        Self::new(connect::open(target, room, None)?, poll, token)
+    }
+
+    /// Has entered a room in which nobody has sent anything.
+    pub fn new(opened: Opened, poll: &Poll, token: usize) -> Result<Self, Failure> {
         if !opened.received.is_empty() {
             return Err("a member received something before anybody sent".into());
         }

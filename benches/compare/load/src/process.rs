@@ -10,7 +10,7 @@ use std::time::Duration;
 const USER_TICK: Duration = Duration::from_millis(10);
 
 /// A process, or several that are one server.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Process {
     directories: Vec<PathBuf>,
 }

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use crate::frame::{self, Head};
-use crate::speech::{self, SHORTEST};
+use crate::speech::{self, Envelope, SHORTEST};
 
 /// The most bytes by which the slowest member may be behind the first one.
 const MOST: usize = 256 << 20;
@@ -24,6 +24,8 @@ pub struct Reference {
     parsed: u64,
     /// What every frame looks like, but for its numbers.
     frame: Vec<u8>,
+    /// The position of the numbers in a frame.
+    digits: usize,
     messages: u64,
     senders: Vec<Sender>,
     /// Where each round ended: as many messages as there are senders.
@@ -42,11 +44,19 @@ struct Sender {
 impl Reference {
     /// Expects messages of `bytes` bytes from each of `senders`.
     pub fn new(senders: u32, bytes: usize) -> Self {
+        Self::within(Envelope::NONE, senders, bytes)
+    }
+
+    /// The same in an envelope.
+    pub fn within(envelope: Envelope, senders: u32, bytes: usize) -> Self {
+        let payload = envelope.wrap(&speech::message(0, 0, bytes));
+        let frame = frame::from_server(frame::TEXT, &payload);
         Self {
             bytes: Vec::new(),
             start: 0,
             parsed: 0,
-            frame: frame::from_server(frame::TEXT, &speech::message(0, 0, bytes)),
+            digits: frame.len() - payload.len() + envelope.before.len(),
+            frame,
             messages: 0,
             senders: (0..senders).map(|_| Sender::default()).collect(),
             rounds: Vec::new(),
@@ -61,6 +71,13 @@ impl Reference {
     /// How many messages end up to `position`.
     pub fn messages_until(&self, position: u64) -> u64 {
         position / self.frame.len() as u64
+    }
+
+    /// The numbers of the sender and of the message at an index of the sequence, unless it has not been
+    /// received or is forgotten.
+    pub fn numbers(&self, index: u64) -> Option<(u32, u32)> {
+        let at = (index * self.frame.len() as u64).checked_sub(self.start)? as usize;
+        speech::parse(self.bytes.get(at + self.digits..)?)
     }
 
     /// Where they end.
@@ -99,7 +116,7 @@ impl Reference {
         }
         let mut at = (self.parsed - self.start) as usize;
         while let Some(frame) = self.bytes.get(at..at + self.frame.len()) {
-            let (sender, sequence) = verify(frame, &self.frame)?;
+            let (sender, sequence) = verify(frame, &self.frame, self.digits)?;
             at += self.frame.len();
             self.note(sender, sequence, self.start + at as u64)?;
         }
@@ -142,17 +159,17 @@ impl Reference {
     }
 }
 
-/// The numbers in a frame that must be like `expected` in all else.
-fn verify(frame: &[u8], expected: &[u8]) -> Result<(u32, u32), String> {
+/// The numbers, from `digits` on, in a frame that must be like `expected` in all else.
+fn verify(frame: &[u8], expected: &[u8], digits: usize) -> Result<(u32, u32), String> {
     let head = Head::parse(expected).map_or(0, |head| head.size);
-    let digits = head..head + SHORTEST;
+    let end = digits + SHORTEST;
     if frame[..head] != expected[..head] {
         return Err(format!("received a frame that begins {:02x?}", &frame[..head]));
     }
-    if frame[digits.end..] != expected[digits.end..] {
+    if frame[head..digits] != expected[head..digits] || frame[end..] != expected[end..] {
         return Err("received a message that nobody sent".into());
     }
-    speech::parse(&frame[head..]).ok_or_else(|| "received a message without its numbers".into())
+    speech::parse(&frame[digits..]).ok_or_else(|| "received a message without its numbers".into())
 }
 
 #[cfg(test)]
@@ -201,6 +218,18 @@ mod tests {
         assert!(refusal(&received).contains("nobody sent"));
         received[0] = 0x88;
         assert!(refusal(&received).contains("88"));
+    }
+
+    #[test]
+    fn a_message_has_its_numbers_in_its_envelope() {
+        let envelope = Envelope { before: "[\"", after: "\"]" };
+        let payload = |before: &str| format!("{before}0000000100000000abcd\"]");
+        let frame = |before| frame::from_server(frame::TEXT, payload(before).as_bytes());
+        let mut reference = Reference::within(envelope, 2, BYTES);
+        reference.receive(0, &frame("[\"")).unwrap();
+        assert_eq!((reference.numbers(0), reference.numbers(1)), (Some((1, 0)), None));
+        let mut reference = Reference::within(envelope, 2, BYTES);
+        assert!(reference.receive(0, &frame("(\"")).unwrap_err().contains("nobody sent"));
     }
 
     #[test]

@@ -5,9 +5,25 @@ use crate::frame::{self, Mask};
 /// The two numbers, eight hexadecimal digits each.
 pub const SHORTEST: usize = 16;
 
+/// What a protocol above WebSocket puts around each message.
+#[derive(Debug, Clone, Copy)]
+pub struct Envelope {
+    pub before: &'static str,
+    pub after: &'static str,
+}
+
+impl Envelope {
+    pub const NONE: Self = Self { before: "", after: "" };
+
+    pub fn wrap(self, message: &[u8]) -> Vec<u8> {
+        [self.before.as_bytes(), message, self.after.as_bytes()].concat()
+    }
+}
+
 /// Messages of one length.
 #[derive(Debug, Clone)]
 pub struct Speech {
+    /// The mask, as it falls on the numbers.
     mask: Mask,
     /// A client's frame with any numbers.
     frame: Vec<u8>,
@@ -17,10 +33,14 @@ pub struct Speech {
 
 impl Speech {
     pub fn new(mask: Mask, bytes: usize) -> Self {
-        let message = message(0, 0, bytes);
-        let frame = frame::from_client(mask, frame::TEXT, &message);
-        let digits = frame.len() - message.len();
-        Self { mask, frame, digits }
+        Self::within(Envelope::NONE, mask, bytes)
+    }
+
+    pub fn within(envelope: Envelope, mask: Mask, bytes: usize) -> Self {
+        let payload = envelope.wrap(&message(0, 0, bytes));
+        let frame = frame::from_client(mask, frame::TEXT, &payload);
+        let digits = frame.len() - payload.len() + envelope.before.len();
+        Self { mask: mask.from(envelope.before.len()), frame, digits }
     }
 
     /// Appends the masked frame of a sender's message to `out`.
@@ -69,5 +89,17 @@ mod tests {
         Mask::SOME.apply(&mut message);
         assert_eq!(message, b"0000001fdeadbeefabcd");
         assert_eq!(parse(&message), Some((0x1f, 0xdead_beef)));
+    }
+
+    #[test]
+    fn numbers_are_masked_wherever_they_are_in_the_payload() {
+        for before in ["", "[", "[[", "[[[", "[[[["] {
+            let mut out = Vec::new();
+            let envelope = Envelope { before, after: "]" };
+            Speech::within(envelope, Mask::SOME, 20).append(1, 2, &mut out);
+            let mut payload = out.split_off(6);
+            Mask::SOME.apply(&mut payload);
+            assert_eq!(payload, format!("{before}0000000100000002abcd]").as_bytes());
+        }
     }
 }

@@ -18,7 +18,7 @@ use rustls::{ClientConfig, ClientConnection, NamedGroup, RootCertStore};
 use crate::Failure;
 
 /// What connections begin with: TLS 1.3 with AES-128-GCM, which browsers prefer, and X25519.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Tls {
     config: Arc<ClientConfig>,
     tickets: Arc<Tickets>,
