@@ -14,9 +14,10 @@ from pathlib import Path
 from statistics import median
 
 from peers import CERTIFICATE, GENERATOR, Setting, token_of
-from row import algorithm_of, deflate_of, server_of
+from row import algorithm_of, deflate_of, processes_of, server_of
 from rows import CAPACITY
 from servers import SERVERS
+from shared import REDIS
 from tools import TOOLS
 
 # How long a server may take to start and to end, and a load to finish.
@@ -74,12 +75,14 @@ def measure_once(row, name, wrapper=()):
     setting = Setting(row.mode, deflate_of(name), row.connections + 16, row.flags.get("bytes", 0),
                       tls=row.tls and not server.is_plain, algorithm=algorithm_of(name),
                       history=row.history)
-    with running(server, setting, wrapper) as (processes, port):
+    start = sharing(server, setting, processes_of(name)) if server.is_shared \
+        else running(server, setting, wrapper)
+    with start as (processes, port, *shared):
         token = ["--token", token_of(setting.algorithm)] if setting.algorithm else []
         load = [GENERATOR, "--server", f"127.0.0.1:{port}", "--deadline", LOAD_SECONDS,
                 *(word for process in processes for word in ("--pid", process)),
                 *(("--tls", CERTIFICATE) if setting.tls else ()),
-                *server.load_flags, *row.arguments(name), *token]
+                *server.load_flags, *row.arguments(name), *token, *shared]
         try:
             done = subprocess.run(pinned(1, load), capture_output=True, text=True,
                                   timeout=LOAD_SECONDS + END_SECONDS, check=False)
@@ -115,6 +118,19 @@ def running(server, setting, wrapper=()):
             wait_for(port)
         worker = worker_of(process) if server.has_worker else process.pid
         yield [worker, *behind], port or read_port(process)
+
+
+@contextmanager
+def sharing(server, setting, count):
+    """Start Redis and so many processes of a server for the time of the block; yield all of them by their
+    identifiers, the port of one, and the flags about the others."""
+    with ExitStack() as stack:
+        redis, port = stack.enter_context(running(REDIS, setting))
+        members = [stack.enter_context(running(server, replace(setting, redis=port, index=index)))
+                   for index in range(count)]
+        others = (word for _, port in members[1:] for word in ("--with", f"127.0.0.1:{port}"))
+        processes = [process for processes, _ in members for process in processes]
+        yield ([*processes, *redis], members[0][1], "--redis-pid", *redis, *others, *server.shared_flags)
 
 
 def worker_of(process):

@@ -35,6 +35,9 @@ class Setting:
     history: int = 0
     # The port of the server behind it, if it is a proxy.
     upstream: int = 0
+    # The port of Redis, if its processes share rooms through that, and which of them it is, from 0.
+    redis: int = 0
+    index: int = 0
 
 
 @dataclass(frozen=True)
@@ -48,6 +51,9 @@ class Server:
     is_told_its_port: bool = False
     # What the load generator must know.
     load_flags: tuple = ()
+    # Its processes share rooms through Redis, and what the load generator must know about them.
+    is_shared: bool = False
+    shared_flags: tuple = ()
     # It is a proxy, and ends TLS before this server, which is plain.
     before: str = ""
     # The process that is started has another one that does the work.
@@ -65,6 +71,13 @@ def show(*command, cwd=REPOSITORY):
 def as_root():
     """Return what precedes a command that only root may run."""
     return [] if os.geteuid() == 0 else ["sudo"]
+
+
+def install_program(name):
+    """Install Debian's package with a program of the same name, unless the program is there."""
+    if shutil.which(name) is None:
+        show(*as_root(), "apt-get", "update", "-qq")
+        show(*as_root(), "apt-get", "install", "-y", "-qq", "--no-install-recommends", name)
 
 
 @cache
@@ -222,7 +235,7 @@ NGINX_CONFIGURATION = """
 {main}
 daemon off;
 pid {home}/pid;
-error_log stderr;
+error_log stderr {level};
 worker_rlimit_nofile {files};
 events {{ worker_connections {files}; }}
 http {{
@@ -232,6 +245,7 @@ http {{
     fastcgi_temp_path {home}/fastcgi;
     uwsgi_temp_path {home}/uwsgi;
     scgi_temp_path {home}/scgi;
+    {http}
     server {{
         {server}
     }}
@@ -305,10 +319,10 @@ def nchan(setting, port):
     return configured("nchan", main, PUBLISHING.format(port=port, history=history), setting)
 
 
-def configured(name, main, server, setting):
+def configured(name, main, server, setting, http="", level="error"):
     """Return nginx's command line, after writing its configuration."""
     home = HOME / name
     home.mkdir(parents=True, exist_ok=True)
     (home / "nginx.conf").write_text(NGINX_CONFIGURATION.format(
-        home=home, main=main, server=server, files=2 * setting.connections + 100))
+        home=home, main=main, http=http, level=level, server=server, files=2 * setting.connections + 100))
     return [NGINX, "-e", "stderr", "-c", home / "nginx.conf"]

@@ -18,7 +18,7 @@ def table(row, reports):
         line(["server", *columns]),
         line(["---", *["---:" for _ in columns]]),
     ]
-    base = next((reports[name] for name in reports if server_of(name) == "townhall"), None)
+    base = next((reports[name] for name in reports if row.base in (name, server_of(name))), None)
     for name, own in reports.items():
         lines.append(line([title(name), *(cell(own, base) for cell in columns.values())]))
     return "\n".join(lines)
@@ -31,12 +31,17 @@ def line(cells):
 
 def title(contestant):
     """Return a contestant's title."""
-    return SERVERS[server_of(contestant)].title + VARIANT_TITLES[variant_of(contestant)]
+    variant = variant_of(contestant)
+    if variant.isdigit():
+        variant_title = ", 1 process" if variant == "1" else f", {variant} processes"
+    else:
+        variant_title = VARIANT_TITLES[variant]
+    return SERVERS[server_of(contestant)].title + variant_title
 
 
 def columns_of(row):
     """Return the columns of a row's table: from the reports, and townhall's, to what is shown."""
-    columns = cost_columns(*cost(row.name, row.unit))
+    columns = cost_columns(title(row.base), *cost(row.name, row.unit))
     is_idle = row.unit == "connection"
     if is_idle:
         columns["Pss"] = shown("pss_bytes_per_unit", size)
@@ -55,6 +60,15 @@ def columns_of(row):
         columns["CPU per delivery"] = shown("server_cpu_ns_per_delivery", duration)
     if row.name in ("deflate", "history"):
         columns["on the wire"] = shown("wire_bytes_per_unit", size)
+    if row.load == "cluster":
+        columns |= {
+            "CPU per message, without Redis": shown("processes_cpu_ns_per_message", duration),
+            "of Redis": shown("redis_cpu_ns_per_message", duration),
+            "messages per second": shown("messages_per_second", count),
+        }
+    if row.name == "redis-latency":
+        columns |= {"p50 more than the first": added("latency.p50_us"),
+                    "p99 more": added("latency.p99_us")}
     if row.name == "neighbour":
         columns["longest"] = shown("latency.max_us", microseconds)
         columns["p99 without the flood"] = shown("alone.p99_us", microseconds)
@@ -76,6 +90,7 @@ def cost(name, unit):
         return f"memory per {unit}", "bytes_per_unit", size
     costs = {
         "latency": ("p99", "latency.p99_us", microseconds),
+        "redis-latency": ("p99", "latency.p99_us", microseconds),
         "neighbour": ("p99", "latency.p99_us", microseconds),
         "instructions": (f"instructions per {unit}", "counted_per_unit", count),
         "system-calls": (f"system calls per {unit}", "counted_per_unit", count),
@@ -83,8 +98,8 @@ def cost(name, unit):
     return costs.get(name, (f"CPU per {unit}", "server_cpu_ns_per_unit", duration))
 
 
-def cost_columns(name, field, form):
-    """Return the columns of what is compared: the median, all runs, and beside townhall's."""
+def cost_columns(base_title, name, field, form):
+    """Return the columns of what is compared: the median, all runs, and beside the median of the base."""
     def spread(reports, _base):
         costs = values(reports, field)
         return f"{form(min(costs))} – {form(max(costs))}"
@@ -94,7 +109,7 @@ def cost_columns(name, field, form):
             return ""
         return f"{digits(median(values(reports, field)) / own)}×"
 
-    return {name: shown(field, form), "least – most": spread, "beside townhall": ratio}
+    return {name: shown(field, form), "least – most": spread, f"beside {base_title}": ratio}
 
 
 def shown(field, form):
@@ -102,6 +117,16 @@ def shown(field, form):
     def cell(reports, _base):
         known = [value for value in values(reports, field) if value is not None]
         return form(median(known)) if known else ""
+    return cell
+
+
+def added(field):
+    """Return the column of how much longer a time in microseconds is than that of the base."""
+    def cell(reports, base):
+        if not base:
+            return ""
+        more = median(values(reports, field)) - median(values(base, field))
+        return "-" * (more < 0) + microseconds(abs(more))
     return cell
 
 

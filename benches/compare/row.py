@@ -3,7 +3,8 @@
 from dataclasses import dataclass, replace
 
 # A contestant is a server, or a server and how it compresses, "ws:takeover", or which tokens it
-# requires, "townhall:EdDSA", or whether members ask for the server's own words, "townhall:words".
+# requires, "townhall:EdDSA", or whether members ask for the server's own words, "townhall:words", or
+# how many processes share rooms, "townhall-redis:2".
 
 # The algorithms of tokens.
 ALGORITHMS = ("HS256", "EdDSA", "ES256", "RS256")
@@ -11,8 +12,8 @@ ALGORITHMS = ("HS256", "EdDSA", "ES256", "RS256")
 # How much less work slower servers get, so that a run takes seconds and not minutes: where others
 # gather messages, and where nobody can. All figures are per unit of work, and a warm-up comes first.
 LESS_WORK = {"ws": 30, "nchan": 30, "wsbroad": 20, "fastwebsockets": 10, "floor-message": 10,
-             "tungstenite": 3, "tokio-websockets": 3}
-LESS_WORK_ALONE = {"ws": 4}
+             "socket.io": 10, "nchan-redis": 10, "tungstenite": 3, "tokio-websockets": 3}
+LESS_WORK_ALONE = {"ws": 4, "socket.io": 4, "nchan-redis": 4}
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,8 @@ class Row:
     share: float = 0
     # How many times the work is done.
     factor: int = 1
+    # The server, or the contestant, beside which the others are shown.
+    base: str = "townhall"
 
     def only(self, servers):
         """Return the row for the contestants that are one of these servers."""
@@ -88,7 +91,8 @@ class Row:
             return {}
         flag, amount = self.work
         less_work = LESS_WORK if self.gathers else LESS_WORK_ALONE
-        less = 1 if self.tool else less_work.get(server_of(contestant), 1)
+        # Slow servers take no longer where messages are sent at a rate.
+        less = 1 if self.tool or "rate" in self.flags else less_work.get(server_of(contestant), 1)
         amount = max(amount // less, self.least)
         warm_up = max(amount // max(10 // less, 2), self.least)
         return {flag: amount * self.factor, "warm-up": warm_up}
@@ -108,6 +112,12 @@ def deflate_of(contestant):
     """Return how a contestant compresses."""
     variant = variant_of(contestant)
     return variant if variant in ("takeover", "none") else "off"
+
+
+def processes_of(contestant):
+    """Return how many processes of a contestant's server share rooms."""
+    variant = variant_of(contestant)
+    return int(variant) if variant.isdigit() else 1
 
 
 def algorithm_of(contestant):

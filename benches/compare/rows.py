@@ -22,6 +22,9 @@ RESUMING = ("townhall:words", "townhall", "nchan", "ws")
 # townhall with history, which nobody uses, and without.
 HISTORY = ("townhall", "townhall-history")
 
+# Servers whose processes share rooms through Redis.
+SHARED = ("townhall-redis:1", "townhall-redis:2", "townhall-redis:4", "socket.io:2", "nchan-redis:2")
+
 # Over TLS: Bun and nginx use C libraries of their own, ws what Node has.
 TLS = ("townhall", "bun", "ws", "nginx")
 TLS_FLOORS = ("floor-round", "floor-plain")
@@ -229,6 +232,38 @@ def with_history(row):
                    contestants=tuple(name + suffix for name in HISTORY))
 
 
+def redis(rooms, members, in_flight, messages):
+    """Two members of each room send, and all receive, at several processes that share the rooms."""
+    return Row(
+        name="redis",
+        load="cluster",
+        title=f"Redis: {rooms:,} rooms of {members:,} members, 2 senders, {in_flight} in flight, 50 B",
+        flags={"rooms": rooms, "members": members, "in-flight": in_flight, "bytes": 50},
+        work=("messages", messages),
+        contestants=SHARED,
+        connections=rooms * members,
+        history=1_000,
+        gathers=in_flight > 1 or rooms > 100,
+        least=4 * rooms * in_flight,
+        base="townhall-redis:2",
+    )
+
+
+def redis_latency(rooms, members, rate):
+    """The same at a rate that no server is busy with, beside one process without Redis."""
+    return Row(
+        name="redis-latency",
+        load="cluster",
+        title=f"Redis: latency, {rooms:,} rooms of {members:,} members, 2 senders, 50 B, {rate:,} a second",
+        flags={"rooms": rooms, "members": members, "rate": rate, "bytes": 50},
+        work=("messages", 10 * rate),
+        contestants=("townhall", *SHARED),
+        connections=rooms * members,
+        history=1_000,
+        least=4 * rooms,
+    )
+
+
 def over_tls(row, contestants):
     """Return the row over TLS."""
     return replace(row, name=f"tls-{row.name}", load=row.load or row.name, title=f"TLS, {row.title}",
@@ -295,6 +330,10 @@ ROWS = [
     *(with_history(deflate(100, 150, in_flight, messages))
       for in_flight, messages in ((1, 3_000), (32, 24_000))),
     with_history(idle(2_000)),
+    *(redis(rooms, members, in_flight, messages)
+      for rooms, members, in_flight, messages in ((10, 100, 1, 20_000), (10, 100, 16, 100_000),
+                                                  (1_000, 4, 1, 100_000))),
+    redis_latency(10, 10, 500),
     *(idle(connections, compressed=compressed)
       for connections in (2_000, 15_000) for compressed in (False, True)),
     *(idle(connections, compressed=compressed, spoken=True)

@@ -1,13 +1,12 @@
 """Programs that run a server and count what it does."""
 
 import re
-import shutil
 import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Callable
 
-from peers import HOME, as_root, show
+from peers import HOME, install_program
 
 # How long a report may take.
 REPORT_SECONDS = 10
@@ -28,9 +27,7 @@ class Tool:
 
     def install(self):
         """Install the package, unless the program is there."""
-        if shutil.which(self.name) is None:
-            show(*as_root(), "apt-get", "update", "-qq")
-            show(*as_root(), "apt-get", "install", "-y", "-qq", "--no-install-recommends", self.name)
+        install_program(self.name)
 
     def report(self, server):
         """Return the file for a server's report, which is not there yet."""
