@@ -11,8 +11,8 @@ use mio::{Events, Poll};
 use serde_json::{Value, json};
 
 use crate::Failure;
-use crate::connect;
-use crate::flags::{self, Target};
+use crate::connect::{self, Opened};
+use crate::flags::{self, Above, Target};
 use crate::latency::Latency;
 use crate::line::BUFFER;
 use crate::member::Member;
@@ -90,7 +90,10 @@ pub fn cluster(target: &Target, load: &flags::Cluster) -> Result<Value, Failure>
 
 impl<'a> Cluster<'a> {
     fn open(target: &'a Target, load: &'a flags::Cluster) -> Result<Self, Failure> {
-        let envelope = if load.socket_io { socket_io::EVENT } else { Envelope::NONE };
+        let envelope = match load.above {
+            Above::SocketIo => socket_io::EVENT,
+            Above::Nothing | Above::Words => Envelope::NONE,
+        };
         let others = load.with.iter().map(|&address| target.at(address));
         let processes: Vec<_> = std::iter::once(target.clone()).chain(others).collect();
         let orders = if load.any_order { processes.len() } else { 1 };
@@ -119,10 +122,11 @@ impl<'a> Cluster<'a> {
     fn enter(&mut self, processes: &[Target], room: u32, index: u32) -> Result<(), Failure> {
         let process = process_of(room, index, self.load.members, processes.len());
         let path = format!("{}-{room}", connect::ROOM);
-        let opened = if self.load.socket_io {
-            socket_io::open(&processes[process], &path)?
-        } else {
-            connect::open(&processes[process], &path, None)?
+        let target = &processes[process];
+        let opened = match self.load.above {
+            Above::Nothing => connect::open(target, &path, None)?,
+            Above::Words => enter_with_words(target, &path)?,
+            Above::SocketIo => socket_io::open(target, &path)?,
         };
         let sender = index / self.every();
         let sends = index.is_multiple_of(self.every()) && sender < self.load.senders;
@@ -299,6 +303,14 @@ impl<'a> Cluster<'a> {
         }
         reference.trim(slowest);
     }
+}
+
+/// Opens a connection with townhall.v1, and waits until the member has entered.
+fn enter_with_words(target: &Target, room: &str) -> Result<Opened, Failure> {
+    let words = connect::field("Sec-WebSocket-Protocol", "townhall.v1");
+    let mut opened = connect::open_with(target, room, &words)?;
+    opened.expect("\0{")?;
+    Ok(opened)
 }
 
 /// The index of the process at which number `index` of a room's members is: the first ones are at one

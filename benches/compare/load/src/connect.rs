@@ -26,6 +26,17 @@ pub struct Opened {
 }
 
 impl Opened {
+    /// Receives a message that starts like this.
+    pub fn expect(&mut self, start: &str) -> Result<(), Failure> {
+        let (_, message) = self.receive_frame()?;
+        if message.starts_with(start.as_bytes()) {
+            Ok(())
+        } else {
+            let message = String::from_utf8_lossy(&message);
+            Err(format!("received {message:?} instead of {start:?}").into())
+        }
+    }
+
     /// Receives a frame, and returns its first byte and its payload.
     pub fn receive_frame(&mut self) -> Result<(u8, Vec<u8>), Failure> {
         let mut buffer = [0; 1_024];
@@ -51,9 +62,14 @@ pub const ROOM: &str = "/room";
 /// Opens a connection to a room of the server, and waits until it is open: where connections are
 /// not what is measured, one after the other will do.
 pub fn open(target: &Target, room: &str, offer: Option<&str>) -> Result<Opened, Failure> {
-    let mut stream = Stream::connect(target)?;
     let offer = offer.map(|offer| field("Sec-WebSocket-Extensions", offer)).unwrap_or_default();
-    stream.write_all(request(target, room, &offer).as_bytes())?;
+    open_with(target, room, &offer)
+}
+
+/// Opens a connection with more lines of the request's head.
+pub fn open_with(target: &Target, room: &str, fields: &str) -> Result<Opened, Failure> {
+    let mut stream = Stream::connect(target)?;
+    stream.write_all(request(target, room, fields).as_bytes())?;
     let mut received = Vec::new();
     let mut buffer = [0; 1_024];
     loop {

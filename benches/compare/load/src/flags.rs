@@ -202,9 +202,9 @@ pub struct Cluster {
     /// The process of Redis, one of those that are measured: its part is shown beside the sum
     #[arg(long, value_name = "PID")]
     pub redis_pid: Option<u32>,
-    /// Speak Socket.IO
-    #[arg(long)]
-    pub socket_io: bool,
+    /// What the members speak above WebSocket
+    #[arg(long, value_enum, default_value_t = Above::Nothing)]
+    pub above: Above,
     /// Let each process have an order of its own for the messages of several senders
     #[arg(long)]
     pub any_order: bool,
@@ -231,6 +231,17 @@ pub struct Cluster {
     /// Messages that are not measured, before those that are
     #[arg(long, value_parser = clap::value_parser!(u32).range(..=100_000_000), default_value_t = 0)]
     pub warm_up: u32,
+}
+
+/// A protocol above WebSocket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Above {
+    /// The messages alone
+    Nothing,
+    /// townhall.v1, in which the server says when a member has entered the room
+    Words,
+    /// Socket.IO
+    SocketIo,
 }
 
 #[derive(Debug, Args)]

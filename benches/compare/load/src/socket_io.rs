@@ -16,18 +16,8 @@ pub const EVENT: Envelope = Envelope { before: "42[\"m\",\"", after: "\"]" };
 pub fn open(target: &Target, room: &str) -> Result<Opened, Failure> {
     let path = format!("/socket.io/?EIO=4&transport=websocket&room={room}");
     let mut opened = connect::open(target, &path, None)?;
-    expect(&mut opened, "0{")?;
+    opened.expect("0{")?;
     opened.stream.write_all(&frame::from_client(target.mask, frame::TEXT, b"40"))?;
-    expect(&mut opened, "40{")?;
+    opened.expect("40{")?;
     Ok(opened)
-}
-
-/// Receives a packet of a type.
-fn expect(opened: &mut Opened, start: &str) -> Result<(), Failure> {
-    let (_, packet) = opened.receive_frame()?;
-    if packet.starts_with(start.as_bytes()) {
-        Ok(())
-    } else {
-        Err(format!("received {:?} instead of {start}", String::from_utf8_lossy(&packet)).into())
-    }
 }
