@@ -32,7 +32,12 @@ pub fn preflight(request: &Request<'_>) -> Response {
 
 /// Lets a page whose origin is allowed read the response.
 pub fn expose(request: &Request<'_>, response: Response) -> Response {
-    let Some(origin) = request.header("Origin") else { return response };
+    expose_to(request.header("Origin"), response)
+}
+
+/// Lets a page of an origin that is allowed read the response.
+pub fn expose_to(origin: Option<&str>, response: Response) -> Response {
+    let Some(origin) = origin else { return response };
     let named = response.clone().header("Access-Control-Allow-Origin", origin.to_owned());
     named.and_then(|response| response.header("Vary", "Origin")).unwrap_or(response)
 }

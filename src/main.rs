@@ -3,6 +3,11 @@
 mod admin;
 mod app;
 mod auth;
+#[cfg(feature = "redis")]
+mod cluster;
+#[cfg(not(feature = "redis"))]
+#[path = "without_redis.rs"]
+mod cluster;
 mod cors;
 mod denied;
 mod flags;
@@ -23,9 +28,10 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::rc::Rc;
 
-use admin::Admin;
+use admin::{Admin, Shown};
 use app::{App, Delivery, Pages};
 use auth::Auth;
+use cluster::Cluster;
 use flags::{CommandLine, Flags, Mode, Task, TokenFlags};
 use key::Key;
 use log::{info, warn};
@@ -33,7 +39,7 @@ use presence::{Audience, Counter, MemberRooms, Presence};
 use publish::Publisher;
 use state::State;
 use townhall::protocol::SUBPROTOCOL;
-use townhall::{Config, Listen, Server, Slow};
+use townhall::{Config, Handle, Listen, Server, Slow};
 
 fn main() -> ExitCode {
     let line = CommandLine::read();
@@ -135,11 +141,19 @@ fn run(flags: &Flags) -> Result<(), Box<dyn Error>> {
     server.listen_to_signals()?;
     let admin_listening = admin.as_ref().map_or(&[][..], Admin::listening);
     output::announce(served(server.listening(), admin_listening))?;
-    let truncate = flags.truncate;
+    let cluster = cluster(flags, &limits, server.handle())?;
+    let shown = Shown {
+        handle: server.handle(),
+        limits,
+        member_rooms: rooms.clone(),
+        truncate: flags.truncate,
+        sessions,
+        link: cluster.as_ref().map(|cluster| cluster.link().clone()),
+    };
     let admin = admin
         .map(|admin| {
             let requests = presence.follow_rooms(server.handle(), admin.handle());
-            admin.start(server.handle(), limits, rooms.clone(), truncate, sessions, requests)
+            admin.start(shown, requests)
         })
         .transpose()?;
     systemd::ready(&server.handle());
@@ -151,6 +165,7 @@ fn run(flags: &Flags) -> Result<(), Box<dyn Error>> {
         presence,
         counter,
         publisher,
+        cluster,
         state,
         admin,
         shutdown,
@@ -170,6 +185,14 @@ fn member_rooms(flags: &Flags, config: &mut Config) -> MemberRooms {
 /// What those who watch rooms receive.
 fn audience(config: &Config, auth: Option<&Auth>) -> Audience {
     Audience { names: auth.is_some(), may_miss: config.slow == Slow::Drop }
+}
+
+/// Shares the rooms with other processes, if the flags ask for that.
+fn cluster(flags: &Flags, config: &Config, handle: Handle) -> io::Result<Option<Cluster>> {
+    let urls = flags.redis.urls();
+    let history = config.history.as_ref().filter(|_| !urls.is_empty());
+    let start = |history| Cluster::start(&urls, history, flags.no_reflect, handle);
+    history.map(start).transpose()
 }
 
 /// Answers requests that publish messages, if there are rooms.

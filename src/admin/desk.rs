@@ -1,6 +1,7 @@
 //! Answers to the requests of operators.
 
 use std::fmt::Display;
+use std::time::Instant;
 
 use log::LevelFilter;
 use serde_json::Value;
@@ -9,27 +10,36 @@ use townhall::{Config, Handle, Hub, Request, Response};
 
 use super::closing::{self, Order};
 use super::parameters::parameters;
-use super::question::{Unanswered, ask};
+use super::question::{ANSWER_TIMEOUT, Unanswered, ask};
 use super::resource::Resource;
 use super::{log_level, members, metrics, publishing, revoking, rooms, site};
 use crate::auth::Sessions;
+use crate::cluster::Link;
 use crate::key::Key;
 use crate::presence::{MemberRooms, Subject};
 
-/// Answers the requests of operators.
+/// The server that operators see and change.
 #[derive(Debug)]
-pub struct Desk {
-    /// Reaches the server to be shown.
+pub struct Shown {
+    /// Reaches it.
     pub handle: Handle,
     pub limits: Config,
     pub member_rooms: MemberRooms,
     /// The maximum length of a message, in characters or bytes.
     pub truncate: Option<usize>,
+    /// Its connections with tokens, if it requires tokens.
+    pub sessions: Option<Sessions>,
+    /// Its way to Redis, if it shares its rooms.
+    pub link: Option<Link>,
+}
+
+/// Answers the requests of operators.
+#[derive(Debug)]
+pub struct Desk {
+    pub shown: Shown,
     pub key: Option<Key>,
     /// The log level of the start.
     pub log_level: LevelFilter,
-    /// The connections with tokens, if the server requires tokens.
-    pub sessions: Option<Sessions>,
 }
 
 impl Desk {
@@ -99,7 +109,7 @@ impl Desk {
             (Resource::Rooms, _) => self.rooms(request),
             (Resource::Room(name), "DELETE") => {
                 let order = Order::parse(request).map_err(bad_request)?;
-                let closed = closing::close_room(&self.handle, name, &order);
+                let closed = closing::close_room(&self.shown.handle, name, &order);
                 closed.map_err(unavailable)?.map(json).ok_or_else(no_such_room)
             }
             (Resource::Room(name), _) => self.members(name, request),
@@ -120,52 +130,63 @@ impl Desk {
 
     /// Whether the event loop turns.
     fn live(&self) -> Result<Response, Response> {
-        ask(&self.handle, |_| Response::text(200, "live")).map_err(unavailable)
+        ask(&self.shown.handle, |_| Response::text(200, "live")).map_err(unavailable)
     }
 
     /// Whether the server accepts new clients.
     fn ready(&self) -> Result<Response, Response> {
-        match ask(&self.handle, |hub| hub.is_stopping()).map_err(unavailable)? {
-            false => Ok(Response::text(200, "ready")),
-            true => Err(Response::text(503, "stopping")),
+        let is_stopping = ask(&self.shown.handle, |hub| hub.is_stopping()).map_err(unavailable)?;
+        match self.shown.link.as_ref().and_then(Link::fault) {
+            _ if is_stopping => Err(Response::text(503, "stopping")),
+            Some(fault) => Err(Response::text(503, fault)),
+            None => Ok(Response::text(200, "ready")),
         }
     }
 
     fn metrics(&self) -> Result<Response, Response> {
-        let snapshot = ask(&self.handle, |hub| metrics::Snapshot::of(hub)).map_err(unavailable)?;
-        Ok(metrics::response(snapshot, &self.limits))
+        let snapshot =
+            ask(&self.shown.handle, |hub| metrics::Snapshot::of(hub)).map_err(unavailable)?;
+        Ok(metrics::response(snapshot, &self.shown.limits, self.shown.link.as_ref()))
     }
 
     fn rooms(&self, request: &Request<'_>) -> Result<Response, Response> {
         let query = rooms::Query::parse(request).map_err(bad_request)?;
-        let rooms = ask(&self.handle, move |hub| query.find(hub)).map_err(unavailable)?;
+        let rooms = ask(&self.shown.handle, move |hub| query.find(hub)).map_err(unavailable)?;
         Ok(json(rooms.to_json()))
     }
 
     fn members(&self, room: &str, request: &Request<'_>) -> Result<Response, Response> {
         let query = members::Query::parse(room, request).map_err(bad_request)?;
-        let members = ask(&self.handle, move |hub| query.find(hub)).map_err(unavailable)?;
+        let members = ask(&self.shown.handle, move |hub| query.find(hub)).map_err(unavailable)?;
         members.map(|members| json(members.to_json())).ok_or_else(no_such_room)
     }
 
     fn publish(&self, body: &[u8]) -> Result<Response, Response> {
         let body = str::from_utf8(body).map_err(|_| bad_request("the body is not UTF-8"))?;
-        let parse = |line| publishing::Order::parse(line, &self.limits, &self.member_rooms);
+        let parse =
+            |line| publishing::Order::parse(line, &self.shown.limits, &self.shown.member_rooms);
         let orders: Vec<_> =
             body.lines().filter(|line| !line.trim().is_empty()).map(parse).collect();
-        let truncate = self.truncate;
-        let publish = move |hub: &mut Hub| publishing::publish_all(hub, orders, truncate);
-        let answers = ask(&self.handle, publish).map_err(unavailable)?;
+        let truncate = self.shown.truncate;
+        let link = self.shown.link.clone();
+        let publish =
+            move |hub: &mut Hub| publishing::publish_all(hub, orders, truncate, link.as_ref());
+        let lines = ask(&self.shown.handle, publish).map_err(unavailable)?;
+        let end = Instant::now() + ANSWER_TIMEOUT;
+        let answers: String =
+            lines.into_iter().map(|line| format!("{}\n", line.wait(end))).collect();
         let response = Response::new(200).header("Content-Type", "application/x-ndjson");
         Ok(response.expect("a valid field").body(answers.into_bytes()))
     }
 
     fn revoke(&self, request: &Request<'_>) -> Result<Response, Response> {
-        let Some(sessions) = &self.sessions else {
+        let Some(sessions) = &self.shown.sessions else {
             return Err(Response::text(404, "the server requires no tokens: see --auth-key-file"));
         };
         let order = revoking::Order::parse(request).map_err(bad_request)?;
-        let revoked = revoking::revoke(&self.handle, sessions, order).map_err(unavailable)?;
+        let Shown { handle, link, .. } = &self.shown;
+        let revoked = revoking::revoke(handle, sessions, link.as_ref(), order);
+        let revoked = revoked.map_err(unavailable)?;
         revoked.map(json).map_err(|_| Response::text(503, "there are too many revocations"))
     }
 
@@ -173,7 +194,8 @@ impl Desk {
         let gone = || Response::text(404, "no such connection");
         let order = Order::parse(request).map_err(bad_request)?;
         let id = id.parse().map_err(|_| gone())?;
-        let closed = closing::close_connection(&self.handle, id, &order).map_err(unavailable)?;
+        let closed =
+            closing::close_connection(&self.shown.handle, id, &order).map_err(unavailable)?;
         closed.map(json).ok_or_else(gone)
     }
 }

@@ -14,6 +14,7 @@ use townhall::{
 
 use super::encoder::Encoder;
 use super::process::Process;
+use crate::cluster::Link;
 use crate::denied::Denied;
 use crate::logger;
 
@@ -49,7 +50,7 @@ impl Snapshot {
 }
 
 /// The response to a scrape.
-pub fn response(snapshot: Snapshot, limits: &Config) -> Response {
+pub fn response(snapshot: Snapshot, limits: &Config, link: Option<&Link>) -> Response {
     let server = Figures {
         snapshot,
         max_connections: limits.connections.max,
@@ -61,6 +62,7 @@ pub fn response(snapshot: Snapshot, limits: &Config) -> Response {
     let mut registry = Registry::default();
     registry.sub_registry_with_prefix("townhall").register_collector(Box::new(server));
     registry.sub_registry_with_prefix("process").register_collector(Box::new(Process::current()));
+    link.iter().for_each(|link| link.register(registry.sub_registry_with_prefix("townhall_redis")));
     let mut text = String::new();
     encode(&mut text, &registry).expect("writing to a string does not fail");
     let response = Response::new(200).header("Content-Type", CONTENT_TYPE);

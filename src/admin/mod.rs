@@ -25,10 +25,11 @@ use std::thread::{self, JoinHandle};
 use log::warn;
 use townhall::{Config, Event, Handle, Listen, ListenAddress, Server};
 
-use crate::auth::Sessions;
 use crate::key::Key;
-use crate::presence::{MemberRooms, Requests};
+use crate::presence::Requests;
 use desk::Desk;
+
+pub use desk::Shown;
 
 /// How many clients may watch the rooms.
 const MAX_WATCHERS: usize = 100;
@@ -60,25 +61,15 @@ impl Admin {
         self.server.handle()
     }
 
-    /// Serves on a separate thread, until what this returns stops it. `handle` reaches the server to be
-    /// shown. `sessions` are its connections with tokens, if it requires tokens. `requests` are those of
-    /// clients that watch its rooms.
+    /// Serves on a separate thread, until what this returns stops it. `requests` are those of clients that
+    /// watch the rooms of the server that is shown.
     ///
     /// # Errors
     /// The system cannot start another thread.
-    pub fn start(
-        self,
-        handle: Handle,
-        limits: Config,
-        member_rooms: MemberRooms,
-        truncate: Option<usize>,
-        sessions: Option<Sessions>,
-        requests: Requests,
-    ) -> io::Result<Running> {
+    pub fn start(self, shown: Shown, requests: Requests) -> io::Result<Running> {
         let own_handle = self.server.handle();
         let log_level = log::max_level();
-        let desk =
-            Desk { handle, limits, member_rooms, truncate, key: self.key, log_level, sessions };
+        let desk = Desk { shown, key: self.key, log_level };
         let serve = move || {
             let served = self.server.run(|hub, client, event| match event {
                 Event::Request(exchange) => {

@@ -2,14 +2,17 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Display;
+use std::sync::mpsc::Receiver;
+use std::time::Instant;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use townhall::protocol::{WORD_MARK_REFUSED, normal_path};
-use townhall::{ClientId, Config, Hub, Message};
+use townhall::{ClientId, Config, Hub, Message, Position};
 
+use crate::cluster::{Full, Link, Published};
 use crate::presence::{MemberRooms, ONLY_THE_SERVER};
 
 /// A message for a room.
@@ -69,20 +72,64 @@ impl Order {
         }
     }
 
-    /// Publishes the message, and returns what the answer says.
-    fn publish(&self, hub: &mut Hub, truncate: Option<usize>) -> Value {
+    /// Publishes the message, here or through Redis.
+    fn publish(&self, hub: &mut Hub, truncate: Option<usize>, link: Option<&Link>) -> Line {
         let message = self.message();
         if hub.is_reserved(message) {
-            return json!({ "error": WORD_MARK_REFUSED });
+            return Line::error(WORD_MARK_REFUSED);
         }
         let message = truncate.map_or(message, |length| message.truncate(length));
+        if let Some(link) = link {
+            let members = hub.room(&self.room).map_or(0, |room| room.member_count());
+            return match link.publish_and_answer(&self.room, message) {
+                Ok(answer) => Line::Later { members, answer },
+                Err(Full) => Line::error("too many messages wait for Redis"),
+            };
+        }
         if let Err(refusal) = hub.broadcast_for(ClientId::SERVER, &self.room, message) {
-            return json!({ "error": refusal.to_string() });
+            return Line::error(refusal);
         }
         let members = hub.room(&self.room).map_or(0, |room| room.member_count());
-        match hub.position(&self.room) {
+        Line::published(members, hub.position(&self.room))
+    }
+}
+
+/// What is said about a message.
+#[derive(Debug)]
+pub enum Line {
+    Now(Value),
+    /// Redis has not answered yet.
+    Later {
+        members: usize,
+        answer: Receiver<Published>,
+    },
+}
+
+impl Line {
+    fn error(error: impl Display) -> Self {
+        Self::Now(json!({ "error": error.to_string() }))
+    }
+
+    fn published(members: usize, position: Option<Position>) -> Self {
+        Self::Now(match position {
             Some(position) => json!({ "members": members, "position": position.to_string() }),
             None => json!({ "members": members }),
+        })
+    }
+
+    /// Waits for the answer until a moment.
+    pub fn wait(self, end: Instant) -> Value {
+        match self {
+            Self::Now(value) => value,
+            Self::Later { members, answer } => {
+                let left = end.saturating_duration_since(Instant::now());
+                let line = match answer.recv_timeout(left) {
+                    Ok(Ok(position)) => Self::published(members, Some(position)),
+                    Ok(Err(refused)) => Self::error(refused),
+                    Err(_) => Self::error("Redis has not answered yet: it may be published later"),
+                };
+                line.wait(end)
+            }
         }
     }
 }
@@ -92,16 +139,13 @@ pub fn publish_all(
     hub: &mut Hub,
     orders: Vec<Result<Order, String>>,
     truncate: Option<usize>,
-) -> String {
-    let mut answers = String::new();
-    for order in orders {
-        let answer = match order {
-            Ok(order) => order.publish(hub, truncate),
-            Err(error) => json!({ "error": error }),
-        };
-        answers += &format!("{answer}\n");
-    }
-    answers
+    link: Option<&Link>,
+) -> Vec<Line> {
+    let publish = |order: Result<Order, String>| match order {
+        Ok(order) => order.publish(hub, truncate, link),
+        Err(error) => Line::error(error),
+    };
+    orders.into_iter().map(publish).collect()
 }
 
 fn text(name: &str, value: &RawValue) -> Result<String, String> {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use townhall::{Handle, HandleError, Hub};
 
 /// How long an answer may take: hundreds of times as long as a turn of a busy server.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
+pub const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Why there is no answer.
 #[derive(Debug, PartialEq, Eq)]

@@ -11,6 +11,7 @@ use super::closing;
 use super::parameters::parameters;
 use super::question::{Unanswered, ask};
 use crate::auth::{self, Identity, Sessions, TooMany};
+use crate::cluster::Link;
 use crate::denied::Denied;
 
 /// How long tokens are refused if the request does not say, and at most.
@@ -63,20 +64,27 @@ fn duration(value: &str) -> Result<Duration, String> {
     duration.ok_or_else(wrong)
 }
 
-/// Revokes tokens, and closes the connections that were opened with them.
+/// Revokes tokens, and closes the connections that were opened with them, here and in the other processes
+/// that the link reaches.
 ///
 /// # Errors
 /// The event loop did not answer. A part of the connections may have been closed.
 pub fn revoke(
     handle: &Handle,
     sessions: &Sessions,
+    link: Option<&Link>,
     order: Order,
 ) -> Result<Result<Value, TooMany>, Unanswered> {
     let Order { identity, lasts } = order;
     let sessions = sessions.clone();
+    let at = auth::now();
+    let shared = link.map(|link| (link, identity.clone()));
     // On the event loop's thread, no client is between the check of its token and its opening.
-    let revoked = ask(handle, move |_| sessions.revoke(identity, lasts, auth::now()))?;
+    let revoked = ask(handle, move |_| sessions.revoke(identity, lasts, at))?;
     let Ok(revoked) = revoked else { return Ok(Err(TooMany)) };
+    if let Some((link, identity)) = shared {
+        link.revoke(identity, revoked.lasts, at);
+    }
     let (code, reason) = auth::revoked();
     let order = closing::Order::new(code, reason);
     let closed = closing::close_all(handle, &revoked.clients, &order)?;

@@ -19,9 +19,13 @@ impl Delivery {
         Self { mode: flags.mode, no_reflect: flags.no_reflect, truncate: flags.truncate }
     }
 
+    /// The part of a message that is delivered.
+    pub fn truncate<'m>(&self, message: Message<'m>) -> Message<'m> {
+        self.truncate.map_or(message, |length| message.truncate(length))
+    }
+
     /// Sends a message to the clients that the flags choose.
     pub fn deliver(&self, hub: &mut Hub, client: ClientId, message: Message<'_>) {
-        let message = self.truncate.map_or(message, |length| message.truncate(length));
         match self.mode {
             Mode::Echo => hub.send(client, message),
             Mode::Broadcast if self.no_reflect => hub.publish_to_others(client, message),

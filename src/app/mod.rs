@@ -6,11 +6,13 @@ mod pages;
 use std::io;
 use std::rc::Rc;
 
+use log::warn;
 use townhall::{ClientId, Event, Hub, Message, Server, ShutdownConfig, Start};
 
 use crate::admin;
 use crate::auth::{self, Auth, Session};
-use crate::presence::{self, Counter, MemberRooms, Presence};
+use crate::cluster::{self, Cluster, Hearsay, News};
+use crate::presence::{self, Counter, MemberRooms, People, Presence};
 use crate::publish::{self, Publisher};
 use crate::state::State;
 use crate::systemd;
@@ -27,6 +29,8 @@ pub struct App {
     pub presence: Presence,
     pub counter: Counter,
     pub publisher: Option<Publisher>,
+    /// The rooms that other processes have too, if there are some.
+    pub cluster: Option<Cluster>,
     pub state: Option<State>,
     pub admin: Option<admin::Running>,
     pub shutdown: ShutdownConfig,
@@ -39,6 +43,7 @@ impl App {
     /// Those of [`Server::run`].
     pub fn run(mut self, server: Server) -> io::Result<()> {
         server.run(|hub, client, event| self.handle(hub, client, event))?;
+        self.cluster.into_iter().for_each(Cluster::finish);
         self.admin.into_iter().for_each(admin::Running::finish);
         Ok(())
     }
@@ -49,7 +54,8 @@ impl App {
             Event::End => self.end(hub),
             Event::Request(exchange) => match &mut self.publisher {
                 Some(publisher) if !matches!(exchange.request().method(), "GET" | "HEAD") => {
-                    publisher.answer(&self.presence, hub, client, exchange);
+                    let cluster = self.cluster.as_mut();
+                    publisher.answer(&self.presence, hub, client, exchange, cluster);
                 }
                 _ => self.pages.answer(&self.counter, &self.presence, hub, client, exchange),
             },
@@ -70,12 +76,16 @@ impl App {
             // The next process may take over the addresses now.
             Event::Shutdown => self.admin.iter().for_each(admin::Running::stop),
             Event::Reload => self.reload(),
-            Event::Stop => systemd::stopping(&self.shutdown),
+            Event::Stop => self.stop(hub),
             _ => {}
         }
     }
 
     fn begin(&mut self, hub: &mut Hub) {
+        if let Some(cluster) = &self.cluster {
+            self.presence.share();
+            cluster.begin(hub);
+        }
         if let Some(state) = &mut self.state {
             state.restore(hub, self.publisher.as_mut());
         }
@@ -98,25 +108,93 @@ impl App {
         if let Some(name) = subprotocol.filter(|_| self.admin.is_some()) {
             keep_subprotocol(hub, client, name);
         }
-        let auth = self.auth.as_deref();
-        if !auth.is_none_or(|auth| auth.open(hub, client)) || !hub.join_from(client, room, start) {
-            return;
+        if self.auth.as_deref().is_none_or(|auth| auth.open(hub, client))
+            && self.join(hub, client, room, start)
+        {
+            self.note_member(hub, client, room);
         }
-        if let Some(auth) = auth {
-            auth.plan_notice(hub, client, room, subprotocol);
+    }
+
+    /// Lets a client join a room. Returns whether it is a member now. A room that others have too may first
+    /// have to be found.
+    fn join(&mut self, hub: &mut Hub, client: ClientId, room: &str, start: Start) -> bool {
+        match &mut self.cluster {
+            Some(cluster) if self.rooms.shown_by(room).is_none() => {
+                cluster.enter(hub, client, room, start)
+            }
+            _ => hub.join_from(client, room, start),
+        }
+    }
+
+    fn note_member(&mut self, hub: &mut Hub, client: ClientId, room: &str) {
+        if let Some(auth) = &self.auth {
+            auth.plan_notice(hub, client, room);
         }
         self.presence.join(hub, client, room);
     }
 
+    /// Handles what came from Redis.
+    fn work(&mut self, hub: &mut Hub) {
+        let Some(cluster) = &mut self.cluster else { return };
+        let News { joined, published, revocations, heard } = cluster.work(hub);
+        for (client, room) in joined {
+            self.note_member(hub, client, &room);
+        }
+        for (number, published) in published {
+            let publisher = self.publisher.iter_mut();
+            let presence = &self.presence;
+            publisher.for_each(|publisher| publisher.complete(presence, hub, number, &published));
+        }
+        for revocation in revocations {
+            let left = revocation.left();
+            let auth = self.auth.iter();
+            auth.for_each(|auth| auth.learn(hub, revocation.identity.clone(), left, revocation.at));
+        }
+        heard.into_iter().for_each(|hearsay| self.hear(hub, hearsay));
+    }
+
+    /// Notes what another process says about the people in its rooms.
+    fn hear(&mut self, hub: &mut Hub, hearsay: Hearsay) {
+        match hearsay {
+            Hearsay::Room { process, room, people } => {
+                let people =
+                    people.map_or_else(|| Ok(People::default()), |text| People::decode(&text));
+                match people {
+                    Ok(people) => self.presence.set_remote(hub, &process, &room, people),
+                    Err(error) => warn!("Redis: {process} says of {room:?}: {error}"),
+                }
+            }
+            Hearsay::Forget { process } => self.presence.forget_process(hub, &process),
+        }
+    }
+
+    /// Says to other processes who is in the rooms here.
+    fn share(&mut self, hub: &mut Hub) {
+        let Self { presence, cluster: Some(cluster), .. } = self else { return };
+        cluster.share(hub, |everything| {
+            let changes = presence.changes();
+            let people = if everything { presence.all() } else { changes };
+            let say =
+                |(room, people): (_, People)| (room, (!people.is_empty()).then(|| people.encode()));
+            people.into_iter().map(say).collect()
+        });
+    }
+
     /// Forwards a message, if its sender may publish.
-    fn forward(&self, hub: &mut Hub, client: ClientId, message: Message<'_>) {
-        if self.auth.as_ref().is_none_or(|auth| auth.may_publish(hub, client)) {
-            self.delivery.deliver(hub, client, message);
+    fn forward(&mut self, hub: &mut Hub, client: ClientId, message: Message<'_>) {
+        if !self.auth.as_ref().is_none_or(|auth| auth.may_publish(hub, client)) {
+            return;
+        }
+        let message = self.delivery.truncate(message);
+        match &mut self.cluster {
+            Some(cluster) => cluster.publish(hub, client, message),
+            None => self.delivery.deliver(hub, client, message),
         }
     }
 
     fn close(&mut self, hub: &mut Hub, client: ClientId) {
         self.auth.iter().for_each(|auth| auth.close(hub, client));
+        self.cluster.iter_mut().for_each(|cluster| cluster.leave(client));
         self.presence.leave(hub, client);
     }
 
@@ -129,9 +207,17 @@ impl App {
             publish::EXPIRY => {
                 self.publisher.iter_mut().for_each(|publisher| publisher.expire(hub));
             }
+            cluster::REPORTS => self.work(hub),
+            cluster::SHARE => self.share(hub),
+            cluster::CHECK => self.cluster.iter_mut().for_each(|cluster| cluster.check(hub)),
             systemd::WATCHDOG => systemd::feed_watchdog(hub),
             _ => {}
         }
+    }
+
+    fn stop(&mut self, hub: &mut Hub) {
+        self.cluster.iter_mut().for_each(|cluster| cluster.stop(hub));
+        systemd::stopping(&self.shutdown);
     }
 
     /// Reads the keys again.

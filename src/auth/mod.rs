@@ -258,14 +258,8 @@ impl Auth {
     }
 
     /// Tells a client before its token ends, if the client understands that in its room.
-    pub fn plan_notice(
-        &self,
-        hub: &mut Hub,
-        client: ClientId,
-        room: &str,
-        subprotocol: Option<&str>,
-    ) {
-        let hears_words = subprotocol == Some(SUBPROTOCOL) && hub.position(room).is_some();
+    pub fn plan_notice(&self, hub: &mut Hub, client: ClientId, room: &str) {
+        let hears_words = hub.hears_words(client) && hub.position(room).is_some();
         if let Some(remaining) = remaining(hub, client).filter(|_| hears_words) {
             let expiry = self.expiry(client, remaining);
             hub.set_timer(client, NOTICE, expiry - notice_time(expiry));
@@ -277,6 +271,15 @@ impl Auth {
         if let Some(remaining) = remaining(hub, client) {
             let left = notice_time(self.expiry(client, remaining));
             hub.send(client, &Word::Expires(left.as_secs()).to_string());
+        }
+    }
+
+    /// Revokes tokens as another process has done, at a time in seconds since the epoch.
+    pub fn learn(&self, hub: &mut Hub, identity: Identity, lasts: Duration, at: f64) {
+        let (code, reason) = revoked();
+        for client in self.sessions.learn(identity, lasts, at) {
+            Denied::RevokedToken.count(hub);
+            hub.close(client, code, reason);
         }
     }
 

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use serde::{Deserialize, Serialize};
 use townhall::ClientId;
 
 use super::claims::{Claims, LEEWAY};
@@ -12,11 +13,13 @@ use super::claims::{Claims, LEEWAY};
 const MAX_REVOCATIONS: usize = 10_000;
 
 /// What a token can be revoked by.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Identity {
     /// The user: the claim `sub`.
+    #[serde(rename = "sub")]
     Subject(Box<str>),
     /// The token itself: the claim `jti`.
+    #[serde(rename = "jti")]
     Token(Box<str>),
 }
 
@@ -128,6 +131,14 @@ impl Sessions {
         Ok(Revoked { clients, lasts: until - now })
     }
 
+    /// Revokes tokens as another process has done, unless that is known, or there are too many revocations.
+    /// Returns the connections that are to be closed.
+    pub fn learn(&self, identity: Identity, lasts: Duration, at: f64) -> Vec<ClientId> {
+        let known = self.state().revoked.get(&identity).is_some_and(|known| known.at >= at);
+        let revoked = (!known).then(|| self.revoke(identity, lasts, at));
+        revoked.and_then(Result::ok).map_or_else(Vec::new, |revoked| revoked.clients)
+    }
+
     /// The revocations, each with when it was made, in seconds since the epoch, and how long it lasts.
     pub fn revocations(&self) -> Vec<(Identity, f64, Duration)> {
         let now = Instant::now();
@@ -220,6 +231,18 @@ mod tests {
         assert!(!later.is_revoked(&claims("42", "a", Some(1e9 + 10.0))));
         assert!(later.is_revoked(&claims("43", "b", Some(2e9))));
         assert!(!later.is_revoked(&claims("43", "c", None)));
+    }
+
+    #[test]
+    fn a_revocation_of_another_process_closes_connections_once() {
+        let sessions = Sessions::default();
+        let identities = Identity::all_of(&claims("42", "a", None));
+        let user = || Identity::Subject("42".into());
+        sessions.enter(client("1.1"), &identities, HOUR);
+        assert_eq!(sessions.learn(user(), HOUR, 1e9), [client("1.1")]);
+        assert!(sessions.is_revoked(&claims("42", "a", Some(1e9))));
+        assert_eq!(sessions.learn(user(), HOUR, 1e9), [], "the user may have a new token");
+        assert_eq!(sessions.learn(user(), HOUR, 2e9), [client("1.1")]);
     }
 
     #[test]

@@ -9,14 +9,14 @@ use super::duration::duration;
 use super::number::number;
 use super::size::{show, size};
 
-/// The flags for history, which is on if one of the first three is set.
+/// The flags for history, which is on if one of the first three is set, or --redis.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "History")]
 pub struct HistoryFlags {
     /// Keep this number of messages of each room for clients that come back, which ask for what they have
     /// missed with ?after=POSITION, or with ?last=N for the newest messages. Rooms without members are kept
-    /// too, until --history-age. --history-messages, --history-bytes and --history-age each turn history
-    /// on. With history on, the default is 1000, and texts that begin with U+0000 close their senders with
+    /// too, until --history-age. --history-messages, --history-bytes, --history-age and --redis each turn
+    /// history on. With history on, the default is 1000, and texts that begin with U+0000 close their senders with
     /// 1008, because the server's own words begin with it
     #[arg(long, value_name = "N", env = "TOWNHALL_HISTORY_MESSAGES")]
     #[arg(value_parser = number::<usize>)]
@@ -51,9 +51,9 @@ impl HistoryFlags {
         flags.into_iter().find(|(_, is_set)| *is_set).map(|(name, _)| name)
     }
 
-    /// Applies the flags to a configuration.
-    pub fn set(&self, config: &mut Config) {
-        if self.first().is_some() {
+    /// Applies the flags to a configuration. Rooms that processes share have history too.
+    pub fn set(&self, config: &mut Config, shares_rooms: bool) {
+        if self.first().is_some() || shares_rooms {
             let mut history = HistoryLimits::default();
             history.max_messages = self.history_messages.unwrap_or(history.max_messages);
             history.max_bytes = self.history_bytes.unwrap_or(history.max_bytes);

@@ -15,6 +15,7 @@ mod list;
 mod listen;
 mod number;
 mod owner;
+mod redis;
 mod report;
 mod size;
 mod sockets;
@@ -27,6 +28,7 @@ use std::io;
 use std::net::IpAddr;
 use std::path::PathBuf;
 
+use self::redis::RedisFlags;
 use access::AccessFlags;
 use admin::AdminFlags;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
@@ -45,6 +47,7 @@ use times::TimeFlags;
 use tls::TlsFlags;
 use townhall::{Config, IpNet, Listen, Slow};
 
+pub use self::redis::RedisUrl;
 pub use auth::AuthFlags;
 pub use command_line::{CommandLine, Task};
 pub use report::report;
@@ -147,6 +150,9 @@ pub struct Flags {
     history: HistoryFlags,
 
     #[command(flatten)]
+    pub redis: RedisFlags,
+
+    #[command(flatten)]
     times: TimeFlags,
 
     #[command(flatten)]
@@ -225,11 +231,12 @@ impl Flags {
                 format!("with {no_reflect} and {mode} echo, nobody would receive anything");
             faults.push((ErrorKind::ArgumentConflict, reason));
         }
+        let redis = self.redis.is_set().then_some("redis");
         if self.mode == Mode::Echo
-            && let Some(history) = self.history.first()
+            && let Some(flag) = self.history.first().or(redis)
         {
-            let history = name(history);
-            let reason = format!("with {} echo, there are no rooms for {history}", name("mode"));
+            let reason =
+                format!("with {} echo, there are no rooms for {}", name("mode"), name(flag));
             faults.push((ErrorKind::ArgumentConflict, reason));
         }
         faults.extend(self.admin.check(&name).err());
@@ -284,7 +291,7 @@ impl Flags {
         self.tls.set(&mut config);
         self.deflate.set(&mut config);
         self.limits.set(&mut config);
-        self.history.set(&mut config);
+        self.history.set(&mut config, self.redis.is_set());
         self.times.set(&mut config);
         config
     }

@@ -70,6 +70,8 @@ fn value(arg: &Arg, matches: &ArgMatches, config: &Config) -> String {
         "max_incomplete_size" => show(memory.max_incomplete_bytes as u64),
         "max_backlog_size" => show(memory.max_backlog_bytes as u64),
         "max_total_backlog_size" => show(memory.max_total_backlog_bytes as u64),
+        // It may contain a password.
+        "redis" if matches.get_raw("redis").is_some() => "set".to_owned(),
         id => match matches.get_raw(id) {
             Some(values) => {
                 let values: Vec<_> = values.map(|value| value.to_string_lossy()).collect();

@@ -247,7 +247,6 @@ impl Presence {
 }
 
 /// What goes from process to process.
-#[cfg_attr(not(test), expect(dead_code, reason = "there is no connection to other processes yet"))]
 impl Presence {
     /// Begins to note what other processes are to be told: before the first client joins a room.
     pub fn share(&mut self) {

@@ -74,10 +74,6 @@ impl People {
     }
 
     /// The text for other processes, in JSON.
-    #[cfg_attr(
-        not(test),
-        expect(dead_code, reason = "there is no connection to other processes yet")
-    )]
     pub fn encode(&self) -> String {
         serde_json::to_string(self).expect("strings and numbers are JSON")
     }
@@ -87,10 +83,6 @@ impl People {
     /// # Errors
     /// What is wrong with the text: it has another form, numbers that do not fit together, more names than
     /// a process tells, a name that is too long for a token, or an info that no token may have.
-    #[cfg_attr(
-        not(test),
-        expect(dead_code, reason = "there is no connection to other processes yet")
-    )]
     pub fn decode(text: &[u8]) -> Result<Self, String> {
         let Unchecked { c, n, a } =
             serde_json::from_slice(text).map_err(|error| error.to_string())?;

@@ -99,6 +99,9 @@ pub enum Start {
     After(Position),
     /// The newest messages, up to this number: `?last=20`.
     Newest(u64),
+    /// The newest messages, up to this number, for a client that has missed others before them, and is told
+    /// so. No request asks for this.
+    Rest(u64),
 }
 
 impl Start {

@@ -1,21 +1,24 @@
 //! Publishing with HTTP: `POST /lobby` with a body is a message in `/lobby`.
 
 mod content;
+mod later;
 mod repeats;
 
 use std::rc::Rc;
 use std::time::Instant;
 
 use townhall::protocol::Refusal;
-use townhall::{ClientId, Exchange, Hub, Request, RequestHead, Response, RoomLimits};
+use townhall::{ClientId, Exchange, Hub, Message, Request, RequestHead, Response, RoomLimits};
 
 use crate::auth::Auth;
+use crate::cluster::{self, Cluster};
 use crate::cors;
 use crate::denied::Denied;
 use crate::key::Key;
 use crate::presence::{MemberRooms, ONLY_THE_SERVER, Presence};
 use content::message;
-use repeats::{Lookup, MEMORY, Repeats};
+use later::{Later, Waiting};
+use repeats::{Entry, Lookup, MEMORY, Repeats};
 
 pub use repeats::{Answer, Published};
 
@@ -34,6 +37,18 @@ pub struct Publisher {
     /// The maximum length of a message, in characters or bytes.
     truncate: Option<usize>,
     repeats: Repeats,
+    later: Later,
+}
+
+/// What a request asks for.
+enum Begun<'b> {
+    /// Nothing new.
+    Answered(Response),
+    New {
+        message: Message<'b>,
+        room: String,
+        entry: Option<Entry>,
+    },
 }
 
 impl Publisher {
@@ -44,7 +59,15 @@ impl Publisher {
         auth: Option<Rc<Auth>>,
         truncate: Option<usize>,
     ) -> Self {
-        Self { rooms, member_rooms, key, auth, truncate, repeats: Repeats::default() }
+        Self {
+            rooms,
+            member_rooms,
+            key,
+            auth,
+            truncate,
+            repeats: Repeats::default(),
+            later: Later::default(),
+        }
     }
 
     /// Refuses a request whose body has not been read, if the body would not be published.
@@ -54,19 +77,23 @@ impl Publisher {
         }
     }
 
+    /// Answers a request. With a cluster, messages are published there, and those requests are answered
+    /// later.
     pub fn answer(
         &mut self,
         presence: &Presence,
         hub: &mut Hub,
         client: ClientId,
         exchange: Exchange<'_>,
+        cluster: Option<&mut Cluster>,
     ) {
         let request = exchange.request();
-        let response = match request.method() {
+        let response = match (request.method(), cluster) {
             // The response to load balancers.
-            "OPTIONS" if hub.is_stopping() => return,
-            "OPTIONS" => self.options(hub, client, request),
-            "POST" => self
+            ("OPTIONS", _) if hub.is_stopping() => return,
+            ("OPTIONS", _) => self.options(hub, client, request),
+            ("POST", Some(cluster)) => return self.publish_later(hub, client, exchange, cluster),
+            ("POST", None) => self
                 .publish(presence, hub, client, (request, exchange.body()))
                 .unwrap_or_else(|refused| refused),
             _ => allow(Response::text(405, format!("the methods are {METHODS}"))),
@@ -105,24 +132,101 @@ impl Publisher {
         client: ClientId,
         (request, body): (&Request<'_>, &[u8]),
     ) -> Result<Response, Response> {
+        let (message, room, entry) = match self.begin(hub, request, body)? {
+            Begun::Answered(response) => return Ok(response),
+            Begun::New { message, room, entry } => (message, room, entry),
+        };
+        let members = presence.members(hub, &room);
+        hub.broadcast_for(client, &room, message).map_err(Response::refusal)?;
+        let published = Published { members, position: hub.position(&room) };
+        self.remember(hub, entry, published);
+        Ok(response(published))
+    }
+
+    /// Reads a request, unless it has been answered before.
+    fn begin<'b>(
+        &self,
+        hub: &Hub,
+        request: &Request<'_>,
+        body: &'b [u8],
+    ) -> Result<Begun<'b>, Response> {
         let message = message(request, body)?;
         content::check_mark(hub, message)?;
         let room = request.normal_path();
         let entry = match self.repeats.find(request, &room, &message, Instant::now())? {
-            Lookup::Answered(published) => return Ok(response(published)),
+            Lookup::Answered(published) => return Ok(Begun::Answered(response(published))),
             Lookup::New(entry) => Some(entry),
             Lookup::NoKey => None,
         };
         let message = self.truncate.map_or(message, |length| message.truncate(length));
-        let members = presence.members(hub, &room);
-        hub.broadcast_for(client, &room, message).map_err(Response::refusal)?;
-        let published = Published { members, position: hub.position(&room) };
+        Ok(Begun::New { message, room, entry })
+    }
+
+    fn remember(&mut self, hub: &mut Hub, entry: Option<Entry>, published: Published) {
         if let Some(entry) = entry
             && self.repeats.remember(entry, published)
         {
             hub.set_timer(ClientId::SERVER, EXPIRY, MEMORY);
         }
-        Ok(response(published))
+    }
+
+    /// Publishes a message through Redis, and answers the request later, or at once if it is refused.
+    fn publish_later(
+        &mut self,
+        hub: &mut Hub,
+        client: ClientId,
+        exchange: Exchange<'_>,
+        cluster: &mut Cluster,
+    ) {
+        let request = exchange.request();
+        let begun = self.check(hub, client, request);
+        let begun = begun.and_then(|()| self.begin(hub, request, exchange.body()));
+        let origin = request.header("Origin");
+        let (message, room, entry) = match begun {
+            Ok(Begun::New { message, room, entry }) => (message, room, entry),
+            Ok(Begun::Answered(response)) | Err(response) => {
+                return exchange.respond(cors::expose_to(origin, response));
+            }
+        };
+        match cluster.publish_for(&room, message) {
+            Ok(number) => {
+                entry.iter().for_each(|entry| self.repeats.begin(entry));
+                let origin = origin.map(str::to_owned);
+                let waiting = Waiting { deferred: exchange.defer(), origin, room, entry };
+                self.later.insert(number, waiting);
+            }
+            Err(cluster::Full) => {
+                let full = Response::text(503, "too many messages wait for Redis");
+                let full = full.header("Retry-After", "5").expect("a valid field");
+                exchange.respond(cors::expose_to(origin, full));
+            }
+        }
+    }
+
+    /// Answers the request whose message was published or refused, if it was one.
+    pub fn complete(
+        &mut self,
+        presence: &Presence,
+        hub: &mut Hub,
+        number: u64,
+        published: &cluster::Published,
+    ) {
+        let Some(Waiting { deferred, origin, room, entry }) = self.later.remove(&number) else {
+            return;
+        };
+        let response = match published {
+            Ok(position) => {
+                let members = presence.members(hub, &room);
+                let published = Published { members, position: Some(*position) };
+                self.remember(hub, entry, published);
+                response(published)
+            }
+            Err(refused) => {
+                entry.iter().for_each(|entry| self.repeats.fail(entry));
+                Response::text(502, format!("Redis has refused the message: {refused}"))
+            }
+        };
+        hub.answer(deferred, &cors::expose_to(origin.as_deref(), response));
     }
 
     /// The requests that are remembered, the oldest first.

@@ -1,7 +1,8 @@
 //! Requests with an `Idempotency-Key` (draft-ietf-httpapi-idempotency-key-header), which a client may
 //! repeat if it has seen no response.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::mem;
 use std::time::{Duration, Instant};
 
 use sha2::{Digest, Sha256};
@@ -23,6 +24,8 @@ const ENTRY_BYTES: usize = 192;
 #[derive(Debug, Default)]
 pub struct Repeats {
     answered: HashMap<Box<[u8]>, Answered>,
+    /// Those that were not answered yet.
+    pending: HashSet<Box<[u8]>>,
     /// When each of them can be forgotten, in order.
     order: VecDeque<(Instant, Box<[u8]>)>,
     bytes: usize,
@@ -80,8 +83,8 @@ impl Repeats {
     /// Looks a request up.
     ///
     /// # Errors
-    /// 400 if the key is not valid, 422 if it is that of another message, 503 if no more requests can be
-    /// remembered.
+    /// 400 if the key is not valid, 409 if the request was not answered yet, 422 if the key is that of another
+    /// message, 503 if no more requests can be remembered.
     pub fn find(
         &self,
         request: &Request<'_>,
@@ -108,6 +111,10 @@ impl Repeats {
                 Ok(Lookup::Answered(answered.published))
             }
             Some(_) => Err(Response::text(422, "this Idempotency-Key is that of another message")),
+            None if self.pending.contains(&name) => {
+                let early = Response::text(409, "the request with this key is not answered yet");
+                Err(early.header("Retry-After", "1").expect("a valid field"))
+            }
             None if self.bytes + size(&name) > MAX_BYTES => {
                 let full = Response::text(503, "too many requests with an Idempotency-Key");
                 Err(full.header("Retry-After", "60").expect("a valid field"))
@@ -116,9 +123,20 @@ impl Repeats {
         }
     }
 
+    /// Notes that a request will be answered later.
+    pub fn begin(&mut self, entry: &Entry) {
+        self.pending.insert(entry.name.clone());
+    }
+
+    /// Notes that a request has failed, and may be repeated.
+    pub fn fail(&mut self, entry: &Entry) {
+        self.pending.remove(&entry.name);
+    }
+
     /// Remembers a request. Returns whether it is the only one.
     pub fn remember(&mut self, entry: Entry, published: Published) -> bool {
         let Entry { name, content, end } = entry;
+        self.pending.remove(&name);
         let is_only = self.order.is_empty();
         self.bytes += size(&name);
         self.order.push_back((end, name.clone()));
@@ -150,7 +168,7 @@ impl Repeats {
             self.answered.remove(&name);
         }
         if self.order.is_empty() {
-            *self = Self::default();
+            *self = Self { pending: mem::take(&mut self.pending), ..Self::default() };
         }
         self.order.front().map(|(end, _)| end.saturating_duration_since(now))
     }

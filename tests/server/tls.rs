@@ -9,6 +9,7 @@ use std::net::{Shutdown, TcpStream};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::channel;
+use std::time::Duration;
 
 use rcgen::{CertifiedKey, generate_simple_self_signed};
 use rustls::client::WantsClientCert;
@@ -241,6 +242,8 @@ fn a_member_that_reads_nothing_is_closed_as_without_tls() {
     let mut config = tls_config(&[&certificate]);
     config.memory.max_backlog_bytes = 1 << 20;
     config.limits.max_message_bytes = 1 << 19;
+    // A busy machine may take long to read all that is written before the close frame.
+    config.timeouts.close = Duration::from_secs(60);
     let server = Running::start(config, chat);
     let mut reader = join(connect(&server, &certificate, "localhost", &[&TLS13]), "/room");
     let mut sender = join(connect(&server, &certificate, "localhost", &[&TLS13]), "/room");

@@ -98,6 +98,12 @@ impl Hub {
         self.rooms.get(membership.room).map(|room| &*room.name)
     }
 
+    /// Whether a client speaks [`townhall.v1`](crate::protocol::SUBPROTOCOL), and is told where it begins in
+    /// a room with history and what it misses.
+    pub fn hears_words(&self, client: ClientId) -> bool {
+        self.clients.get(client).is_some_and(|client| client.hears_words)
+    }
+
     /// The members of a room that [are open](Self::is_open), in no particular order. The iterator
     /// borrows the hub: collect the ids before you change the hub.
     pub fn members(&self, room: &str) -> impl Iterator<Item = ClientId> {

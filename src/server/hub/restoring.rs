@@ -75,6 +75,21 @@ impl Hub {
         position: Position,
         messages: &[(Message<'_>, Duration)],
     ) -> Result<(), RestoreError> {
+        self.restore_for(ClientId::SERVER, room, position, messages)
+    }
+
+    /// Creates a room as [`restore`](Self::restore) does, for a client that is about to join it. The room
+    /// counts for the client's address.
+    ///
+    /// # Errors
+    /// [`RestoreError`] says why the room was not restored. Nothing has changed then.
+    pub fn restore_for(
+        &mut self,
+        client: ClientId,
+        room: &str,
+        position: Position,
+        messages: &[(Message<'_>, Duration)],
+    ) -> Result<(), RestoreError> {
         if !self.keeps_history(room) {
             return Err(RestoreError::NoHistory);
         }
@@ -84,10 +99,11 @@ impl Hub {
         if !(messages.len() as u64..=MAX_SEQUENCE).contains(&position.sequence()) {
             return Err(RestoreError::WrongPosition);
         }
-        let admitted = self.rooms.admit(room, None, &self.config);
+        let maker = self.clients.get(client).and_then(|client| client.address_key);
+        let admitted = self.rooms.admit(room, maker, &self.config);
         admitted.map_err(|_| RestoreError::TooManyRooms)?;
         let Self { rooms, memory, time, .. } = self;
-        rooms.restore(room, position, messages, &mut memory.segments, time);
+        rooms.restore((room, maker), position, messages, &mut memory.segments, time);
         Ok(())
     }
 
@@ -160,7 +176,8 @@ pub enum RestoreError {
     NoHistory,
     /// There is already a room of this name.
     RoomExists,
-    /// There are already [`RoomLimits::max`](crate::RoomLimits::max) rooms.
+    /// There are already [`RoomLimits::max`](crate::RoomLimits::max) rooms, or as many of the client's
+    /// address as it may have ([`RoomLimits::max_per_address`](crate::RoomLimits::max_per_address)).
     TooManyRooms,
     /// The position has a lower number than there are messages, or one of 2^53 or more.
     WrongPosition,

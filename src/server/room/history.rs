@@ -60,6 +60,7 @@ impl History {
                 (missed.unwrap_or(0), Some(missed.is_some()))
             }
             Start::Newest(count) => (count.min(kept()), None),
+            Start::Rest(count) => (count.min(kept()), Some(false)),
             Start::Now => (0, None),
         };
         let position = Position::new(self.epoch, self.sequence - replay);

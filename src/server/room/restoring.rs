@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::Rooms;
 use super::history::Histories;
 use crate::protocol::{Message, Position};
+use crate::server::limits::address::AddressKey;
 use crate::server::room::segment_pool::SegmentPool;
 use crate::server::time::Time;
 use crate::server::time::wheel::Timestamp;
@@ -26,11 +27,12 @@ impl Histories {
 }
 
 impl Rooms {
-    /// Makes a room that does not exist, whose last message has this position. The messages, the last of
+    /// Makes a room that does not exist, for a client from an address if there is one. Its last message has
+    /// this position. The messages, the last of
     /// which is that one, come with their ages. Those that are too old, or too many, are dropped.
     pub(crate) fn restore(
         &mut self,
-        name: &str,
+        (name, maker): (&str, Option<AddressKey>),
         position: Position,
         messages: &[(Message<'_>, Duration)],
         segments: &mut SegmentPool,
@@ -43,7 +45,7 @@ impl Rooms {
         let messages = &messages[old..];
         let before = position.sequence() - messages.len() as u64;
         let kept = histories.resume(Position::new(position.epoch(), before));
-        let key = self.make(name, None, Some(kept), time.moment());
+        let key = self.make(name, maker, Some(kept), time.moment());
         let (Some(room), Some(histories)) = (self.rooms.get_mut(key), &mut self.histories) else {
             return;
         };

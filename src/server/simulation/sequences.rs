@@ -129,6 +129,7 @@ impl Sequences {
         let (replay, recovered) = match start {
             Start::Now => (0, None),
             Start::Newest(count) => (count.min(kept), None),
+            Start::Rest(count) => (count.min(kept), Some(false)),
             Start::After(from) if known(&from) && end.sequence() - from.sequence() <= kept => {
                 (end.sequence() - from.sequence(), Some(true))
             }

@@ -1,0 +1,71 @@
+//! What the threads that talk to Redis share.
+
+use std::hash::{BuildHasher, RandomState};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+use log::warn;
+use townhall::Handle;
+
+use super::job::Refused;
+use super::mailbox::Mailbox;
+use super::queue::Queue;
+use super::script::Keep;
+use super::status::Status;
+use crate::cluster::entry::{Malformed, Process};
+
+/// How many bytes of messages may wait for Redis.
+const MAX_QUEUE_BYTES: usize = 64 << 20;
+
+/// What the threads share.
+#[derive(Debug)]
+pub struct Shared {
+    pub process: Process,
+    pub keep: Keep,
+    pub queue: Queue,
+    pub mailbox: Mailbox,
+    pub status: Status,
+    /// Whether a channel has moved to another server.
+    moved: AtomicBool,
+}
+
+impl Shared {
+    pub fn new(keep: Keep, handle: Handle) -> Self {
+        Self {
+            process: Process(RandomState::new().hash_one(Instant::now())),
+            keep,
+            queue: Queue::new(MAX_QUEUE_BYTES),
+            mailbox: Mailbox::new(handle),
+            status: Status::new(),
+            moved: AtomicBool::new(false),
+        }
+    }
+
+    /// How full the queue is, from 0 to 1.
+    pub fn load(&self) -> f64 {
+        self.queue.load().1 as f64 / MAX_QUEUE_BYTES as f64
+    }
+
+    /// The channel by which the threads wake one another.
+    pub fn wake_channel(&self) -> String {
+        format!("townhall:wake:{}", self.process)
+    }
+
+    /// Notes that a channel has moved to another server.
+    pub fn note_move(&self) {
+        self.moved.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether a channel has moved since the last call.
+    pub fn take_move(&self) -> bool {
+        self.moved.swap(false, Ordering::Relaxed)
+    }
+
+    pub fn log_stranger(&self, channel: &str, error: Malformed) {
+        warn!("Redis: a message on {channel:?} is ignored: {error}");
+    }
+
+    pub fn log_refused(&self, refused: &Refused) {
+        warn!("Redis: messages are not published: {refused}");
+    }
+}

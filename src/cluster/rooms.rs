@@ -1,0 +1,315 @@
+//! The rooms that have members here, and those who wait for them.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use log::warn;
+use townhall::{ClientId, CloseCode, Hub, Message, Position, RestoreError, Start};
+
+use super::channel::channel;
+use super::entry::{Batch, Entry};
+use super::follower::{Follower, Snapshot, Step};
+use super::link::Link;
+use super::link::job::{Job, Refused};
+use super::senders::Senders;
+
+/// How long a client waits for a room.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// What a client hears that cannot enter a room for now.
+const UNREACHABLE: &str = "the room cannot be reached";
+
+/// How many checks there are for each comparison.
+const COMPARE_EVERY: u64 = 3;
+
+/// The ticket of a comparison.
+const COMPARISON: u64 = 0;
+
+/// Whether a client has entered a room.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Entered {
+    Now,
+    /// It will, or it is closed.
+    Later,
+}
+
+/// The rooms by their channels.
+#[derive(Debug)]
+pub struct Rooms {
+    link: Link,
+    rooms: HashMap<Arc<str>, Room>,
+    /// The channels of the rooms for which clients wait.
+    waiting: HashMap<ClientId, Arc<str>>,
+    /// The number of calls of [`check`](Self::check).
+    checks: u64,
+    /// Clients that have entered, and their rooms.
+    pub joined: Vec<(ClientId, Arc<str>)>,
+}
+
+#[derive(Debug)]
+struct Room {
+    name: Arc<str>,
+    follower: Follower,
+    newcomers: Vec<Newcomer>,
+}
+
+/// A client that waits for a room.
+#[derive(Debug)]
+struct Newcomer {
+    client: ClientId,
+    start: Start,
+    since: Instant,
+}
+
+impl Rooms {
+    pub fn new(link: Link) -> Self {
+        Self { link, rooms: HashMap::new(), waiting: HashMap::new(), checks: 0, joined: Vec::new() }
+    }
+
+    pub fn enter(&mut self, hub: &mut Hub, client: ClientId, name: &str, start: Start) -> Entered {
+        let channel = channel(name);
+        let link = &self.link;
+        if !self.rooms.contains_key(&channel) && link.fault().is_some() {
+            hub.close(client, CloseCode::TRY_AGAIN_LATER, UNREACHABLE);
+            return Entered::Later;
+        }
+        let room = self.rooms.entry(channel.clone()).or_insert_with(|| {
+            link.ask(Job::Follow(channel.clone()));
+            let follower = Follower::new();
+            Room { name: name.into(), follower, newcomers: Vec::new() }
+        });
+        let exists = hub.room(name).is_some();
+        if room.follower.is_live() && exists {
+            let joined = hub.join_from(client, name, start);
+            return if joined { Entered::Now } else { Entered::Later };
+        }
+        if room.follower.is_live() {
+            // Its last member has left.
+            ask(link, &channel, &room.follower.restart());
+        }
+        room.newcomers.push(Newcomer { client, start, since: Instant::now() });
+        self.waiting.insert(client, channel);
+        Entered::Later
+    }
+
+    pub fn leave(&mut self, client: ClientId) {
+        if let Some(channel) = self.waiting.remove(&client)
+            && let Some(room) = self.rooms.get_mut(&channel)
+        {
+            room.newcomers.retain(|newcomer| newcomer.client != client);
+        }
+    }
+
+    /// The channel of the room that a client is in, or for which it waits.
+    pub fn channel_of(&self, hub: &Hub, client: ClientId) -> Option<Arc<str>> {
+        let waiting = self.waiting.get(&client).cloned();
+        waiting.or_else(|| hub.room_of(client).map(channel))
+    }
+
+    pub fn subscribed(&mut self, channel: &Arc<str>) {
+        if let Some(room) = self.rooms.get_mut(channel) {
+            let step = room.follower.subscribed();
+            ask(&self.link, channel, &step);
+        }
+    }
+
+    pub fn receive(&mut self, hub: &mut Hub, senders: &mut Senders, at: &Arc<str>, batch: Batch) {
+        self.step(hub, senders, at, |follower, steps| follower.receive(batch, steps));
+    }
+
+    /// Takes what was read, and its ticket.
+    pub fn complete(
+        &mut self,
+        hub: &mut Hub,
+        senders: &mut Senders,
+        at: &Arc<str>,
+        (ticket, result): (u64, Result<Snapshot, Refused>),
+    ) {
+        match result {
+            Ok(snapshot) => self.step(hub, senders, at, |follower, steps| match ticket {
+                COMPARISON => follower.compare(snapshot.end, steps),
+                _ => follower.complete(ticket, snapshot, steps),
+            }),
+            Err(refused) => self.refuse(hub, at, &refused),
+        }
+    }
+
+    pub fn renewed(
+        &mut self,
+        hub: &mut Hub,
+        senders: &mut Senders,
+        at: &Arc<str>,
+        result: Result<(), Refused>,
+    ) {
+        match result {
+            Ok(()) => self.step(hub, senders, at, Follower::renewed),
+            Err(refused) => self.refuse(hub, at, &refused),
+        }
+    }
+
+    /// Closes those who wait for a room that cannot be read. It is tried again later.
+    fn refuse(&mut self, hub: &mut Hub, channel: &Arc<str>, refused: &Refused) {
+        let Some(room) = self.rooms.get_mut(channel) else { return };
+        room.follower.fail();
+        warn!("Redis: the room {:?} cannot be read: {refused}", room.name);
+        for newcomer in room.newcomers.drain(..) {
+            self.waiting.remove(&newcomer.client);
+            hub.close(newcomer.client, CloseCode::INTERNAL_ERROR, "the room cannot be read");
+        }
+    }
+
+    /// Lets the follower of a room take a step, and does what follows.
+    fn step(
+        &mut self,
+        hub: &mut Hub,
+        senders: &mut Senders,
+        channel: &Arc<str>,
+        take: impl FnOnce(&mut Follower, &mut Vec<Step>),
+    ) {
+        let Some(room) = self.rooms.get_mut(channel) else { return };
+        let mut steps = Vec::new();
+        let was_live = room.follower.is_live();
+        take(&mut room.follower, &mut steps);
+        if was_live && !room.follower.is_live() {
+            self.link.shared().status.count(|figures| figures.repaired += 1);
+        }
+        for step in steps {
+            match step {
+                Step::Append(entries) => {
+                    let process = self.link.shared().process;
+                    append(hub, &room.name, &entries, |entry| {
+                        senders.sender_of(entry.origin, process)
+                    });
+                }
+                Step::Replace { position, messages, now } => {
+                    replace(hub, &self.link, room, position, &aged(&messages, now));
+                }
+                other => ask(&self.link, channel, &other),
+            }
+        }
+        if room.follower.is_live() {
+            for Newcomer { client, start, .. } in room.newcomers.drain(..) {
+                self.waiting.remove(&client);
+                if hub.join_from(client, &room.name, start) {
+                    self.joined.push((client, room.name.clone()));
+                }
+            }
+        }
+    }
+
+    /// Forgets the rooms without members, and from time to time compares the others with Redis.
+    pub fn check(&mut self, hub: &mut Hub) {
+        let now = Instant::now();
+        self.checks += 1;
+        let compares = self.checks.is_multiple_of(COMPARE_EVERY);
+        let Self { link, rooms, waiting, .. } = self;
+        rooms.retain(|channel, room| {
+            room.newcomers.retain(|newcomer| {
+                let waits = now.duration_since(newcomer.since) < PATIENCE;
+                if !waits {
+                    waiting.remove(&newcomer.client);
+                    hub.close(newcomer.client, CloseCode::TRY_AGAIN_LATER, UNREACHABLE);
+                }
+                waits
+            });
+            let members = hub.room(&room.name).map_or(0, |room| room.member_count());
+            let used = members > 0 || !room.newcomers.is_empty();
+            if used {
+                if let Some(step) = room.follower.retry() {
+                    ask(link, channel, &step);
+                }
+                if compares && room.follower.ask() {
+                    link.ask(read(channel, COMPARISON, None, 0));
+                }
+            } else {
+                link.ask(Job::Unfollow(channel.clone()));
+                hub.forget(&room.name);
+            }
+            used
+        });
+    }
+}
+
+/// Asks Redis for something.
+fn ask(link: &Link, channel: &Arc<str>, step: &Step) {
+    match step {
+        Step::Read(asked) => {
+            let max_count = link.shared().keep.messages.max(1);
+            link.ask(read(channel, asked.ticket, asked.from, max_count));
+        }
+        Step::Renew(epoch) => {
+            link.ask(Job::Renew { channel: channel.clone(), epoch: *epoch });
+        }
+        Step::Append(_) | Step::Replace { .. } => {}
+    }
+}
+
+fn read(channel: &Arc<str>, ticket: u64, from: Option<Position>, max_count: usize) -> Job {
+    Job::Read { channel: channel.clone(), ticket, from, max_count }
+}
+
+/// Sends messages to the members of a room, except to their senders that `sender_of` returns.
+fn append(
+    hub: &mut Hub,
+    room: &str,
+    entries: &[Entry],
+    mut sender_of: impl FnMut(&Entry) -> Option<ClientId>,
+) {
+    if hub.room(room).is_none() {
+        // Its last member has left.
+        return;
+    }
+    for entry in entries {
+        match sender_of(entry) {
+            Some(sender) => hub.broadcast_except(room, sender, entry.message()),
+            None => hub.broadcast(room, entry.message()),
+        }
+    }
+}
+
+/// Begins a room anew. Its members have missed messages, if it has any.
+fn replace(
+    hub: &mut Hub,
+    link: &Link,
+    room: &mut Room,
+    position: Position,
+    messages: &[(Message<'_>, Duration)],
+) {
+    let name = &room.name;
+    let members: Vec<_> = hub.members(name).collect();
+    for &member in &members {
+        hub.leave(member);
+    }
+    hub.forget(name);
+    let mut restored = Err(RestoreError::TooManyRooms);
+    if members.is_empty() {
+        room.newcomers.retain(|newcomer| {
+            if restored.is_err() {
+                restored = hub.restore_for(newcomer.client, name, position, messages);
+            }
+            let refused = restored == Err(RestoreError::TooManyRooms);
+            if refused {
+                hub.close(newcomer.client, CloseCode::TRY_AGAIN_LATER, "too many rooms");
+            }
+            !refused
+        });
+        return;
+    }
+    link.shared().status.count(|figures| figures.renewed += 1);
+    restored = hub.restore(name, position, messages);
+    warn!("{name:?} has lost messages, and begins anew at {position}");
+    for member in members {
+        if restored.is_ok() && hub.hears_words(member) {
+            // None of these messages has reached it.
+            hub.join_from(member, name, Start::Rest(messages.len() as u64));
+        } else {
+            hub.close(member, CloseCode::SERVICE_RESTART, "messages were lost");
+        }
+    }
+}
+
+fn aged(messages: &[(Entry, u64)], now: u64) -> Vec<(Message<'_>, Duration)> {
+    let age = |at: u64| Duration::from_millis(now.saturating_sub(at));
+    messages.iter().map(|(entry, at)| (entry.message(), age(*at))).collect()
+}

@@ -1,0 +1,40 @@
+#!lua flags=allow-oom
+-- Reads the stream of a room that has members, and keeps it from expiring.
+--
+-- KEYS: the stream, and its state
+-- ARGV: for how many milliseconds to keep both, the id of the first entry to read or "" for the newest
+--   entries, and the maximum number and size in bytes of the entries
+-- Returns the epoch, the number of the last message, the time, and the entries: from the first to the last,
+--   or from the newest to an older one. There is one more than the size allows.
+
+local stream, meta = KEYS[1], KEYS[2]
+local age, from, max_count, max_bytes = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
+local time = redis.call('TIME')
+local now = string.format('%.0f', time[1] * 1000 + math.floor(time[2] / 1000))
+local known = redis.call('HMGET', meta, 'epoch', 'seq')
+if not known[1] then
+  redis.call('DEL', stream)
+  redis.call('HSET', meta, 'epoch', now, 'seq', '0')
+  known = { now, '0' }
+end
+redis.call('PEXPIRE', stream, age)
+redis.call('PEXPIRE', meta, age)
+
+local entries, bytes, at = {}, 0, from
+while #entries < max_count and bytes < max_bytes do
+  local count = math.min(32, max_count - #entries)
+  local found
+  if from == '' then
+    found = redis.call('XREVRANGE', stream, at == '' and '+' or '(' .. at, '-', 'COUNT', count)
+  else
+    found = redis.call('XRANGE', stream, at == from and at or '(' .. at, '+', 'COUNT', count)
+  end
+  for _, entry in ipairs(found) do
+    if bytes >= max_bytes then break end
+    entries[#entries + 1] = entry
+    bytes = bytes + #entry[2][2]
+    at = entry[1]
+  end
+  if #found < count then break end
+end
+return { known[1], tonumber(known[2]), now, entries }
