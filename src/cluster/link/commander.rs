@@ -5,15 +5,14 @@
 //! some have to be repeated.
 
 use std::collections::{HashMap, HashSet};
-use std::mem;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use redis::{Connection, ConnectionInfo, RedisError, RedisResult, Value, cmd};
 
+use super::backlog::Backlog;
 use super::backoff::Backoff;
-use super::job::{Job, Publication};
-use super::queue::Taken;
+use super::job::Job;
 use super::script::Scripts;
 use super::servers::{Address, Servers, Topology, connect, explain, fault, named};
 use super::shared::Shared;
@@ -39,10 +38,7 @@ pub struct Commander {
     subscribers: HashMap<Address, Subscriber>,
     /// The channels that are followed, and where.
     followed: HashMap<Arc<str>, Address>,
-    /// What was not answered, before what was not sent.
-    pending: Vec<Work>,
-    /// Messages of rooms of which others are pending.
-    waiting: Vec<Publication>,
+    backlog: Backlog,
     /// The servers whose subscribers are to look at their orders.
     woken: HashSet<Address>,
     beat: Option<Instant>,
@@ -58,8 +54,7 @@ impl Commander {
             nodes: HashMap::new(),
             subscribers: HashMap::new(),
             followed: HashMap::new(),
-            pending: Vec::new(),
-            waiting: Vec::new(),
+            backlog: Backlog::default(),
             woken: HashSet::new(),
             beat: None,
             backoff: Backoff::default(),
@@ -69,7 +64,7 @@ impl Commander {
     /// Works until the queue ends.
     pub fn run(mut self) {
         loop {
-            let busy = !self.pending.is_empty() || !self.waiting.is_empty();
+            let busy = !self.backlog.is_empty();
             let patience = if busy { Duration::ZERO } else { self.until_beat() };
             let taken = self.shared.queue.take(patience);
             let ending = taken.ending;
@@ -77,7 +72,7 @@ impl Commander {
             if ending.is_some_and(|end| idle || Instant::now() >= end) {
                 return;
             }
-            let works = self.accept(taken);
+            let works = self.backlog.accept(taken);
             if self.attempt(works) {
                 self.backoff.reset();
             } else {
@@ -91,33 +86,12 @@ impl Commander {
         if self.explore() {
             return self.round(works);
         }
-        self.put_back(works);
+        self.backlog.put_back(works);
         false
     }
 
     fn until_beat(&self) -> Duration {
         self.beat.map_or(Duration::ZERO, |beat| BEAT.saturating_sub(beat.elapsed()))
-    }
-
-    /// Puts what is to be done in order. Messages of one room stay together.
-    fn accept(&mut self, taken: Taken) -> Vec<Work> {
-        let mut works = mem::take(&mut self.pending);
-        let busy: HashSet<Arc<str>> = works.iter().filter_map(Work::room).cloned().collect();
-        let mut groups: HashMap<Arc<str>, usize> = HashMap::new();
-        let publications = mem::take(&mut self.waiting).into_iter().chain(taken.publications);
-        for publication in publications {
-            if busy.contains(&publication.channel) {
-                self.waiting.push(publication);
-                continue;
-            }
-            let group = *groups.entry(publication.channel.clone()).or_insert_with(|| {
-                works.push(Task::Publish(Vec::new()).into());
-                works.len() - 1
-            });
-            works[group].add(publication);
-        }
-        works.extend(taken.jobs.into_iter().map(|job| Task::Job(job).into()));
-        works
     }
 
     /// Finds out which servers there are, unless that is known. Returns whether it is.
@@ -196,11 +170,11 @@ impl Commander {
                         parts.entry(at).or_default().push(work);
                     }
                 }
-                None => self.pending.push(work),
+                None => self.backlog.put_back([work]),
             }
         }
         self.add_beats(&topology, &mut parts);
-        let mut good = self.pending.is_empty();
+        let mut good = self.backlog.is_done();
         let begin = Instant::now();
         let mut sent = Vec::new();
         for (at, works) in parts {
@@ -209,7 +183,7 @@ impl Commander {
                 Err(error) => {
                     good = false;
                     self.lose(&at, &error);
-                    self.put_back(works);
+                    self.repeat(works);
                 }
             }
         }
@@ -290,7 +264,7 @@ impl Commander {
                 Some(node) => node.take(count),
                 None => {
                     good = false;
-                    self.put_back([work]);
+                    self.repeat([work]);
                     continue;
                 }
             };
@@ -301,7 +275,7 @@ impl Commander {
                 }
                 Err(error) => {
                     self.lose(at, &error);
-                    self.put_back([work]);
+                    self.repeat([work]);
                     good = false;
                 }
             }
@@ -326,12 +300,13 @@ impl Commander {
                 self.topology = None;
             }
         }
-        self.put_back([work]);
+        self.backlog.put_back([work]);
         false
     }
 
-    fn put_back(&mut self, works: impl IntoIterator<Item = Work>) {
-        self.pending.extend(works.into_iter().filter(|work| !work.is_beat()));
+    /// Does again what a server has not answered. That one may not be the right one any more.
+    fn repeat(&mut self, works: impl IntoIterator<Item = Work>) {
+        self.backlog.put_back(works.into_iter().map(|work| Work { asking: None, ..work }));
     }
 
     /// Forgets a server that cannot be reached.

@@ -1,5 +1,6 @@
 //! The threads that talk to Redis, and the queues between them and the event loop.
 
+mod backlog;
 mod backoff;
 mod commander;
 pub mod job;

@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 use super::job::{Job, Publication};
 
 /// The number of jobs, and of bytes of messages, that are taken at once.
-const MAX_TAKEN: usize = 2_000;
-const MAX_TAKEN_BYTES: usize = 1 << 20;
+pub const MAX_TAKEN: usize = 2_000;
+pub const MAX_TAKEN_BYTES: usize = 1 << 20;
 
 /// The queue of all threads that use Redis.
 #[derive(Debug)]
