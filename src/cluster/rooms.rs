@@ -174,6 +174,7 @@ impl Rooms {
         if was_live && !room.follower.is_live() {
             self.link.shared().status.count(|figures| figures.repaired += 1);
         }
+        let mut begun = false;
         for step in steps {
             match step {
                 Step::Append(entries) => {
@@ -183,12 +184,18 @@ impl Rooms {
                     });
                 }
                 Step::Replace { position, messages, now } => {
+                    begun = true;
                     replace(hub, &self.link, room, position, &aged(&messages, now));
                 }
                 other => ask(&self.link, channel, &other),
             }
         }
-        if room.follower.is_live() {
+        if room.follower.is_live() && !room.newcomers.is_empty() {
+            if hub.room(&room.name).is_none() && !begun {
+                // Its last member has left while messages were read.
+                ask(&self.link, channel, &room.follower.restart());
+                return;
+            }
             for Newcomer { client, start, .. } in room.newcomers.drain(..) {
                 self.waiting.remove(&client);
                 if hub.join_from(client, &room.name, start) {
