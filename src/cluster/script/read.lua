@@ -32,7 +32,8 @@ while #entries < max_count and bytes < max_bytes do
   for _, entry in ipairs(found) do
     if bytes >= max_bytes then break end
     entries[#entries + 1] = entry
-    bytes = bytes + #entry[2][2]
+    -- The first one is known already, and must not keep others out.
+    if entry[1] ~= from then bytes = bytes + #entry[2][2] end
     at = entry[1]
   end
   if #found < count then break end
