@@ -107,6 +107,8 @@ pub struct Batch {
     pub epoch: u64,
     /// The number of the first message, or the next one if there are none.
     pub first: u64,
+    /// When they were added, in milliseconds since the epoch.
+    pub at: u64,
     pub entries: Vec<Entry>,
 }
 
@@ -119,7 +121,7 @@ impl Batch {
         let (head, mut rest) = line(bytes)?;
         let mut words = head.split(' ');
         let mut number = || words.next().and_then(|word| word.parse::<u64>().ok()).ok_or(Malformed);
-        let (epoch, first, count) = (number()?, number()?, number()?);
+        let (epoch, first, count, at) = (number()?, number()?, number()?, number()?);
         let mut entries = Vec::new();
         while !rest.is_empty() {
             let entry;
@@ -127,7 +129,7 @@ impl Batch {
             entries.push(entry);
         }
         let is_whole = entries.len() as u64 == count && first >= 1;
-        is_whole.then_some(Self { epoch, first, entries }).ok_or(Malformed)
+        is_whole.then_some(Self { epoch, first, at, entries }).ok_or(Malformed)
     }
 
     fn entry(bytes: &[u8]) -> Result<(Entry, &[u8]), Malformed> {
@@ -146,8 +148,10 @@ impl Batch {
         Position::new(self.epoch, self.first.saturating_add(self.entries.len() as u64) - 1)
     }
 
+    /// The memory that it takes.
     pub fn size(&self) -> usize {
-        self.entries.iter().map(|entry| entry.payload.len() + size_of::<Entry>()).sum()
+        let entry_size = |entry: &Entry| entry.payload.len() + size_of::<Entry>();
+        size_of::<Self>() + self.entries.iter().map(entry_size).sum::<usize>()
     }
 }
 
@@ -191,16 +195,16 @@ mod tests {
 
     #[test]
     fn a_batch_is_what_the_script_sends() {
-        let bytes = b"1796 7 3\ntext - 5\nhellobinary 00000000000000ff.6 2\n\xff\ntext - 0\n";
+        let bytes = b"1796 7 3 1799\ntext - 5\nhellobinary 00000000000000ff.6 2\n\xff\ntext - 0\n";
         let batch = Batch::parse(bytes).unwrap();
-        assert_eq!((batch.epoch, batch.first), (1796, 7));
+        assert_eq!((batch.epoch, batch.first, batch.at), (1796, 7, 1799));
         assert_eq!(batch.end(), Position::new(1796, 9));
         assert_eq!(batch.entries[0].message(), Message::Text("hello"));
         assert_eq!(batch.entries[0].origin, None);
         assert_eq!(batch.entries[1].message(), Message::Binary(b"\xff\n"));
         assert_eq!(batch.entries[1].origin, Some(Origin { process: Process(255), number: 6 }));
         assert_eq!(batch.entries[2].message(), Message::Text(""));
-        let renewed = Batch::parse(b"1797 1 0\n").unwrap();
+        let renewed = Batch::parse(b"1797 1 0 1797\n").unwrap();
         assert_eq!(renewed.end(), Position::new(1797, 0));
     }
 
@@ -210,14 +214,15 @@ mod tests {
             &b""[..],
             b"\n",
             b"hello",
-            b"1 1 1\n",
-            b"1 0 0\n",
-            b"1 1 0\ntext - 1\na",
-            b"1 1 1\ntext - 2\na",
-            b"1 1 1\ntext - 1\n\xff",
-            b"1 1 1\nvideo - 1\na",
-            b"1 1 1\ntext 1\na",
-            b"1 1 1\ntext - 18446744073709551615\na",
+            b"1 1 0\n",
+            b"1 1 1 1\n",
+            b"1 0 0 1\n",
+            b"1 1 0 1\ntext - 1\na",
+            b"1 1 1 1\ntext - 2\na",
+            b"1 1 1 1\ntext - 1\n\xff",
+            b"1 1 1 1\nvideo - 1\na",
+            b"1 1 1 1\ntext 1\na",
+            b"1 1 1 1\ntext - 18446744073709551615\na",
         ] {
             assert_eq!(Batch::parse(bytes), Err(Malformed), "{}", bytes.escape_ascii());
         }

@@ -19,8 +19,8 @@ const MAX_HELD_BYTES: usize = 1 << 20;
 pub enum Step {
     /// Read the stream.
     Read(Read),
-    /// Begin a new epoch, because this one has lost messages.
-    Renew(u64),
+    /// Begin a new epoch, above `floor`, because the one in Redis has lost messages.
+    Renew { lost: u64, floor: u64 },
     /// Send messages to the members.
     Append(Vec<Entry>),
     /// Begin anew with these messages, the last of which has the position, and tell the members that they
@@ -64,8 +64,31 @@ enum State {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Last {
     position: Position,
-    /// Who has published it, if that is known. It shows whether the stream still has the same message.
-    origin: Option<Option<Origin>>,
+    /// Whether the stream still has the same message can be told if this is known.
+    mark: Option<Mark>,
+}
+
+/// Tells a message from another one that has taken its number after Redis has lost it. If it was published
+/// again, it has the same origin, but not what was before it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Mark {
+    origin: Option<Origin>,
+    /// When it was added.
+    at: u64,
+}
+
+impl Mark {
+    fn new(entry: &Entry, at: u64) -> Self {
+        Self { origin: entry.origin, at }
+    }
+}
+
+impl Last {
+    /// Whether a batch ends with another message that has the same position.
+    fn differs(&self, batch: &Batch) -> bool {
+        let same = batch.entries.last().filter(|_| batch.end() == self.position);
+        same.is_some_and(|entry| self.mark != Some(Mark::new(entry, batch.at)))
+    }
 }
 
 /// A room of which messages arrive here.
@@ -175,7 +198,7 @@ impl Follower {
     /// Notes that a question could not be answered.
     pub fn fail(&mut self) {
         self.is_asking = false;
-        self.failed = !self.is_live();
+        self.failed = matches!(self.state, State::Reading(_) | State::Renewing);
     }
 
     /// Compares the last message in Redis with the last one here.
@@ -196,17 +219,21 @@ impl Follower {
     fn advance(&mut self, last: Last, batch: Batch, steps: &mut Vec<Step>) {
         let (epoch, sequence) = (last.position.epoch(), last.position.sequence());
         let end = batch.end();
-        if batch.epoch == epoch && batch.first == sequence + 1 && !batch.entries.is_empty() {
-            self.append(end, batch.entries, steps);
-        } else if batch.epoch != epoch || end.sequence() > self.overlap {
+        if batch.epoch < epoch {
+            // It was on its way when this epoch began.
+            return;
+        }
+        if batch.epoch == epoch && batch.first == sequence + 1 {
+            self.append(end, batch.at, batch.entries, steps);
+        } else if batch.epoch != epoch || end.sequence() > self.overlap || last.differs(&batch) {
             // Either messages are missing here, or the stream has lost some.
             steps.push(self.read_on());
         }
     }
 
-    fn append(&mut self, end: Position, entries: Vec<Entry>, steps: &mut Vec<Step>) {
+    fn append(&mut self, end: Position, at: u64, entries: Vec<Entry>, steps: &mut Vec<Step>) {
         if let Some(entry) = entries.last() {
-            self.last = Some(Last { position: end, origin: Some(entry.origin) });
+            self.last = Some(Last { position: end, mark: Some(Mark::new(entry, at)) });
             steps.push(Step::Append(entries));
         }
     }
@@ -217,29 +244,30 @@ impl Follower {
         let Snapshot { end, entries, .. } = snapshot;
         let mut entries = entries.into_iter().peekable();
         let same = entries.next_if(|(position, ..)| *position == at);
-        let other_origin = |(_, entry, _): &(_, Entry, _)| {
-            last.origin.is_some_and(|origin| origin != entry.origin)
+        let is_other = |(_, entry, added): &(_, Entry, u64)| {
+            last.mark.is_some_and(|mark| mark != Mark::new(entry, *added))
         };
         if end.epoch() != at.epoch() {
             steps.push(self.read_newest());
             return;
         }
-        if end.sequence() < at.sequence() || same.as_ref().is_some_and(other_origin) {
-            self.state = State::Renewing;
-            steps.push(Step::Renew(at.epoch()));
+        if end.sequence() < at.sequence() || same.as_ref().is_some_and(is_other) {
+            steps.push(self.renew(end, at));
             return;
         }
-        let mut next = at;
+        let (mut next, mut added_last) = (at, 0);
         let mut new = Vec::new();
-        for (position, entry, _) in entries {
+        // Without the last message here, nothing shows that what follows it in the stream follows it here.
+        let is_known = same.is_some() || at.sequence() == 0;
+        for (position, entry, added) in entries.filter(|_| is_known) {
             if position != Position::new(next.epoch(), next.sequence() + 1) {
                 break;
             }
-            next = position;
+            (next, added_last) = (position, added);
             new.push(entry);
         }
         let stuck = next == at && next != end;
-        self.append(next, new, steps);
+        self.append(next, added_last, new, steps);
         if stuck {
             // The stream does not reach so far back any more.
             steps.push(self.read_newest());
@@ -253,6 +281,12 @@ impl Follower {
     /// Begins with the newest messages, as far as there is none missing between them.
     fn begin_anew(&mut self, snapshot: Snapshot, steps: &mut Vec<Step>) {
         let Snapshot { end, now, entries } = snapshot;
+        let key = |at: Position| (at.epoch(), at.sequence());
+        if let Some(last) = self.last.filter(|last| key(last.position) > key(end)) {
+            // Places that members had would soon mean other messages.
+            steps.push(self.renew(end, last.position));
+            return;
+        }
         let mut messages = Vec::new();
         let mut expected = end.sequence();
         for (position, entry, at) in entries {
@@ -263,8 +297,8 @@ impl Follower {
             messages.push((entry, at));
         }
         messages.reverse();
-        let origin = messages.last().map(|(entry, _)| entry.origin);
-        self.last = Some(Last { position: end, origin });
+        let mark = messages.last().map(|(entry, at)| Mark::new(entry, *at));
+        self.last = Some(Last { position: end, mark });
         steps.push(Step::Replace { position: end, messages, now });
         self.go_live(end);
     }
@@ -290,6 +324,12 @@ impl Follower {
         let read = Read { ticket: self.tickets, from };
         self.state = State::Reading(read);
         Step::Read(read)
+    }
+
+    /// Begins an epoch after that of the last message here, because Redis has gone back to `end`.
+    fn renew(&mut self, end: Position, last: Position) -> Step {
+        self.state = State::Renewing;
+        Step::Renew { lost: end.epoch(), floor: last.epoch() }
     }
 
     fn hold(&mut self, batch: Batch) {
@@ -322,3 +362,6 @@ impl Follower {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

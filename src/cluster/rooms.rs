@@ -245,8 +245,8 @@ fn ask(link: &Link, channel: &Arc<str>, step: &Step) {
             let max_count = link.shared().keep.messages.max(1);
             link.ask(read(channel, asked.ticket, asked.from, max_count));
         }
-        Step::Renew(epoch) => {
-            link.ask(Job::Renew { channel: channel.clone(), epoch: *epoch });
+        Step::Renew { lost, floor } => {
+            link.ask(Job::Renew { channel: channel.clone(), lost: *lost, floor: *floor });
         }
         Step::Append(_) | Step::Replace { .. } => {}
     }

@@ -78,10 +78,10 @@ impl Scripts {
         call
     }
 
-    /// Begins a new epoch of a room.
-    pub fn renew(&self, keep: Keep, channel: &str, epoch: u64) -> Cmd {
+    /// Begins a new epoch of a room, above `floor`, in the place of `lost`.
+    pub fn renew(&self, keep: Keep, channel: &str, lost: u64, floor: u64) -> Cmd {
         let mut call = self.call_for(2, channel);
-        call.arg(epoch).arg(keep.milliseconds.to_string());
+        call.arg(lost).arg(floor).arg(keep.milliseconds.to_string());
         call
     }
 }

@@ -93,7 +93,9 @@ impl Work {
             Task::Job(Job::Read { channel, from, max_count, .. }) => {
                 &[scripts.read(keep, channel, *from, *max_count)]
             }
-            Task::Job(Job::Renew { channel, epoch }) => &[scripts.renew(keep, channel, *epoch)],
+            Task::Job(Job::Renew { channel, lost, floor }) => {
+                &[scripts.renew(keep, channel, *lost, *floor)]
+            }
             Task::Job(Job::Commands { commands, .. }) => commands,
             Task::Job(Job::Beat { processes, own, age, .. }) => {
                 &[scripts.beat(shared.process, processes, own, *age)]

@@ -54,5 +54,6 @@ if process ~= '-' then
 end
 redis.call('PEXPIRE', stream, age)
 redis.call('PEXPIRE', meta, age)
-redis.call('SPUBLISH', stream, epoch .. ' ' .. first .. ' ' .. #sent .. '\n' .. table.concat(sent))
+local head = table.concat({ epoch, first, #sent, now }, ' ')
+redis.call('SPUBLISH', stream, head .. '\n' .. table.concat(sent))
 return { epoch, before + 1 }
