@@ -92,3 +92,6 @@ impl Mailbox {
         self.taken.notify_all();
     }
 }
+
+#[cfg(test)]
+mod tests;

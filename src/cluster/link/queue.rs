@@ -122,3 +122,6 @@ impl Queue {
         self.waiting().ending.is_some()
     }
 }
+
+#[cfg(test)]
+mod tests;
