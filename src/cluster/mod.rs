@@ -46,9 +46,10 @@ pub const SHARE: u64 = 9;
 const SHARE_INTERVAL: Duration = Duration::from_secs(1);
 const CHECK_INTERVAL: Duration = Duration::from_secs(5);
 
-/// How many messages and for how long Redis keeps them at least, so that processes can read what has not
-/// arrived.
+/// How many messages Redis keeps at least, for how long, and how many bytes of them are read at once, so that
+/// processes can read what has not arrived.
 const MIN_MESSAGES: usize = 100;
+const MIN_BYTES: usize = 64 << 10;
 const MIN_AGE: Duration = Duration::from_secs(60);
 
 /// How much of the queue may be used before members are not read any more, and until they are read again.
@@ -97,7 +98,7 @@ impl Cluster {
         let keep = Keep {
             messages: history.max_messages.max(MIN_MESSAGES),
             milliseconds: history.max_age.max(MIN_AGE).as_millis(),
-            bytes: history.max_bytes,
+            bytes: history.max_bytes.max(MIN_BYTES),
         };
         let seeds = urls.iter().map(|url| url.as_str().into_connection_info());
         let seeds = seeds.collect::<Result<_, _>>().map_err(io::Error::other)?;

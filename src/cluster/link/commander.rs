@@ -5,6 +5,7 @@
 //! some have to be repeated.
 
 use std::collections::{HashMap, HashSet};
+use std::mem;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -39,6 +40,8 @@ pub struct Commander {
     /// The channels that are followed, and where.
     followed: HashMap<Arc<str>, Address>,
     backlog: Backlog,
+    /// The channels that their servers do not send any more.
+    moved: HashSet<Arc<str>>,
     /// The servers whose subscribers are to look at their orders.
     woken: HashSet<Address>,
     beat: Option<Instant>,
@@ -55,6 +58,7 @@ impl Commander {
             subscribers: HashMap::new(),
             followed: HashMap::new(),
             backlog: Backlog::default(),
+            moved: HashSet::new(),
             woken: HashSet::new(),
             beat: None,
             backoff: Backoff::default(),
@@ -96,7 +100,8 @@ impl Commander {
 
     /// Finds out which servers there are, unless that is known. Returns whether it is.
     fn explore(&mut self) -> bool {
-        if self.shared.take_move() {
+        if let Some(moved) = self.shared.take_moves() {
+            self.moved.extend(moved);
             self.topology = None;
         }
         if self.topology.is_some() {
@@ -123,11 +128,12 @@ impl Commander {
     fn rearrange(&mut self, topology: &Topology) {
         self.nodes.retain(|address, _| topology.nodes.contains_key(address));
         self.subscribers.retain(|address, _| topology.nodes.contains_key(address));
+        let moved = mem::take(&mut self.moved);
         let channels: Vec<_> =
             self.followed.iter().map(|(name, at)| (name.clone(), at.clone())).collect();
         for (channel, before) in channels {
             let Some(now) = topology.node_of(&channel).cloned() else { continue };
-            let lost = !self.subscribers.contains_key(&before);
+            let lost = moved.contains(&channel) || !self.subscribers.contains_key(&before);
             if now != before || lost {
                 self.change(&channel, &before, false);
                 self.follow(topology, channel, now);

@@ -1,7 +1,7 @@
 //! What the threads that talk to Redis share.
 
 use std::hash::{BuildHasher, RandomState};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use log::warn;
@@ -25,8 +25,9 @@ pub struct Shared {
     pub queue: Queue,
     pub mailbox: Mailbox,
     pub status: Status,
-    /// Whether a channel has moved to another server.
-    moved: AtomicBool,
+    /// The channels that have moved to another server since the thread that follows them last looked, if any
+    /// has. Not all are known.
+    moved: Mutex<Option<Vec<Arc<str>>>>,
 }
 
 impl Shared {
@@ -37,7 +38,7 @@ impl Shared {
             queue: Queue::new(MAX_QUEUE_BYTES),
             mailbox: Mailbox::new(handle),
             status: Status::new(),
-            moved: AtomicBool::new(false),
+            moved: Mutex::default(),
         }
     }
 
@@ -51,14 +52,19 @@ impl Shared {
         format!("townhall:wake:{}", self.process)
     }
 
-    /// Notes that a channel has moved to another server.
-    pub fn note_move(&self) {
-        self.moved.store(true, Ordering::Relaxed);
+    /// Notes that a channel has moved to another server, and which, if that is known.
+    pub fn note_move(&self, channel: Option<Arc<str>>) {
+        self.moved().get_or_insert_default().extend(channel);
     }
 
-    /// Whether a channel has moved since the last call.
-    pub fn take_move(&self) -> bool {
-        self.moved.swap(false, Ordering::Relaxed)
+    /// The channels that have moved since the last call, if any has.
+    pub fn take_moves(&self) -> Option<Vec<Arc<str>>> {
+        self.moved().take()
+    }
+
+    fn moved(&self) -> MutexGuard<'_, Option<Vec<Arc<str>>>> {
+        // Nothing panics while it is locked.
+        self.moved.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub fn log_stranger(&self, channel: &str, error: Malformed) {

@@ -138,12 +138,13 @@ impl Thread {
     fn take(&self, connection: &mut Connection) -> RedisResult<()> {
         let (kind, mut data) = match connection.recv_response()? {
             Value::Push { kind, data } => (kind, data.into_iter()),
-            // The channel has moved to another node.
-            Value::ServerError(error) if error.code() == "MOVED" => {
-                self.shared.note_move();
-                return Ok(());
+            Value::ServerError(error) => {
+                if error.code() == "MOVED" {
+                    // It is not said which. The others are followed again with a new connection.
+                    self.shared.note_move(None);
+                }
+                return Err(fault(error.to_string()));
             }
-            Value::ServerError(error) => return Err(fault(error.to_string())),
             _ => return Ok(()),
         };
         let channel = data.next().unwrap_or_default();
@@ -157,8 +158,9 @@ impl Thread {
                 Ok(())
             }
             PushKind::SUnsubscribe => {
-                if self.orders.channels().wanted.contains(&name(channel)?) {
-                    self.shared.note_move();
+                let channel = name(channel)?;
+                if self.orders.channels().wanted.contains(&channel) {
+                    self.shared.note_move(Some(channel));
                 }
                 Ok(())
             }
