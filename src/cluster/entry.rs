@@ -64,11 +64,12 @@ impl Kind {
         [Self::Text, Self::Binary].into_iter().find(|kind| kind.name() == name)
     }
 
-    /// The message with this payload. A text that is not UTF-8 is one of another program.
-    pub fn message(self, payload: &[u8]) -> Result<Message<'_>, Malformed> {
+    /// The message with this payload. Other programs may have published a text that is not UTF-8, which
+    /// only a binary message can carry.
+    fn message(self, payload: &[u8]) -> Message<'_> {
         match self {
-            Self::Text => str::from_utf8(payload).map(Message::Text).map_err(|_| Malformed),
-            Self::Binary => Ok(Message::Binary(payload)),
+            Self::Text => str::from_utf8(payload).map_or(Message::Binary(payload), Message::Text),
+            Self::Binary => Message::Binary(payload),
         }
     }
 }
@@ -91,13 +92,11 @@ impl Entry {
             <[Vec<u8>; 6]>::try_from(fields).map_err(|_| Malformed)?;
         let kind = Kind::parse(text(&kind)?).ok_or(Malformed)?;
         let at = text(&at)?.parse().map_err(|_| Malformed)?;
-        kind.message(&payload)?;
         Ok((Self { kind, payload, origin: Origin::parse(text(&from)?) }, at))
     }
 
-    /// The message. Its text was checked when the entry was read.
     pub fn message(&self) -> Message<'_> {
-        self.kind.message(&self.payload).unwrap_or(Message::Binary(&self.payload))
+        self.kind.message(&self.payload)
     }
 }
 
@@ -139,7 +138,6 @@ impl Batch {
         let origin = Origin::parse(words.next().ok_or(Malformed)?);
         let size = words.next().and_then(|word| word.parse().ok()).ok_or(Malformed)?;
         let (payload, rest) = rest.split_at_checked(size).ok_or(Malformed)?;
-        kind.message(payload)?;
         Ok((Entry { kind, payload: payload.to_vec(), origin }, rest))
     }
 
@@ -204,6 +202,8 @@ mod tests {
         assert_eq!(batch.entries[1].message(), Message::Binary(b"\xff\n"));
         assert_eq!(batch.entries[1].origin, Some(Origin { process: Process(255), number: 6 }));
         assert_eq!(batch.entries[2].message(), Message::Text(""));
+        let other = Batch::parse(b"1796 7 1 1799\ntext - 1\n\xff").unwrap();
+        assert_eq!(other.entries[0].message(), Message::Binary(b"\xff"));
         let renewed = Batch::parse(b"1797 1 0 1797\n").unwrap();
         assert_eq!(renewed.end(), Position::new(1797, 0));
     }
@@ -219,7 +219,6 @@ mod tests {
             b"1 0 0 1\n",
             b"1 1 0 1\ntext - 1\na",
             b"1 1 1 1\ntext - 2\na",
-            b"1 1 1 1\ntext - 1\n\xff",
             b"1 1 1 1\nvideo - 1\na",
             b"1 1 1 1\ntext 1\na",
             b"1 1 1 1\ntext - 18446744073709551615\na",

@@ -288,12 +288,11 @@ impl Follower {
             return;
         }
         let mut messages = Vec::new();
-        let mut expected = end.sequence();
-        for (position, entry, at) in entries {
-            if position != Position::new(end.epoch(), expected) {
+        let sequences = (1..=end.sequence()).rev();
+        for (sequence, (position, entry, at)) in sequences.zip(entries) {
+            if position != Position::new(end.epoch(), sequence) {
                 break;
             }
-            expected -= 1;
             messages.push((entry, at));
         }
         messages.reverse();

@@ -97,10 +97,11 @@ pub fn snapshot(answer: Value) -> Result<Snapshot, Malformed> {
     type Entries = Vec<(Vec<u8>, Vec<Vec<u8>>)>;
     let parsed: Result<(u64, u64, u64, Entries), _> = from_redis_value(answer);
     let (epoch, sequence, now, entries) = parsed.map_err(|_| Malformed)?;
-    let entries = entries.into_iter().map(|(id, fields)| {
-        let (entry, at) = Entry::from_fields(fields)?;
-        Ok((position(&id)?, entry, at))
+    // Those that something else has added leave holes, as entries that are not there any more.
+    let entries = entries.into_iter().filter_map(|(id, fields)| {
+        let (entry, at) = Entry::from_fields(fields).ok()?;
+        Some((position(&id).ok()?, entry, at))
     });
-    let entries = entries.collect::<Result<_, Malformed>>()?;
+    let entries = entries.collect();
     Ok(Snapshot { end: Position::new(epoch, sequence), now, entries })
 }

@@ -11,33 +11,49 @@
 local stream, meta = KEYS[1], KEYS[2]
 local process, number = ARGV[3] or '-', ARGV[4] or '0'
 local known = redis.call('HMGET', meta, 'epoch', 'seq', 'keep', 'age', process)
-local epoch, before = known[1], tonumber(known[2])
-local keep, age = ARGV[5] or known[3] or '1000', ARGV[6] or known[4] or '300000'
+local function number_of(text)
+  -- From 2^53 on, neither Lua nor pages can count.
+  return text and string.find(text, '^%d+$') and tonumber(text) < 9e15 and text
+end
+local epoch, before = number_of(known[1]), tonumber(number_of(known[2]))
+local keep = number_of(ARGV[5]) or number_of(known[3]) or '1000'
+local age = number_of(ARGV[6]) or number_of(known[4]) or '300000'
+if not ARGV[2] or ARGV[1] ~= 'text' and ARGV[1] ~= 'binary' then
+  return redis.error_reply('ERR the arguments are text or binary, and the message')
+end
 local last = #ARGV > 6 and ARGV[#ARGV] or number
 
 -- The process repeats what it has not seen the answer to.
 if known[5] then
   local done, its_epoch, its_first = string.match(known[5], '^(%d+) (%d+) (%d+)')
-  if tonumber(last) <= tonumber(done) then return { its_epoch, tonumber(its_first) } end
+  if done and tonumber(last) <= tonumber(done) then return { its_epoch, tonumber(its_first) } end
 end
 
 local time = redis.call('TIME')
 local now = string.format('%.0f', time[1] * 1000 + math.floor(time[2] / 1000))
-if not epoch then
-  redis.call('DEL', stream)
-  epoch, before = now, 0
-end
-
 local seq, sent = before, {}
-local function append(kind, message, its_number)
-  seq = seq + 1
+local function begin_anew()
+  redis.call('DEL', stream)
+  epoch = string.format('%.0f', math.max(now, (epoch or 0) + 1))
+  before, seq = 0, 0
+end
+if not (epoch and before) then begin_anew() end
+
+local function add(call, kind, message, its_number)
   local from = process == '-' and '-' or process .. '.' .. its_number
-  redis.call('XADD', stream, 'MAXLEN', '~', keep, epoch .. '-' .. string.format('%.0f', seq),
-    kind, message, 'from', from, 'at', now)
+  local id = epoch .. '-' .. string.format('%.0f', seq + 1)
+  local added = call('XADD', stream, 'MAXLEN', '~', keep, id, kind, message, 'from', from, 'at', now)
+  if added.err then return added.err end
+  seq = seq + 1
   sent[#sent + 1] = kind .. ' ' .. from .. ' ' .. #message .. '\n' .. message
 end
-append(ARGV[1], ARGV[2], number)
-for i = 7, #ARGV, 3 do append(ARGV[i], ARGV[i + 1], ARGV[i + 2]) end
+local fault = add(redis.pcall, ARGV[1], ARGV[2], number)
+if fault then
+  -- Something else has added to the stream, so that it takes no more of our ids.
+  if string.find(fault, ' ID') then begin_anew() end
+  add(redis.call, ARGV[1], ARGV[2], number)
+end
+for i = 7, #ARGV, 3 do add(redis.call, ARGV[i], ARGV[i + 1], ARGV[i + 2]) end
 
 local first = string.format('%.0f', before + 1)
 redis.call('HSET', meta, 'epoch', epoch, 'seq', string.format('%.0f', seq), 'keep', keep, 'age', age)

@@ -11,23 +11,30 @@ local stream, meta = KEYS[1], KEYS[2]
 local age, from, max_count, max_bytes = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
 local time = redis.call('TIME')
 local now = string.format('%.0f', time[1] * 1000 + math.floor(time[2] / 1000))
+local function number_of(text)
+  -- From 2^53 on, neither Lua nor pages can count.
+  return text and string.find(text, '^%d+$') and tonumber(text) < 9e15 and text
+end
 local known = redis.call('HMGET', meta, 'epoch', 'seq')
-if not known[1] then
+local epoch, seq = number_of(known[1]), number_of(known[2])
+if not (epoch and seq) then
   redis.call('DEL', stream)
-  redis.call('HSET', meta, 'epoch', now, 'seq', '0')
-  known = { now, '0' }
+  epoch, seq = string.format('%.0f', math.max(now, (epoch or 0) + 1)), '0'
+  redis.call('HSET', meta, 'epoch', epoch, 'seq', seq)
 end
 redis.call('PEXPIRE', stream, age)
 redis.call('PEXPIRE', meta, age)
 
+-- What is not between these was added by something else.
+local first, last = epoch .. '-1', epoch .. '-' .. seq
 local entries, bytes, at = {}, 0, from
 while #entries < max_count and bytes < max_bytes do
   local count = math.min(32, max_count - #entries)
   local found
   if from == '' then
-    found = redis.call('XREVRANGE', stream, at == '' and '+' or '(' .. at, '-', 'COUNT', count)
+    found = redis.call('XREVRANGE', stream, at == '' and last or '(' .. at, first, 'COUNT', count)
   else
-    found = redis.call('XRANGE', stream, at == from and at or '(' .. at, '+', 'COUNT', count)
+    found = redis.call('XRANGE', stream, at == from and at or '(' .. at, last, 'COUNT', count)
   end
   for _, entry in ipairs(found) do
     if bytes >= max_bytes then break end
@@ -38,4 +45,4 @@ while #entries < max_count and bytes < max_bytes do
   end
   if #found < count then break end
 end
-return { known[1], tonumber(known[2]), now, entries }
+return { epoch, tonumber(seq), now, entries }
