@@ -24,7 +24,7 @@ pub struct Publication {
 impl Publication {
     /// The memory that it takes in the queue.
     pub fn size(&self) -> usize {
-        self.payload.len() + size_of::<Self>()
+        self.payload.len() + self.channel.len() + size_of::<Self>()
     }
 }
 
