@@ -4,9 +4,11 @@ use std::hash::{BuildHasher, RandomState};
 use std::thread;
 use std::time::Duration;
 
-/// The first and the longest wait.
+/// The first wait.
 const MIN: Duration = Duration::from_millis(20);
-const MAX: Duration = Duration::from_secs(1);
+
+/// The longest wait.
+pub const MAX: Duration = Duration::from_secs(1);
 
 /// Waits longer each time, and not as long as another process.
 #[derive(Debug, Default)]

@@ -12,8 +12,9 @@ use std::time::{Duration, Instant};
 use redis::{Connection, ConnectionInfo, RedisError, RedisResult, Value, cmd};
 
 use super::backlog::Backlog;
-use super::backoff::Backoff;
+use super::backoff::{self, Backoff};
 use super::job::Job;
+use super::queue::Taken;
 use super::script::Scripts;
 use super::servers::{Address, Servers, Topology, connect, explain, fault, named};
 use super::shared::Shared;
@@ -23,6 +24,9 @@ use super::work::{Fate, Task, Work};
 
 /// How often each server is asked whether it is there.
 const BEAT: Duration = Duration::from_secs(1);
+
+/// How long to wait for rooms whose messages may not go out.
+const PAUSE: Duration = Duration::from_millis(10);
 
 /// A server, and what is loaded there.
 struct Node {
@@ -50,6 +54,7 @@ pub struct Commander {
 
 impl Commander {
     pub fn new(servers: Servers, shared: Arc<Shared>) -> Self {
+        let backlog = Backlog::new(shared.keep.messages);
         Self {
             shared,
             servers,
@@ -57,7 +62,7 @@ impl Commander {
             nodes: HashMap::new(),
             subscribers: HashMap::new(),
             followed: HashMap::new(),
-            backlog: Backlog::default(),
+            backlog,
             moved: HashSet::new(),
             woken: HashSet::new(),
             beat: None,
@@ -69,14 +74,13 @@ impl Commander {
     pub fn run(mut self) {
         loop {
             let busy = !self.backlog.is_empty();
-            let patience = if busy { Duration::ZERO } else { self.until_beat() };
-            let taken = self.shared.queue.take(patience);
+            let taken = self.shared.queue.take(self.patience());
             let ending = taken.ending;
             let idle = taken.publications.is_empty() && taken.jobs.is_empty() && !busy;
             if ending.is_some_and(|end| idle || Instant::now() >= end) {
                 return;
             }
-            let works = self.backlog.accept(taken);
+            let works = self.accept(taken);
             if self.attempt(works) {
                 self.backoff.reset();
             } else {
@@ -92,6 +96,32 @@ impl Commander {
         }
         self.backlog.put_back(works);
         false
+    }
+
+    /// How long to wait for something to do.
+    fn patience(&self) -> Duration {
+        if self.backlog.is_held() {
+            PAUSE.min(self.until_beat())
+        } else if !self.backlog.is_empty() {
+            Duration::ZERO
+        } else {
+            self.until_beat()
+        }
+    }
+
+    /// Puts what is to be done in order. Nothing is published that would not be received: a stream can drop it
+    /// before it is read from there. After an interruption, other processes may need the longest wait.
+    fn accept(&mut self, taken: Taken) -> Vec<Work> {
+        let Self { shared, topology, backlog, .. } = self;
+        let ending = taken.ending.is_some();
+        let behind = shared.mailbox.is_half_full();
+        let many = shared.queue.load().0 > shared.keep.messages;
+        let settled = if many { backoff::MAX } else { Duration::ZERO };
+        backlog.accept(taken, |channel| {
+            let at = topology.as_ref().and_then(|topology| topology.node_of(channel));
+            let receives = || at.is_none_or(|at| shared.status.receives(at, settled));
+            ending || (!behind && receives())
+        })
     }
 
     fn until_beat(&self) -> Duration {

@@ -74,6 +74,11 @@ impl Mailbox {
         }
     }
 
+    /// Whether the event loop is behind.
+    pub fn is_half_full(&self) -> bool {
+        self.content().bytes > MAX_BYTES / 2
+    }
+
     /// Takes the next report.
     pub fn take(&self) -> Option<Report> {
         let mut content = self.content();

@@ -1,5 +1,6 @@
 //! How Redis is, for metrics and readiness.
 
+use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -9,16 +10,25 @@ use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
+use super::servers::Address;
+
 /// How long Redis may be silent before the server counts as not ready.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// What can go wrong.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Part {
     /// Sending commands.
     Commands,
-    /// Receiving what others publish.
-    Messages,
+    /// Receiving what is published at a server.
+    Messages(Address),
+}
+
+/// What is wrong, and since when, if it ever worked.
+#[derive(Debug)]
+struct Trouble {
+    what: String,
+    since: Option<Instant>,
 }
 
 /// What is known about Redis.
@@ -31,8 +41,10 @@ pub struct Status {
 #[derive(Debug)]
 struct State {
     answered: Instant,
-    /// What is wrong with each part, and since when, if it ever worked.
-    troubles: [Option<(String, Option<Instant>)>; 2],
+    /// How each part is: since when it works, or what is wrong.
+    parts: HashMap<Part, Result<Instant, Trouble>>,
+    /// Whether anything was ever received.
+    has_received: bool,
     figures: Figures,
 }
 
@@ -55,9 +67,12 @@ pub struct Figures {
 impl Status {
     pub fn new() -> Self {
         let now = Instant::now();
-        let troubles = ["not connected yet", "not connected yet"];
-        let troubles = troubles.map(|trouble| Some((trouble.to_owned(), None)));
-        let state = State { answered: now, troubles, figures: Figures::default() };
+        let state = State {
+            answered: now,
+            parts: HashMap::new(),
+            has_received: false,
+            figures: Figures::default(),
+        };
         Self { state: Mutex::new(state), round_trips: Histogram::new(ROUND_TRIPS) }
     }
 
@@ -74,20 +89,39 @@ impl Status {
 
     /// Notes that a part works.
     pub fn recover(&self, part: Part) {
-        if self.state().troubles[part as usize].take().is_some() {
-            info!("Redis: {}", part.success());
+        let word = part.success();
+        let mut state = self.state();
+        state.has_received |= part != Part::Commands;
+        if matches!(state.parts.get(&part), Some(Ok(_))) {
+            return;
         }
+        state.parts.insert(part, Ok(Instant::now()));
+        info!("Redis: {word}");
     }
 
     /// Notes what is wrong with a part. The log says each thing once.
-    pub fn fail(&self, part: Part, trouble: String) {
+    pub fn fail(&self, part: Part, what: String) {
         let mut state = self.state();
-        let known = &mut state.troubles[part as usize];
-        if known.as_ref().is_none_or(|(known, _)| *known != trouble) {
-            warn!("Redis: {trouble}");
-            let since = known.take().map_or_else(|| Some(Instant::now()), |(_, since)| since);
-            *known = Some((trouble, since));
-        }
+        let since = match state.parts.get(&part) {
+            Some(Err(known)) if known.what == what => return,
+            Some(Err(known)) => known.since,
+            Some(Ok(_)) => Some(Instant::now()),
+            None => None,
+        };
+        warn!("Redis: {what}");
+        state.parts.insert(part, Err(Trouble { what, since }));
+    }
+
+    /// Notes that a part is not needed any more.
+    pub fn forget(&self, part: &Part) {
+        self.state().parts.remove(part);
+    }
+
+    /// Whether what is published at a server is received here, and has been for some time.
+    pub fn receives(&self, at: &Address, time: Duration) -> bool {
+        let state = self.state();
+        let part = state.parts.get(&Part::Messages(at.clone()));
+        part.is_none_or(|part| part.as_ref().is_ok_and(|since| since.elapsed() >= time))
     }
 
     /// Counts something.
@@ -99,7 +133,7 @@ impl Status {
     pub fn register(&self, registry: &mut Registry) {
         let state = self.state();
         let Figures { repaired, renewed, refused, disconnects } = state.figures;
-        let up = i64::from(state.troubles.iter().all(Option::is_none));
+        let up = i64::from(state.has_received && state.parts.values().all(Result::is_ok));
         let age = state.answered.elapsed().as_secs_f64();
         registry.register("up", "Whether Redis does what it is asked to do", ConstGauge::new(up));
         let help = "Time since Redis last answered everything";
@@ -120,19 +154,23 @@ impl Status {
     /// Why clients should not be sent here, if Redis has been away for some time.
     pub fn fault(&self) -> Option<String> {
         let state = self.state();
-        let mut troubles = state.troubles.iter().flatten();
-        let old = troubles.find(|(_, since)| since.is_none_or(|since| since.elapsed() > PATIENCE));
-        let silent = state.answered.elapsed() > PATIENCE;
-        old.map(|(trouble, _)| format!("Redis: {trouble}"))
-            .or_else(|| silent.then(|| "Redis does not answer".to_owned()))
+        let mut troubles = state.parts.values().filter_map(|part| part.as_ref().err());
+        let is_old = |since: Instant| since.elapsed() > PATIENCE;
+        if let Some(old) = troubles.find(|trouble| trouble.since.is_none_or(is_old)) {
+            Some(format!("Redis: {}", old.what))
+        } else if !state.has_received {
+            Some("Redis: not connected yet".to_owned())
+        } else {
+            is_old(state.answered).then(|| "Redis does not answer".to_owned())
+        }
     }
 }
 
 impl Part {
-    fn success(self) -> &'static str {
+    fn success(&self) -> &'static str {
         match self {
             Self::Commands => "connected",
-            Self::Messages => "receiving",
+            Self::Messages(_) => "receiving",
         }
     }
 }

@@ -83,38 +83,41 @@ struct Thread {
 
 impl Thread {
     fn run(self) {
+        let part = Part::Messages(self.info.addr().to_string());
         let mut backoff = Backoff::default();
         while !self.has_ended() {
-            if let Err(error) = self.receive(&mut backoff)
+            if let Err(error) = self.receive(&part, &mut backoff)
                 && !self.has_ended()
             {
                 self.shared.status.count(|figures| figures.disconnects += 1);
-                self.shared
-                    .status
-                    .fail(Part::Messages, format!("cannot receive: {}", explain(&error)));
+                let trouble = format!("cannot receive: {}", explain(&error));
+                self.shared.status.fail(part.clone(), trouble);
                 backoff.wait();
             }
         }
+        self.shared.status.forget(&part);
     }
 
     fn has_ended(&self) -> bool {
         self.orders.ended.load(Ordering::Relaxed) || self.shared.queue.is_ending()
     }
 
-    fn receive(&self, backoff: &mut Backoff) -> RedisResult<()> {
+    fn receive(&self, part: &Part, backoff: &mut Backoff) -> RedisResult<()> {
         let mut connection = connect(&self.info)?;
-        let wake = self.shared.wake_channel();
-        connection.send_packed_command(&cmd("SUBSCRIBE").arg(&wake).get_packed_command())?;
         let mut wanted: Vec<_> = {
             let mut channels = self.orders.channels();
             channels.changes.clear();
             channels.wanted.iter().cloned().collect()
         };
         self.subscribe(&mut connection, wanted.drain(..).map(|channel| (channel, true)))?;
+        // Once this is confirmed, so are the others.
+        let wake = self.shared.wake_channel();
+        connection.send_packed_command(&cmd("SUBSCRIBE").arg(&wake).get_packed_command())?;
         while !self.has_ended() {
-            self.take(&mut connection)?;
-            self.shared.status.recover(Part::Messages);
-            backoff.reset();
+            if self.take(&mut connection)? {
+                self.shared.status.recover(part.clone());
+                backoff.reset();
+            }
         }
         Ok(())
     }
@@ -134,8 +137,8 @@ impl Thread {
         if commands.is_empty() { Ok(()) } else { connection.send_packed_command(&commands) }
     }
 
-    /// Waits for something, and handles it.
-    fn take(&self, connection: &mut Connection) -> RedisResult<()> {
+    /// Waits for something, and handles it. Returns whether it came on the channel of this process.
+    fn take(&self, connection: &mut Connection) -> RedisResult<bool> {
         let (kind, mut data) = match connection.recv_response()? {
             Value::Push { kind, data } => (kind, data.into_iter()),
             Value::ServerError(error) => {
@@ -145,34 +148,32 @@ impl Thread {
                 }
                 return Err(fault(error.to_string()));
             }
-            _ => return Ok(()),
+            _ => return Ok(false),
         };
         let channel = data.next().unwrap_or_default();
         match kind {
-            PushKind::Message => {
+            PushKind::Subscribe | PushKind::Message => {
                 let changes = mem::take(&mut self.orders.channels().changes);
-                self.subscribe(connection, changes.into_iter())
+                self.subscribe(connection, changes.into_iter())?;
+                return Ok(true);
             }
             PushKind::SSubscribe => {
                 self.shared.mailbox.put(Report::Subscribed(name(channel)?));
-                Ok(())
             }
             PushKind::SUnsubscribe => {
                 let channel = name(channel)?;
                 if self.orders.channels().wanted.contains(&channel) {
                     self.shared.note_move(Some(channel));
                 }
-                Ok(())
             }
             PushKind::SMessage => {
-                let Value::BulkString(payload) = data.next().unwrap_or_default() else {
-                    return Ok(());
-                };
-                self.deliver(name(channel)?, payload);
-                Ok(())
+                if let Value::BulkString(payload) = data.next().unwrap_or_default() {
+                    self.deliver(name(channel)?, payload);
+                }
             }
-            _ => Ok(()),
+            _ => {}
         }
+        Ok(false)
     }
 
     fn deliver(&self, channel: Arc<str>, payload: Vec<u8>) {

@@ -59,13 +59,6 @@ impl Work {
         }
     }
 
-    /// Adds a message of the same room.
-    pub fn add(&mut self, publication: Publication) {
-        if let Task::Publish(messages) = &mut self.task {
-            messages.push(publication);
-        }
-    }
-
     /// Whether it only shows that a server is there.
     pub fn is_beat(&self) -> bool {
         matches!(self.task, Task::Job(Job::Commands { key: "", .. }))

@@ -14,6 +14,14 @@ fn message(room: &str, number: u64, size: usize) -> Publication {
     Publication { channel: room.into(), number, kind: Kind::Text, payload, answer: None }
 }
 
+fn backlog() -> Backlog {
+    Backlog::new(2 * MAX_TAKEN)
+}
+
+fn accept(backlog: &mut Backlog, taken: Taken) -> Vec<Work> {
+    backlog.accept(taken, |_| true)
+}
+
 fn taken(publications: Vec<Publication>) -> Taken {
     Taken { publications, ..Taken::default() }
 }
@@ -34,49 +42,74 @@ fn published(works: &[Work]) -> Vec<(String, Vec<u64>)> {
 
 #[test]
 fn messages_of_a_room_go_out_together() {
-    let mut backlog = Backlog::default();
+    let mut backlog = backlog();
     let messages = [("a", 1), ("b", 2), ("a", 3), ("b", 4)];
     let messages = messages.map(|(room, number)| message(room, number, 1)).into();
-    let works = backlog.accept(taken(messages));
-    assert_eq!(published(&works), [("a".to_owned(), vec![1, 3]), ("b".to_owned(), vec![2, 4])]);
+    let works = accept(&mut backlog, taken(messages));
+    let mut published = published(&works);
+    published.sort();
+    assert_eq!(published, [("a".to_owned(), vec![1, 3]), ("b".to_owned(), vec![2, 4])]);
     assert!(backlog.is_empty());
 }
 
 #[test]
 fn what_is_repeated_stays_as_it_was() {
-    let mut backlog = Backlog::default();
-    let works = backlog.accept(taken(vec![message("a", 1, 1), message("a", 2, 1)]));
+    let mut backlog = backlog();
+    let works = accept(&mut backlog, taken(vec![message("a", 1, 1), message("a", 2, 1)]));
     backlog.put_back(works);
-    let works = backlog.accept(taken(vec![message("a", 3, 1), message("b", 4, 1)]));
+    let works = accept(&mut backlog, taken(vec![message("a", 3, 1), message("b", 4, 1)]));
     assert_eq!(published(&works), [("a".to_owned(), vec![1, 2]), ("b".to_owned(), vec![4])]);
     assert!(backlog.is_done() && !backlog.is_empty());
-    assert_eq!(published(&backlog.accept(taken(Vec::new()))), [("a".to_owned(), vec![3])]);
+    assert_eq!(published(&accept(&mut backlog, taken(Vec::new()))), [("a".to_owned(), vec![3])]);
     assert!(backlog.is_empty());
 }
 
 #[test]
 fn a_room_does_not_keep_others_waiting() {
-    let mut backlog = Backlog::default();
+    let mut backlog = backlog();
     let many = (1..=MAX_TAKEN as u64 + 5).map(|number| message("a", number, 0)).collect();
-    let first = published(&backlog.accept(taken(many)));
+    let first = published(&accept(&mut backlog, taken(many)));
     assert_eq!(first[0].1.len(), MAX_TAKEN);
-    let rest = published(&backlog.accept(taken(vec![message("a", 9_999, 0)])));
+    let rest = published(&accept(&mut backlog, taken(vec![message("a", 9_999, 0)])));
     assert_eq!(rest[0].1, [2_001, 2_002, 2_003, 2_004, 2_005, 9_999]);
 
     // A small one does not overtake those that are too large.
     let large = (1..=3).map(|number| message("b", number, MAX_TAKEN_BYTES / 2));
-    let works = backlog.accept(taken(large.chain([message("b", 4, 0)]).collect()));
+    let works = accept(&mut backlog, taken(large.chain([message("b", 4, 0)]).collect()));
     assert_eq!(published(&works), [("b".to_owned(), vec![1, 2])]);
-    assert_eq!(published(&backlog.accept(Taken::default())), [("b".to_owned(), vec![3, 4])]);
+    assert_eq!(published(&accept(&mut backlog, Taken::default())), [("b".to_owned(), vec![3, 4])]);
+}
+
+#[test]
+fn no_more_goes_out_than_a_stream_keeps() {
+    let mut backlog = Backlog::new(4);
+    let works =
+        accept(&mut backlog, taken((1..=5).map(|number| message("a", number, 1)).collect()));
+    assert_eq!(published(&works), [("a".to_owned(), vec![1, 2])]);
+    assert!(!backlog.is_held());
+    assert_eq!(published(&accept(&mut backlog, Taken::default())), [("a".to_owned(), vec![3, 4])]);
+}
+
+#[test]
+fn a_room_that_is_held_keeps_its_order_and_does_not_keep_others_waiting() {
+    let mut backlog = backlog();
+    let new = taken(vec![message("a", 1, 1), message("b", 2, 1)]);
+    let works = backlog.accept(new, |room| **room != *"a");
+    assert_eq!(published(&works), [("b".to_owned(), vec![2])]);
+    assert!(backlog.accept(taken(vec![message("a", 3, 1)]), |_| false).is_empty());
+    assert!(backlog.is_held());
+    let works = accept(&mut backlog, Taken::default());
+    assert_eq!(published(&works), [("a".to_owned(), vec![1, 3])]);
+    assert!(backlog.is_empty() && !backlog.is_held());
 }
 
 #[test]
 fn jobs_keep_their_order_and_beats_are_not_repeated() {
-    let mut backlog = Backlog::default();
+    let mut backlog = backlog();
     let beat = || Task::Job(Job::Commands { key: "", ticket: 0, commands: Vec::new() });
     backlog.put_back([beat().into(), Task::Job(Job::Follow("a".into())).into()]);
     let jobs = vec![Job::Unfollow("a".into()), Job::Follow("b".into())];
-    let works = backlog.accept(Taken { jobs, ..Taken::default() });
+    let works = accept(&mut backlog, Taken { jobs, ..Taken::default() });
     let jobs: Vec<_> = works.into_iter().map(|work| format!("{:?}", work.task)).collect();
     assert_eq!(jobs, [r#"Job(Follow("a"))"#, r#"Job(Unfollow("a"))"#, r#"Job(Follow("b"))"#]);
 }
@@ -98,7 +131,7 @@ fn round() -> impl Strategy<Value = Round> {
 proptest! {
     #[test]
     fn nothing_overtakes_and_nothing_is_lost(rounds in vec(round(), 1..20)) {
-        let mut backlog = Backlog::default();
+        let mut backlog = backlog();
         let mut number = 0;
         let mut done: HashMap<String, Vec<u64>> = HashMap::new();
         let mut expected = done.clone();
@@ -110,7 +143,7 @@ proptest! {
                 expected.entry(ROOMS[room].to_owned()).or_default().push(number);
                 message(ROOMS[room], number, size)
             });
-            let works = backlog.accept(taken(new.collect()));
+            let works = accept(&mut backlog, taken(new.collect()));
             let sent = published(&works);
             prop_assert!(sent.starts_with(&repeated), "what is repeated comes first");
             let mut rooms: Vec<_> = sent.iter().map(|(room, _)| room).collect();
