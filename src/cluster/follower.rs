@@ -151,6 +151,11 @@ impl Follower {
         self.read_newest()
     }
 
+    /// Reads what may not have arrived on the channel yet.
+    pub fn catch_up(&mut self) -> Step {
+        self.read_on()
+    }
+
     /// Takes what has arrived on the channel.
     pub fn receive(&mut self, batch: Batch, steps: &mut Vec<Step>) {
         match (self.state, self.last) {

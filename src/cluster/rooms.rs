@@ -1,6 +1,7 @@
 //! The rooms that have members here, and those who wait for them.
 
 use std::collections::HashMap;
+use std::mem;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -60,6 +61,8 @@ struct Newcomer {
     client: ClientId,
     start: Start,
     since: Instant,
+    /// Whether the stream is read since it has come.
+    has_asked: bool,
 }
 
 impl Rooms {
@@ -80,15 +83,17 @@ impl Rooms {
             Room { name: name.into(), follower, newcomers: Vec::new() }
         });
         let exists = hub.room(name).is_some();
-        if room.follower.is_live() && exists {
+        let has_asked = room.follower.is_live();
+        if has_asked && exists && !is_ahead(hub, name, start) {
             let joined = hub.join_from(client, name, start);
             return if joined { Entered::Now } else { Entered::Later };
         }
-        if room.follower.is_live() {
-            // Its last member has left.
-            ask(link, &channel, &room.follower.restart());
+        if has_asked {
+            let follower = &mut room.follower;
+            // Otherwise, its last member has left.
+            ask(link, &channel, &if exists { follower.catch_up() } else { follower.restart() });
         }
-        room.newcomers.push(Newcomer { client, start, since: Instant::now() });
+        room.newcomers.push(Newcomer { client, start, since: Instant::now(), has_asked });
         self.waiting.insert(client, channel);
         Entered::Later
     }
@@ -196,11 +201,20 @@ impl Rooms {
                 ask(&self.link, channel, &room.follower.restart());
                 return;
             }
-            for Newcomer { client, start, .. } in room.newcomers.drain(..) {
+            for mut newcomer in mem::take(&mut room.newcomers) {
+                let Newcomer { client, start, has_asked, .. } = newcomer;
+                if !has_asked && is_ahead(hub, &room.name, start) {
+                    newcomer.has_asked = true;
+                    room.newcomers.push(newcomer);
+                    continue;
+                }
                 self.waiting.remove(&client);
                 if hub.join_from(client, &room.name, start) {
                     self.joined.push((client, room.name.clone()));
                 }
+            }
+            if !room.newcomers.is_empty() {
+                ask(&self.link, channel, &room.follower.catch_up());
             }
         }
     }
@@ -236,6 +250,13 @@ impl Rooms {
             used
         });
     }
+}
+
+/// Whether a client has heard more, at another process, than the members here.
+fn is_ahead(hub: &Hub, room: &str, start: Start) -> bool {
+    let key = |at: Position| (at.epoch(), at.sequence());
+    let Start::After(heard) = start else { return false };
+    hub.position(room).is_some_and(|here| key(heard) > key(here))
 }
 
 /// Asks Redis for something.
