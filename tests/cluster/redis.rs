@@ -112,6 +112,12 @@ impl Redis {
         self.wait_until_ready();
     }
 
+    /// Suspends it (`STOP`), or lets it continue (`CONT`).
+    pub fn signal(&self, name: &str) {
+        let pid = self.child.id().to_string();
+        assert!(Command::new("kill").args(["-s", name, &pid]).status().unwrap().success());
+    }
+
     /// Makes this a replica of the server at a TCP port, and waits until it has the same data.
     pub fn follow(&self, port: u16) {
         self.cli(&["replicaof", "127.0.0.1", &port.to_string()]);

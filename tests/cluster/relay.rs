@@ -33,10 +33,14 @@ struct State {
     is_paused: bool,
     /// Replies vanish.
     swallows: bool,
+    /// Replies that bring messages of a channel vanish.
+    loses_messages: bool,
     /// How long each piece is on its way.
     delay: Duration,
     /// The connection over which this number of bytes goes next in a direction is cut after them.
     budget: Option<(Direction, usize)>,
+    /// What is written instead of something else of the same length in replies.
+    disguise: Option<[&'static str; 2]>,
     has_ended: bool,
     sockets: Vec<Arc<Socket>>,
 }
@@ -63,6 +67,11 @@ impl Relay {
         relay
     }
 
+    /// The URL for `--redis`.
+    pub fn url(&self) -> String {
+        format!("redis://127.0.0.1:{}", self.port)
+    }
+
     fn set(&self, change: impl FnOnce(&mut State)) {
         change(&mut self.shared.state.lock().unwrap());
         self.shared.changed.notify_all();
@@ -78,9 +87,19 @@ impl Relay {
         self.set(|state| state.swallows = true);
     }
 
+    /// Loses pieces with messages of a channel from now on, or does not any more.
+    pub fn lose_messages(&self, loses_messages: bool) {
+        self.set(|state| state.loses_messages = loses_messages);
+    }
+
     /// Delays each piece from now on.
     pub fn delay(&self, delay: Duration) {
         self.set(|state| state.delay = delay);
+    }
+
+    /// Writes a text instead of another one of the same length in replies, from now on.
+    pub fn disguise(&self, disguise: Option<[&'static str; 2]>) {
+        self.set(|state| state.disguise = disguise);
     }
 
     /// Ends all connections. What is in the relay is lost; new connections are as at the beginning.
@@ -154,7 +173,7 @@ fn carry(mut from: &Socket, mut to: &Socket, direction: Direction, shared: &Shar
     let mut buffer = [0; 4096];
     while let Ok(length @ 1..) = from.read(&mut buffer) {
         thread::sleep(shared.state.lock().unwrap().delay);
-        let (length, is_cut) = admit(length, direction, shared);
+        let (length, is_cut) = admit(&mut buffer[..length], direction, shared);
         if to.write_all(&buffer[..length]).is_err() {
             return;
         }
@@ -165,18 +184,26 @@ fn carry(mut from: &Socket, mut to: &Socket, direction: Direction, shared: &Shar
 }
 
 /// How many of these bytes go on, and whether all connections end after them. Waits while they may not.
-fn admit(length: usize, direction: Direction, shared: &Shared) -> (usize, bool) {
+fn admit(bytes: &mut [u8], direction: Direction, shared: &Shared) -> (usize, bool) {
+    let length = bytes.len();
     let waits = |state: &mut State| state.is_paused && !state.has_ended;
     let state = shared.state.lock().unwrap();
     let mut state = shared.changed.wait_while(state, waits).unwrap();
-    if state.swallows && direction == Direction::Replies {
+    let finds = |text: &[u8]| bytes.windows(text.len()).position(|window| window == text);
+    let is_lost = state.swallows || state.loses_messages && finds(b"smessage\r\n").is_some();
+    if direction == Direction::Replies && is_lost {
         return (0, false);
     }
+    if let (Some([real, other]), Direction::Replies) = (state.disguise, direction)
+        && let Some(at) = finds(real.as_bytes())
+    {
+        bytes[at..at + other.len()].copy_from_slice(other.as_bytes());
+    }
     match &mut state.budget {
-        Some((wanted, bytes)) if *wanted == direction => {
-            let taken = length.min(*bytes);
-            *bytes -= taken;
-            (taken, *bytes == 0)
+        Some((wanted, left)) if *wanted == direction => {
+            let taken = length.min(*left);
+            *left -= taken;
+            (taken, *left == 0)
         }
         _ => (length, false),
     }

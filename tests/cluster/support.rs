@@ -10,12 +10,13 @@ use std::time::{Duration, Instant};
 /// How long anything may take before a test fails.
 pub const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Waits until a condition holds. It polls, because other processes do not report what tests wait for.
+/// Waits until a condition holds. It polls, because other processes do not report what tests wait for, but not
+/// as often as the admin listener would refuse.
 pub fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
     let deadline = Instant::now() + PATIENCE;
     while !is_so() {
         assert!(Instant::now() < deadline, "in vain: {what}");
-        thread::sleep(Duration::from_millis(5));
+        thread::sleep(Duration::from_millis(20));
     }
 }
 
