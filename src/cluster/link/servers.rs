@@ -99,19 +99,26 @@ fn prepare(info: ConnectionInfo) -> ConnectionInfo {
 fn explore_from(seed: &ConnectionInfo) -> RedisResult<Topology> {
     let mut connection = connect(seed)?;
     let info: String = cmd("INFO").arg("server").query(&mut connection)?;
-    let field = |name: &str| {
-        info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).unwrap_or("")
-    };
-    let version = field("redis_version");
+    let version = field(&info, "redis_version").unwrap_or("");
     let major = version.split('.').next().and_then(|major| major.parse::<u64>().ok());
     if major.is_none_or(|major| major < MIN_VERSION) {
         return Err(fault(format!("version {version} is too old: {MIN_VERSION} is needed")));
     }
-    match field("redis_mode") {
-        "sentinel" => primary(&mut connection, seed),
-        "cluster" => cluster(&mut connection, seed),
+    match mode(&info) {
+        Some("sentinel") => primary(&mut connection, seed),
+        Some("cluster") => cluster(&mut connection, seed),
         _ => Ok(Topology::single(seed.clone())),
     }
+}
+
+/// A field of the answer to INFO.
+fn field<'i>(info: &'i str, name: &str) -> Option<&'i str> {
+    info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))
+}
+
+/// Whether the server is a Sentinel or a node of a cluster. Valkey has another name for this field.
+fn mode(info: &str) -> Option<&str> {
+    field(info, "redis_mode").or_else(|| field(info, "server_mode"))
 }
 
 /// Asks a Sentinel for the primary. It may watch only one.
@@ -198,4 +205,20 @@ pub fn explain(error: &RedisError) -> String {
 
 pub fn fault(reason: impl Into<String>) -> RedisError {
     RedisError::from((ErrorKind::Client, "cannot use Redis", reason.into()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn redis_and_valkey_say_what_they_are() {
+        let redis = "# Server\r\nredis_version:7.0.15\r\nredis_mode:cluster\r\n";
+        let valkey =
+            "# Server\r\nredis_version:7.2.4\r\nserver_name:valkey\r\nserver_mode:sentinel\r\n";
+        assert_eq!(mode(redis), Some("cluster"));
+        assert_eq!(mode(valkey), Some("sentinel"));
+        assert_eq!(field(valkey, "redis_version"), Some("7.2.4"));
+        assert_eq!(mode("# Server\r\n"), None);
+    }
 }
