@@ -81,6 +81,25 @@ impl Hub {
     /// Creates a room as [`restore`](Self::restore) does, for a client that is about to join it. The room
     /// counts for the client's address.
     ///
+    /// ```
+    /// use std::time::Duration;
+    /// use townhall::{ClientId, Hub, Message, Position, Start};
+    ///
+    /// /// Lets a client that has missed messages join a room of the store, with the newest messages.
+    /// fn enter(
+    ///     hub: &mut Hub,
+    ///     client: ClientId,
+    ///     room: &str,
+    ///     position: Position,
+    ///     newest: &[(Message<'_>, Duration)],
+    /// ) -> bool {
+    ///     let exists = hub.room(room).is_some();
+    ///     (exists || hub.restore_for(client, room, position, newest).is_ok())
+    ///         && hub.join_from(client, room, Start::Rest(newest.len() as u64))
+    /// }
+    /// # let _ = enter;
+    /// ```
+    ///
     /// # Errors
     /// [`RestoreError`] says why the room was not restored. Nothing has changed then.
     pub fn restore_for(
