@@ -66,7 +66,7 @@ impl Kind {
 
     /// The message with this payload. Other programs may have published a text that is not UTF-8, which
     /// only a binary message can carry.
-    fn message(self, payload: &[u8]) -> Message<'_> {
+    pub fn message(self, payload: &[u8]) -> Message<'_> {
         match self {
             Self::Text => str::from_utf8(payload).map_or(Message::Binary(payload), Message::Text),
             Self::Binary => Message::Binary(payload),

@@ -12,6 +12,7 @@ mod peers;
 mod revocations;
 mod rooms;
 mod senders;
+mod waiting;
 
 use std::io;
 use std::mem;
@@ -29,7 +30,7 @@ use link::job::{Job, Report};
 use link::{Keep, Running};
 use peers::Peers;
 use revocations::Revocation;
-use rooms::{Entered, Rooms};
+use rooms::{Entered, FULL, Rooms};
 use senders::Senders;
 
 pub use link::job::Published;
@@ -137,16 +138,14 @@ impl Cluster {
 
     /// Publishes a message of a member, or of a client that waits to become one.
     pub fn publish(&mut self, hub: &mut Hub, client: ClientId, message: Message<'_>) {
-        let Some(channel) = self.rooms.channel_of(hub, client) else { return };
-        match self.link().publish(channel, message, None) {
-            Ok(number) => {
-                self.senders.add(number, client);
+        match self.rooms.publish(hub, &mut self.senders, client, message) {
+            Ok(()) => {
                 if !self.is_paused && self.link().load() > PAUSE_LOAD {
                     self.is_paused = true;
                     hub.pause_reading();
                 }
             }
-            Err(Full) => hub.close(client, CloseCode::TRY_AGAIN_LATER, "too many messages wait"),
+            Err(Full) => hub.close(client, CloseCode::TRY_AGAIN_LATER, FULL),
         }
     }
 

@@ -11,15 +11,19 @@ use townhall::{ClientId, CloseCode, Hub, Message, Position, RestoreError, Start}
 use super::channel::channel;
 use super::entry::{Batch, Entry};
 use super::follower::{Follower, Snapshot, Step};
-use super::link::Link;
 use super::link::job::{Job, Refused};
+use super::link::{Full, Link};
 use super::senders::Senders;
+use super::waiting::{Said, Waiting};
 
 /// How long a client waits for a room.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// What a client hears that cannot enter a room for now.
 const UNREACHABLE: &str = "the room cannot be reached";
+
+/// What a client hears whose message finds the queue full.
+pub const FULL: &str = "too many messages wait";
 
 /// How many checks there are for each comparison.
 const COMPARE_EVERY: u64 = 3;
@@ -40,8 +44,7 @@ pub enum Entered {
 pub struct Rooms {
     link: Link,
     rooms: HashMap<Arc<str>, Room>,
-    /// The channels of the rooms for which clients wait.
-    waiting: HashMap<ClientId, Arc<str>>,
+    waiting: Waiting,
     /// The number of calls of [`check`](Self::check).
     checks: u64,
     /// Clients that have entered, and their rooms.
@@ -67,7 +70,8 @@ struct Newcomer {
 
 impl Rooms {
     pub fn new(link: Link) -> Self {
-        Self { link, rooms: HashMap::new(), waiting: HashMap::new(), checks: 0, joined: Vec::new() }
+        let waiting = Waiting::default();
+        Self { link, rooms: HashMap::new(), waiting, checks: 0, joined: Vec::new() }
     }
 
     pub fn enter(&mut self, hub: &mut Hub, client: ClientId, name: &str, start: Start) -> Entered {
@@ -99,17 +103,33 @@ impl Rooms {
     }
 
     pub fn leave(&mut self, client: ClientId) {
-        if let Some(channel) = self.waiting.remove(&client)
-            && let Some(room) = self.rooms.get_mut(&channel)
-        {
+        let Some(said) = self.waiting.remove(client) else { return };
+        if let Some(room) = self.rooms.get_mut(&said.channel) {
             room.newcomers.retain(|newcomer| newcomer.client != client);
+        }
+        for message in said.messages() {
+            // If the queue is full, there is nobody left to tell.
+            let _ = self.link.publish(said.channel.clone(), message, None);
         }
     }
 
-    /// The channel of the room that a client is in, or for which it waits.
-    pub fn channel_of(&self, hub: &Hub, client: ClientId) -> Option<Arc<str>> {
-        let waiting = self.waiting.get(&client).cloned();
-        waiting.or_else(|| hub.room_of(client).map(channel))
+    /// Publishes a message of a member, or once it is one.
+    ///
+    /// # Errors
+    /// Too many messages wait.
+    pub fn publish(
+        &mut self,
+        hub: &Hub,
+        senders: &mut Senders,
+        client: ClientId,
+        message: Message<'_>,
+    ) -> Result<(), Full> {
+        if !self.waiting.hold(client, message)?
+            && let Some(room) = hub.room_of(client)
+        {
+            senders.add(self.link.publish(channel(room), message, None)?, client);
+        }
+        Ok(())
     }
 
     pub fn subscribed(&mut self, channel: &Arc<str>) {
@@ -159,7 +179,7 @@ impl Rooms {
         room.follower.fail();
         warn!("Redis: the room {:?} cannot be read: {refused}", room.name);
         for newcomer in room.newcomers.drain(..) {
-            self.waiting.remove(&newcomer.client);
+            self.waiting.remove(newcomer.client);
             hub.close(newcomer.client, CloseCode::INTERNAL_ERROR, "the room cannot be read");
         }
     }
@@ -190,7 +210,8 @@ impl Rooms {
                 }
                 Step::Replace { position, messages, now } => {
                     begun = true;
-                    replace(hub, &self.link, room, position, &aged(&messages, now));
+                    let messages = aged(&messages, now);
+                    replace(hub, &self.link, room, &mut self.waiting, (position, &messages));
                 }
                 other => ask(&self.link, channel, &other),
             }
@@ -208,9 +229,10 @@ impl Rooms {
                     room.newcomers.push(newcomer);
                     continue;
                 }
-                self.waiting.remove(&client);
+                let said = self.waiting.remove(client);
                 if hub.join_from(client, &room.name, start) {
                     self.joined.push((client, room.name.clone()));
+                    said.iter().for_each(|said| say(hub, &self.link, senders, client, said));
                 }
             }
             if !room.newcomers.is_empty() {
@@ -229,7 +251,7 @@ impl Rooms {
             room.newcomers.retain(|newcomer| {
                 let waits = now.duration_since(newcomer.since) < PATIENCE;
                 if !waits {
-                    waiting.remove(&newcomer.client);
+                    waiting.remove(newcomer.client);
                     hub.close(newcomer.client, CloseCode::TRY_AGAIN_LATER, UNREACHABLE);
                 }
                 waits
@@ -257,6 +279,16 @@ fn is_ahead(hub: &Hub, room: &str, start: Start) -> bool {
     let key = |at: Position| (at.epoch(), at.sequence());
     let Start::After(heard) = start else { return false };
     hub.position(room).is_some_and(|here| key(heard) > key(here))
+}
+
+/// Publishes what a client has said while it waited.
+fn say(hub: &mut Hub, link: &Link, senders: &mut Senders, client: ClientId, said: &Said) {
+    for message in said.messages() {
+        match link.publish(said.channel.clone(), message, None) {
+            Ok(number) => senders.add(number, client),
+            Err(Full) => return hub.close(client, CloseCode::TRY_AGAIN_LATER, FULL),
+        }
+    }
 }
 
 /// Asks Redis for something.
@@ -301,8 +333,8 @@ fn replace(
     hub: &mut Hub,
     link: &Link,
     room: &mut Room,
-    position: Position,
-    messages: &[(Message<'_>, Duration)],
+    waiting: &mut Waiting,
+    (position, messages): (Position, &[(Message<'_>, Duration)]),
 ) {
     let name = &room.name;
     let members: Vec<_> = hub.members(name).collect();
@@ -318,6 +350,7 @@ fn replace(
             }
             let refused = restored == Err(RestoreError::TooManyRooms);
             if refused {
+                waiting.remove(newcomer.client);
                 hub.close(newcomer.client, CloseCode::TRY_AGAIN_LATER, "too many rooms");
             }
             !refused

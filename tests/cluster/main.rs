@@ -2,6 +2,7 @@
 
 mod failover;
 mod faults;
+mod hostile;
 mod load;
 mod member;
 mod network;

@@ -1,0 +1,88 @@
+//! What other programs, or mistakes, leave in Redis.
+
+use crate::redis::Redis;
+
+const PUBLISH: &str = include_str!("../../src/cluster/script/publish.lua");
+const READ: &str = include_str!("../../src/cluster/script/read.lua");
+
+const STREAM: &str = "townhall:{/lobby}";
+const META: &str = "townhall:{/lobby}:meta";
+
+/// Publishes a text as a back end does, and returns the epoch and the number.
+fn publish(redis: &Redis, text: &str) -> (u64, u64) {
+    let answer = redis.cli(&["eval", PUBLISH, "2", STREAM, META, "text", text]);
+    place(&answer)
+}
+
+/// Reads the newest entries as a process does: the epoch, the last number, and the texts.
+fn read(redis: &Redis) -> (u64, u64, Vec<String>) {
+    let answer = redis.cli(&["eval", READ, "2", STREAM, META, "60000", "", "10", "10000"]);
+    let (epoch, number) = place(&answer);
+    let lines: Vec<_> = answer.lines().collect();
+    let texts = lines.windows(2).filter(|pair| pair[0] == "text").map(|pair| pair[1].to_owned());
+    (epoch, number, texts.collect())
+}
+
+fn place(answer: &str) -> (u64, u64) {
+    let mut numbers = answer.lines().map(|line| line.parse().unwrap());
+    (numbers.next().unwrap(), numbers.next().unwrap())
+}
+
+#[test]
+fn a_room_to_which_something_else_has_added_an_entry_begins_anew() {
+    let redis = Redis::start();
+    for id in ["*", "18446744073709551615-18446744073709551615"] {
+        let (epoch, number) = publish(&redis, "before");
+        redis.cli(&["xadd", STREAM, id, "anything", "else"]);
+        assert_eq!(read(&redis), (epoch, number, vec!["before".to_owned()]));
+        let (next, first) = publish(&redis, "after");
+        assert!(next > epoch && first == 1, "{next}-{first} after {epoch}-{number}");
+        assert_eq!(read(&redis), (next, 1, vec!["after".to_owned()]));
+        redis.cli(&["flushall"]);
+    }
+}
+
+#[test]
+fn an_entry_before_the_first_one_is_not_read() {
+    let redis = Redis::start();
+    let (epoch, ..) = read(&redis);
+    redis.cli(&["xadd", STREAM, &format!("{epoch}-0"), "text", "x", "from", "-", "at", "1"]);
+    assert_eq!(read(&redis), (epoch, 0, Vec::new()));
+    assert_eq!(publish(&redis, "first"), (epoch, 1));
+}
+
+#[test]
+fn a_state_with_which_nobody_can_count_is_replaced() {
+    let redis = Redis::start();
+    for (field, value) in [
+        ("epoch", "18446744073709551615"),
+        ("epoch", "9007199254740992"),
+        ("epoch", "x"),
+        ("epoch", ""),
+        ("seq", "18446744073709551615"),
+        ("seq", "9007199254740992"),
+        ("seq", "-1"),
+        ("seq", "1.5"),
+        ("seq", ""),
+    ] {
+        let (epoch, _) = publish(&redis, "before");
+        redis.cli(&["hset", META, field, value]);
+        let (next, number) = publish(&redis, "after");
+        assert!(next >= epoch && number == 1, "{field} {value:?}: {next}-{number}");
+        redis.cli(&["hset", META, field, value]);
+        let (last, number, texts) = read(&redis);
+        assert!(last >= next && number == 0 && texts.is_empty(), "{field} {value:?}: {last}");
+    }
+}
+
+#[test]
+fn arguments_that_are_no_message_change_nothing() {
+    let redis = Redis::start();
+    let (epoch, _) = publish(&redis, "before");
+    for arguments in [&["text"][..], &["json", "{}"], &[]] {
+        let call = ["eval", PUBLISH, "2", STREAM, META];
+        let error = redis.try_cli(&[&call, arguments].concat()).unwrap_err();
+        assert!(error.contains("the arguments are text or binary, and the message"), "{error}");
+    }
+    assert_eq!(read(&redis), (epoch, 1, vec!["before".to_owned()]));
+}
