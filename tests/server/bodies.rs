@@ -369,3 +369,22 @@ fn a_request_that_nobody_answers_gets_503_and_a_client_that_has_left_gets_nothin
     let was_waiting = server.ask(|hub| hub.answer(deferred, &Response::text(200, "late")));
     assert!(!was_waiting);
 }
+
+#[test]
+fn a_server_that_stops_waits_for_answers() {
+    let (kept, deferred) = channel();
+    let (stopping, stops) = channel();
+    let server = Running::start(reading_bodies(), move |_, _, event| match event {
+        Event::Request(exchange) => kept.send(exchange.defer()).unwrap(),
+        Event::Shutdown => stopping.send(()).unwrap(),
+        _ => {}
+    });
+    let mut stream = server.stream();
+    stream.write_all(post("Content-Length: 0\r\n", "").as_bytes()).unwrap();
+    let deferred = deferred.recv_timeout(PATIENCE).unwrap();
+    server.handle.stop();
+    stops.recv_timeout(PATIENCE).unwrap();
+    server.handle.answer(deferred, Response::text(200, "late")).unwrap();
+    assert_eq!(read_response(&mut stream).1, "late\n");
+    server.join();
+}

@@ -50,7 +50,7 @@ impl Shutdown {
     }
 
     /// Begins to close clients. Requests on open connections are answered until the shutdown ends, but
-    /// it does not wait for any.
+    /// it waits only for those that the application has deferred.
     pub(crate) fn begin_closing(&mut self, hub: &mut Hub) {
         info!("shutting down, {} connections open; {}", hub.client_count(), hub.counts);
         hub.phase = Phase::Closing;
@@ -100,7 +100,8 @@ impl Shutdown {
     /// Whether all clients have left, or the time is over.
     pub(crate) fn is_over(&self, hub: &Hub) -> bool {
         let now = hub.time.now;
-        let is_done = || hub.client_count() == 0 && !self.awaits_requests(hub);
+        let is_done =
+            || hub.client_count() == 0 && !self.awaits_requests(hub) && !awaits_answers(hub);
         !self.is_delayed(now) && (now >= self.deadline || is_done())
     }
 
@@ -111,6 +112,11 @@ impl Shutdown {
             && is_time()
             && hub.clients.iter().any(|client| client.connection.is_handshaking())
     }
+}
+
+/// Whether the application has yet to answer a request, which may have had an effect already.
+fn awaits_answers(hub: &Hub) -> bool {
+    hub.clients.iter().any(|client| client.connection.is_answering())
 }
 
 #[cfg(test)]
