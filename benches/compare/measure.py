@@ -12,6 +12,8 @@ from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from statistics import median
+from urllib.error import HTTPError
+from urllib.request import urlopen
 
 from peers import CERTIFICATE, GENERATOR, Setting, token_of
 from row import algorithm_of, deflate_of, processes_of, server_of
@@ -110,6 +112,8 @@ def running(server, setting, wrapper=()):
             behind, upstream = stack.enter_context(running(SERVERS[server.before], plain))
             setting = replace(setting, upstream=upstream)
         port = free_port() if server.is_told_its_port else None
+        if server.says_ready:
+            setting = replace(setting, admin=free_port())
         command = [*wrapper, *(server.command(setting, port) if port else server.command(setting))]
         output = subprocess.DEVNULL if port else subprocess.PIPE
         process = subprocess.Popen(pinned(0, command), stdout=output)
@@ -117,7 +121,10 @@ def running(server, setting, wrapper=()):
         if port:
             wait_for(port)
         worker = worker_of(process) if server.has_worker else process.pid
-        yield [worker, *behind], port or read_port(process)
+        port = port or read_port(process)
+        if server.says_ready:
+            wait_until_ready(setting.admin)
+        yield [worker, *behind], port
 
 
 @contextmanager
@@ -160,6 +167,18 @@ def wait_for(port):
         except ConnectionRefusedError:
             time.sleep(0.05)
     raise Failure(f"nothing listens on port {port}")
+
+
+def wait_until_ready(port):
+    """Wait until the server with this port for operators is ready."""
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline:
+        try:
+            urlopen(f"http://127.0.0.1:{port}/ready", timeout=1).close()
+            return
+        except HTTPError:
+            time.sleep(0.05)
+    raise Failure("the server was not ready in time")
 
 
 def read_port(process):

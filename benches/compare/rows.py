@@ -240,7 +240,7 @@ def redis(rooms, members, in_flight, messages):
         title=f"Redis: {rooms:,} rooms of {members:,} members, 2 senders, {in_flight} in flight, 50 B",
         flags={"rooms": rooms, "members": members, "in-flight": in_flight, "bytes": 50},
         work=("messages", messages),
-        contestants=SHARED,
+        contestants=("townhall", *SHARED),
         connections=rooms * members,
         history=1_000,
         gathers=in_flight > 1 or rooms > 100,
@@ -331,8 +331,8 @@ ROWS = [
       for in_flight, messages in ((1, 3_000), (32, 24_000))),
     with_history(idle(2_000)),
     *(redis(rooms, members, in_flight, messages)
-      for rooms, members, in_flight, messages in ((10, 100, 1, 20_000), (10, 100, 16, 100_000),
-                                                  (1_000, 4, 1, 100_000))),
+      for rooms, members, in_flight, messages in ((10, 100, 1, 8_000), (10, 100, 16, 60_000),
+                                                  (1_000, 4, 1, 40_000))),
     redis_latency(10, 10, 500),
     *(idle(connections, compressed=compressed)
       for connections in (2_000, 15_000) for compressed in (False, True)),

@@ -26,7 +26,7 @@ SERVERS = {
     "nginx": Server("nginx, townhall behind it", install_nginx, nginx, is_told_its_port=True,
                     before="townhall"),
     "nchan": Server("nchan", install_nchan, nchan, is_told_its_port=True, has_worker=True),
-    "townhall-redis": Server("townhall on Redis", install_townhall, townhall_shared, is_shared=True,
+    "townhall-redis": Server("townhall on Redis", install_townhall, townhall_shared, is_shared=True, says_ready=True,
                              shared_flags=("--above", "words")),
     "socket.io": Server("Socket.IO on Redis", npm("socket.io"), socket_io, is_shared=True,
                         shared_flags=("--above", "socket-io", "--any-order")),

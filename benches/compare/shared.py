@@ -24,7 +24,8 @@ REDIS = Server("Redis", lambda: install_program("redis-server"), redis, is_told_
 
 def townhall_shared(setting):
     """Return townhall's command line, with Redis."""
-    return [*townhall(setting), "--redis", f"redis://127.0.0.1:{setting.redis}"]
+    return [*townhall(setting), "--redis", f"redis://127.0.0.1:{setting.redis}",
+            "--admin-listen", f"127.0.0.1:{setting.admin}"]
 
 
 def socket_io(setting):
