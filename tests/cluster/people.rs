@@ -33,6 +33,56 @@ impl Tokens {
 }
 
 #[test]
+fn members_are_counted_over_all_processes() {
+    let redis = Redis::start();
+    let [a, b, mut c] =
+        [(); 3].map(|()| Process::start_with(&redis.url(), &["--presence", "/lobby"]));
+    let mut watcher = Plain::join(&a.address, "/lobby/@members");
+    let mut wait_for = |count: u64| {
+        let text = format!("{{\"count\":{count}}}");
+        while watcher.hear_text() != text {}
+        for process in [&a, &b] {
+            eventually("the others count them", || process.members("/lobby") == count);
+        }
+    };
+    let mut members: Vec<_> =
+        [&a, &b, &c].iter().map(|process| Plain::join(&process.address, "/lobby")).collect();
+    wait_for(3);
+    let more = Plain::join(&c.address, "/lobby");
+    wait_for(4);
+    members.remove(1);
+    wait_for(3);
+    c.kill();
+    wait_for(1);
+    drop(more);
+}
+
+#[test]
+fn watchers_learn_who_is_at_other_processes() {
+    let redis = Redis::start();
+    let tokens = Tokens::new();
+    let [a, b] = [(); 2].map(|()| tokens.start(&redis, &["--presence", "/lobby"]));
+    let join =
+        |process: &Process, user| Plain::join_with(&process.address, "/lobby", &tokens.of(user));
+    let mut watcher = Plain::join_with(&a.address, "/lobby/@members", &tokens.of("watcher"));
+    let mut wait_for = |expected: &str| {
+        while watcher.hear_text() != expected {}
+    };
+    wait_for(r#"{"members":[],"count":0}"#);
+    let ann = join(&b, "ann");
+    wait_for(r#"{"joined":["ann"],"left":[],"count":1}"#);
+    // Somebody with connections to several processes counts once.
+    let second = join(&a, "ann");
+    let bob = join(&a, "bob");
+    wait_for(r#"{"joined":["bob"],"left":[],"count":2}"#);
+    drop(ann);
+    drop(bob);
+    wait_for(r#"{"joined":[],"left":["bob"],"count":1}"#);
+    drop(second);
+    wait_for(r#"{"joined":[],"left":["ann"],"count":0}"#);
+}
+
+#[test]
 fn a_revocation_holds_at_all_processes() {
     let redis = Redis::start();
     let tokens = Tokens::new();

@@ -114,6 +114,13 @@ impl Process {
         ask(&self.address, "GET", room, &fields, "")
     }
 
+    /// The number of members of a room, as this process knows it.
+    pub fn members(&self, room: &str) -> u64 {
+        let answer = self.count(room, "");
+        let body: serde_json::Value = serde_json::from_str(&answer.body).unwrap();
+        body["members"].as_u64().unwrap()
+    }
+
     /// The value of a metric.
     pub fn metric(&self, name: &str) -> f64 {
         let body = ask(&self.admin, "GET", "/metrics", "", "").body;
