@@ -65,12 +65,10 @@ impl Kind {
     }
 
     /// The message with this payload. Other programs may have published a text that is not UTF-8, which
-    /// only a binary message can carry.
+    /// only a binary message can carry, or one that clients would take for a word of the server's own.
     pub fn message(self, payload: &[u8]) -> Message<'_> {
-        match self {
-            Self::Text => str::from_utf8(payload).map_or(Message::Binary(payload), Message::Text),
-            Self::Binary => Message::Binary(payload),
-        }
+        let text = if self == Self::Text { str::from_utf8(payload).ok() } else { None };
+        text.filter(|text| !text.starts_with('\0')).map_or(Message::Binary(payload), Message::Text)
     }
 }
 

@@ -20,7 +20,8 @@ pub enum Step {
     /// Read the stream.
     Read(Read),
     /// Begin a new epoch, above `floor`, because the one in Redis has lost messages.
-    Renew { lost: u64, floor: u64 },
+    /// What was added after the last message here, at that time, is carried over.
+    Renew { lost: u64, floor: u64, after: Option<u64> },
     /// Send messages to the members.
     Append(Vec<Entry>),
     /// Begin anew with these messages, the last of which has the position, and tell the members that they
@@ -333,7 +334,8 @@ impl Follower {
     /// Begins an epoch after that of the last message here, because Redis has gone back to `end`.
     fn renew(&mut self, end: Position, last: Position) -> Step {
         self.state = State::Renewing;
-        Step::Renew { lost: end.epoch(), floor: last.epoch() }
+        let after = self.last.and_then(|last| last.mark).map(|mark| mark.at);
+        Step::Renew { lost: end.epoch(), floor: last.epoch(), after }
     }
 
     fn hold(&mut self, batch: Batch) {

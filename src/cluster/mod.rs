@@ -47,9 +47,10 @@ pub const SHARE: u64 = 9;
 const SHARE_INTERVAL: Duration = Duration::from_secs(1);
 const CHECK_INTERVAL: Duration = Duration::from_secs(5);
 
-/// How many messages Redis keeps at least, for how long, and how many bytes of them are read at once, so that
-/// processes can read what has not arrived.
+/// How many messages and bytes of them Redis keeps at least, how many of these are read at once, and for how
+/// long they are kept, so that processes can read what has not arrived.
 const MIN_MESSAGES: usize = 100;
+const MIN_STREAM_BYTES: usize = 8 << 20;
 const MIN_BYTES: usize = 64 << 10;
 const MIN_AGE: Duration = Duration::from_secs(60);
 
@@ -99,6 +100,7 @@ impl Cluster {
         let keep = Keep {
             messages: history.max_messages.max(MIN_MESSAGES),
             milliseconds: history.max_age.max(MIN_AGE).as_millis(),
+            max_bytes: history.max_bytes.saturating_mul(4).max(MIN_STREAM_BYTES),
             bytes: history.max_bytes.max(MIN_BYTES),
         };
         let seeds = urls.iter().map(|url| url.as_str().into_connection_info());

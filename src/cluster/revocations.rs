@@ -46,11 +46,13 @@ impl Link {
     pub fn revoke(&self, identity: Identity, lasts: Duration, at: f64) {
         let revocation = Revocation::new(identity, lasts, at);
         let text = serde_json::to_string(&revocation).expect("strings and numbers are JSON");
+        let mut forget = cmd("ZREMRANGEBYSCORE");
+        forget.arg(CHANNEL).arg("-inf").arg(now());
         let mut add = cmd("ZADD");
         add.arg(CHANNEL).arg(revocation.until).arg(&text);
         let mut send = cmd("SPUBLISH");
         send.arg(CHANNEL).arg(&text);
-        self.ask(Job::Commands { key: CHANNEL, ticket: 0, commands: vec![add, send] });
+        self.ask(Job::Commands { key: CHANNEL, ticket: 0, commands: vec![forget, add, send] });
     }
 
     /// Asks for all revocations, and removes those that have ended.

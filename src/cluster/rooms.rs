@@ -298,8 +298,9 @@ fn ask(link: &Link, channel: &Arc<str>, step: &Step) {
             let max_count = link.shared().keep.messages.max(1);
             link.ask(read(channel, asked.ticket, asked.from, max_count));
         }
-        Step::Renew { lost, floor } => {
-            link.ask(Job::Renew { channel: channel.clone(), lost: *lost, floor: *floor });
+        Step::Renew { lost, floor, after } => {
+            let (lost, floor, after) = (*lost, *floor, *after);
+            link.ask(Job::Renew { channel: channel.clone(), lost, floor, after });
         }
         Step::Append(_) | Step::Replace { .. } => {}
     }

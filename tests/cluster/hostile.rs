@@ -5,6 +5,8 @@ use crate::redis::Redis;
 const PUBLISH: &str = include_str!("../../src/cluster/script/publish.lua");
 const READ: &str = include_str!("../../src/cluster/script/read.lua");
 
+const RENEW: &str = include_str!("../../src/cluster/script/renew.lua");
+
 const STREAM: &str = "townhall:{/lobby}";
 const META: &str = "townhall:{/lobby}:meta";
 
@@ -85,4 +87,53 @@ fn arguments_that_are_no_message_change_nothing() {
         assert!(error.contains("the arguments are text or binary, and the message"), "{error}");
     }
     assert_eq!(read(&redis), (epoch, 1, vec!["before".to_owned()]));
+}
+
+/// When the newest entry was added.
+fn newest(redis: &Redis) -> u64 {
+    let entry = redis.cli(&["xrevrange", STREAM, "+", "-", "count", "1"]);
+    entry.lines().last().unwrap().parse().unwrap()
+}
+
+#[test]
+fn a_new_epoch_keeps_what_was_added_after_the_last_message_that_members_have() {
+    let redis = Redis::start();
+    publish(&redis, "heard");
+    let heard = newest(&redis);
+    let mut missed = Vec::new();
+    while missed.len() < 3 {
+        let (epoch, number) = publish(&redis, "missed");
+        if newest(&redis) > heard {
+            missed.push((epoch, number));
+        } else {
+            // It was added in the same millisecond.
+            redis.cli(&["xdel", STREAM, &format!("{epoch}-{number}")]);
+        }
+    }
+    let epoch = missed[0].0.to_string();
+    let renew = |after: &str| {
+        let ask = ["eval", RENEW, "2", STREAM, META, &epoch, &epoch, "60000", after];
+        place(&redis.cli(&ask))
+    };
+    let (next, number) = renew(&heard.to_string());
+    assert!(next > missed[0].0 && number == 3, "{next}-{number}");
+    assert_eq!(read(&redis), (next, 3, vec!["missed".to_owned(); 3]));
+    assert_eq!(renew(""), (next, 3), "another process comes too late");
+    assert_eq!(publish(&redis, "after"), (next, 4));
+}
+
+#[test]
+fn a_stream_takes_little_more_memory_than_it_may() {
+    let redis = Redis::start();
+    let publish = |size: usize, number: u64| {
+        let (text, number) = ("x".repeat(size), number.to_string());
+        let rest = ["00000000000000ff", &number, "1000", "60000", "1000"];
+        redis.cli(&[&["eval", PUBLISH, "2", STREAM, META, "text", &text][..], &rest].concat());
+        redis.cli(&["xlen", STREAM]).trim().parse::<usize>().unwrap()
+    };
+    let lengths: Vec<_> = (1..=60).map(|number| publish(100, number)).collect();
+    assert!(lengths.iter().all(|length| *length <= 20), "{lengths:?}");
+    assert!(lengths[20..].iter().all(|length| *length >= 10), "{lengths:?}");
+    assert_eq!(publish(5_000, 61), 1, "the newest message is always kept");
+    assert_eq!(publish(100, 62), 1, "what is too long goes first");
 }

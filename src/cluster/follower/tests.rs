@@ -38,8 +38,8 @@ fn read(ticket: u64, from: Option<Position>) -> Step {
     Step::Read(Read { ticket, from })
 }
 
-fn renew(lost: u64, floor: u64) -> Step {
-    Step::Renew { lost, floor }
+fn renew(lost: u64, floor: u64, after: Option<u64>) -> Step {
+    Step::Renew { lost, floor, after }
 }
 
 fn replaced(position: Position, numbers: impl IntoIterator<Item = u64>) -> Step {
@@ -217,7 +217,7 @@ fn an_epoch_that_has_lost_messages_is_renewed() {
         other_time(snapshot(at(3), 2..=3)),
     ] {
         let mut test = Test::returned();
-        assert_eq!(test.complete(2, lost), [renew(EPOCH, EPOCH)]);
+        assert_eq!(test.complete(2, lost), [renew(EPOCH, EPOCH, Some(2))]);
         assert_eq!(test.receive(batch(3, 3)), []);
         assert_eq!(steps(|steps| test.0.renewed(steps)), [read(3, None)]);
         let end = Position::new(EPOCH + 1, 0);
@@ -231,11 +231,11 @@ fn a_room_never_goes_back_to_an_earlier_place() {
     let earlier = Position::new(EPOCH - 1, 9);
     let mut test = Test::returned();
     assert_eq!(test.complete(2, snapshot(earlier, [])), [read(3, None)]);
-    assert_eq!(test.complete(3, snapshot(earlier, [])), [renew(EPOCH - 1, EPOCH)]);
+    assert_eq!(test.complete(3, snapshot(earlier, [])), [renew(EPOCH - 1, EPOCH, Some(2))]);
 
     let mut test = Test::returned();
     assert_eq!(test.complete(2, snapshot(Position::new(EPOCH + 1, 0), [])), [read(3, None)]);
-    assert_eq!(test.complete(3, snapshot(at(1), [1])), [renew(EPOCH, EPOCH)]);
+    assert_eq!(test.complete(3, snapshot(at(1), [1])), [renew(EPOCH, EPOCH, Some(2))]);
 }
 
 #[test]
@@ -289,7 +289,7 @@ fn what_was_refused_is_asked_again() {
     test.0.fail();
     assert_eq!(test.0.retry(), Some(read(3, Some(at(2)))));
     assert_eq!(test.0.retry(), None);
-    assert_eq!(test.complete(3, snapshot(at(1), [])), [renew(EPOCH, EPOCH)]);
+    assert_eq!(test.complete(3, snapshot(at(1), [])), [renew(EPOCH, EPOCH, Some(2))]);
     test.0.fail();
     assert_eq!(test.0.retry(), Some(read(4, Some(at(2)))));
 }

@@ -51,7 +51,7 @@ pub enum Job {
     /// Read the stream of a room. Without an id, its newest entries are read; with a count of 0, none.
     Read { channel: Arc<str>, ticket: u64, from: Option<Position>, max_count: usize },
     /// Begin a new epoch of a room, above `floor`, in the place of `lost`.
-    Renew { channel: Arc<str>, lost: u64, floor: u64 },
+    Renew { channel: Arc<str>, lost: u64, floor: u64, after: Option<u64> },
     /// Commands that concern keys of one slot. Their answers have the ticket.
     Commands { key: &'static str, ticket: u64, commands: Vec<redis::Cmd> },
     /// Show that this process is there.

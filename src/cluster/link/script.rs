@@ -19,6 +19,8 @@ const SOURCES: [&str; 4] = [
 pub struct Keep {
     pub messages: usize,
     pub milliseconds: u128,
+    /// How many bytes of messages there may be, not counting the newest message.
+    pub max_bytes: usize,
     /// How many bytes of messages are read at once.
     pub bytes: usize,
 }
@@ -63,7 +65,7 @@ impl Scripts {
         let mut call = self.call_for(0, &first.channel);
         call.arg(first.kind.name()).arg(&*first.payload);
         call.arg(process.to_string()).arg(first.number);
-        call.arg(keep.messages).arg(keep.milliseconds.to_string());
+        call.arg(keep.messages).arg(keep.milliseconds.to_string()).arg(keep.max_bytes);
         for message in rest {
             call.arg(message.kind.name()).arg(&*message.payload).arg(message.number);
         }
@@ -79,9 +81,17 @@ impl Scripts {
     }
 
     /// Begins a new epoch of a room, above `floor`, in the place of `lost`.
-    pub fn renew(&self, keep: Keep, channel: &str, lost: u64, floor: u64) -> Cmd {
+    /// What was added after a time is carried over.
+    pub fn renew(
+        &self,
+        keep: Keep,
+        channel: &str,
+        (lost, floor): (u64, u64),
+        after: Option<u64>,
+    ) -> Cmd {
         let mut call = self.call_for(2, channel);
-        call.arg(lost).arg(floor).arg(keep.milliseconds.to_string());
+        let after = after.map(|at| at.to_string()).unwrap_or_default();
+        call.arg(lost).arg(floor).arg(keep.milliseconds.to_string()).arg(after);
         call
     }
 }

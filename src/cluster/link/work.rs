@@ -86,8 +86,8 @@ impl Work {
             Task::Job(Job::Read { channel, from, max_count, .. }) => {
                 &[scripts.read(keep, channel, *from, *max_count)]
             }
-            Task::Job(Job::Renew { channel, lost, floor }) => {
-                &[scripts.renew(keep, channel, *lost, *floor)]
+            Task::Job(Job::Renew { channel, lost, floor, after }) => {
+                &[scripts.renew(keep, channel, (*lost, *floor), *after)]
             }
             Task::Job(Job::Commands { commands, .. }) => commands,
             Task::Job(Job::Beat { processes, own, age, .. }) => {

@@ -8,7 +8,7 @@ use super::*;
 #[derive(Debug, Clone)]
 pub enum Question {
     Read(Read),
-    Renew { lost: u64, floor: u64 },
+    Renew { lost: u64, floor: u64, after: Option<u64> },
     Compare,
 }
 
@@ -69,7 +69,9 @@ impl Node {
         for step in steps {
             match step {
                 Step::Read(read) => self.questions.push(Question::Read(read)),
-                Step::Renew { lost, floor } => self.questions.push(Question::Renew { lost, floor }),
+                Step::Renew { lost, floor, after } => {
+                    self.questions.push(Question::Renew { lost, floor, after });
+                }
                 Step::Append(entries) => {
                     assert!(!entries.is_empty());
                     self.segments.last_mut().unwrap().messages.extend(entries);

@@ -114,17 +114,28 @@ impl Redis {
         Snapshot { end: room.end(), now, entries }
     }
 
-    /// Begins an epoch above `floor` in the place of `lost`. Returns what is sent on the channel.
-    pub fn renew(&mut self, lost: u64, floor: u64) -> Option<Batch> {
+    /// Begins an epoch above `floor` in the place of `lost`, with the messages that were added after a time.
+    /// Returns what is sent on the channel.
+    pub fn renew(&mut self, lost: u64, floor: u64, after: Option<u64>) -> Option<Batch> {
         let known = self.room.as_ref().filter(|room| room.epoch != lost);
         if known.is_some() {
             return None;
         }
         self.past.push(self.room.clone());
-        let done = self.room.take().map(|room| room.done).unwrap_or_default();
+        let before = self.room.take();
         let epoch = self.now.max(floor + 1);
-        self.room = Some(Room::new(epoch, done));
-        Some(Batch { epoch, first: 1, at: self.now, entries: Vec::new() })
+        let is_late = |(.., at): &&Stored| after.is_some_and(|after| *at > after);
+        let stream = before.iter().flat_map(|room| &room.stream);
+        let carried: Vec<_> = stream.rev().take_while(is_late).cloned().collect();
+        let mut room = Room::new(epoch, before.map(|room| room.done).unwrap_or_default());
+        for (_, entry, at) in carried.into_iter().rev() {
+            room.log.push(entry.clone());
+            room.stream.push_back((room.end(), entry.clone(), at));
+            self.written.push((room.end(), entry));
+        }
+        let first = room.end().sequence() + 1;
+        self.room = Some(room);
+        Some(Batch { epoch, first, at: self.now, entries: Vec::new() })
     }
 
     /// Goes back by a number of changes: a replica that has not received them takes over.

@@ -151,8 +151,8 @@ impl Simulation {
                 Answer::Read(read.ticket, self.redis.read(read.from, MAX_COUNT, MAX_BYTES))
             }
             Question::Compare => Answer::Compared(self.redis.read(None, 0, MAX_BYTES).end),
-            Question::Renew { lost, floor } => {
-                let batch = self.redis.renew(lost, floor);
+            Question::Renew { lost, floor, after } => {
+                let batch = self.redis.renew(lost, floor, after);
                 self.send(batch);
                 Answer::Renewed
             }
