@@ -10,7 +10,7 @@
 
 local stream, meta = KEYS[1], KEYS[2]
 local process, number = ARGV[3] or '-', ARGV[4] or '0'
-local known = redis.call('HMGET', meta, 'epoch', 'seq', 'keep', 'age', process, 'limit', 'bytes')
+local known = redis.call('HMGET', meta, 'epoch', 'seq', 'keep', 'age', process, 'limit', 'bytes', 'touched')
 local function number_of(text)
   -- From 2^53 on, neither Lua nor pages can count.
   return text and string.find(text, '^%d+$') and tonumber(text) < 9e15 and text
@@ -74,10 +74,18 @@ if bytes > 2 * limit then
 end
 
 local first = string.format('%.0f', before + 1)
-redis.call('HSET', meta, 'epoch', epoch, 'seq', string.format('%.0f', seq), 'keep', keep, 'age', age,
-  'limit', limit, 'bytes', bytes)
+-- The room expires some time after its last message. It need not be exact.
+local touched = tonumber(number_of(known[8])) or 0
+local touches = before == 0 or now - touched > age / 4
+if touches then touched = now end
+local state = { 'epoch', epoch, 'seq', string.format('%.0f', seq), 'keep', keep, 'age', age, 'limit', limit,
+  'bytes', bytes, 'touched', touched }
 if process ~= '-' then
-  redis.call('HSET', meta, process, last .. ' ' .. epoch .. ' ' .. first .. ' ' .. now)
+  state[#state + 1] = process
+  state[#state + 1] = last .. ' ' .. epoch .. ' ' .. first .. ' ' .. now
+end
+redis.call('HSET', meta, unpack(state))
+if process ~= '-' then
   if not known[5] and redis.call('HLEN', meta) > 64 then
     -- Processes that ended long ago repeat nothing.
     local fields = redis.call('HGETALL', meta)
@@ -87,8 +95,10 @@ if process ~= '-' then
     end
   end
 end
-redis.call('PEXPIRE', stream, age)
-redis.call('PEXPIRE', meta, age)
+if touches then
+  redis.call('PEXPIRE', stream, age)
+  redis.call('PEXPIRE', meta, age)
+end
 local head = table.concat({ epoch, first, #sent, now }, ' ')
 redis.call('SPUBLISH', stream, head .. '\n' .. table.concat(sent))
 return { epoch, before + 1 }
