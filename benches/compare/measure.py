@@ -12,8 +12,6 @@ from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from statistics import median
-from urllib.error import HTTPError
-from urllib.request import urlopen
 
 from peers import CERTIFICATE, GENERATOR, Setting, token_of
 from row import algorithm_of, deflate_of, processes_of, server_of
@@ -112,8 +110,6 @@ def running(server, setting, wrapper=()):
             behind, upstream = stack.enter_context(running(SERVERS[server.before], plain))
             setting = replace(setting, upstream=upstream)
         port = free_port() if server.is_told_its_port else None
-        if server.says_ready:
-            setting = replace(setting, admin=free_port())
         command = [*wrapper, *(server.command(setting, port) if port else server.command(setting))]
         output = subprocess.DEVNULL if port else subprocess.PIPE
         process = subprocess.Popen(pinned(0, command), stdout=output)
@@ -122,8 +118,8 @@ def running(server, setting, wrapper=()):
             wait_for(port)
         worker = worker_of(process) if server.has_worker else process.pid
         port = port or read_port(process)
-        if server.says_ready:
-            wait_until_ready(setting.admin)
+        if server.operators:
+            wait_until_ready(server.operators(setting))
         yield [worker, *behind], port
 
 
@@ -169,16 +165,18 @@ def wait_for(port):
     raise Failure(f"nothing listens on port {port}")
 
 
-def wait_until_ready(port):
-    """Wait until the server with this port for operators is ready."""
+def wait_until_ready(path):
+    """Wait until the server that answers on this Unix socket is ready."""
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline:
-        try:
-            urlopen(f"http://127.0.0.1:{port}/ready", timeout=1).close()
-            return
-        except HTTPError:
-            time.sleep(0.05)
-    raise Failure("the server was not ready in time")
+        with socket.socket(socket.AF_UNIX) as client:
+            client.settimeout(START_SECONDS)
+            client.connect(str(path))
+            client.sendall(b"GET /ready HTTP/1.1\r\nHost: townhall\r\n\r\n")
+            if client.recv(4096).startswith(b"HTTP/1.1 200"):
+                return
+        time.sleep(0.05)
+    raise Failure(f"the server on {path} was not ready in time")
 
 
 def read_port(process):

@@ -38,8 +38,6 @@ class Setting:
     # The port of Redis, if its processes share rooms through that, and which of them it is, from 0.
     redis: int = 0
     index: int = 0
-    # The port at which it says whether it is ready, if it has one for that.
-    admin: int = 0
 
 
 @dataclass(frozen=True)
@@ -55,8 +53,8 @@ class Server:
     load_flags: tuple = ()
     # Its processes share rooms through Redis, and what the load generator must know about them.
     is_shared: bool = False
-    # It listens before it is ready, and says so.
-    says_ready: bool = False
+    # It listens before it is ready: where the Unix socket is that answers /ready.
+    operators: Callable[[Setting], Path] | None = None
     shared_flags: tuple = ()
     # It is a proxy, and ends TLS before this server, which is plain.
     before: str = ""

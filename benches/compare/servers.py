@@ -2,7 +2,7 @@
 
 from peers import (HOME, Server, crate, floor, install_nchan, install_nginx, install_townhall, install_wsbroad,
                    nchan, nginx, npm, script, townhall, townhall_history)
-from shared import nchan_shared, socket_io, townhall_shared
+from shared import nchan_shared, operators, socket_io, townhall_shared
 
 BUN = HOME / "bun" / "node_modules" / "@oven" / "bun-linux-x64" / "bin" / "bun"
 
@@ -26,7 +26,7 @@ SERVERS = {
     "nginx": Server("nginx, townhall behind it", install_nginx, nginx, is_told_its_port=True,
                     before="townhall"),
     "nchan": Server("nchan", install_nchan, nchan, is_told_its_port=True, has_worker=True),
-    "townhall-redis": Server("townhall on Redis", install_townhall, townhall_shared, is_shared=True, says_ready=True,
+    "townhall-redis": Server("townhall on Redis", install_townhall, townhall_shared, is_shared=True, operators=operators,
                              shared_flags=("--above", "words")),
     "socket.io": Server("Socket.IO on Redis", npm("socket.io"), socket_io, is_shared=True,
                         shared_flags=("--above", "socket-io", "--any-order")),

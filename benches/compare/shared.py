@@ -25,7 +25,12 @@ REDIS = Server("Redis", lambda: install_program("redis-server"), redis, is_told_
 def townhall_shared(setting):
     """Return townhall's command line, with Redis."""
     return [*townhall(setting), "--redis", f"redis://127.0.0.1:{setting.redis}",
-            "--admin-listen", f"127.0.0.1:{setting.admin}"]
+            "--admin-listen", f"unix:{operators(setting)}"]
+
+
+def operators(setting):
+    """Return the socket on which a process of townhall says whether it is ready."""
+    return HOME / f"townhall-{setting.index}.sock"
 
 
 def socket_io(setting):
