@@ -13,8 +13,10 @@ use super::link::job::Published;
 pub struct Senders {
     /// Whether senders do not receive their own messages.
     no_reflect: bool,
+    /// Those of messages that were not answered.
+    open: HashMap<u64, ClientId>,
+    /// Those of messages that are on their way back, and those that may have been lost there.
     new: HashMap<u64, ClientId>,
-    /// Those that may have been lost on their way back.
     old: HashMap<u64, ClientId>,
 }
 
@@ -26,10 +28,10 @@ impl Senders {
 
     /// Notes who has sent a message.
     pub fn add(&mut self, number: u64, client: ClientId) {
-        self.new.insert(number, client);
+        self.open.insert(number, client);
     }
 
-    /// Forgets the messages that have been lost since the last call.
+    /// Forgets the messages that were answered before the last call, and have not come back.
     pub fn forget_lost(&mut self) {
         self.old = mem::take(&mut self.new);
     }
@@ -40,23 +42,24 @@ impl Senders {
         self.take(own.number)
     }
 
-    /// Whether a member has sent a message.
+    /// Whether a member has sent a message that was not answered, nor has come back.
     pub fn has(&self, number: u64) -> bool {
-        self.new.contains_key(&number) || self.old.contains_key(&number)
+        self.open.contains_key(&number)
     }
 
     fn take(&mut self, number: u64) -> Option<ClientId> {
-        self.new.remove(&number).or_else(|| self.old.remove(&number))
+        let Self { open, new, old, .. } = self;
+        [open, new, old].into_iter().find_map(|senders| senders.remove(&number))
     }
 
     /// Notes that a message of a member was published or refused.
     pub fn settle(&mut self, hub: &mut Hub, number: u64, published: &Published) {
-        // Otherwise, the message is on its way back, and must not reach its sender.
-        if !self.no_reflect || published.is_err() {
-            let sender = self.take(number);
-            if let (Some(client), Err(_)) = (sender, published) {
-                hub.close(client, CloseCode::INTERNAL_ERROR, "the message was not published");
-            }
+        let Some(client) = self.open.remove(&number) else { return };
+        if published.is_err() {
+            hub.close(client, CloseCode::INTERNAL_ERROR, "the message was not published");
+        } else if self.no_reflect {
+            // It is on its way back, and must not reach its sender.
+            self.new.insert(number, client);
         }
     }
 }
