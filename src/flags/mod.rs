@@ -240,6 +240,9 @@ impl Flags {
             faults.push((ErrorKind::ArgumentConflict, reason));
         }
         faults.extend(self.admin.check(&name).err());
+        let wrong = |reason| format!("invalid value for {}: {reason}", name("redis"));
+        let redis = self.redis.check().map_err(wrong).err();
+        faults.extend(redis.map(|fault| (ErrorKind::ValueValidation, fault)));
         let tls = self.tls.check(self.listens_with_tls(), &name).err();
         faults.extend(tls.map(|fault| (ErrorKind::ValueValidation, fault)));
         faults.extend(self.sockets.check(&List::concat(&self.listen), &name).err());

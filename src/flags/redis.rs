@@ -1,7 +1,7 @@
 //! Rooms that span several processes.
 
+use std::convert::Infallible;
 use std::fmt;
-use std::str::FromStr;
 
 use clap::Args;
 
@@ -17,13 +17,20 @@ pub struct RedisFlags {
     /// more of the same to ask. All processes need the same limits for history, which is on. Because others
     /// can see the command line, prefer the environment variable for passwords
     #[arg(long, value_name = "URL", env = "TOWNHALL_REDIS")]
-    #[arg(value_parser = list(str::parse::<RedisUrl>, "serve rooms from this process alone"))]
+    #[arg(value_parser = list(url, "serve rooms from this process alone"))]
     redis: Vec<List<RedisUrl>>,
 }
 
 impl RedisFlags {
     pub fn is_set(&self) -> bool {
         !self.redis.is_empty()
+    }
+
+    /// What is wrong with the URLs. They are not shown, because they may contain passwords.
+    pub fn check(&self) -> Result<(), String> {
+        let number =
+            |(place, url)| check(url).map_err(|reason| format!("URL {}: {reason}", place + 1));
+        self.urls().iter().enumerate().try_for_each(number)
     }
 
     pub fn urls(&self) -> Vec<RedisUrl> {
@@ -48,22 +55,45 @@ impl fmt::Debug for RedisUrl {
     }
 }
 
-impl FromStr for RedisUrl {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        check(text)?;
-        Ok(Self(text.to_owned()))
-    }
+/// What is wrong with a URL is said later, without the URL.
+fn url(text: &str) -> Result<RedisUrl, Infallible> {
+    Ok(RedisUrl(text.to_owned()))
 }
 
 #[cfg(feature = "redis")]
-fn check(text: &str) -> Result<(), String> {
-    let explain = |error: redis::RedisError| error.detail().unwrap_or("it is not valid").to_owned();
-    redis::IntoConnectionInfo::into_connection_info(text).map(drop).map_err(explain)
+fn check(RedisUrl(url): &RedisUrl) -> Result<(), String> {
+    let explain = |_| "it is not a URL such as redis://127.0.0.1:6379";
+    let info = redis::IntoConnectionInfo::into_connection_info(url.as_str()).map_err(explain)?;
+    match info.addr() {
+        redis::ConnectionAddr::TcpTls { insecure: true, .. } => {
+            Err("#insecure is not possible; SSL_CERT_FILE names the certificates to trust".into())
+        }
+        _ => Ok(()),
+    }
 }
 
 #[cfg(not(feature = "redis"))]
-fn check(_: &str) -> Result<(), String> {
+fn check(_: &RedisUrl) -> Result<(), String> {
     Err("this program was built without the feature redis".to_owned())
+}
+
+#[cfg(all(test, feature = "redis"))]
+mod tests {
+    use super::*;
+
+    fn reason(urls: &str) -> Option<String> {
+        let list = list(url, "")(urls).unwrap();
+        RedisFlags { redis: vec![list] }.check().err()
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_url_is_said_without_its_password() {
+        for good in ["redis://127.0.0.1", "rediss://u:secret@a:1", "redis+unix:///s?pass=secret"] {
+            assert_eq!(reason(good), None, "{good}");
+        }
+        for bad in ["http://secret", "redis://u:secret@a:99999", "rediss://:secret@a#insecure"] {
+            let reason = reason(&format!("redis://127.0.0.1,{bad}")).expect(bad);
+            assert!(reason.starts_with("URL 2: ") && !reason.contains("secret"), "{reason}");
+        }
+    }
 }

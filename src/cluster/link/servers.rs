@@ -200,7 +200,10 @@ pub fn explain(error: &RedisError) -> String {
     if error.is_timeout() {
         return format!("no answer within {ANSWER_TIMEOUT:?}");
     }
-    error.to_string()
+    match (error.kind(), error.detail()) {
+        (ErrorKind::Client, Some(reason)) => reason.to_owned(),
+        _ => error.to_string(),
+    }
 }
 
 pub fn fault(reason: impl Into<String>) -> RedisError {
