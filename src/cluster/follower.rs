@@ -110,6 +110,8 @@ pub struct Follower {
     asked: Option<Position>,
     /// Whether what it waits for was refused.
     failed: bool,
+    /// Whether messages that had not arrived were read.
+    repaired: bool,
     seen: Option<Position>,
 }
 
@@ -126,6 +128,7 @@ impl Follower {
             is_asking: false,
             asked: None,
             failed: false,
+            repaired: false,
             seen: None,
         }
     }
@@ -184,6 +187,11 @@ impl Follower {
         if self.state == State::Renewing {
             steps.push(self.read_newest());
         }
+    }
+
+    /// Whether messages that had not arrived were read since the last call.
+    pub fn take_repaired(&mut self) -> bool {
+        mem::take(&mut self.repaired)
     }
 
     /// Asks again what could not be answered.
@@ -272,6 +280,7 @@ impl Follower {
             (next, added_last) = (position, added);
             new.push(entry);
         }
+        self.repaired |= !new.is_empty();
         let stuck = next == at && next != end;
         self.append(next, added_last, new, steps);
         if stuck {

@@ -237,9 +237,7 @@ impl Cluster {
     pub fn check(&mut self, hub: &mut Hub) {
         self.rooms.check(hub);
         self.peers.beat();
-        if self.link().is_idle() {
-            self.senders.forget_lost();
-        }
+        self.senders.forget_lost();
         hub.set_timer(ClientId::SERVER, CHECK, CHECK_INTERVAL);
     }
 

@@ -214,9 +214,12 @@ impl Peers {
     /// Learns which processes there are.
     fn compare(&mut self, answer: Value) -> Vec<Hearsay> {
         self.is_beating = false;
-        let Ok((is_there, processes)) = from_redis_value::<(bool, HashSet<String>)>(answer) else {
+        let Ok((is_there, names)) = from_redis_value::<(bool, Vec<Vec<u8>>)>(answer) else {
             return Vec::new();
         };
+        // What is not a name was added by something else.
+        let names = names.into_iter().filter_map(|name| String::from_utf8(name).ok());
+        let processes: HashSet<_> = names.collect();
         self.is_new |= !is_there;
         let gone: Vec<_> =
             self.known.keys().filter(|known| !processes.contains(*known)).cloned().collect();
@@ -230,9 +233,10 @@ impl Peers {
 
     /// Learns everything that a process says.
     fn learn(&mut self, process: String, answer: Value) -> Vec<Hearsay> {
-        let fields: Vec<(String, Vec<u8>)> = from_redis_value(answer).unwrap_or_default();
+        let fields: Vec<(Vec<u8>, Vec<u8>)> = from_redis_value(answer).unwrap_or_default();
         let mut heard = self.forget(process.clone());
         for (room, people) in fields {
+            let Ok(room) = String::from_utf8(room) else { continue };
             if room == VERSION {
                 let version = str::from_utf8(&people).ok().and_then(|text| text.parse().ok());
                 self.known.insert(process.clone(), version.unwrap_or_default());

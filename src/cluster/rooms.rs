@@ -5,7 +5,6 @@ use std::mem;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use log::warn;
 use townhall::{ClientId, CloseCode, Hub, Message, Position, RestoreError, Start};
 
 use super::channel::channel;
@@ -177,7 +176,8 @@ impl Rooms {
     fn refuse(&mut self, hub: &mut Hub, channel: &Arc<str>, refused: &Refused) {
         let Some(room) = self.rooms.get_mut(channel) else { return };
         room.follower.fail();
-        warn!("Redis: the room {:?} cannot be read: {refused}", room.name);
+        let line = format_args!("Redis: the room {:?} cannot be read: {refused}", room.name);
+        self.link.shared().warnings.log(line);
         for newcomer in room.newcomers.drain(..) {
             self.waiting.remove(newcomer.client);
             hub.close(newcomer.client, CloseCode::INTERNAL_ERROR, "the room cannot be read");
@@ -194,9 +194,8 @@ impl Rooms {
     ) {
         let Some(room) = self.rooms.get_mut(channel) else { return };
         let mut steps = Vec::new();
-        let was_live = room.follower.is_live();
         take(&mut room.follower, &mut steps);
-        if was_live && !room.follower.is_live() {
+        if room.follower.take_repaired() {
             self.link.shared().status.count(|figures| figures.repaired += 1);
         }
         let mut begun = false;
@@ -360,7 +359,8 @@ fn replace(
     }
     link.shared().status.count(|figures| figures.renewed += 1);
     restored = hub.restore(name, position, messages);
-    warn!("{name:?} has lost messages, and begins anew at {position}");
+    let line = format_args!("{name:?} has lost messages, and begins anew at {position}");
+    link.shared().warnings.log(line);
     for member in members {
         if restored.is_ok() && hub.hears_words(member) {
             // None of these messages has reached it.

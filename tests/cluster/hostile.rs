@@ -1,6 +1,12 @@
 //! What other programs, or mistakes, leave in Redis.
 
+use tungstenite::protocol::Message;
+
+use crate::member::{Member, Plain};
+use crate::process::Process;
 use crate::redis::Redis;
+use crate::script;
+use crate::support::eventually;
 
 const PUBLISH: &str = include_str!("../../src/cluster/script/publish.lua");
 const READ: &str = include_str!("../../src/cluster/script/read.lua");
@@ -28,6 +34,12 @@ fn read(redis: &Redis) -> (u64, u64, Vec<String>) {
 fn place(answer: &str) -> (u64, u64) {
     let mut numbers = answer.lines().map(|line| line.parse().unwrap());
     (numbers.next().unwrap(), numbers.next().unwrap())
+}
+
+/// The number of members of the room, as a process knows it.
+fn members(process: &Process) -> u64 {
+    let body: serde_json::Value = serde_json::from_str(&process.count("/lobby", "").body).unwrap();
+    body["members"].as_u64().unwrap()
 }
 
 #[test]
@@ -136,4 +148,108 @@ fn a_stream_takes_little_more_memory_than_it_may() {
     assert!(lengths[20..].iter().all(|length| *length >= 10), "{lengths:?}");
     assert_eq!(publish(5_000, 61), 1, "the newest message is always kept");
     assert_eq!(publish(100, 62), 1, "what is too long goes first");
+}
+
+#[test]
+fn a_client_hears_what_it_says_before_it_is_a_member() {
+    let redis = Redis::start();
+    let [a, b] = [(); 2].map(|()| Process::start(&redis.url()));
+    for number in 0..50 {
+        let process = [&a, &b][number % 2];
+        let mut client = Plain::join(&process.address, &format!("/{}", number / 2));
+        client.send("at once");
+        assert_eq!(client.hear_text(), "at once");
+    }
+}
+
+#[test]
+fn a_text_that_is_not_utf_8_arrives_as_a_binary_message() {
+    let redis = Redis::start();
+    let process = Process::start(&redis.url());
+    let mut member = Plain::join(&process.address, "/lobby");
+    eventually("it is a member", || members(&process) == 1);
+    // redis-cli would take the byte for something else.
+    let broken = PUBLISH.replacen("local stream", "ARGV[2] = '\\255'\nlocal stream", 1);
+    redis.cli(&["eval", &broken, "2", STREAM, META, "text", ""]);
+    script::publish(&redis, "/lobby", "text", "next");
+    let mut newcomer = Plain::join(&process.address, "/lobby?last=2");
+    for member in [&mut member, &mut newcomer] {
+        assert_eq!(member.hear(), Message::binary(&[255][..]));
+        assert_eq!(member.hear(), Message::text("next"));
+    }
+}
+
+#[test]
+fn more_messages_than_a_stream_keeps_survive_an_interruption() {
+    const COUNT: usize = 3_000;
+    let mut redis = Redis::start_durable();
+    let flags = ["--history-messages", "100"];
+    let [a, b] = [(); 2].map(|()| Process::start_with(&redis.url(), &flags));
+    let mut sender = Member::join(&a.address, "/lobby");
+    let mut listener = Member::join(&b.address, "/lobby");
+    sender.send("before");
+    assert_eq!(listener.hear_text(), "before");
+    redis.kill();
+    for number in 0..COUNT {
+        sender.send(&number.to_string());
+    }
+    eventually("all of them wait", || a.metric("townhall_redis_queued_messages") == COUNT as f64);
+    redis.restart();
+    assert_eq!(sender.hear_text(), "before");
+    for number in 0..COUNT {
+        assert_eq!(sender.hear_text(), number.to_string());
+        assert_eq!(listener.hear_text(), number.to_string());
+    }
+}
+
+#[test]
+fn a_right_that_is_missing_in_the_script_leaves_no_half_of_a_message() {
+    let redis = Redis::start();
+    let process = Process::start(&redis.url());
+    let mut member = Member::join(&process.address, "/lobby");
+    redis.cli(&["acl", "setuser", "default", "-spublish"]);
+    member.send("late");
+    process.log_until("NOPERM");
+    eventually("the message waits", || process.metric("townhall_redis_queued_messages") == 1.0);
+    assert_eq!(redis.cli(&["exists", STREAM]), "0");
+    redis.cli(&["acl", "setuser", "default", "+spublish"]);
+    assert_eq!(member.hear_text(), "late");
+    assert_eq!(read(&redis).2, ["late"]);
+}
+
+#[test]
+fn a_flood_on_a_channel_does_not_fill_the_log() {
+    let redis = Redis::start();
+    let process = Process::start(&redis.url());
+    let mut member = Member::join(&process.address, "/lobby");
+    let flood = "for i = 1, 5000 do redis.call('SPUBLISH', KEYS[1], 'junk') end";
+    redis.cli(&["eval", flood, "1", STREAM]);
+    member.send("after it");
+    assert_eq!(member.hear_text(), "after it");
+    let mut lines = process.log_until("more such lines");
+    lines.retain(|line| line.contains("is ignored"));
+    assert!((1..=100).contains(&lines.len()), "{} lines", lines.len());
+}
+
+#[test]
+fn presence_survives_what_something_else_writes_to_its_keys() {
+    const PROCESSES: &str = "townhall:{presence}";
+    let redis = Redis::start();
+    let a = Process::start(&redis.url());
+    let mut b = Process::start(&redis.url());
+    let names = redis.cli(&["zrange", PROCESSES, "0", "-1"]);
+    let _here = Member::join(&a.address, "/lobby");
+    let _there = Member::join(&b.address, "/lobby");
+    eventually("both are counted", || members(&a) == 2);
+    // A name that is not UTF-8, and that stays.
+    let add = "redis.call('ZADD', KEYS[1], 1e15, '\\255')";
+    redis.cli(&["eval", add, "1", PROCESSES]);
+    b.kill();
+    for name in names.lines() {
+        redis.cli(&["zrem", PROCESSES, name]);
+    }
+    eventually("the members of the other process have gone", || members(&a) == 1);
+    redis.cli(&["set", PROCESSES, "something else"]);
+    let lines = a.log_until(r#""townhall:{presence}": WRONGTYPE"#);
+    assert_eq!(lines.iter().filter(|line| line.contains("WRONGTYPE")).count(), 1);
 }

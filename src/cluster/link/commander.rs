@@ -257,6 +257,7 @@ impl Commander {
     fn add_beats(&mut self, topology: &Topology, parts: &mut HashMap<Address, Vec<Work>>) {
         if self.until_beat().is_zero() {
             self.beat = Some(Instant::now());
+            self.shared.warnings.settle();
             self.woken.extend(topology.nodes.keys().cloned());
         }
         for at in self.woken.drain() {

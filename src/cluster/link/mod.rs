@@ -11,6 +11,7 @@ mod servers;
 mod shared;
 mod status;
 mod subscriber;
+mod warnings;
 mod work;
 
 use std::io;
@@ -86,11 +87,6 @@ impl Link {
     /// How full the queue is, from 0 to 1.
     pub fn load(&self) -> f64 {
         self.0.load()
-    }
-
-    /// Whether every message was answered.
-    pub fn is_idle(&self) -> bool {
-        self.0.queue.load().0 == 0
     }
 
     /// Why clients should not be sent to this process, if Redis has been away for some time.

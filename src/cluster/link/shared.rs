@@ -4,7 +4,6 @@ use std::hash::{BuildHasher, RandomState};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use log::warn;
 use townhall::Handle;
 
 use super::job::Refused;
@@ -12,6 +11,7 @@ use super::mailbox::Mailbox;
 use super::queue::Queue;
 use super::script::Keep;
 use super::status::Status;
+use super::warnings::Warnings;
 use crate::cluster::entry::{Malformed, Process};
 
 /// How many bytes of messages may wait for Redis.
@@ -25,6 +25,7 @@ pub struct Shared {
     pub queue: Queue,
     pub mailbox: Mailbox,
     pub status: Status,
+    pub warnings: Warnings,
     /// The channels that have moved to another server since the thread that follows them last looked, if any
     /// has. Not all are known.
     moved: Mutex<Option<Vec<Arc<str>>>>,
@@ -38,6 +39,7 @@ impl Shared {
             queue: Queue::new(MAX_QUEUE_BYTES),
             mailbox: Mailbox::new(handle),
             status: Status::new(),
+            warnings: Warnings::new(),
             moved: Mutex::default(),
         }
     }
@@ -68,10 +70,10 @@ impl Shared {
     }
 
     pub fn log_stranger(&self, channel: &str, error: Malformed) {
-        warn!("Redis: a message on {channel:?} is ignored: {error}");
+        self.warnings.log(format_args!("Redis: a message on {channel:?} is ignored: {error}"));
     }
 
     pub fn log_refused(&self, refused: &Refused) {
-        warn!("Redis: messages are not published: {refused}");
+        self.warnings.log(format_args!("Redis: messages are not published: {refused}"));
     }
 }

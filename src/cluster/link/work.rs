@@ -140,7 +140,11 @@ impl Work {
                 let result = answer.map(|_| ());
                 shared.mailbox.answer(Report::Renewed { channel: channel.clone(), result });
             }
-            Task::Job(Job::Commands { ticket, .. } | Job::Beat { ticket, .. }) => {
+            Task::Job(
+                Job::Commands { key, ticket, .. } | Job::Beat { ticket, processes: key, .. },
+            ) => {
+                let refused = answers.as_ref().err();
+                shared.warnings.note(key, refused.map(|Refused(reason)| &**reason));
                 // Refused commands have no answers.
                 let answers = answers.unwrap_or_default();
                 shared.mailbox.answer(Report::Answers { ticket: *ticket, answers });

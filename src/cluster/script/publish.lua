@@ -30,6 +30,16 @@ if known[5] then
   if done and tonumber(last) <= tonumber(done) then return { its_epoch, tonumber(its_first) } end
 end
 
+-- Otherwise, a right that is missing would show only after a part of it is done. The first command that
+-- writes shows its own.
+if not known[5] then
+  for _, call in ipairs({ { 'HSET', meta, 'epoch', '1' }, { 'SPUBLISH', stream, '' } }) do
+    if not redis.acl_check_cmd(unpack(call)) then
+      return redis.error_reply('NOPERM this user has no permissions to run ' .. call[1] .. ' in scripts')
+    end
+  end
+end
+
 local time = redis.call('TIME')
 local now = string.format('%.0f', time[1] * 1000 + math.floor(time[2] / 1000))
 local seq, sent = before, {}
