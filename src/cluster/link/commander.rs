@@ -115,7 +115,8 @@ impl Commander {
         let Self { shared, topology, backlog, .. } = self;
         let ending = taken.ending.is_some();
         let behind = shared.mailbox.is_half_full();
-        let many = shared.queue.load().0 > shared.keep.messages;
+        let (messages, bytes) = shared.queue.load();
+        let many = messages > shared.keep.messages || bytes > shared.keep.max_bytes;
         let settled = if many { backoff::MAX } else { Duration::ZERO };
         backlog.accept(taken, |channel| {
             let at = topology.as_ref().and_then(|topology| topology.node_of(channel));
