@@ -76,7 +76,7 @@ impl Rooms {
     pub fn enter(&mut self, hub: &mut Hub, client: ClientId, name: &str, start: Start) -> Entered {
         let channel = channel(name);
         let link = &self.link;
-        if !self.rooms.contains_key(&channel) && link.fault().is_some() {
+        if !self.rooms.contains_key(&channel) && link.is_away() {
             hub.close(client, CloseCode::TRY_AGAIN_LATER, UNREACHABLE);
             return Entered::Later;
         }
@@ -261,7 +261,7 @@ impl Rooms {
                 if let Some(step) = room.follower.retry() {
                     ask(link, channel, &step);
                 }
-                if compares && room.follower.ask() {
+                if compares && room.follower.is_live() && room.follower.ask() {
                     link.ask(read(channel, COMPARISON, None, 0));
                 }
             } else {

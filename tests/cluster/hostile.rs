@@ -3,6 +3,7 @@
 use tungstenite::protocol::Message;
 
 use crate::member::{Member, Plain};
+use crate::nodes::Nodes;
 use crate::process::Process;
 use crate::redis::Redis;
 use crate::script;
@@ -252,4 +253,20 @@ fn presence_survives_what_something_else_writes_to_its_keys() {
     redis.cli(&["set", PROCESSES, "something else"]);
     let lines = a.log_until(r#""townhall:{presence}": WRONGTYPE"#);
     assert_eq!(lines.iter().filter(|line| line.contains("WRONGTYPE")).count(), 1);
+}
+
+#[test]
+fn rooms_of_other_nodes_can_be_entered_while_a_node_is_gone() {
+    let mut nodes = Nodes::start();
+    for node in &nodes.0 {
+        node.cli(&["config", "set", "cluster-require-full-coverage", "no"]);
+    }
+    let process = Process::start(&nodes.urls());
+    let owner = |room: &String| Nodes::owner(nodes.slot(&format!("townhall:{{{room}}}")));
+    let room = (0..).map(|number| format!("/{number}")).find(|room| owner(room) == 0).unwrap();
+    nodes.0[2].kill();
+    eventually("the process counts as not ready", || !process.is_ready());
+    let mut member = Member::join(&process.address, &room);
+    member.send("hello");
+    assert_eq!(member.hear_text(), "hello");
 }

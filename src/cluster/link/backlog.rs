@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use std::mem;
 use std::sync::Arc;
 
-use super::job::Publication;
+use super::job::{Job, Publication};
 use super::queue::{MAX_TAKEN, MAX_TAKEN_BYTES, Taken};
 use super::work::{Task, Work};
 
@@ -60,7 +60,12 @@ impl Backlog {
             let room = self.waiting.entry(publication.channel.clone()).or_default();
             room.push_back(publication);
         }
+        let unfollowed: HashSet<_> = taken.jobs.iter().filter_map(Job::unfollowed).collect();
         let mut works = mem::take(&mut self.pending);
+        if !unfollowed.is_empty() {
+            // Nobody waits for that any more.
+            works.retain(|work| work.read().is_none_or(|room| !unfollowed.contains(room)));
+        }
         let pending = works.len();
         let busy: HashSet<Arc<str>> = works.iter().filter_map(Work::room).cloned().collect();
         let max_together = self.max_together;

@@ -296,7 +296,7 @@ impl Commander {
 
     /// Takes the answers of a server. Returns whether nothing went wrong.
     fn receive(&mut self, at: &Address, works: Vec<Work>, counts: Vec<usize>) -> bool {
-        let mut good = true;
+        let (mut good, mut heard) = (true, false);
         for (mut work, count) in works.into_iter().zip(counts) {
             let answers = match self.nodes.get_mut(at) {
                 Some(node) => node.take(count),
@@ -309,6 +309,7 @@ impl Commander {
             match answers {
                 Ok(answers) => {
                     let fate = work.settle(answers, &self.shared);
+                    heard |= matches!(fate, Fate::Done);
                     good &= self.follow_up(at, work, fate);
                 }
                 Err(error) => {
@@ -317,6 +318,9 @@ impl Commander {
                     good = false;
                 }
             }
+        }
+        if heard {
+            self.shared.status.hear();
         }
         good
     }

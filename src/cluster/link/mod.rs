@@ -94,6 +94,11 @@ impl Link {
         self.0.status.fault()
     }
 
+    /// Whether Redis has answered nothing for some time.
+    pub fn is_away(&self) -> bool {
+        self.0.status.is_away()
+    }
+
     /// Adds the metrics to a registry.
     pub fn register(&self, registry: &mut Registry) {
         let (messages, bytes) = self.0.queue.load();

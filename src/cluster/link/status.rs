@@ -40,7 +40,9 @@ pub struct Status {
 
 #[derive(Debug)]
 struct State {
+    /// When everything was last answered, and when anything was.
     answered: Instant,
+    heard: Option<Instant>,
     /// How each part is: since when it works, or what is wrong.
     parts: HashMap<Part, Result<Instant, Trouble>>,
     /// Whether anything was ever received.
@@ -69,6 +71,7 @@ impl Status {
         let now = Instant::now();
         let state = State {
             answered: now,
+            heard: None,
             parts: HashMap::new(),
             has_received: false,
             figures: Figures::default(),
@@ -85,6 +88,17 @@ impl Status {
     pub fn answer(&self, took: Duration) {
         self.state().answered = Instant::now();
         self.round_trips.observe(took.as_secs_f64());
+    }
+
+    /// Notes that something was answered.
+    pub fn hear(&self) {
+        self.state().heard = Some(Instant::now());
+    }
+
+    /// Whether nothing was answered for some time. Otherwise, some servers of a cluster may be well, and what
+    /// only reads may be allowed.
+    pub fn is_away(&self) -> bool {
+        self.state().heard.is_none_or(|heard| heard.elapsed() > PATIENCE)
     }
 
     /// Notes that a part works.

@@ -32,8 +32,17 @@ struct Orders {
 #[derive(Debug, Default)]
 struct Channels {
     wanted: HashSet<Arc<str>>,
-    /// What has changed since the thread last looked.
+    /// Whether the thread has a connection, and what has changed since it last looked. Without one, it will
+    /// look at everything.
+    is_connected: bool,
     changes: Vec<(Arc<str>, bool)>,
+}
+
+impl Channels {
+    fn disconnect(&mut self) {
+        self.is_connected = false;
+        self.changes = Vec::new();
+    }
 }
 
 impl Orders {
@@ -64,7 +73,9 @@ impl Subscriber {
         } else {
             channels.wanted.remove(channel);
         }
-        channels.changes.push((channel.clone(), wanted));
+        if channels.is_connected {
+            channels.changes.push((channel.clone(), wanted));
+        }
     }
 }
 
@@ -90,6 +101,7 @@ impl Thread {
                 && !self.has_ended()
             {
                 self.shared.status.count(|figures| figures.disconnects += 1);
+                self.orders.channels().disconnect();
                 let trouble = format!("cannot receive: {}", explain(&error));
                 self.shared.status.fail(part.clone(), trouble);
                 backoff.wait();
@@ -106,7 +118,7 @@ impl Thread {
         let mut connection = connect(&self.info)?;
         let mut wanted: Vec<_> = {
             let mut channels = self.orders.channels();
-            channels.changes.clear();
+            channels.is_connected = true;
             channels.wanted.iter().cloned().collect()
         };
         self.subscribe(&mut connection, wanted.drain(..).map(|channel| (channel, true)))?;

@@ -59,6 +59,14 @@ impl Work {
         }
     }
 
+    /// The room whose stream it reads.
+    pub fn read(&self) -> Option<&Arc<str>> {
+        match &self.task {
+            Task::Job(Job::Read { channel, .. }) => Some(channel),
+            _ => None,
+        }
+    }
+
     /// Whether it only shows that a server is there.
     pub fn is_beat(&self) -> bool {
         matches!(self.task, Task::Job(Job::Commands { key: "", .. }))

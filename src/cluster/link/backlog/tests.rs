@@ -114,6 +114,21 @@ fn jobs_keep_their_order_and_beats_are_not_repeated() {
     assert_eq!(jobs, [r#"Job(Follow("a"))"#, r#"Job(Unfollow("a"))"#, r#"Job(Follow("b"))"#]);
 }
 
+#[test]
+fn what_was_to_be_read_of_a_room_is_forgotten_with_it() {
+    let mut backlog = backlog();
+    let read =
+        |room: &str, ticket| Job::Read { channel: room.into(), ticket, from: None, max_count: 1 };
+    backlog.put_back([read("a", 1), read("b", 2)].map(|job| Task::Job(job).into()));
+    let jobs = vec![Job::Unfollow("a".into()), Job::Follow("a".into()), read("a", 3)];
+    let works = accept(&mut backlog, Taken { jobs, ..Taken::default() });
+    let tickets = works.iter().filter_map(|work| match work.task {
+        Task::Job(Job::Read { ticket, .. }) => Some(ticket),
+        _ => None,
+    });
+    assert_eq!(tickets.collect::<Vec<_>>(), [2, 3]);
+}
+
 #[derive(Debug, Clone)]
 struct Round {
     /// The rooms and the sizes of new messages.
