@@ -1,11 +1,12 @@
 //! What was taken from the queue and is not done, in the order in which it goes out.
 
 use std::collections::{HashMap, HashSet, VecDeque};
-use std::mem;
 use std::sync::Arc;
+use std::{iter, mem};
 
 use super::job::{Job, Publication};
 use super::queue::{MAX_TAKEN, MAX_TAKEN_BYTES, Taken};
+use super::reads::{MAX_AT_ONCE, Reads};
 use super::work::{Task, Work};
 
 /// What has to be done yet.
@@ -17,8 +18,17 @@ pub struct Backlog {
     pending: Vec<Work>,
     /// Messages of rooms of which as many as possible are pending, or that may not go out.
     waiting: HashMap<Arc<str>, VecDeque<Publication>>,
+    reads: Reads,
     /// Whether all that waits may not go out.
     is_held: bool,
+}
+
+/// What may go out.
+pub struct Permit<F> {
+    /// Whether streams may be read.
+    pub may_read: bool,
+    /// Whether messages of a room may be published.
+    pub may_publish: F,
 }
 
 impl Backlog {
@@ -29,15 +39,16 @@ impl Backlog {
             max_together: (keep / 2).clamp(1, MAX_TAKEN),
             pending: Vec::new(),
             waiting: HashMap::new(),
+            reads: Reads::default(),
             is_held: false,
         }
     }
 
     pub fn is_empty(&self) -> bool {
-        self.pending.is_empty() && self.waiting.is_empty()
+        self.pending.is_empty() && self.waiting.is_empty() && self.reads.is_empty()
     }
 
-    /// Whether there is nothing to do but to wait until messages may go out.
+    /// Whether there is nothing to do but to wait until something may go out.
     pub fn is_held(&self) -> bool {
         self.is_held && self.pending.is_empty()
     }
@@ -53,31 +64,64 @@ impl Backlog {
     }
 
     /// Returns what is to be done, in order. Messages of one room stay together, and none overtakes others
-    /// that are pending. There are not more of one room than Redis can handle while others wait. New ones of
-    /// a room go out if `may_publish` allows it.
-    pub fn accept(&mut self, taken: Taken, may_publish: impl Fn(&Arc<str>) -> bool) -> Vec<Work> {
+    /// that are pending. There are not more of one room than Redis can handle while others wait, and not more
+    /// to be read than can be received meanwhile.
+    pub fn accept<F>(&mut self, taken: Taken, permit: &Permit<F>) -> Vec<Work>
+    where
+        F: Fn(&Arc<str>) -> bool,
+    {
         for publication in taken.publications {
             let room = self.waiting.entry(publication.channel.clone()).or_default();
             room.push_back(publication);
         }
-        let unfollowed: HashSet<_> = taken.jobs.iter().filter_map(Job::unfollowed).collect();
         let mut works = mem::take(&mut self.pending);
-        if !unfollowed.is_empty() {
-            // Nobody waits for that any more.
-            works.retain(|work| work.read().is_none_or(|room| !unfollowed.contains(room)));
-        }
+        let jobs = self.sort(taken.jobs, &mut works);
         let pending = works.len();
         let busy: HashSet<Arc<str>> = works.iter().filter_map(Work::room).cloned().collect();
         let max_together = self.max_together;
         self.waiting.retain(|channel, messages| {
-            if !busy.contains(channel) && may_publish(channel) {
+            if !busy.contains(channel) && (permit.may_publish)(channel) {
                 works.push(Task::Publish(first(messages, max_together)).into());
             }
             !messages.is_empty()
         });
-        self.is_held = works.len() == pending && !self.waiting.is_empty();
-        works.extend(taken.jobs.into_iter().map(|job| Task::Job(job).into()));
+        works.extend(jobs.into_iter().map(|job| Task::Job(job).into()));
+        let reading = works.iter().filter(|work| work.reads_entries()).count();
+        let more = MAX_AT_ONCE.saturating_sub(reading);
+        for job in iter::from_fn(|| self.reads.take()).take(if permit.may_read { more } else { 0 })
+        {
+            works.push(Task::Job(job).into());
+        }
+        self.is_held = works.len() == pending && !self.is_empty();
         works
+    }
+
+    /// Sorts out what is to be read of streams, and forgets what nobody waits for any more.
+    fn sort(&mut self, jobs: Vec<Job>, pending: &mut Vec<Work>) -> Vec<Job> {
+        let mut unfollowed = HashSet::new();
+        let mut others = Vec::new();
+        for job in jobs {
+            match job {
+                Job::Read { ref channel, max_count: 1.., .. } => {
+                    self.reads.add(channel.clone(), job);
+                }
+                Job::Unfollow(ref channel) => {
+                    self.reads.remove(channel);
+                    unfollowed.insert(channel.clone());
+                    others.push(job);
+                }
+                job => others.push(job),
+            }
+        }
+        if !unfollowed.is_empty() {
+            pending.retain(|work| work.read().is_none_or(|room| !unfollowed.contains(room)));
+        }
+        others
+    }
+
+    /// Forgets what is to be read, because nobody will wait for it.
+    pub fn end(&mut self) {
+        self.reads.clear();
     }
 }
 

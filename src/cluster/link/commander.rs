@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use redis::{Connection, ConnectionInfo, RedisError, RedisResult, Value, cmd};
 
-use super::backlog::Backlog;
+use super::backlog::{Backlog, Permit};
 use super::backoff::{self, Backoff};
 use super::job::Job;
 use super::queue::Taken;
@@ -114,15 +114,19 @@ impl Commander {
     fn accept(&mut self, taken: Taken) -> Vec<Work> {
         let Self { shared, topology, backlog, .. } = self;
         let ending = taken.ending.is_some();
+        if ending {
+            backlog.end();
+        }
         let behind = shared.mailbox.is_half_full();
         let (messages, bytes) = shared.queue.load();
         let many = messages > shared.keep.messages || bytes > shared.keep.max_bytes;
         let settled = if many { backoff::MAX } else { Duration::ZERO };
-        backlog.accept(taken, |channel| {
+        let may_publish = |channel: &Arc<str>| {
             let at = topology.as_ref().and_then(|topology| topology.node_of(channel));
             let receives = || at.is_none_or(|at| shared.status.receives(at, settled));
             ending || (!behind && receives())
-        })
+        };
+        backlog.accept(taken, &Permit { may_read: !behind, may_publish })
     }
 
     fn until_beat(&self) -> Duration {

@@ -58,16 +58,6 @@ pub enum Job {
     Beat { ticket: u64, processes: &'static str, own: String, age: u32 },
 }
 
-impl Job {
-    /// The channel from which nothing more is to be received.
-    pub fn unfollowed(&self) -> Option<&Arc<str>> {
-        match self {
-            Self::Unfollow(channel) => Some(channel),
-            _ => None,
-        }
-    }
-}
-
 /// What the event loop is told.
 #[derive(Debug)]
 pub enum Report {

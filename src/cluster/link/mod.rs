@@ -6,6 +6,7 @@ mod commander;
 pub mod job;
 mod mailbox;
 mod queue;
+mod reads;
 mod script;
 mod servers;
 mod shared;

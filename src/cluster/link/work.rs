@@ -59,12 +59,17 @@ impl Work {
         }
     }
 
-    /// The room whose stream it reads.
+    /// The room whose stream it reads, or only the last number there.
     pub fn read(&self) -> Option<&Arc<str>> {
         match &self.task {
             Task::Job(Job::Read { channel, .. }) => Some(channel),
             _ => None,
         }
+    }
+
+    /// Whether it reads more of a stream than its last number.
+    pub fn reads_entries(&self) -> bool {
+        matches!(self.task, Task::Job(Job::Read { max_count: 1.., .. }))
     }
 
     /// Whether it only shows that a server is there.

@@ -19,7 +19,7 @@ fn backlog() -> Backlog {
 }
 
 fn accept(backlog: &mut Backlog, taken: Taken) -> Vec<Work> {
-    backlog.accept(taken, |_| true)
+    backlog.accept(taken, &Permit { may_read: true, may_publish: |_: &_| true })
 }
 
 fn taken(publications: Vec<Publication>) -> Taken {
@@ -94,9 +94,17 @@ fn no_more_goes_out_than_a_stream_keeps() {
 fn a_room_that_is_held_keeps_its_order_and_does_not_keep_others_waiting() {
     let mut backlog = backlog();
     let new = taken(vec![message("a", 1, 1), message("b", 2, 1)]);
-    let works = backlog.accept(new, |room| **room != *"a");
+    let works = backlog
+        .accept(new, &Permit { may_read: true, may_publish: |room: &Arc<str>| **room != *"a" });
     assert_eq!(published(&works), [("b".to_owned(), vec![2])]);
-    assert!(backlog.accept(taken(vec![message("a", 3, 1)]), |_| false).is_empty());
+    assert!(
+        backlog
+            .accept(
+                taken(vec![message("a", 3, 1)]),
+                &Permit { may_read: true, may_publish: |_: &_| false }
+            )
+            .is_empty()
+    );
     assert!(backlog.is_held());
     let works = accept(&mut backlog, Taken::default());
     assert_eq!(published(&works), [("a".to_owned(), vec![1, 3])]);
@@ -127,6 +135,29 @@ fn what_was_to_be_read_of_a_room_is_forgotten_with_it() {
         _ => None,
     });
     assert_eq!(tickets.collect::<Vec<_>>(), [2, 3]);
+}
+
+#[test]
+fn few_streams_are_read_at_once_and_none_while_that_is_not_possible() {
+    let mut backlog = backlog();
+    let read = |number: usize, max_count| Job::Read {
+        channel: number.to_string().into(),
+        ticket: 1,
+        from: None,
+        max_count,
+    };
+    let jobs = (0..MAX_AT_ONCE + 5).map(|number| read(number, 100)).collect();
+    let held = Permit { may_read: false, may_publish: |_: &_| true };
+    assert!(backlog.accept(Taken { jobs, ..Taken::default() }, &held).is_empty());
+    assert!(backlog.is_held());
+    let numbers = vec![read(1, 0), read(2, 0)];
+    assert_eq!(backlog.accept(Taken { jobs: numbers, ..Taken::default() }, &held).len(), 2);
+    let first = accept(&mut backlog, Taken::default());
+    assert_eq!(first.len(), MAX_AT_ONCE);
+    backlog.put_back(first);
+    assert_eq!(accept(&mut backlog, Taken::default()).len(), MAX_AT_ONCE);
+    assert_eq!(accept(&mut backlog, Taken::default()).len(), 5);
+    assert!(backlog.is_empty());
 }
 
 #[derive(Debug, Clone)]
