@@ -8,7 +8,7 @@ use criterion::measurement::WallTime;
 use criterion::{BenchmarkGroup, BenchmarkId, Criterion, Throughput};
 use criterion::{criterion_group, criterion_main};
 use townhall::protocol::internals::{
-    ClientHeader, Inflater, SlidingWindow, TextAssembly, apply_mask, validate,
+    FrameHeader, FromClient, Inflater, SlidingWindow, TextAssembly, apply_mask, validate,
 };
 use townhall::protocol::{
     Buffers, Connection, Deflater, Limits, Message, Opcode, Received, Request, Terms,
@@ -38,7 +38,7 @@ fn header(c: &mut Criterion) {
     for (form, length) in [("7-bit", 125), ("16-bit", 1 << 10), ("64-bit", 1 << 20)] {
         let bytes = client_header(true, Opcode::Text, length);
         group.bench_function(BenchmarkId::new("parse", form), |b| {
-            b.iter(|| ClientHeader::parse(black_box(&bytes), false));
+            b.iter(|| FrameHeader::parse::<FromClient>(black_box(&bytes), false));
         });
     }
 }

@@ -7,7 +7,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use townhall::protocol::internals::ClientHeader;
+use townhall::protocol::internals::{FrameHeader, FromClient};
 
 fuzz_target!(|bytes: &[u8]| {
     check(bytes, false);
@@ -15,7 +15,7 @@ fuzz_target!(|bytes: &[u8]| {
 });
 
 fn check(bytes: &[u8], deflate: bool) {
-    let parse = |end: usize| ClientHeader::parse(&bytes[..end], deflate);
+    let parse = |end: usize| FrameHeader::parse::<FromClient>(&bytes[..end], deflate);
     match parse(bytes.len()) {
         Ok(Some((header, size))) => {
             assert!(deflate || !header.compressed);
@@ -32,7 +32,7 @@ fn check(bytes: &[u8], deflate: bool) {
 }
 
 /// The one way to write a header: the shortest length form, then the mask.
-fn encode(header: &ClientHeader) -> Vec<u8> {
+fn encode(header: &FrameHeader) -> Vec<u8> {
     let bits = u8::from(header.fin) << 7 | u8::from(header.compressed) << 6;
     let first = bits | header.opcode as u8;
     let mut out = match header.length {

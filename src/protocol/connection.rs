@@ -3,20 +3,17 @@
 
 mod requests;
 
-use std::mem;
 use std::sync::Arc;
 
 use super::close_code::CloseCode;
 use super::deflate::Inflation;
 use super::failure::Failure;
-use super::frame::{
-    CloseFrame, Closing, MAX_CONTROL_BYTES, Opcode, encode_close, encode_frame, encode_header,
-};
+use super::frame::{CloseFrame, FromClient, Opcode, encode_frame};
 use super::handshake::Terms;
 use super::http::{Body, Head, Response};
 use super::limits::Limits;
-use super::message::{Buffers, Incoming, Message, Receiver};
-use super::violation::Violation;
+use super::message::{Buffers, Incoming, Message};
+use super::session::Session;
 
 /// A complete unit that a connection has received.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -95,15 +92,12 @@ enum State {
         /// The bytes after the request, if they have been read.
         unread: Vec<u8>,
     },
-    /// Messages go both ways.
-    Open(Receiver),
-    /// Our close frame has been sent, and the connection waits for the peer's (RFC 6455, section 7.1.2).
-    Closing(Closing),
-    /// Nothing more is sent, and input is ignored.
-    Closed {
-        /// Both close frames were exchanged.
-        clean: bool,
-    },
+    /// The handshake is over.
+    Session(Session<FromClient>),
+}
+
+impl State {
+    const ENDED: Self = Self::Session(Session::Closed { clean: false });
 }
 
 impl Connection {
@@ -123,8 +117,8 @@ impl Connection {
         input: &mut &'a mut [u8],
         buffers: &mut Buffers,
     ) -> Result<Option<Received<'a>>, Failure> {
-        if let State::Open(receiver) = &mut self.state
-            && let Some(message) = receiver.receive_whole(input)
+        if let State::Session(session) = &self.state
+            && let Some(message) = session.receive_whole(input)
         {
             return match message {
                 Ok(message) => Ok(Some(Received::Frames(message))),
@@ -158,16 +152,9 @@ impl Connection {
                 request.map(|(head, body)| Received::Request { head, body })
             }
             State::Answering { .. } => None,
-            State::Open(receiver) => receiver
-                .receive_any(input, buffers)
-                .map_err(Failure::Protocol)?
-                .map(Received::Frames),
-            State::Closing(closing) => {
-                closing.receive(input).map(|close| Received::Frames(Incoming::Close(close)))
-            }
-            State::Closed { .. } => {
-                *input = &mut [];
-                None
+            State::Session(session) => {
+                let incoming = session.receive(input, buffers).map_err(Failure::Protocol)?;
+                incoming.map(Received::Frames)
             }
         };
         Ok(received)
@@ -178,8 +165,8 @@ impl Connection {
     pub fn accept(&mut self, terms: &Terms, out: &mut Vec<u8>) {
         if self.is_answering() {
             terms.encode(out);
-            let inflation = Inflation::of(terms.deflate);
-            self.state = State::Open(Receiver::new(self.limits.clone(), inflation));
+            let inflation = Inflation::of_client(terms.deflate);
+            self.state = State::Session(Session::new(self.limits.clone(), inflation));
         }
     }
 
@@ -206,9 +193,9 @@ impl Connection {
             State::Handshaking(_) | State::ReadingBody(_) | State::Answering { .. } => {
                 response.encode(out);
             }
-            State::Open(_) | State::Closing(_) | State::Closed { .. } => return,
+            State::Session(_) => return,
         }
-        self.state = State::Closed { clean: false };
+        self.state = State::ENDED;
     }
 
     /// Sends a message as one uncompressed frame (RFC 6455, section 5.6), if messages may be sent.
@@ -230,34 +217,25 @@ impl Connection {
     }
 
     fn send_control(&self, opcode: Opcode, payload: &[u8], out: &mut Vec<u8>) {
-        if self.is_open() {
-            let length = payload.len().min(MAX_CONTROL_BYTES);
-            encode_frame(opcode, &payload[..length], out);
+        if let State::Session(session) = &self.state {
+            session.send_control(opcode, payload, unmasked(out));
         }
     }
 
     /// Begins the close handshake, if messages may be sent. After that, nothing else is sent (RFC 6455,
     /// section 7.1.2). A reason of more than 123 bytes is shortened.
     pub fn close(&mut self, code: CloseCode, reason: &str, out: &mut Vec<u8>) {
-        self.state = match mem::replace(&mut self.state, State::Closed { clean: false }) {
-            State::Open(receiver) => {
-                encode_close(code, reason, out);
-                State::Closing(receiver.into_closing())
-            }
-            state => state,
-        };
+        if let State::Session(session) = &mut self.state {
+            session.close(code, reason, unmasked(out));
+        }
     }
 
     /// Completes the close handshake after the peer's close frame has arrived. If the peer began, the
     /// answer echoes its code and reason.
     pub fn answer_close(&mut self, frame: Option<&CloseFrame>, out: &mut Vec<u8>) {
-        if self.is_open() {
-            match frame {
-                Some(CloseFrame { code, reason }) => encode_close(*code, reason, out),
-                None => encode_header(Opcode::Close, 0, out),
-            }
+        if let State::Session(session) = &mut self.state {
+            session.answer_close(frame, unmasked(out));
         }
-        self.state = State::Closed { clean: true };
     }
 
     /// Fails the connection. Before the upgrade, it sends an HTTP response with the reason, and the
@@ -267,20 +245,17 @@ impl Connection {
     pub fn fail(&mut self, failure: impl Into<Failure>, out: &mut Vec<u8>) {
         match failure.into() {
             Failure::Handshake(refusal) => self.respond(&Response::refusal(refusal), out),
-            Failure::Protocol(violation) => self.fail_open(violation, out),
-        }
-    }
-
-    fn fail_open(&mut self, violation: Violation, out: &mut Vec<u8>) {
-        self.close(violation.close_code(), &violation.to_string(), out);
-        if violation.is_of_close_frame() {
-            self.state = State::Closed { clean: false };
+            Failure::Protocol(violation) => {
+                if let State::Session(session) = &mut self.state {
+                    session.fail(violation, unmasked(out));
+                }
+            }
         }
     }
 
     /// Ends the connection without a close frame, because its transport has ended.
     pub fn abandon(&mut self) {
-        self.state = State::Closed { clean: false };
+        self.state = State::ENDED;
     }
 
     /// The memory in bytes for an incomplete request or message.
@@ -288,10 +263,8 @@ impl Connection {
         match &self.state {
             State::Handshaking(head) => head.held_bytes(),
             State::ReadingBody(body) => body.held_bytes(),
-            State::Open(receiver) => receiver.held_bytes(),
-            State::Closing(closing) => closing.held_bytes(),
+            State::Session(session) => session.held_bytes(),
             State::Answering { unread, .. } => unread.capacity(),
-            State::Closed { .. } => 0,
         }
     }
 
@@ -300,7 +273,7 @@ impl Connection {
     #[inline]
     pub fn expected_bytes(&self) -> u64 {
         match &self.state {
-            State::Open(receiver) => receiver.expected_bytes(),
+            State::Session(session) => session.expected_bytes(),
             State::ReadingBody(body) => body.expected_bytes(),
             _ => 0,
         }
@@ -319,19 +292,24 @@ impl Connection {
 
     /// Whether messages may be sent.
     pub fn is_open(&self) -> bool {
-        matches!(self.state, State::Open(_))
+        matches!(self.state, State::Session(Session::Open(_)))
     }
 
     /// Whether nothing more is to be sent or received.
     pub fn is_closed(&self) -> bool {
-        matches!(self.state, State::Closed { .. })
+        matches!(self.state, State::Session(Session::Closed { .. }))
     }
 
     /// Whether the connection closed with a close frame from each side, after which the peer sends
     /// nothing (RFC 6455, section 7.1.4).
     pub fn was_clean(&self) -> bool {
-        matches!(self.state, State::Closed { clean: true })
+        matches!(self.state, State::Session(Session::Closed { clean: true }))
     }
+}
+
+/// Appends frames to `out` as a server sends them.
+fn unmasked(out: &mut Vec<u8>) -> impl FnOnce(Opcode, &[u8]) {
+    |opcode, payload| encode_frame(opcode, payload, out)
 }
 
 #[cfg(test)]

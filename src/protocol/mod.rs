@@ -96,6 +96,8 @@
 //! [`Terms::negotiate`] negotiates permessage-deflate if it is given a [`Deflate`]. Compressed messages
 //! from the client are then inflated automatically. [`DeflateTerms`] has an example of sending them.
 
+#[cfg(feature = "client")]
+mod client;
 mod close_code;
 mod connection;
 mod deflate;
@@ -107,11 +109,19 @@ mod limits;
 mod message;
 mod position;
 mod proxy_header;
+mod session;
 mod violation;
 mod word;
 
+#[cfg(feature = "client")]
+pub use client::{
+    Accepted, ClientConnection, ClientFailure, ClientReceived, HandshakeResponse, InvalidResponse,
+    InvalidUri, NoRandomness, UpgradeRequest, WebSocketUri,
+};
 pub use close_code::CloseCode;
 pub use connection::{Connection, Received};
+#[cfg(feature = "client")]
+pub use deflate::DeflateOffer;
 #[cfg(test)]
 pub(crate) use deflate::noise;
 pub use deflate::{Deflate, DeflateTerms, Deflater, InvalidExtensions};
@@ -139,8 +149,8 @@ pub mod internals {
     pub use super::deflate::LongLivedInflater;
     pub use super::deflate::{Inflater, SlidingWindow};
     pub use super::frame::{
-        ClientHeader, apply_mask, encode_close, encode_frame, encode_header, frame_size,
-        header_size, is_control, rotate_mask,
+        FrameHeader, FromClient, apply_mask, encode_frame, encode_header, frame_size, header_size,
+        is_control, rotate_mask,
     };
     pub use super::message::{TextAssembly, validate};
 }

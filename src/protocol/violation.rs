@@ -24,6 +24,8 @@ pub enum Violation {
     ReservedOpcode(u8),
     /// A frame from a client without a mask (RFC 6455, section 5.1).
     Unmasked,
+    /// A frame from a server with a mask (RFC 6455, section 5.1).
+    Masked,
     /// A control frame without FIN (RFC 6455, section 5.5).
     FragmentedControl,
     /// A control frame of more than 125 bytes (RFC 6455, section 5.5).
@@ -40,11 +42,11 @@ pub enum Violation {
     InvalidUtf8,
     /// Compressed data that is not DEFLATE (RFC 7692, section 7.2.2).
     InvalidDeflate,
-    /// A compressed message that refers to an earlier one, although the client agreed to keep no context
-    /// (RFC 7692, section 7.1.1.2).
+    /// A compressed message that refers to an earlier one, although its sender agreed to keep no
+    /// context (RFC 7692, section 7.1.1).
     NoContext,
-    /// A compressed message that refers to data before the client's window (RFC 7692, section 7.1.2.2),
-    /// or before its first message.
+    /// A compressed message that refers to data before its sender's window (RFC 7692, section 7.1.2), or
+    /// before the first message.
     OutsideWindow,
     /// A compressed message that consists of too many DEFLATE streams (RFC 7692, section 7.2.3.4).
     TooManyDeflateStreams,
@@ -89,6 +91,7 @@ impl fmt::Display for Violation {
             Self::ReservedBits => f.write_str("reserved bit set"),
             Self::ReservedOpcode(opcode) => write!(f, "reserved opcode {opcode}"),
             Self::Unmasked => f.write_str("frame not masked"),
+            Self::Masked => f.write_str("frame masked"),
             Self::FragmentedControl => f.write_str("fragmented control frame"),
             Self::LongControl => f.write_str("control frame longer than 125 bytes"),
             Self::NonMinimalLength => f.write_str("frame length not in its shortest form"),
@@ -98,7 +101,7 @@ impl fmt::Display for Violation {
             Self::InvalidUtf8 => f.write_str("invalid UTF-8 in a text message"),
             Self::InvalidDeflate => f.write_str("invalid compressed data"),
             Self::NoContext => f.write_str(
-                "compressed message refers to an earlier one, despite client_no_context_takeover",
+                "compressed message refers to an earlier one, despite the agreed no_context_takeover",
             ),
             Self::OutsideWindow => {
                 f.write_str("compressed message refers back beyond the agreed window")

@@ -172,7 +172,7 @@ fn the_close_reason_names_a_forbidden_reference_or_data_that_is_not_deflate() {
         (
             none,
             &AGAIN[..],
-            "compressed message refers to an earlier one, despite client_no_context_takeover",
+            "compressed message refers to an earlier one, despite the agreed no_context_takeover",
         ),
         ("", &AGAIN, "compressed message refers back beyond the agreed window"),
         ("", &[0xff; 5], "invalid compressed data"),

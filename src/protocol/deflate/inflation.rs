@@ -1,4 +1,4 @@
-//! The state of a connection for compressed messages from its client.
+//! The state of a connection for compressed messages from its peer.
 
 use super::inflater::Inflater;
 use super::terms::DeflateTerms;
@@ -16,20 +16,32 @@ pub(crate) enum Inflation {
     Context {
         /// The window in bits, 8 to 15.
         window_bits: u8,
-        /// The client's window, once it has sent a compressed message.
+        /// The sender's window, once it has sent a compressed message.
         window: Option<Box<SlidingWindow>>,
     },
 }
 
 impl Inflation {
-    /// The state for the terms of permessage-deflate, if it was negotiated.
-    pub(crate) fn of(terms: Option<DeflateTerms>) -> Self {
-        match terms {
-            None => Self::Off,
-            Some(terms) if terms.client_context_takeover => {
-                Self::Context { window_bits: terms.client_window_bits(), window: None }
-            }
-            Some(_) => Self::Independent,
+    /// The state for messages from the client, for the terms of permessage-deflate, if it was negotiated.
+    pub(crate) fn of_client(terms: Option<DeflateTerms>) -> Self {
+        terms.map_or(Self::Off, |terms| {
+            Self::on(terms.client_context_takeover, terms.client_window_bits())
+        })
+    }
+
+    /// The state for messages from the server.
+    #[cfg(feature = "client")]
+    pub(crate) fn of_server(terms: Option<DeflateTerms>) -> Self {
+        terms.map_or(Self::Off, |terms| {
+            Self::on(terms.server_context_takeover, terms.server_window_bits())
+        })
+    }
+
+    fn on(context_takeover: bool, window_bits: u8) -> Self {
+        if context_takeover {
+            Self::Context { window_bits, window: None }
+        } else {
+            Self::Independent
         }
     }
 
@@ -38,7 +50,7 @@ impl Inflation {
         !matches!(self, Self::Off)
     }
 
-    /// Inflates the client's next compressed message.
+    /// Inflates the next compressed message.
     ///
     /// # Errors
     /// The errors of [`Inflater`]. Nothing may be inflated after an error.

@@ -5,6 +5,8 @@ mod deflater;
 mod extensions;
 mod inflater;
 mod inflation;
+#[cfg(feature = "client")]
+mod offer;
 #[cfg(any(test, fuzzing))]
 mod reference;
 mod terms;
@@ -17,6 +19,8 @@ pub(crate) use deflater::noise;
 pub use extensions::InvalidExtensions;
 pub use inflater::Inflater;
 pub(crate) use inflation::Inflation;
+#[cfg(feature = "client")]
+pub use offer::DeflateOffer;
 #[cfg(fuzzing)]
 pub use reference::LongLivedInflater;
 pub use terms::DeflateTerms;

@@ -3,7 +3,7 @@
 use super::config::{Deflate, MAX_WINDOW_BITS, MIN_WINDOW_BITS};
 use super::extensions::{Extension, InvalidExtensions, parse};
 
-const NAME: &str = "permessage-deflate";
+pub(super) const NAME: &str = "permessage-deflate";
 
 /// The extension that Netty clients offer in addition to permessage-deflate. Until 2025, Netty let the
 /// server choose the client's window, and failed at its first message if that was smaller than 15 bits,
@@ -49,12 +49,21 @@ pub struct DeflateTerms {
     /// Whether the client may refer to its earlier messages.
     pub client_context_takeover: bool,
     /// The server's window in bits, 9 to 15, if the response names it; otherwise it is 15.
-    server_max_window_bits: Option<u8>,
+    pub(super) server_max_window_bits: Option<u8>,
     /// The client's window in bits, 8 to 15, if the response names it; otherwise it is 15.
-    client_max_window_bits: Option<u8>,
+    pub(super) client_max_window_bits: Option<u8>,
 }
 
 impl DeflateTerms {
+    /// The terms of a response without parameters.
+    #[cfg(feature = "client")]
+    pub(super) const NONE_NAMED: Self = Self {
+        server_context_takeover: true,
+        client_context_takeover: true,
+        server_max_window_bits: None,
+        client_max_window_bits: None,
+    };
+
     /// The terms for the first offer that the server can accept, from all values of
     /// Sec-WebSocket-Extensions, which are in the client's order of preference; `None` if there is none.
     ///
@@ -73,7 +82,7 @@ impl DeflateTerms {
         Ok(offers.iter().find_map(|offer| Self::accept(offer, deflate, window_bits)))
     }
 
-    /// The server's window in bits, 9 to 15.
+    /// The server's window in bits: 9 to 15, or 8 to 15 in the answer of another server.
     pub fn server_window_bits(&self) -> u8 {
         self.server_max_window_bits.unwrap_or(MAX_WINDOW_BITS)
     }
@@ -181,7 +190,7 @@ impl Wanted {
 
 /// "a decimal integer value without leading zeroes between 8 to 15 inclusive"
 /// (RFC 7692, section 7.1.2).
-fn window_bits(value: &str) -> Option<u8> {
+pub(super) fn window_bits(value: &str) -> Option<u8> {
     let bits = value.parse().ok().filter(|bits| (8..=MAX_WINDOW_BITS).contains(bits))?;
     (value == bits.to_string()).then_some(bits)
 }

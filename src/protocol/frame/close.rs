@@ -1,7 +1,6 @@
 //! Close frames (RFC 6455, section 5.5.1).
 
-use super::encode::encode_header;
-use super::opcode::{MAX_CONTROL_BYTES, Opcode};
+use super::opcode::MAX_CONTROL_BYTES;
 use crate::protocol::close_code::CloseCode;
 use crate::protocol::violation::Violation;
 
@@ -44,12 +43,10 @@ impl CloseFrame {
 /// The maximum length of a reason in bytes: 125 for a control frame, less two for the code.
 const MAX_REASON_BYTES: usize = MAX_CONTROL_BYTES - 2;
 
-/// Appends a close frame to `out`. A reason that does not fit is cut at a character boundary.
-pub fn encode_close(code: CloseCode, reason: &str, out: &mut Vec<u8>) {
+/// The payload of a close frame. A reason that does not fit is cut at a character boundary.
+pub(crate) fn close_payload(code: CloseCode, reason: &str) -> Vec<u8> {
     let reason = &reason[..reason.floor_char_boundary(MAX_REASON_BYTES)];
-    encode_header(Opcode::Close, 2 + reason.len(), out);
-    out.extend_from_slice(&code.get().to_be_bytes());
-    out.extend_from_slice(reason.as_bytes());
+    [&code.get().to_be_bytes(), reason.as_bytes()].concat()
 }
 
 #[cfg(test)]
@@ -72,10 +69,9 @@ mod tests {
 
     #[test]
     fn a_long_reason_is_cut_between_characters() {
-        let mut out = Vec::new();
-        encode_close(CloseCode::NORMAL, &"ä".repeat(100), &mut out);
-        assert_eq!(out[1], 124, "61 whole characters of two bytes, and the code");
-        let frame = CloseFrame::parse(&out[2..]).unwrap().unwrap();
+        let payload = close_payload(CloseCode::NORMAL, &"ä".repeat(100));
+        assert_eq!(payload.len(), 124, "61 whole characters of two bytes, and the code");
+        let frame = CloseFrame::parse(&payload).unwrap().unwrap();
         assert_eq!(frame.reason, "ä".repeat(61));
     }
 }

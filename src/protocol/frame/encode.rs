@@ -1,6 +1,10 @@
-//! Frames to clients (RFC 6455, section 5.2), and their sizes.
+//! Frames (RFC 6455, section 5.2) in the encoding of each role, and their sizes.
 
+#[cfg(feature = "client")]
+use super::header::MASKED;
 use super::header::Shape;
+#[cfg(feature = "client")]
+use super::mask::apply_mask;
 use super::opcode::{CONTROL, FIN, Opcode, RSV1};
 
 /// Appends the header of an unfragmented, unmasked frame with a payload of `length` bytes to `out`. "A
@@ -13,6 +17,26 @@ pub fn encode_header(opcode: Opcode, length: usize, out: &mut Vec<u8>) {
 pub fn encode_compressed_frame(opcode: Opcode, compressed: &[u8], out: &mut Vec<u8>) {
     encode(FIN | RSV1 | opcode as u8, compressed.len(), out);
     out.extend_from_slice(compressed);
+}
+
+/// Appends an unfragmented frame with this masking key to `out`. "A client MUST mask all frames that it
+/// sends to the server" (RFC 6455, section 5.1).
+#[cfg(feature = "client")]
+pub(crate) fn encode_masked_frame(
+    opcode: Opcode,
+    compressed: bool,
+    payload: &[u8],
+    mask: [u8; 4],
+    out: &mut Vec<u8>,
+) {
+    let rsv1 = if compressed { RSV1 } else { 0 };
+    let header = out.len();
+    encode(FIN | rsv1 | opcode as u8, payload.len(), out);
+    out[header + 1] |= MASKED;
+    out.extend_from_slice(&mask);
+    let begin = out.len();
+    out.extend_from_slice(payload);
+    apply_mask(&mut out[begin..], mask);
 }
 
 #[inline]

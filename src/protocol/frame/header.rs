@@ -1,82 +1,64 @@
-//! The headers of frames from clients (RFC 6455, section 5.2).
+//! The headers of frames (RFC 6455, section 5.2).
 
 use super::opcode::{FIN, MAX_CONTROL_BYTES, Opcode, RSV1};
+use super::sender::Sender;
 use crate::protocol::violation::Violation;
 
-/// The maximum size in bytes of a frame header from a client: two, eight for the length, and four for
-/// the mask.
-pub const MAX_CLIENT_HEADER_BYTES: usize = 14;
+/// The maximum size in bytes of a header: two, eight for the length, and four for the mask.
+pub const MAX_HEADER_BYTES: usize = 14;
 
+pub(super) const MASKED: u8 = 0x80;
 const RESERVED: u8 = 0x70;
-const MASKED: u8 = 0x80;
 const LENGTH: u8 = 0x7f;
 
-/// The header of a frame that a client sent.
+/// The header of a frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ClientHeader {
+pub struct FrameHeader {
     /// Whether this is the last fragment of its message.
     pub fin: bool,
     /// The opcode.
     pub opcode: Opcode,
     /// Whether the message is compressed, as RSV1 indicates (RFC 7692, section 6).
     pub compressed: bool,
-    /// The masking key (RFC 6455, section 5.3).
+    /// The masking key (RFC 6455, section 5.3); zeros in a frame from a server, which has none.
     pub mask: [u8; 4],
     /// The length of the payload in bytes, below 2^63.
     pub length: u64,
 }
 
-impl ClientHeader {
-    /// Parses the header at the start of `bytes`, and returns it with its size in bytes (6, 8 or 14);
-    /// `None` if it is incomplete. `deflate` is whether permessage-deflate was negotiated.
+impl FrameHeader {
+    /// Parses the header at the start of `bytes`, and returns it with its size in bytes: 6, 8 or 14 from
+    /// a client, 2, 4 or 10 from a server. `None` if it is incomplete. `deflate` is whether
+    /// permessage-deflate was negotiated.
     ///
     /// # Errors
     /// A header that violates RFC 6455, section 5.1, 5.2 or 5.5, as soon as that is certain.
     #[inline]
-    pub fn parse(bytes: &[u8], deflate: bool) -> Result<Option<(Self, usize)>, Violation> {
-        match Self::parse_usual(bytes) {
+    pub fn parse<S: Sender>(
+        bytes: &[u8],
+        deflate: bool,
+    ) -> Result<Option<(Self, usize)>, Violation> {
+        match S::parse_usual(bytes) {
             Some(usual) => Ok(Some(usual)),
-            None => Self::parse_any(bytes, deflate),
+            None => Self::parse_any::<S>(bytes, deflate),
         }
-    }
-
-    /// The result of [`parse`](Self::parse) for the usual header: a data frame without reserved bits,
-    /// and with a length of 7 or 16 bits. At least two bytes must follow the shorter form.
-    #[inline]
-    pub(crate) fn parse_usual(bytes: &[u8]) -> Option<(Self, usize)> {
-        let word = u64::from_le_bytes(*bytes.first_chunk()?);
-        let [first, second, ..] = word.to_le_bytes();
-        let opcode = match first & !FIN {
-            0x0 => Opcode::Continuation,
-            0x1 => Opcode::Text,
-            0x2 => Opcode::Binary,
-            _ => return None,
-        };
-        let (length, mask, size) = match second ^ MASKED {
-            short @ 0..=125 => (short.into(), word >> 16, 6),
-            126 => (((word >> 16) as u16).swap_bytes(), word >> 32, 8),
-            _ => return None,
-        };
-        if size == 8 && length < 126 {
-            return None;
-        }
-        let fin = first & FIN != 0;
-        let mask = (mask as u32).to_le_bytes();
-        let length = length.into();
-        Some((Self { fin, opcode, compressed: false, mask, length }, size))
     }
 
     #[inline(never)]
-    fn parse_any(bytes: &[u8], deflate: bool) -> Result<Option<(Self, usize)>, Violation> {
+    fn parse_any<S: Sender>(
+        bytes: &[u8],
+        deflate: bool,
+    ) -> Result<Option<(Self, usize)>, Violation> {
         let Some((&[first, second], rest)) = bytes.split_first_chunk::<2>() else {
             return Ok(None);
         };
         let (fin, opcode, compressed) = Self::parse_first(first, deflate)?;
-        Self::check_second(second, fin, opcode)?;
+        S::check_mask(second & MASKED != 0)?;
+        Self::check_length(second & LENGTH, fin, opcode)?;
         let Some((length, rest)) = Self::parse_length(second & LENGTH, rest)? else {
             return Ok(None);
         };
-        let Some((&mask, rest)) = rest.split_first_chunk::<4>() else {
+        let Some((mask, rest)) = S::parse_mask(rest) else {
             return Ok(None);
         };
         Ok(Some((Self { fin, opcode, compressed, mask, length }, bytes.len() - rest.len())))
@@ -94,17 +76,13 @@ impl ClientHeader {
         Ok((byte & FIN != 0, Opcode::from_bits(bits)?, byte & RSV1 != 0))
     }
 
-    fn check_second(byte: u8, fin: bool, opcode: Opcode) -> Result<(), Violation> {
-        // 5.1: "The server MUST close the connection upon receiving a frame that is not masked."
-        if byte & MASKED == 0 {
-            return Err(Violation::Unmasked);
-        }
+    fn check_length(short: u8, fin: bool, opcode: Opcode) -> Result<(), Violation> {
         // 5.5: "All control frames MUST have a payload length of 125 bytes or less and MUST NOT
         // be fragmented."
         if opcode.is_control() && !fin {
             return Err(Violation::FragmentedControl);
         }
-        if opcode.is_control() && usize::from(byte & LENGTH) > MAX_CONTROL_BYTES {
+        if opcode.is_control() && usize::from(short) > MAX_CONTROL_BYTES {
             return Err(Violation::LongControl);
         }
         Ok(())
@@ -172,6 +150,9 @@ impl Shape {
 
 #[cfg(test)]
 mod tests {
+    use super::super::sender::FromClient;
+    #[cfg(feature = "client")]
+    use super::super::sender::FromServer;
     use super::*;
 
     const MASK: [u8; 4] = [1, 2, 3, 4];
@@ -193,38 +174,66 @@ mod tests {
         for (bytes, length) in cases {
             let bytes = header(0x82, bytes);
             let opcode = Opcode::Binary;
-            let expected =
-                ClientHeader { fin: true, opcode, compressed: false, mask: MASK, length };
-            assert_eq!(ClientHeader::parse(&bytes, false), Ok(Some((expected, bytes.len()))));
+            let expected = FrameHeader { fin: true, opcode, compressed: false, mask: MASK, length };
+            assert_eq!(
+                FrameHeader::parse::<FromClient>(&bytes, false),
+                Ok(Some((expected, bytes.len())))
+            );
         }
+    }
+
+    /// Checks that usual headers are parsed like any others, and returns their number.
+    fn count_usual<S: Sender>(lengths: &[u16]) -> usize {
+        let mut usual = 0;
+        for (first, second) in (0..=255).flat_map(|first| (0..=255).map(move |s| (first, s))) {
+            for long in lengths {
+                let [high, low] = long.to_be_bytes();
+                let bytes = [first, second, high, low, 5, 6, 7, 8];
+                let Some(header) = S::parse_usual(&bytes) else { continue };
+                usual += 1;
+                for deflate in [false, true] {
+                    assert_eq!(FrameHeader::parse_any::<S>(&bytes, deflate), Ok(Some(header)));
+                }
+            }
+        }
+        usual
     }
 
     #[test]
     fn the_usual_header_is_parsed_like_any_other() {
         let lengths = [0, 1, 125, 126, 127, 128, 255, 256, 0xffff];
-        let bytes = |first, second, long: u16| {
-            let [high, low] = long.to_be_bytes();
-            [first, second, high, low, 5, 6, 7, 8]
-        };
-        let mut usual = 0;
-        for (first, second) in (0..=255).flat_map(|first| (0..=255).map(move |s| (first, s))) {
-            for bytes in lengths.map(|long| bytes(first, second, long)) {
-                let Some(header) = ClientHeader::parse_usual(&bytes) else { continue };
-                usual += 1;
-                for deflate in [false, true] {
-                    assert_eq!(ClientHeader::parse_any(&bytes, deflate), Ok(Some(header)));
-                }
-            }
-        }
         // Six first bytes, with 126 short lengths, and six of the nine long ones.
-        assert_eq!(usual, 6 * (126 * lengths.len() + 6));
+        let usual = 6 * (126 * lengths.len() + 6);
+        assert_eq!(count_usual::<FromClient>(&lengths), usual);
+        #[cfg(feature = "client")]
+        assert_eq!(count_usual::<FromServer>(&lengths), usual);
+    }
+
+    #[test]
+    #[cfg(feature = "client")]
+    fn the_frames_of_a_server_are_not_masked() {
+        let parse = |bytes: &[u8]| FrameHeader::parse::<FromServer>(bytes, false);
+        let header = |fin, length| FrameHeader {
+            fin,
+            opcode: Opcode::Text,
+            compressed: false,
+            mask: [0; 4],
+            length,
+        };
+        assert_eq!(parse(b"\x81\x05Hello"), Ok(Some((header(true, 5), 2))));
+        assert_eq!(parse(b"\x01\x03"), Ok(Some((header(false, 3), 2))));
+        assert_eq!(parse(b"\x81\x7e\x01\x00"), Ok(Some((header(true, 256), 4))));
+        assert_eq!(parse(b"\x81\x7f\0\0\0\0\0\x01\0\0"), Ok(Some((header(true, 65536), 10))));
+        assert_eq!(parse(b"\x81\x7e\x00\x7d"), Err(Violation::NonMinimalLength));
+        assert_eq!(parse(b"\x81\x7e\x00"), Ok(None));
+        assert_eq!(parse(b"\x81\x85"), Err(Violation::Masked));
     }
 
     #[test]
     fn a_header_cut_anywhere_is_not_complete() {
         let bytes = header(0x82, &[0x80 | 127, 0, 0, 0, 0, 0, 1, 0, 0]);
         for end in 0..bytes.len() {
-            assert_eq!(ClientHeader::parse(&bytes[..end], true), Ok(None), "{end}");
+            assert_eq!(FrameHeader::parse::<FromClient>(&bytes[..end], true), Ok(None), "{end}");
         }
     }
 
@@ -242,21 +251,27 @@ mod tests {
             (0x81, &[0x80 | 126, 0, 125], Violation::NonMinimalLength),
         ];
         for (first, length, violation) in cases {
-            assert_eq!(ClientHeader::parse(&header(first, length), false), Err(violation));
+            assert_eq!(
+                FrameHeader::parse::<FromClient>(&header(first, length), false),
+                Err(violation)
+            );
         }
         let long = [0x80 | 127, 0, 0, 0, 0, 0, 0, 0xff, 0xff];
         assert_eq!(
-            ClientHeader::parse(&header(0x81, &long), false),
+            FrameHeader::parse::<FromClient>(&header(0x81, &long), false),
             Err(Violation::NonMinimalLength)
         );
         let top = [0x80 | 127, 0x80, 0, 0, 0, 0, 0, 0, 0];
-        assert_eq!(ClientHeader::parse(&header(0x81, &top), false), Err(Violation::LengthTopBit));
+        assert_eq!(
+            FrameHeader::parse::<FromClient>(&header(0x81, &top), false),
+            Err(Violation::LengthTopBit)
+        );
     }
 
     #[test]
     fn rsv1_means_something_on_the_first_frame_of_a_message_only() {
         let compressed = |first| {
-            let parsed = ClientHeader::parse(&header(first, &[0x80]), true);
+            let parsed = FrameHeader::parse::<FromClient>(&header(first, &[0x80]), true);
             parsed.map(|parsed| parsed.is_some_and(|(header, _)| header.compressed))
         };
         assert_eq!(

@@ -181,6 +181,12 @@ impl Body {
         }
     }
 
+    /// The part of the body that has arrived.
+    #[cfg(feature = "client")]
+    pub(crate) fn into_bytes(self) -> Vec<u8> {
+        self.bytes
+    }
+
     /// The memory in bytes for the head and the body.
     pub(crate) fn held_bytes(&self) -> usize {
         self.head.capacity() + self.bytes.capacity() + self.line.capacity()

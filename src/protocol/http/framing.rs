@@ -40,6 +40,12 @@ impl Framing {
         Ok(framing)
     }
 
+    /// The framing of a response's body: of this length, or chunked.
+    #[cfg(feature = "client")]
+    pub(crate) fn of_response(length: Option<usize>) -> Self {
+        Self { end: length.map_or(End::Chunked, End::Length), awaits_continue: false }
+    }
+
     #[cfg(test)]
     pub(super) fn without_expectation(end: End) -> Self {
         Self { end, awaits_continue: false }

@@ -32,3 +32,5 @@ pub use response::Response;
 pub use site::Site;
 pub(crate) use token::is_token_byte;
 pub use uri::normal_path;
+#[cfg(feature = "client")]
+pub(crate) use uri::{is_authority, is_unreserved};

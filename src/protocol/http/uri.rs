@@ -5,7 +5,7 @@ use std::net::Ipv6Addr;
 
 /// Whether this is `uri-host [ ":" port ]` with a host (RFC 9110, section 7.2). Some clients also send
 /// the zone of an IPv6 address, as in `[fe80::1%eth0]`.
-pub(super) fn is_authority(text: &str) -> bool {
+pub(crate) fn is_authority(text: &str) -> bool {
     // The colons of an IPv6 address are inside its brackets.
     let end_of_host = match text.rfind(']') {
         Some(bracket) => bracket + 1,
@@ -122,7 +122,7 @@ fn percent_encoded(bytes: &[u8]) -> Option<u8> {
 }
 
 /// RFC 3986, section 2.3.
-fn is_unreserved(byte: u8) -> bool {
+pub(crate) fn is_unreserved(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"-._~".contains(&byte)
 }
 

@@ -3,7 +3,7 @@
 use super::buffers::Buffers;
 use super::partial_frame::PartialFrame;
 use super::utf8::TextAssembly;
-use crate::protocol::frame::{ClientHeader, Opcode, SHORT_BYTES, append_unmasked, apply_mask};
+use crate::protocol::frame::{FrameHeader, Opcode, SHORT_BYTES, append_unmasked, apply_mask};
 use crate::protocol::limits::Limits;
 use crate::protocol::violation::Violation;
 
@@ -49,11 +49,7 @@ impl Assembly {
     }
 
     /// Checks that another fragment is allowed, and fits.
-    pub(super) fn admit(
-        &mut self,
-        header: &ClientHeader,
-        limits: &Limits,
-    ) -> Result<(), Violation> {
+    pub(super) fn admit(&mut self, header: &FrameHeader, limits: &Limits) -> Result<(), Violation> {
         self.fragments = self.fragments.saturating_add(1);
         if self.fragments > limits.max_fragments {
             return Err(Violation::TooManyFragments);

@@ -99,6 +99,7 @@ mod tests {
 
     use super::*;
     use crate::protocol::deflate::Inflation;
+    use crate::protocol::frame::FromClient;
     use crate::protocol::message::Receiver;
     use crate::protocol::message::incoming::IncomingMessage;
     use crate::protocol::{Deflater, Limits};
@@ -128,7 +129,8 @@ mod tests {
         Deflater::new(6, 15).deflate(&vec![0; 2 * MIN_KEPT_BYTES], &mut compressed);
         let length = compressed.len() as u16;
         let head = [&[0xc2, 0x80 | 126], &length.to_be_bytes()[..], &[0; 4]].concat();
-        let mut receiver = Receiver::new(Arc::new(Limits::default()), Inflation::Independent);
+        let mut receiver =
+            Receiver::<FromClient>::new(Arc::new(Limits::default()), Inflation::Independent);
         for pieces in [vec![head.len() + compressed.len()], vec![20, usize::MAX]] {
             let mut frame = [&head[..], &compressed].concat();
             let mut rest = &mut frame[..];
@@ -146,7 +148,7 @@ mod tests {
     #[test]
     fn nothing_of_the_previous_message_is_left_in_a_buffer() {
         let mut buffers = Buffers::default();
-        let mut receiver = Receiver::new(Arc::new(Limits::default()), Inflation::Off);
+        let mut receiver = Receiver::<FromClient>::new(Arc::new(Limits::default()), Inflation::Off);
         for (byte, length) in
             [(b'a', 2 * MIN_KEPT_BYTES), (b'b', MIN_KEPT_BYTES), (b'c', MIN_KEPT_BYTES + 1)]
         {

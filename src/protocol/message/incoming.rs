@@ -29,6 +29,17 @@ impl Incoming<'_> {
             _ => None,
         }
     }
+
+    /// The same, independent of the input, so that it can be kept.
+    pub fn into_owned(self) -> Incoming<'static> {
+        let owned = |payload: Cow<'_, [u8]>| Cow::Owned(payload.into_owned());
+        match self {
+            Self::Message(message) => Incoming::Message(message.into_owned()),
+            Self::Ping(payload) => Incoming::Ping(owned(payload)),
+            Self::Pong(payload) => Incoming::Pong(owned(payload)),
+            Self::Close(frame) => Incoming::Close(frame),
+        }
+    }
 }
 
 /// A complete message from the peer. It borrows its payload from the input if that was in one piece, and
@@ -84,6 +95,14 @@ impl<'a> IncomingMessage<'a> {
             Payload::Text(text) => Message::Text(text),
             Payload::Binary(bytes) => Message::Binary(bytes),
         }
+    }
+
+    fn into_owned(self) -> IncomingMessage<'static> {
+        let payload = match self.payload {
+            Payload::Text(text) => Payload::Text(Cow::Owned(text.into_owned())),
+            Payload::Binary(bytes) => Payload::Binary(Cow::Owned(bytes.into_owned())),
+        };
+        IncomingMessage { payload, was_compressed: self.was_compressed }
     }
 
     /// Whether the message arrived compressed (RFC 7692, section 6).

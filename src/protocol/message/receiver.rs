@@ -1,6 +1,7 @@
 //! The receiver of messages: fragments, control frames between them, and limits (RFC 6455, section 5.4).
 
 use std::borrow::Cow;
+use std::marker::PhantomData;
 use std::mem;
 use std::sync::Arc;
 
@@ -11,17 +12,19 @@ use super::partial_frame::{PartialFrame, take};
 use super::utf8;
 use crate::protocol::deflate::Inflation;
 use crate::protocol::frame::{
-    ClientHeader, CloseFrame, Closing, MAX_CLIENT_HEADER_BYTES, Opcode, apply_mask,
+    CloseFrame, Closing, FrameHeader, MAX_HEADER_BYTES, Opcode, Sender, apply_mask,
 };
 use crate::protocol::limits::Limits;
 use crate::protocol::violation::Violation;
 
-/// The receiving half of an open connection. Between messages, it takes no memory beyond its own fields.
+/// The receiving half of an open connection, for the frames of one role. Between messages, it takes no
+/// memory beyond its own fields.
 #[derive(Debug)]
-pub(crate) struct Receiver {
+pub(crate) struct Receiver<S> {
     limits: Arc<Limits>,
     inflation: Inflation,
     progress: Option<Box<Progress>>,
+    sender: PhantomData<S>,
 }
 
 /// The state between two pieces of input.
@@ -51,10 +54,10 @@ impl Progress {
     }
 }
 
-impl Receiver {
+impl<S: Sender> Receiver<S> {
     /// A receiver at the start of the first frame.
     pub(crate) fn new(limits: Arc<Limits>, inflation: Inflation) -> Self {
-        Self { limits, inflation, progress: None }
+        Self { limits, inflation, progress: None, sender: PhantomData }
     }
 
     /// Starts the wait for the peer's close frame at the current position, which may be after a
@@ -121,7 +124,7 @@ impl Receiver {
         if self.progress.is_some() {
             return None;
         }
-        let (header, size) = ClientHeader::parse_usual(input)?;
+        let (header, size) = S::parse_usual(input)?;
         let length = header.length as usize;
         let end = size + header.length as usize;
         let begins = header.fin && header.opcode != Opcode::Continuation;
@@ -143,7 +146,7 @@ impl Receiver {
         let Some(message) = progress.and_then(|progress| progress.message.as_mut()) else {
             return Ok(());
         };
-        while let Some((header, size)) = ClientHeader::parse_usual(input) {
+        while let Some((header, size)) = S::parse_usual(input) {
             let end = size + header.length as usize;
             if header.opcode != Opcode::Continuation || header.fin || end > input.len() {
                 break;
@@ -162,7 +165,7 @@ impl Receiver {
         let Some(header) = self.next_header(input)? else {
             return Ok(None);
         };
-        let ClientHeader { fin, opcode, compressed, mask, length } = header;
+        let FrameHeader { fin, opcode, compressed, mask, length } = header;
         let frame = PartialFrame { fin, opcode, compressed, mask, remaining: length };
         let admitted = self.admit(&header);
         if admitted.is_err() {
@@ -171,10 +174,10 @@ impl Receiver {
         admitted.map(|()| Some(frame))
     }
 
-    fn next_header(&mut self, input: &mut &mut [u8]) -> Result<Option<ClientHeader>, Violation> {
+    fn next_header(&mut self, input: &mut &mut [u8]) -> Result<Option<FrameHeader>, Violation> {
         let deflate = self.inflation.is_on();
         if self.progress.as_ref().is_none_or(|progress| progress.header.is_empty()) {
-            if let Some((header, size)) = ClientHeader::parse(input, deflate)? {
+            if let Some((header, size)) = FrameHeader::parse::<S>(input, deflate)? {
                 take(input, size);
                 return Ok(Some(header));
             }
@@ -183,10 +186,11 @@ impl Receiver {
             }
         }
         let carry = &mut self.progress.get_or_insert_default().header;
-        carry.reserve_exact(MAX_CLIENT_HEADER_BYTES - carry.len());
+        carry.reserve_exact(MAX_HEADER_BYTES - carry.len());
         while let Some(&byte) = input.first() {
             carry.push(byte);
-            let header = ClientHeader::parse(carry, deflate).inspect_err(|_| _ = carry.pop())?;
+            let header =
+                FrameHeader::parse::<S>(carry, deflate).inspect_err(|_| _ = carry.pop())?;
             take(input, 1);
             if let Some((header, _)) = header {
                 carry.clear();
@@ -197,7 +201,7 @@ impl Receiver {
     }
 
     /// Checks that the frame is allowed now, and fits.
-    fn admit(&mut self, header: &ClientHeader) -> Result<(), Violation> {
+    fn admit(&mut self, header: &FrameHeader) -> Result<(), Violation> {
         let message = self.progress.as_mut().and_then(|progress| progress.message.as_mut());
         match (header.opcode, message) {
             (opcode, _) if opcode.is_control() => Ok(()),
