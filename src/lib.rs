@@ -4,12 +4,13 @@
 #![cfg_attr(feature = "server", doc = include_str!("guide.md"))]
 //! # Features
 //!
-//! - `cli` (default): the binary `townhall` and its dependencies, such as clap. It includes `server` and `tls`.
+//! - `cli` (default): the binary `townhall` and its dependencies, such as clap. It includes the others.
 //! - `server`: everything but [`protocol`]. A program that uses the library depends on townhall with
 //!   `default-features = false, features = ["server"]`.
 //! - `tls`: addresses that begin with `https://`, and rustls. It includes `server`, which does not need it.
+//! - `client`: [`protocol`] has the client role too, whose masking keys come from the system.
 //!
-//! Without these, the crate is only [`protocol`], without sockets, signals and logging.
+//! Without these, the crate is only the server role of [`protocol`], without sockets, signals and logging.
 //!
 //! # Platforms
 //!

@@ -79,7 +79,7 @@ impl Pair {
     }
 
     /// What the server receives of these bytes, in two pieces.
-    fn to_server(&mut self, mut bytes: Vec<u8>, split: usize) -> Incoming<'static> {
+    fn receive_at_server(&mut self, mut bytes: Vec<u8>, split: usize) -> Incoming<'static> {
         let (mut first, mut second) = bytes.split_at_mut(split);
         let received = self.server.receive(&mut first, &mut self.buffers).unwrap();
         assert!(received.is_none() && first.is_empty());
@@ -105,7 +105,7 @@ fn messages_go_both_ways() {
         let mut out = Vec::new();
         pair.client.send(&bytes, &mut out);
         for split in [0, 1, 5, out.len() - 1] {
-            assert_is(&pair.to_server(out.clone(), split), Message::Binary(&bytes));
+            assert_is(&pair.receive_at_server(out.clone(), split), Message::Binary(&bytes));
         }
         out.clear();
         pair.server.send("hello", &mut out);
@@ -164,7 +164,7 @@ fn compressed_messages_go_both_ways_under_all_terms() {
             pair.client.send(&text, &mut out);
             assert_eq!(out[0], 0xc1, "compressed");
             sizes.push(out.len());
-            assert_is(&pair.to_server(out, 3), Message::Text(&text));
+            assert_is(&pair.receive_at_server(out, 3), Message::Text(&text));
             let mut out = Vec::new();
             if !terms.server_context_takeover {
                 deflater.reset();
@@ -202,7 +202,7 @@ fn either_side_can_close() {
     let mut out = Vec::new();
     pair.client.close(CloseCode::NORMAL, "bye", &mut out);
     pair.client.send("too late", &mut out);
-    let Incoming::Close(close) = pair.to_server(out, 4) else { panic!("no close frame") };
+    let Incoming::Close(close) = pair.receive_at_server(out, 4) else { panic!("no close frame") };
     assert_eq!(close, Some(CloseFrame { code: CloseCode::NORMAL, reason: "bye".to_owned() }));
     let mut out = Vec::new();
     pair.server.answer_close(close.as_ref(), &mut out);
@@ -216,7 +216,7 @@ fn either_side_can_close() {
     let (mut pair, _) = Pair::connect(request(), None);
     let mut out = Vec::new();
     pair.client.answer_close(None, &mut out);
-    assert_eq!(pair.to_server(out, 1), Incoming::Close(None));
+    assert_eq!(pair.receive_at_server(out, 1), Incoming::Close(None));
     assert!(pair.client.was_clean());
 }
 
@@ -311,9 +311,7 @@ fn an_answer_may_arrive_byte_by_byte_after_interim_responses_and_with_a_message(
 
 #[test]
 fn an_answer_has_limits() {
-    let mut limits = Limits::default();
-    limits.max_head_bytes = 1_000;
-    limits.max_headers = 10;
+    let limits = Limits { max_head_bytes: 1_000, max_headers: 10, ..Limits::default() };
     let interim = "HTTP/1.1 102 Processing\r\n\r\n".repeat(50);
     for bytes in [
         format!("HTTP/1.1 101 {}", "a".repeat(1_000)),
@@ -375,8 +373,7 @@ fn the_body_of_a_refusal_ends_by_its_framing_or_with_the_connection() {
 
 #[test]
 fn a_long_body_of_a_refusal_is_cut_off() {
-    let mut limits = Limits::default();
-    limits.max_body_bytes = 4;
+    let limits = Limits { max_body_bytes: 4, ..Limits::default() };
     for fields in ["Content-Length: 9\r\n", "", "Transfer-Encoding: chunked\r\n"] {
         let (mut client, _) = client_of(request(), limits.clone());
         let chunk =
