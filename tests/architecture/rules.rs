@@ -128,7 +128,7 @@ pub const AREAS: &[Area] = &[
 
 /// The crates that `src/protocol` may use.
 pub const CRATES_IN_PROTOCOL: &[&str] =
-    &["base64", "flate2", "httparse", "sha1", "simdutf8", "unicode_segmentation"];
+    &["base64", "flate2", "getrandom", "httparse", "sha1", "simdutf8", "unicode_segmentation"];
 
 /// What `src/protocol` may use of the standard library: nothing that opens a socket, reads a clock or
 /// writes anywhere. Addresses are data.
@@ -138,6 +138,7 @@ pub const STD_IN_PROTOCOL: &[&str] = &[
     "error",
     "fmt",
     "iter",
+    "marker",
     "mem",
     "net::IpAddr",
     "net::Ipv4Addr",

@@ -1,7 +1,8 @@
 //! The headers of frames (RFC 6455, section 5.2).
 
+use std::fmt::Debug;
+
 use super::opcode::{FIN, MAX_CONTROL_BYTES, Opcode, RSV1};
-use super::sender::Sender;
 use crate::protocol::violation::Violation;
 
 /// The maximum size in bytes of a header: two, eight for the length, and four for the mask.
@@ -10,6 +11,22 @@ pub const MAX_HEADER_BYTES: usize = 14;
 pub(super) const MASKED: u8 = 0x80;
 const RESERVED: u8 = 0x70;
 const LENGTH: u8 = 0x7f;
+
+/// The role of the endpoint that sends a frame.
+pub trait Sender: Debug {
+    /// Parses the usual header: a data frame without reserved bits, and with a length of 7 or 16 bits. It
+    /// may return `None` for any other header, and for one with which `bytes` end.
+    fn parse_usual(bytes: &[u8]) -> Option<(FrameHeader, usize)>;
+
+    /// Checks whether a frame has a mask.
+    ///
+    /// # Errors
+    /// A frame from a client without one, or a frame from a server with one.
+    fn check_mask(is_masked: bool) -> Result<(), Violation>;
+
+    /// The masking key at the start of `bytes`, and the bytes after it; `None` if it is incomplete.
+    fn parse_mask(bytes: &[u8]) -> Option<([u8; 4], &[u8])>;
+}
 
 /// The header of a frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,7 +62,7 @@ impl FrameHeader {
     }
 
     #[inline(never)]
-    fn parse_any<S: Sender>(
+    pub(super) fn parse_any<S: Sender>(
         bytes: &[u8],
         deflate: bool,
     ) -> Result<Option<(Self, usize)>, Violation> {
@@ -145,141 +162,5 @@ impl Shape {
             _ => rest.split_first_chunk().map(|(mask, rest)| (*mask, rest))?,
         };
         Some(Self { opcode: first & 0x0f, mask, length, header: bytes.len() - rest.len() })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::super::sender::FromClient;
-    #[cfg(feature = "client")]
-    use super::super::sender::FromServer;
-    use super::*;
-
-    const MASK: [u8; 4] = [1, 2, 3, 4];
-
-    fn header(first: u8, length: &[u8]) -> Vec<u8> {
-        [&[first], length, &MASK].concat()
-    }
-
-    #[test]
-    fn all_three_length_forms_are_parsed_at_their_limits() {
-        let cases: [(&[u8], u64); 6] = [
-            (&[0x80], 0),
-            (&[0x80 | 125], 125),
-            (&[0x80 | 126, 0, 126], 126),
-            (&[0x80 | 126, 0xff, 0xff], 65535),
-            (&[0x80 | 127, 0, 0, 0, 0, 0, 1, 0, 0], 65536),
-            (&[0x80 | 127, 0x7f, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff], u64::MAX >> 1),
-        ];
-        for (bytes, length) in cases {
-            let bytes = header(0x82, bytes);
-            let opcode = Opcode::Binary;
-            let expected = FrameHeader { fin: true, opcode, compressed: false, mask: MASK, length };
-            assert_eq!(
-                FrameHeader::parse::<FromClient>(&bytes, false),
-                Ok(Some((expected, bytes.len())))
-            );
-        }
-    }
-
-    /// Checks that usual headers are parsed like any others, and returns their number.
-    fn count_usual<S: Sender>(lengths: &[u16]) -> usize {
-        let mut usual = 0;
-        for (first, second) in (0..=255).flat_map(|first| (0..=255).map(move |s| (first, s))) {
-            for long in lengths {
-                let [high, low] = long.to_be_bytes();
-                let bytes = [first, second, high, low, 5, 6, 7, 8];
-                let Some(header) = S::parse_usual(&bytes) else { continue };
-                usual += 1;
-                for deflate in [false, true] {
-                    assert_eq!(FrameHeader::parse_any::<S>(&bytes, deflate), Ok(Some(header)));
-                }
-            }
-        }
-        usual
-    }
-
-    #[test]
-    fn the_usual_header_is_parsed_like_any_other() {
-        let lengths = [0, 1, 125, 126, 127, 128, 255, 256, 0xffff];
-        // Six first bytes, with 126 short lengths, and six of the nine long ones.
-        let usual = 6 * (126 * lengths.len() + 6);
-        assert_eq!(count_usual::<FromClient>(&lengths), usual);
-        #[cfg(feature = "client")]
-        assert_eq!(count_usual::<FromServer>(&lengths), usual);
-    }
-
-    #[test]
-    #[cfg(feature = "client")]
-    fn the_frames_of_a_server_are_not_masked() {
-        let parse = |bytes: &[u8]| FrameHeader::parse::<FromServer>(bytes, false);
-        let header = |fin, length| FrameHeader {
-            fin,
-            opcode: Opcode::Text,
-            compressed: false,
-            mask: [0; 4],
-            length,
-        };
-        assert_eq!(parse(b"\x81\x05Hello"), Ok(Some((header(true, 5), 2))));
-        assert_eq!(parse(b"\x01\x03"), Ok(Some((header(false, 3), 2))));
-        assert_eq!(parse(b"\x81\x7e\x01\x00"), Ok(Some((header(true, 256), 4))));
-        assert_eq!(parse(b"\x81\x7f\0\0\0\0\0\x01\0\0"), Ok(Some((header(true, 65536), 10))));
-        assert_eq!(parse(b"\x81\x7e\x00\x7d"), Err(Violation::NonMinimalLength));
-        assert_eq!(parse(b"\x81\x7e\x00"), Ok(None));
-        assert_eq!(parse(b"\x81\x85"), Err(Violation::Masked));
-    }
-
-    #[test]
-    fn a_header_cut_anywhere_is_not_complete() {
-        let bytes = header(0x82, &[0x80 | 127, 0, 0, 0, 0, 0, 1, 0, 0]);
-        for end in 0..bytes.len() {
-            assert_eq!(FrameHeader::parse::<FromClient>(&bytes[..end], true), Ok(None), "{end}");
-        }
-    }
-
-    #[test]
-    fn a_header_that_breaks_a_rule_is_a_violation() {
-        let cases: [(u8, &[u8], Violation); 9] = [
-            (0xc1, &[0x80], Violation::ReservedBits),
-            (0xa1, &[0x80], Violation::ReservedBits),
-            (0x91, &[0x80], Violation::ReservedBits),
-            (0x83, &[0x80], Violation::ReservedOpcode(3)),
-            (0x8b, &[0x80], Violation::ReservedOpcode(11)),
-            (0x81, &[0x00], Violation::Unmasked),
-            (0x09, &[0x80], Violation::FragmentedControl),
-            (0x89, &[0x80 | 126, 0, 126], Violation::LongControl),
-            (0x81, &[0x80 | 126, 0, 125], Violation::NonMinimalLength),
-        ];
-        for (first, length, violation) in cases {
-            assert_eq!(
-                FrameHeader::parse::<FromClient>(&header(first, length), false),
-                Err(violation)
-            );
-        }
-        let long = [0x80 | 127, 0, 0, 0, 0, 0, 0, 0xff, 0xff];
-        assert_eq!(
-            FrameHeader::parse::<FromClient>(&header(0x81, &long), false),
-            Err(Violation::NonMinimalLength)
-        );
-        let top = [0x80 | 127, 0x80, 0, 0, 0, 0, 0, 0, 0];
-        assert_eq!(
-            FrameHeader::parse::<FromClient>(&header(0x81, &top), false),
-            Err(Violation::LengthTopBit)
-        );
-    }
-
-    #[test]
-    fn rsv1_means_something_on_the_first_frame_of_a_message_only() {
-        let compressed = |first| {
-            let parsed = FrameHeader::parse::<FromClient>(&header(first, &[0x80]), true);
-            parsed.map(|parsed| parsed.is_some_and(|(header, _)| header.compressed))
-        };
-        assert_eq!(
-            (compressed(0xc1), compressed(0x42), compressed(0x81)),
-            (Ok(true), Ok(true), Ok(false))
-        );
-        for first in [0xc0, 0xc8, 0xc9, 0xca, 0xa1, 0x91, 0xe1] {
-            assert_eq!(compressed(first), Err(Violation::ReservedBits), "{first:x}");
-        }
     }
 }

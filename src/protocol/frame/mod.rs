@@ -6,7 +6,7 @@ mod encode;
 mod header;
 mod mask;
 mod opcode;
-mod sender;
+mod roles;
 
 pub use close::CloseFrame;
 pub(crate) use close::close_payload;
@@ -17,11 +17,11 @@ pub use encode::{
     decode_frame, encode_compressed_frame, encode_frame, encode_header, frame_size, header_size,
     is_control,
 };
-pub use header::{FrameHeader, MAX_HEADER_BYTES};
+pub use header::{FrameHeader, MAX_HEADER_BYTES, Sender};
 pub(crate) use mask::{SHORT_BYTES, append_unmasked};
 pub use mask::{apply_mask, rotate_mask};
 pub(crate) use opcode::MAX_CONTROL_BYTES;
 pub use opcode::Opcode;
+pub use roles::FromClient;
 #[cfg(feature = "client")]
-pub use sender::FromServer;
-pub use sender::{FromClient, Sender};
+pub use roles::FromServer;
