@@ -168,7 +168,7 @@ def read_results(report):
 def run_to_end(commands, deadline):
     """Run commands side by side, each with a log, until all have ended or `deadline` seconds passed.
 
-    Whatever ends the wait, it leaves no process behind.
+    Return their exit statuses. Whatever ends the wait, it leaves no process behind.
     """
     end = time.monotonic() + deadline
     with ExitStack() as stack:
@@ -179,6 +179,7 @@ def run_to_end(commands, deadline):
             except subprocess.TimeoutExpired:
                 message = f"the suite did not finish within {deadline} seconds"
                 raise Problem(message, REJECTED) from None
+        return [process.returncode for process in processes]
 
 
 @contextmanager
