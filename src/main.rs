@@ -8,6 +8,7 @@ mod cluster;
 #[cfg(not(feature = "redis"))]
 #[path = "without_redis.rs"]
 mod cluster;
+mod connect;
 mod cors;
 mod denied;
 mod flags;
@@ -47,7 +48,10 @@ fn main() -> ExitCode {
         return check(&line);
     }
     if line.task == Task::Token {
-        return token(&line.token_flags());
+        return token(&line.own_flags());
+    }
+    if line.task == Task::Connect {
+        return connect::run(&line.own_flags());
     }
     let flags = line.flags().unwrap_or_else(|error| error.exit());
     if line.task == Task::Health {

@@ -5,7 +5,7 @@ use std::ffi::{OsStr, OsString};
 
 use clap::{Command, CommandFactory, FromArgMatches};
 
-use super::{Flags, TokenFlags, environment};
+use super::{ConnectFlags, Flags, TokenFlags, environment};
 
 /// What the program is asked to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,12 +18,18 @@ pub enum Task {
     Health,
     /// Make a token, or explain one.
     Token,
+    /// Talk to a server.
+    Connect,
 }
 
 impl Task {
     /// The tasks other than to serve.
-    const NAMED: [(Self, &str); 3] =
-        [(Self::Check, "check"), (Self::Health, "health"), (Self::Token, "token")];
+    const NAMED: [(Self, &str); 4] = [
+        (Self::Check, "check"),
+        (Self::Health, "health"),
+        (Self::Token, "token"),
+        (Self::Connect, "connect"),
+    ];
 
     /// The task's command. Those that are about a server have its flags, so that one command line serves
     /// for all of them.
@@ -53,6 +59,7 @@ impl Task {
                      --tls-client-ca. The exit status is 0 if it serves, otherwise 1",
                 ),
             Self::Token => TokenFlags::command(),
+            Self::Connect => ConnectFlags::command(),
         }
     }
 }
@@ -98,10 +105,10 @@ impl CommandLine {
         }
     }
 
-    /// The flags of [`Task::Token`], or the end of the program with the error.
-    pub fn token_flags(&self) -> TokenFlags {
+    /// The flags of [`Task::Token`] or [`Task::Connect`], or the end of the program with the error.
+    pub fn own_flags<F: FromArgMatches>(&self) -> F {
         let matches = self.command.clone().get_matches_from(&self.arguments);
-        TokenFlags::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
+        F::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
     }
 
     /// The program's command, with those of all tasks.

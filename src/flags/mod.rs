@@ -4,6 +4,7 @@ mod access;
 mod admin;
 mod auth;
 mod command_line;
+mod connect;
 mod deflate;
 mod duration;
 mod environment;
@@ -50,6 +51,7 @@ use townhall::{Config, IpNet, Listen, Slow};
 pub use self::redis::RedisUrl;
 pub use auth::AuthFlags;
 pub use command_line::{CommandLine, Task};
+pub use connect::{ConnectFlags, Form};
 pub use report::report;
 pub use token::TokenFlags;
 

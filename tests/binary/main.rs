@@ -3,6 +3,7 @@
 mod activation;
 mod admin;
 mod client_module;
+mod connect;
 mod dashboard;
 mod denials;
 mod events;
