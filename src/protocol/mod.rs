@@ -1,8 +1,9 @@
 //! RFC 6455 and RFC 7692 without sockets: bytes and state only.
 //!
 //! Nothing here opens a socket, reads a clock or writes a log line, so it works with any transport, and
-//! every test is deterministic. [`Connection`] is the server's side of one connection. Its caller moves
-//! the bytes and owns the clock.
+//! every test is deterministic. [`Connection`] is the server's side of one connection, and
+//! `ClientConnection` the client's, with the feature `client`. Their caller moves the bytes and owns the
+//! clock. There are examples of both on tokio.
 //!
 //! # The driving loop
 //!
@@ -16,6 +17,10 @@
 //! 3. Write the buffer to the transport.
 //! 4. Once [`Connection::is_closed`], write what is left, and close the transport. If the transport ends
 //!    first, call [`Connection::abandon`].
+//!
+//! The loop of a client is the same. It begins with the request, which `ClientConnection::new` appends to
+//! the buffer; instead of a head, it receives the server's answer; and if the transport ends, it calls
+//! `ClientConnection::end`, because an answer without a length ends that way.
 //!
 //! The caller is responsible for timeouts, because it owns the clock; [`Connection`] has an example.
 //!

@@ -110,6 +110,42 @@ fn http_serves_plain_requests_beside_rooms() {
     assert!(example.get("/rooms").ends_with("\r\n\r\n1 in /lobby\n"));
 }
 
+/// A started example of a client, with its output.
+#[cfg(feature = "client")]
+fn start_client(name: &str, address: &str) -> (Child, BufReader<std::process::ChildStdout>) {
+    let mut cargo = Command::new(env!("CARGO"));
+    let url = format!("ws://{address}/lobby");
+    cargo.args(["run", "--quiet", "--example", name, "--", &url, "hello", "g\u{fc}nther"]);
+    let mut child = cargo.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap();
+    let stdout = BufReader::new(child.stdout.take().unwrap());
+    (child, stdout)
+}
+
+#[test]
+#[cfg(feature = "client")]
+fn the_clients_talk_to_the_server_on_tokio() {
+    let example = Example::start("tokio_server");
+    let mut client = example.connect("/");
+    client.send("hello");
+    assert_eq!(client.receive(), "hello");
+    assert!(example.get("/").starts_with("HTTP/1.1 426 "));
+
+    for name in ["client", "tokio_client"] {
+        let (mut child, mut stdout) = start_client(name, &example.address);
+        for expected in ["hello\n", "g\u{fc}nther\n"] {
+            let mut line = String::new();
+            stdout.read_line(&mut line).unwrap();
+            assert_eq!(line, expected, "{name}");
+        }
+        if name == "client" {
+            assert!(child.wait().unwrap().success(), "it has closed");
+        }
+        // This fails if the client has already ended.
+        let _ = child.kill();
+        child.wait().unwrap();
+    }
+}
+
 #[test]
 #[cfg(feature = "cli")]
 fn the_man_page_and_the_completions_name_the_flags() {
