@@ -33,7 +33,7 @@ use admin::{Admin, Shown};
 use app::{App, Delivery, Pages};
 use auth::Auth;
 use cluster::Cluster;
-use flags::{CommandLine, Flags, Mode, Task, TokenFlags};
+use flags::{CommandLine, ConnectFlags, Flags, Mode, Task, TokenFlags};
 use key::Key;
 use log::{info, warn};
 use presence::{Audience, Counter, MemberRooms, Presence};
@@ -51,7 +51,7 @@ fn main() -> ExitCode {
         return token(&line.own_flags());
     }
     if line.task == Task::Connect {
-        return connect::run(&line.own_flags());
+        return connect(&line.own_flags());
     }
     let flags = line.flags().unwrap_or_else(|error| error.exit());
     if line.task == Task::Health {
@@ -110,6 +110,13 @@ fn token(flags: &TokenFlags) -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+fn connect(flags: &ConnectFlags) -> ExitCode {
+    connect::run(flags).unwrap_or_else(|error| {
+        output::print_last(format_args!("cannot connect: {error}"));
+        ExitCode::from(connect::UNREACHABLE)
+    })
 }
 
 fn ask_for_health(flags: &Flags) -> ExitCode {

@@ -2,14 +2,13 @@
 
 use std::fmt;
 use std::io;
-use std::process::ExitCode;
 
 use townhall::protocol::{ClientFailure, CloseCode, CloseFrame, HandshakeResponse};
 
-use crate::output;
-
 const LOST: u8 = 6;
-const UNREACHABLE: u8 = 16;
+/// The exit status if there was no connection.
+pub const UNREACHABLE: u8 = 16;
+
 const REFUSED: u8 = 17;
 
 /// How a connection ended.
@@ -31,21 +30,15 @@ pub enum End {
 
 impl End {
     /// The exit status.
-    pub fn status(&self) -> ExitCode {
-        ExitCode::from(match self {
+    pub fn status(&self) -> u8 {
+        match self {
             Self::Unreachable(_) => UNREACHABLE,
             Self::Refused(_) | Self::Failed(ClientFailure::Handshake(_)) => REFUSED,
             Self::Failed(ClientFailure::Protocol(violation)) => status_of(violation.close_code()),
             Self::Failed(_) | Self::Lost(_) => LOST,
             Self::Closed(Some(frame)) => status_of(frame.code),
             Self::Closed(None) | Self::Done => 0,
-        })
-    }
-
-    /// Prints the reason why there was no connection, and returns the exit status.
-    pub fn report(&self) -> ExitCode {
-        output::print_last(self);
-        self.status()
+        }
     }
 
     /// Whether it makes sense to try again.
@@ -111,10 +104,10 @@ mod tests {
         for (code, status) in
             [(1000, 0), (1001, 1), (1013, 13), (3000, 100), (4001, 101), (4999, 199)]
         {
-            assert_eq!(closed(code).status(), ExitCode::from(status), "{code}");
+            assert_eq!(closed(code).status(), status, "{code}");
         }
-        assert_eq!(End::Closed(None).status(), ExitCode::SUCCESS);
-        assert_eq!(End::Lost(String::new()).status(), ExitCode::from(6));
+        assert_eq!(End::Closed(None).status(), 0);
+        assert_eq!(End::Lost(String::new()).status(), 6);
     }
 
     #[test]

@@ -23,6 +23,8 @@ use place::Place;
 use printer::Printer;
 use session::Session;
 
+pub use end::UNREACHABLE;
+
 /// The shortest and the longest time before another attempt, if nothing shortens it by chance.
 const MIN_DELAY: Duration = Duration::from_millis(500);
 const MAX_DELAY: Duration = Duration::from_secs(30);
@@ -31,11 +33,12 @@ const MAX_DELAY: Duration = Duration::from_secs(30);
 const STEADY: Duration = Duration::from_secs(10);
 
 /// Connects, and returns the exit status once it is over.
-pub fn run(flags: &ConnectFlags) -> ExitCode {
-    match Client::new(flags).and_then(|mut client| client.run()) {
-        Ok(end) => end.status(),
-        Err(error) => End::Unreachable(error).report(),
-    }
+///
+/// # Errors
+/// There cannot be a connection, whose exit status is [`UNREACHABLE`].
+pub fn run(flags: &ConnectFlags) -> io::Result<ExitCode> {
+    let end = Client::new(flags)?.run()?;
+    Ok(ExitCode::from(end.status()))
 }
 
 struct Client<'f> {

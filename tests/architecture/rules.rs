@@ -28,9 +28,10 @@ pub const AREAS: &[Area] = &[
         &["main", "heap", "health", "output"],
         &[
             "app", "state", "admin", "publish", "presence", "cluster", "auth", "key", "logger",
-            "flags", "systemd",
+            "flags", "systemd", "connect",
         ],
     ),
+    area("connect", &["connect"], &["flags"]),
     area(
         "app",
         &["app"],
