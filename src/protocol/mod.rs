@@ -159,3 +159,6 @@ pub mod internals {
     };
     pub use super::message::{TextAssembly, validate};
 }
+
+#[cfg(test)]
+mod tests;

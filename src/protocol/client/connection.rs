@@ -346,3 +346,44 @@ impl ClientConnection {
         matches!(self.state, State::Session(Session::Closed { clean: true }))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn open() -> ClientConnection {
+        let request = UpgradeRequest::new("ws://a/".parse().unwrap());
+        let mut client =
+            ClientConnection::new(request, Limits::default(), &mut Vec::new()).unwrap();
+        client.state =
+            State::Session(Session::new(client.limits.clone(), Inflation::of_server(None)));
+        client
+    }
+
+    #[test]
+    fn without_a_key_nothing_is_sent_and_the_connection_ends() {
+        for send in [
+            |client: &mut ClientConnection, out: &mut Vec<u8>| client.send("hello", out),
+            |client: &mut ClientConnection, out: &mut Vec<u8>| client.ping(b"", out),
+            |client: &mut ClientConnection, out: &mut Vec<u8>| {
+                client.close(CloseCode::NORMAL, "", out);
+            },
+        ] {
+            let mut client = open();
+            client.masks = Masks::without_randomness();
+            let mut out = Vec::new();
+            send(&mut client, &mut out);
+            assert!(out.is_empty() && client.is_closed() && !client.was_clean());
+        }
+    }
+
+    #[test]
+    fn a_connection_says_what_it_holds_and_expects() {
+        let mut client = open();
+        assert_eq!((client.held_bytes(), client.expected_bytes()), (0, 0));
+        let mut bytes = b"\x81\x05He".to_vec();
+        client.receive(&mut &mut bytes[..], &mut Buffers::default()).unwrap();
+        assert!(client.held_bytes() > 0);
+        assert_eq!(client.expected_bytes(), 3);
+    }
+}

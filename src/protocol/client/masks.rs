@@ -25,6 +25,12 @@ impl Masks {
         Self { source, bytes: [0; BATCH_BYTES], used: BATCH_BYTES }
     }
 
+    /// Those of a system that has none.
+    #[cfg(test)]
+    pub(super) fn without_randomness() -> Self {
+        Self::from_source(|_| Err(getrandom::Error::UNSUPPORTED))
+    }
+
     /// The next random bytes, which are used once. `N` divides the size of a batch.
     ///
     /// # Errors
@@ -90,7 +96,7 @@ mod tests {
 
     #[test]
     fn without_randomness_there_is_no_key() {
-        let mut masks = Masks::from_source(|_| Err(getrandom::Error::UNSUPPORTED));
+        let mut masks = Masks::without_randomness();
         assert_eq!(masks.take::<4>(), Err(NoRandomness));
         assert_eq!(format!("{masks:?}"), "Masks");
     }

@@ -324,6 +324,18 @@ fn an_answer_has_limits() {
     }
 }
 
+#[test]
+fn a_refusal_holds_what_has_arrived_of_its_body() {
+    let (mut client, _) = client_of(request(), Limits::default());
+    assert_eq!(client.held_bytes(), 0);
+    let part = b"HTTP/1.1 404 a\r\nContent-Length: 9\r\n\r\nabc";
+    assert_eq!(receive(&mut client, part), Ok(None));
+    assert!(client.held_bytes() >= 3 && client.expected_bytes() == 0);
+    client.abandon();
+    assert_eq!(client.held_bytes(), 0);
+    assert_eq!(request().uri().host(), "localhost");
+}
+
 fn refusal(bytes: &str) -> Option<HandshakeResponse> {
     let (mut client, _) = client_of(request(), Limits::default());
     match receive(&mut client, bytes.as_bytes()) {

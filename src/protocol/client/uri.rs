@@ -209,6 +209,17 @@ mod tests {
     }
 
     #[test]
+    fn a_uri_says_where_to_connect() {
+        let parts = |text| {
+            let uri = parse(text).unwrap();
+            (uri.is_secure(), uri.host().to_owned(), uri.port())
+        };
+        assert_eq!(parts("wss://A.example/"), (true, "a.example".to_owned(), 443));
+        assert_eq!(parts("ws://[::1]:8080/"), (false, "::1".to_owned(), 8080));
+        assert_eq!(parts("ws://127.0.0.1"), (false, "127.0.0.1".to_owned(), 80));
+    }
+
+    #[test]
     fn a_text_that_is_no_uri_is_refused() {
         for (text, error) in [
             ("localhost:8080", InvalidUri::Scheme),

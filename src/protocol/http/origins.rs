@@ -156,6 +156,23 @@ impl Sender {
 mod tests {
     use super::*;
 
+    #[test]
+    fn a_request_without_an_origin_is_not_of_a_page() {
+        let head = |fields: &str| format!("GET / HTTP/1.1\r\nHost: a.example\r\n{fields}\r\n");
+        let check = |fields: &str| {
+            let head = head(fields);
+            let request = Request::parse(head.as_bytes(), 16).unwrap();
+            let site =
+                Site { authority: "a.example", port_may_be_missing: false, loopback_only: false };
+            Origins::default().check(&request, &site)
+        };
+        assert_eq!(check(""), Ok(()));
+        assert_eq!(check("Origin: http://a.example\r\n"), Ok(()));
+        assert_eq!(check("Origin: http://b.example\r\n"), Err(Refusal::Origin));
+        let twice = "Origin: http://a.example\r\nOrigin: http://a.example\r\n";
+        assert_eq!(check(twice), Err(Refusal::Origin));
+    }
+
     fn allowed(origin: &str, authority: &str) -> bool {
         Origins::default().allow(origin, &Site::named(authority))
     }
