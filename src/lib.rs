@@ -27,10 +27,16 @@ compile_error!("the feature `server` of townhall needs a 64-bit Unix system");
 #[doc = include_str!("../README.md")]
 struct Readme;
 
+/// The fuzz targets, which the tests contain, name this crate as from outside.
+#[cfg(all(test, feature = "server"))]
+extern crate self as townhall;
+
 pub mod protocol;
 
 #[cfg(feature = "server")]
 mod config;
+#[cfg(all(test, feature = "server"))]
+mod corpus;
 #[cfg(feature = "server")]
 mod server;
 
@@ -47,7 +53,7 @@ pub use protocol::{
     InvalidPosition, Limits, Message, Origin, Origins, Position, ProxyRefusal, Refusal, Request,
     Response, Start, Violation,
 };
-#[cfg(all(fuzzing, feature = "server"))]
+#[cfg(all(any(test, fuzzing), feature = "server"))]
 pub use server::simulation;
 #[cfg(feature = "server")]
 pub use server::{

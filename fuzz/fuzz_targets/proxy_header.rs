@@ -1,27 +1,3 @@
-//! Property: a PROXY header is recognized, or refused, as soon as what has arrived decides it, and never asks
-//! for a byte that follows it.
-//!
-//! Input: the beginning of a connection.
-
 #![no_main]
 
-use libfuzzer_sys::fuzz_target;
-use townhall::protocol::{ProxyHeader, ProxyStatus};
-
-fuzz_target!(|data: &[u8]| {
-    let whole = ProxyHeader::parse(data);
-    for size in 0..data.len().min(ProxyHeader::MAX_BYTES) {
-        match ProxyHeader::parse(&data[..size]) {
-            Ok(ProxyStatus::Partial { missing }) => {
-                assert!(missing > 0);
-                if let Ok(ProxyStatus::Complete(header)) = whole {
-                    assert!(size + missing <= header.size && header.size <= ProxyHeader::MAX_BYTES);
-                }
-            }
-            early => {
-                assert_eq!(early, whole);
-                return;
-            }
-        }
-    }
-});
+libfuzzer_sys::fuzz_target!(|data: &[u8]| townhall_fuzz::proxy_header::check(data));

@@ -40,6 +40,7 @@ def deflate_seeds():
     yield "stored", bytes([INFLATE, 5]) + bytes.fromhex("000500faff48656c6c6f00")
     yield "last-block", bytes([INFLATE, 5]) + bytes.fromhex("f348cdc9c9070000")
     yield "cut-short", bytes([INFLATE, 5]) + bytes.fromhex("f248cdc9c9")
+    yield "no-bytes", bytes([INFLATE, 5])
     yield "bomb", bytes([INFLATE, 255]) + compressed(b"\0" * 1_000_000)
     hello, again = bytes.fromhex("f248cdc9c90700"), bytes.fromhex("f200110000")
     hall = bytes.fromhex("cbc854c848ccc90100")

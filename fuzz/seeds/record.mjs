@@ -188,6 +188,7 @@ const frames = {
   'empty-fragments': bytes(short(0x02, ''), ...Array(5).fill(short(0x00, ''))),
   'close-1005': short(0x88, [0x03, 0xed]),
   'close-cut-short': short(0x88, [0x03]),
+  'failed-then-closed': bytes(headers['reserved-opcode'], short(0x88, [0x03, 0xe8])),
 };
 
 /** "Hello", as RFC 7692, section 7.2.3, compresses it. */

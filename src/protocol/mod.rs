@@ -150,7 +150,7 @@ pub use word::{SUBPROTOCOL, WORD_MARK, WORD_MARK_REFUSED, Word};
 /// any time.
 #[doc(hidden)]
 pub mod internals {
-    #[cfg(fuzzing)]
+    #[cfg(any(test, fuzzing))]
     pub use super::deflate::LongLivedInflater;
     pub use super::deflate::{Inflater, SlidingWindow};
     pub use super::frame::{

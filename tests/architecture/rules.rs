@@ -51,7 +51,7 @@ pub const AREAS: &[Area] = &[
     area("page", &["page"], &[]),
     area("systemd", &["systemd"], &[]),
     // The library.
-    area("crate root", &["lib"], &[]),
+    area("crate root", &["lib", "corpus"], &[]),
     area(
         "server",
         &["server"],

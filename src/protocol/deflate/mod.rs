@@ -21,7 +21,7 @@ pub use inflater::Inflater;
 pub(crate) use inflation::Inflation;
 #[cfg(feature = "client")]
 pub use offer::DeflateOffer;
-#[cfg(fuzzing)]
+#[cfg(any(test, fuzzing))]
 pub use reference::LongLivedInflater;
 pub use terms::DeflateTerms;
 pub use window::SlidingWindow;

@@ -1,0 +1,14 @@
+//! What the fuzz targets check. Each module has a function `check`, which panics if an input shows that its
+//! property does not hold. The tests of the crate `townhall` contain this file too, and call these functions
+//! with the corpus.
+
+pub mod connection;
+pub mod deflate;
+pub mod frame;
+pub mod handshake;
+pub mod mask;
+mod pieces;
+pub mod proxy_header;
+pub mod request;
+pub mod room;
+pub mod utf8;

@@ -1,0 +1,70 @@
+//! Replays the corpus of the fuzz targets (`fuzz/corpus`): each input passes the check of its target.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::panic;
+use std::path::{Path, PathBuf};
+
+#[expect(
+    clippy::field_reassign_with_default,
+    reason = "outside this crate, `Limits` has no literals"
+)]
+#[path = "../fuzz/src/lib.rs"]
+mod targets;
+
+/// Defines a test for each target, and their names.
+macro_rules! replay {
+    ($($target:ident),+) => {
+        const TARGETS: &[&str] = &[$(stringify!($target)),+];
+
+        $(
+            #[test]
+            fn $target() {
+                replay(stringify!($target), targets::$target::check);
+            }
+        )+
+    };
+}
+
+replay!(connection, deflate, frame, handshake, mask, proxy_header, request, room, utf8);
+
+#[test]
+fn every_target_is_replayed() {
+    let targets: BTreeSet<_> = TARGETS.iter().map(|&target| target.to_owned()).collect();
+    assert_eq!(names_in("fuzz/fuzz_targets"), targets);
+    assert_eq!(names_in("fuzz/corpus"), targets);
+}
+
+/// The names of the files and folders here, without extensions.
+fn names_in(folder: &str) -> BTreeSet<String> {
+    let name = |path: PathBuf| path.file_stem().unwrap().to_str().unwrap().to_owned();
+    paths_in(folder).into_iter().map(name).collect()
+}
+
+fn paths_in(folder: &str) -> Vec<PathBuf> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
+    let mut paths: Vec<_> =
+        fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    paths.sort();
+    paths
+}
+
+/// Checks every input of a target, so that one run shows all that fail.
+fn replay(target: &str, check: fn(&[u8])) {
+    // Others are inputs that somebody's fuzzer found, and that are not part of the corpus.
+    let is_input = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "bin");
+    let inputs: Vec<_> =
+        paths_in(&format!("fuzz/corpus/{target}")).into_iter().filter(is_input).collect();
+    assert!(!inputs.is_empty(), "fuzz/corpus/{target} has no inputs");
+    let failures: Vec<_> = inputs.iter().filter_map(|path| failure(path, check)).collect();
+    assert!(failures.is_empty(), "{} failed:\n{}", failures.len(), failures.join("\n"));
+}
+
+/// The path of an input that fails, and why.
+fn failure(path: &Path, check: fn(&[u8])) -> Option<String> {
+    let input = fs::read(path).unwrap();
+    let panic = panic::catch_unwind(|| check(&input)).err()?;
+    let reason = panic.downcast_ref::<String>().map(String::as_str);
+    let reason = reason.or_else(|| panic.downcast_ref().copied()).unwrap_or("it panicked");
+    Some(format!("{}: {reason}", path.display()))
+}
