@@ -5,7 +5,7 @@ use base64::{Engine, alphabet};
 use sha1::{Digest, Sha1};
 
 use super::deflate::{Deflate, DeflateTerms};
-use super::http::{InvalidHeader, Refusal, Request, check_upgrade_field};
+use super::http::{InvalidHeader, Refusal, Request, check_upgrade_field, is_token_byte};
 
 /// The text that is appended to a key before it is hashed (RFC 6455, section 1.3).
 const GUID: &[u8] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
@@ -70,12 +70,13 @@ impl Terms {
         }
         request.check_no_body()?;
         check_version(request)?;
+        check_subprotocols(request)?;
         let mut offered = request.subprotocols();
         let subprotocol = offered.find(|offer| subprotocols.iter().any(|ours| ours == offer));
         Ok(Self {
             accept_key: accept_key(key(request)?),
             subprotocol: subprotocol.map(str::to_owned),
-            deflate: deflate.map_or(Ok(None), |deflate| negotiate_deflate(request, deflate))?,
+            deflate: negotiate_deflate(request, deflate)?,
             headers: Vec::new(),
         })
     }
@@ -125,13 +126,27 @@ fn check_version(request: &Request<'_>) -> Result<(), Refusal> {
     }
 }
 
+/// "Sec-WebSocket-Protocol-Client = 1#token" (RFC 6455, section 4.3). Empty elements are skipped.
+fn check_subprotocols(request: &Request<'_>) -> Result<(), Refusal> {
+    let values = request.header_values("Sec-WebSocket-Protocol");
+    let mut names = values.flat_map(|value| value.split(|&byte| byte == b','));
+    if names.all(|name| name.trim_ascii().iter().all(|&byte| is_token_byte(byte))) {
+        Ok(())
+    } else {
+        Err(Refusal::Malformed("the Sec-WebSocket-Protocol field is malformed"))
+    }
+}
+
+/// RFC 6455, section 9.1: a recipient of extensions that do not conform to the grammar "MUST immediately _Fail
+/// the WebSocket Connection_", so they are read even if compression is off.
 fn negotiate_deflate(
     request: &Request<'_>,
-    deflate: &Deflate,
+    deflate: Option<&Deflate>,
 ) -> Result<Option<DeflateTerms>, Refusal> {
     let values = request.header_values("Sec-WebSocket-Extensions");
     let malformed = Refusal::Malformed("the Sec-WebSocket-Extensions field is malformed");
-    DeflateTerms::negotiate(values, deflate).map_err(|_| malformed)
+    let terms = DeflateTerms::negotiate(values, deflate.unwrap_or(&Deflate::default()));
+    terms.map(|terms| terms.filter(|_| deflate.is_some())).map_err(|_| malformed)
 }
 
 /// The one key, which "when decoded, is 16 bytes in length".

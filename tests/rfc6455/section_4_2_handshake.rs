@@ -58,6 +58,25 @@ fn the_target_may_be_an_absolute_uri() {
     }
 }
 
+/// Section 4.2.1: the server refuses "any violations of the ABNF grammar", by which subprotocols are "1#token", and
+/// extensions an "extension-list". It does so even if it supports none. An empty list offers nothing.
+#[test]
+fn subprotocols_and_extensions_must_be_lists() {
+    let with = |field: &str| status("\r\n\r\n", &format!("\r\n{field}\r\n\r\n"));
+    for names in ["", "chat", "a.b!, , chat,", "a\r\nSec-WebSocket-Protocol: b"] {
+        assert_eq!(with(&format!("Sec-WebSocket-Protocol: {names}")), 101, "{names}");
+    }
+    for names in ["a b", "a, b/c", "\"a\"", "caf\u{e9}", "a\r\nSec-WebSocket-Protocol: b c"] {
+        assert_eq!(with(&format!("Sec-WebSocket-Protocol: {names}")), 400, "{names}");
+    }
+    for names in ["", "x-a; b=c, permessage-deflate; d=\"e\""] {
+        assert_eq!(with(&format!("Sec-WebSocket-Extensions: {names}")), 101, "{names}");
+    }
+    for names in ["permessage-deflate; =1", "a b", "caf\u{e9}"] {
+        assert_eq!(with(&format!("Sec-WebSocket-Extensions: {names}")), 400, "{names}");
+    }
+}
+
 /// RFC 9112, section 2.2. The server does not wait for bytes after the first invalid one.
 #[test]
 fn invalid_requests_are_refused_at_once() {
