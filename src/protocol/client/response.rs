@@ -54,12 +54,15 @@ impl ResponseHead {
     ) -> Result<(), InvalidResponse> {
         let (taken, rest) = mem::take(input).split_at_mut(size);
         *input = rest;
+        // Whichever is certain first, so that it does not matter in which pieces the bytes arrive.
+        if self.bytes.iter().chain(&*taken).zip(HTTP_1).any(|(byte, expected)| byte != expected) {
+            return Err(InvalidResponse::NotHttp);
+        }
         if self.before + self.bytes.len() + size > limits.max_head_bytes {
             return Err(InvalidResponse::TooLong);
         }
         self.bytes.extend_from_slice(taken);
-        let known = self.bytes.len().min(HTTP_1.len());
-        if self.bytes[..known] == HTTP_1[..known] { Ok(()) } else { Err(InvalidResponse::NotHttp) }
+        Ok(())
     }
 
     /// The memory in bytes for the head.

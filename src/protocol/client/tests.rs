@@ -312,15 +312,17 @@ fn an_answer_may_arrive_byte_by_byte_after_interim_responses_and_with_a_message(
 #[test]
 fn an_answer_has_limits() {
     let limits = Limits { max_head_bytes: 1_000, max_headers: 10, ..Limits::default() };
-    let interim = "HTTP/1.1 102 Processing\r\n\r\n".repeat(50);
-    for bytes in [
-        format!("HTTP/1.1 101 {}", "a".repeat(1_000)),
-        format!("HTTP/1.1 101 a\r\n{}\r\n", "a: b\r\n".repeat(11)),
-        interim,
+    use InvalidResponse::{NotHttp, TooLong};
+    for (bytes, expected) in [
+        (format!("HTTP/1.1 101 {}", "a".repeat(1_000)), TooLong),
+        (format!("HTTP/1.1 101 a\r\n{}\r\n", "a: b\r\n".repeat(11)), TooLong),
+        ("HTTP/1.1 102 Processing\r\n\r\n".repeat(50), TooLong),
+        // It is not HTTP in smaller pieces either.
+        ("SSH-2.0-".repeat(200), NotHttp),
     ] {
         let (mut client, _) = client_of(request(), limits.clone());
         let failure = receive(&mut client, bytes.as_bytes());
-        assert_eq!(failure, Err(ClientFailure::Handshake(InvalidResponse::TooLong)), "{bytes}");
+        assert_eq!(failure, Err(ClientFailure::Handshake(expected)), "{bytes}");
     }
 }
 
