@@ -16,7 +16,7 @@ const path = (relative) => fileURLToPath(new URL(relative, import.meta.url));
 const { WebSocket, WebSocketServer } = createRequire(path('../../tests/clients/node/'))('ws');
 const { chromium } = createRequire(path('../../tests/browser/'))('playwright-core');
 const run = promisify(execFile);
-const python = process.env.PYTHON || path('../../target/clients-venv/bin/python');
+const python = process.env.PYTHON || path('../../target/clients/venv/bin/python');
 const END_OF_HEAD = '\r\n\r\n';
 
 // --- An echo server, behind a relay that records what each client sends. ---
