@@ -1,4 +1,5 @@
-//! Replays the corpus of the fuzz targets (`fuzz/corpus`): each input passes the check of its target.
+//! Replays the corpus of the fuzz targets: each input passes the check of its target. `fuzz/corpus` has
+//! seeds, and `fuzz/found` what the fuzzer has found.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -26,13 +27,27 @@ macro_rules! replay {
     };
 }
 
-replay!(connection, deflate, frame, handshake, mask, proxy_header, request, room, utf8);
+replay!(
+    client,
+    connection,
+    deflate,
+    frame,
+    handshake,
+    mask,
+    proxy_header,
+    request,
+    response,
+    room,
+    state,
+    utf8
+);
 
 #[test]
 fn every_target_is_replayed() {
     let targets: BTreeSet<_> = TARGETS.iter().map(|&target| target.to_owned()).collect();
     assert_eq!(names_in("fuzz/fuzz_targets"), targets);
     assert_eq!(names_in("fuzz/corpus"), targets);
+    assert_eq!(names_in("fuzz/found"), targets);
 }
 
 /// The names of the files and folders here, without extensions.
@@ -51,13 +66,19 @@ fn paths_in(folder: &str) -> Vec<PathBuf> {
 
 /// Checks every input of a target, so that one run shows all that fail.
 fn replay(target: &str, check: fn(&[u8])) {
-    // Others are inputs that somebody's fuzzer found, and that are not part of the corpus.
-    let is_input = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "bin");
-    let inputs: Vec<_> =
-        paths_in(&format!("fuzz/corpus/{target}")).into_iter().filter(is_input).collect();
-    assert!(!inputs.is_empty(), "fuzz/corpus/{target} has no inputs");
-    let failures: Vec<_> = inputs.iter().filter_map(|path| failure(path, check)).collect();
+    let failures: Vec<_> = inputs(target).iter().filter_map(|path| failure(path, check)).collect();
     assert!(failures.is_empty(), "{} failed:\n{}", failures.len(), failures.join("\n"));
+}
+
+fn inputs(target: &str) -> Vec<PathBuf> {
+    // Files with other names are not part of the corpus: somebody's fuzzer wrote them.
+    let is_seed = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "bin");
+    let seeds: Vec<_> =
+        paths_in(&format!("fuzz/corpus/{target}")).into_iter().filter(is_seed).collect();
+    let found = paths_in(&format!("fuzz/found/{target}"));
+    assert!(!seeds.is_empty(), "fuzz/corpus/{target} has no seeds");
+    assert!(!found.is_empty(), "fuzz/found/{target} has no inputs");
+    [seeds, found].concat()
 }
 
 /// The path of an input that fails, and why.

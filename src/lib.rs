@@ -28,14 +28,14 @@ compile_error!("the feature `server` of townhall needs a 64-bit Unix system");
 struct Readme;
 
 /// The fuzz targets, which the tests contain, name this crate as from outside.
-#[cfg(all(test, feature = "server"))]
+#[cfg(all(test, feature = "cli"))]
 extern crate self as townhall;
 
 pub mod protocol;
 
 #[cfg(feature = "server")]
 mod config;
-#[cfg(all(test, feature = "server"))]
+#[cfg(all(test, feature = "cli"))]
 mod corpus;
 #[cfg(feature = "server")]
 mod server;

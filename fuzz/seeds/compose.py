@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
-"""Makes the seeds of the targets `deflate`, `request` and `room`, which no client can be recorded for."""
+"""Makes the seeds of the targets for which no client can be recorded."""
 
 import random
+import struct
 import zlib
 from pathlib import Path
 
@@ -130,6 +131,90 @@ def request_seeds():
         yield name, bytes([2, 0, 6, 39]) + request.encode()
 
 
+def number(value):
+    """Return a number as postcard writes it: seven bits a byte, the lowest first."""
+    return bytes([value]) if value < 128 else bytes([value & 127 | 128]) + number(value >> 7)
+
+
+def state_seeds():
+    """States: a time, then records, each after the number of its kind."""
+    def text(value):
+        return number(len(value)) + value
+    time, age = number(1_700_000_000) + number(5), number(3) + number(999_999_999)
+    room = number(0) + text(b"/lobby") + number(2**64 - 1) + number(300)
+    messages = number(1) + text("h\u00e4llo".encode()) + age + number(2) + text(b"\xff") + age
+    revocation = number(3) + b"\1" + text(b"42") + struct.pack("<d", 1e9) + age
+    answer = number(4) + text(b"/lobby \xff") + b"\7" * 32 + number(3) + b"\1" + number(9) * 2 + age
+    yield "nothing", time
+    yield "every-kind", time + revocation + answer + room + messages
+    yield "not-utf8", time + room + number(1) + text(b"\xff") + age
+    yield "cut-short", time + (room + messages)[:-3]
+    yield "unknown-kind", time + room + number(5)
+    yield "long-number", b"\xff" * 11
+
+
+ACCEPTING = ("HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+             "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n")
+EXTENSION = "Sec-WebSocket-Extensions: permessage-deflate"
+
+
+def response_seeds():
+    """Answers of servers, to a request that offers compression."""
+    answers = {
+        "accepted": ACCEPTING,
+        "subprotocol": ACCEPTING + "Sec-WebSocket-Protocol: superchat\r\n",
+        "other-subprotocol": ACCEPTING + "Sec-WebSocket-Protocol: mqtt\r\n",
+        "deflate": f"{ACCEPTING}{EXTENSION}; server_max_window_bits=12; client_no_context_takeover\r\n",
+        "other-extension": f"{ACCEPTING}{EXTENSION}, x-y\r\n",
+        "lists": ACCEPTING.replace("Connection: ", "connection: keep-alive, "),
+        "two-upgrades": ACCEPTING + "Upgrade: h2c\r\n",
+        "other-key": ACCEPTING.replace("s3p", "S3p"),
+        "http-1.0": ACCEPTING.replace("1.1", "1.0"),
+        "interim": "HTTP/1.1 103 Early Hints\r\nLink: a\r\n\r\n" + ACCEPTING,
+        "bare-line-feeds": ACCEPTING.replace("\r\n", "\n"),
+        "refused": "HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\n",
+        "redirect": "HTTP/1.0 301 \r\nLocation: /\r\n",
+        "folded": ACCEPTING + "A: b\r\n c\r\n",
+        "not-http": "SSH-2.0-x\r\n",
+    }
+    for name, answer in answers.items():
+        yield name, b"\1" + answer.encode() + b"\r\n"
+
+
+def frame(first, payload, mask=0):
+    """Return a frame of a server."""
+    return bytes([first, len(payload) | mask]) + payload
+
+
+def client_seeds():
+    """What servers send, in pieces of 3, 1, 7 and 40 bytes."""
+    plain = ACCEPTING.encode() + b"\r\n"
+    deflate = f"{ACCEPTING}{EXTENSION}\r\n\r\n".encode()
+    alone = f"{ACCEPTING}{EXTENSION}; server_no_context_takeover\r\n\r\n".encode()
+    hello, again = bytes.fromhex("f248cdc9c90700"), bytes.fromhex("f200110000")
+    conversations = {
+        "messages": plain + frame(0x81, b"hi") + frame(0x82, bytes(range(100))) + frame(0x88, b"\3\xe8bye"),
+        "fragments": plain + frame(1, "gr\u00fc".encode()[:-1]) + frame(0x89, b"ping") + frame(0x80, b"\xbc"),
+        "long": plain + b"\x82\x7e\1\0" + bytes(256) + b"\x82\x7e\3\0" + bytes(9),
+        "masked": plain + frame(0x81, b"\0\0\0\0hi", 0x80) + frame(0x88, b"\3\xe8"),
+        "empty-message": plain + frame(0x81, b"") + frame(0x81, b"crossing") + frame(0x88, b""),
+        "not-utf8": plain + frame(0x81, b"\xff") + frame(0x88, b"\3\xef"),
+        "interrupted": plain + frame(1, b"a") + frame(1, b"b"),
+        "close-1005": plain + frame(0x88, b"\3\xed"),
+        "deflate": deflate + frame(0xc1, hello) + frame(0xc1, again),
+        "deflate-alone": alone + frame(0x41, hello[:3]) + frame(0x80, hello[3:]) + frame(0xc1, again),
+        "deflate-bomb": deflate + frame(0xc2, compressed(bytes(10_000))),
+        "not-offered": plain + frame(0xc1, hello),
+        "refused": b"HTTP/1.1 403 Forbidden\r\nContent-Length: 5\r\n\r\nsorryHTTP",
+        "refused-chunked": b"HTTP/1.1 503 Busy\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nsorry\r\n0\r\n\r\n",
+        "refused-to-the-end": b"HTTP/1.1 401 Unauthorized\r\n\r\nwho are you?",
+        "too-long": b"HTTP/1.1 200 OK\r\nA: " + b"b" * 1024,
+        "a-long-line": b"SSH-2.0-" + b"x" * 1100,
+    }
+    for name, conversation in conversations.items():
+        yield name, bytes([1, 2, 0, 6, 39]) + conversation
+
+
 def write(target, seeds):
     """Make the corpus of a target anew."""
     folder = CORPUS / target
@@ -141,8 +226,11 @@ def write(target, seeds):
 
 
 if __name__ == "__main__":
+    write("client", client_seeds())
     write("deflate", deflate_seeds())
     write("request", request_seeds())
+    write("response", response_seeds())
+    write("state", state_seeds())
     write("room", (
         (f"{name}-{kept}{policy}", bytes([number + history]) + bytes(sum(steps, ())))
         for seeds, histories in (

@@ -1,25 +1,32 @@
-//! Property: a frame header is parsed exactly (RFC 6455, section 5.2), with and without permessage-deflate.
-//! Nothing panics. A parsed header encodes to the same bytes. An incomplete header needs more bytes. An error
-//! is detected as soon as its bytes are there, whatever follows them.
+//! Property: the header of a frame from a client, or from a server, is parsed exactly (RFC 6455, section
+//! 5.2), with and without permessage-deflate. Nothing panics. A parsed header encodes to the same bytes. An
+//! incomplete header needs more bytes. An error is detected as soon as its bytes are there, whatever
+//! follows them.
 //!
 //! Input: a header, and any bytes after it.
 
-use townhall::protocol::internals::{FrameHeader, FromClient};
+use townhall::protocol::Violation;
+use townhall::protocol::internals::{FrameHeader, FromClient, FromServer};
+
+type Parse = fn(&[u8], bool) -> Result<Option<(FrameHeader, usize)>, Violation>;
 
 pub fn check(bytes: &[u8]) {
-    check_header(bytes, false);
-    check_header(bytes, true);
+    for deflate in [false, true] {
+        check_header(bytes, deflate, true, FrameHeader::parse::<FromClient>);
+        check_header(bytes, deflate, false, FrameHeader::parse::<FromServer>);
+    }
 }
 
-fn check_header(bytes: &[u8], deflate: bool) {
-    let parse = |end: usize| FrameHeader::parse::<FromClient>(&bytes[..end], deflate);
+fn check_header(bytes: &[u8], deflate: bool, is_masked: bool, parse: Parse) {
+    let max_size = if is_masked { 14 } else { 10 };
+    let parse = |end: usize| parse(&bytes[..end], deflate);
     match parse(bytes.len()) {
         Ok(Some((header, size))) => {
             assert!(deflate || !header.compressed);
-            assert_eq!(bytes[..size], encode(&header));
+            assert_eq!(bytes[..size], encode(&header, is_masked));
             assert!((0..size).all(|end| parse(end) == Ok(None)));
         }
-        Ok(None) => assert!(bytes.len() < 14),
+        Ok(None) => assert!(bytes.len() < max_size),
         Err(violation) => {
             let shown = (0..=bytes.len()).find(|&end| parse(end) != Ok(None));
             let shown = shown.expect("the whole is an error");
@@ -29,15 +36,20 @@ fn check_header(bytes: &[u8], deflate: bool) {
 }
 
 /// The one way to write a header: the shortest length form, then the mask.
-fn encode(header: &FrameHeader) -> Vec<u8> {
+fn encode(header: &FrameHeader, is_masked: bool) -> Vec<u8> {
     let bits = u8::from(header.fin) << 7 | u8::from(header.compressed) << 6;
     let first = bits | header.opcode as u8;
     let mut out = match header.length {
-        length @ 0..=125 => vec![first, 0x80 | length as u8],
-        length @ 126..=0xffff => [&[first, 0x80 | 126], &length.to_be_bytes()[6..]].concat(),
-        length => [&[first, 0x80 | 127], &length.to_be_bytes()[..]].concat(),
+        length @ 0..=125 => vec![first, length as u8],
+        length @ 126..=0xffff => [&[first, 126], &length.to_be_bytes()[6..]].concat(),
+        length => [&[first, 127], &length.to_be_bytes()[..]].concat(),
     };
-    out.extend_from_slice(&header.mask);
-    assert!(header.length >> 63 == 0 && matches!(out.len(), 6 | 8 | 14));
+    assert!(header.length >> 63 == 0 && matches!(out.len(), 2 | 4 | 10));
+    if is_masked {
+        out[1] |= 0x80;
+        out.extend_from_slice(&header.mask);
+    } else {
+        assert_eq!(header.mask, [0; 4]);
+    }
     out
 }

@@ -153,6 +153,8 @@ pub mod internals {
     #[cfg(any(test, fuzzing))]
     pub use super::deflate::LongLivedInflater;
     pub use super::deflate::{Inflater, SlidingWindow};
+    #[cfg(feature = "client")]
+    pub use super::frame::FromServer;
     pub use super::frame::{
         FrameHeader, FromClient, apply_mask, encode_frame, encode_header, frame_size, header_size,
         is_control, rotate_mask,

@@ -1,0 +1,121 @@
+//! Property: an answer to a request for an upgrade is accepted exactly if it has the fields that RFC 6455,
+//! section 4.1, demands, and one with another status is a refusal with that status. It makes no difference
+//! whether the answer arrives byte by byte.
+//!
+//! Input: whether compression is offered, and how (one byte), then the head of an answer. In it, the accept
+//! key of RFC 6455, section 1.3, stands for the one that belongs to the request, wherever it is.
+
+use townhall::protocol::{
+    Buffers, ClientConnection, ClientFailure, ClientReceived, InvalidResponse, Limits,
+};
+
+use super::client::{EXAMPLE_KEY, connect, replace_key};
+
+const MAX_HEADERS: usize = 24;
+
+/// What a client makes of an answer.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Verdict {
+    Accepted,
+    /// With this status.
+    Refused(u16),
+    Invalid(InvalidResponse),
+    /// The answer is not complete.
+    Waiting,
+}
+
+pub fn check(data: &[u8]) {
+    let Some((&choice, answer)) = data.split_first() else { return };
+    let verdict = judge(choice, answer, answer.len());
+    assert_eq!(judge(choice, answer, 1), verdict, "byte by byte");
+    match deserved(answer) {
+        Deserved::Upgrade(has_extensions) => {
+            // Their grammar is the matter of the target `deflate`.
+            let is_accepted = verdict == Verdict::Accepted;
+            let is_refused = verdict == Verdict::Invalid(InvalidResponse::Extensions);
+            assert!(is_accepted || has_extensions && is_refused, "{verdict:?}");
+        }
+        Deserved::Refusal(status) => assert_eq!(verdict, Verdict::Refused(status)),
+        Deserved::Neither => {
+            assert!(matches!(verdict, Verdict::Invalid(_) | Verdict::Waiting), "{verdict:?}");
+        }
+    }
+}
+
+/// What our client makes of an answer that arrives in pieces of this size.
+fn judge(choice: u8, answer: &[u8], size: usize) -> Verdict {
+    let mut limits = Limits::default();
+    limits.max_head_bytes = usize::MAX;
+    limits.max_headers = MAX_HEADERS;
+    let (mut connection, key) = connect(choice, limits);
+    let mut answer = answer.to_vec();
+    while answer.windows(EXAMPLE_KEY.len()).any(|window| window == EXAMPLE_KEY) {
+        answer = replace_key(&answer, EXAMPLE_KEY, key.as_bytes());
+    }
+    for mut piece in answer.chunks_mut(size.max(1)) {
+        if let Some(verdict) = receive(&mut connection, &mut piece) {
+            return verdict;
+        }
+    }
+    connection.end().map_or(Verdict::Waiting, |refused| Verdict::Refused(refused.status()))
+}
+
+fn receive(connection: &mut ClientConnection, piece: &mut &mut [u8]) -> Option<Verdict> {
+    match connection.receive(piece, &mut Buffers::default()) {
+        Ok(None) => None,
+        Ok(Some(ClientReceived::Accepted(_))) => Some(Verdict::Accepted),
+        Ok(Some(ClientReceived::Refused(response))) => Some(Verdict::Refused(response.status())),
+        Err(ClientFailure::Handshake(invalid)) => Some(Verdict::Invalid(invalid)),
+        other => panic!("{other:?}"),
+    }
+}
+
+/// What an answer deserves by the fields that a parser finds in it.
+enum Deserved {
+    /// An upgrade, perhaps with extensions.
+    Upgrade(bool),
+    Refusal(u16),
+    Neither,
+}
+
+fn deserved(mut answer: &[u8]) -> Deserved {
+    loop {
+        let mut fields = [httparse::EMPTY_HEADER; MAX_HEADERS];
+        let mut response = httparse::Response::new(&mut fields);
+        let Ok(httparse::Status::Complete(size)) = response.parse(answer) else {
+            return Deserved::Neither;
+        };
+        match response.code {
+            Some(101) if response.version == Some(1) => return upgrade(response.headers),
+            Some(101) | None => return Deserved::Neither,
+            Some(100..200) => answer = &answer[size..],
+            Some(status) => return Deserved::Refusal(status),
+        }
+    }
+}
+
+fn upgrade(fields: &[httparse::Header<'_>]) -> Deserved {
+    let values = |name: &str| -> Vec<&[u8]> {
+        let named = fields.iter().filter(|field| field.name.eq_ignore_ascii_case(name));
+        named.map(|field| field.value).collect()
+    };
+    let is_upgrade = |one: &&[u8]| one.eq_ignore_ascii_case(b"websocket");
+    let lists_upgrade = |value: &&[u8]| {
+        let mut tokens = value.split(|&byte| byte == b',');
+        tokens.any(|token| token.trim_ascii().eq_ignore_ascii_case(b"upgrade"))
+    };
+    let is_one = |name: &str, allowed: &dyn Fn(&&[u8]) -> bool| {
+        let values = values(name);
+        values.len() == 1 && values.iter().all(allowed)
+    };
+    let is_offered = |name: &&[u8]| [&b"chat"[..], b"superchat"].contains(name);
+    let subprotocol = "Sec-WebSocket-Protocol";
+    let is_valid = is_one("Upgrade", &is_upgrade)
+        && values("Connection").iter().any(lists_upgrade)
+        && is_one("Sec-WebSocket-Accept", &|key| *key == EXAMPLE_KEY)
+        && (values(subprotocol).is_empty() || is_one(subprotocol, &is_offered));
+    match is_valid {
+        true => Deserved::Upgrade(!values("Sec-WebSocket-Extensions").is_empty()),
+        false => Deserved::Neither,
+    }
+}
