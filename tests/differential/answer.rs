@@ -4,12 +4,23 @@ use std::fmt;
 
 use townhall::protocol::Violation;
 
-/// The size in bytes of the longest message that each receiver accepts. Just above it, lengths of 64 bits begin.
+use crate::frames::mirrored;
+
+/// The size in bytes of the longest message that each receiver accepts. Just above it, lengths of 64 bits
+/// begin.
 pub const MAX_MESSAGE_BYTES: usize = 66_000;
 
-/// How a connection was negotiated.
+/// Whose side of a connection a receiver plays.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    Server,
+    Client,
+}
+
+/// Whose side it is, and how the connection was negotiated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Setting {
+    pub role: Role,
     /// The terms of permessage-deflate, if it is on.
     pub deflate: Option<Terms>,
 }
@@ -28,6 +39,14 @@ pub struct Terms {
 pub struct Question {
     pub setting: Setting,
     pub bytes: Vec<u8>,
+}
+
+impl Question {
+    /// The same question to the client's side, if this is one to the server's: its frames have no masks.
+    pub fn to_client(&self) -> Self {
+        let setting = Setting { role: Role::Client, ..self.setting };
+        Self { setting, bytes: mirrored(&self.bytes) }
+    }
 }
 
 /// What a receiver hands to its application, without close frames.

@@ -2,11 +2,11 @@
 
 use std::io::{self, Read, Write};
 
-use tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
+use tungstenite::protocol::{self, CloseFrame, WebSocketConfig};
 use tungstenite::{Error, Message, WebSocket};
 
 use crate::answer::{
-    Answer, End, Event, Library, MAX_MESSAGE_BYTES, Question, Receiver, TheirAnswer,
+    Answer, End, Event, Library, MAX_MESSAGE_BYTES, Question, Receiver, Role, TheirAnswer,
 };
 
 /// A stream from which some bytes have arrived.
@@ -42,7 +42,7 @@ impl Write for Arrived<'_> {
     }
 }
 
-/// tungstenite, as a server.
+/// tungstenite, on either side.
 #[derive(Debug)]
 pub struct Tungstenite;
 
@@ -56,8 +56,12 @@ impl Receiver for Tungstenite {
         let config = WebSocketConfig::default()
             .max_message_size(Some(MAX_MESSAGE_BYTES))
             .max_frame_size(Some(MAX_MESSAGE_BYTES));
+        let role = match question.setting.role {
+            Role::Server => protocol::Role::Server,
+            Role::Client => protocol::Role::Client,
+        };
         let mut socket =
-            WebSocket::from_raw_socket(Arrived::new(&question.bytes), Role::Server, Some(config));
+            WebSocket::from_raw_socket(Arrived::new(&question.bytes), role, Some(config));
         let mut received = Vec::new();
         let (end, reason) = loop {
             match socket.read() {

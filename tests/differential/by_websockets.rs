@@ -8,7 +8,7 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use serde_json::{Value, json};
 
 use crate::answer::{
-    Answer, End, Event, Library, MAX_MESSAGE_BYTES, Question, Receiver, TheirAnswer,
+    Answer, End, Event, Library, MAX_MESSAGE_BYTES, Question, Receiver, Role, TheirAnswer,
 };
 
 /// The process. The variable `PYTHON` names the interpreter that has the library.
@@ -34,9 +34,15 @@ impl Websockets {
         Self { process, questions, answers }
     }
 
+    /// Whether it accepts a response with this text, in which `{key}` stands for the accept key.
+    pub fn accepts(&mut self, response: &str) -> bool {
+        let bytes = to_hex(response.as_bytes());
+        self.ask(&json!({ "to": "negotiate as a client", "bytes": bytes }))["accepted"] == true
+    }
+
     /// The key with which it accepts a request.
     pub fn negotiate(&mut self, head: &[u8]) -> Option<String> {
-        let answer = self.ask(&json!({ "to": "negotiate", "bytes": to_hex(head) }));
+        let answer = self.ask(&json!({ "to": "negotiate as a server", "bytes": to_hex(head) }));
         (answer["status"] == 101).then(|| answer["accept"].as_str().unwrap().to_owned())
     }
 
@@ -65,7 +71,10 @@ impl Receiver for Websockets {
             json!({ "window_bits": terms.window_bits, "context_takeover": terms.context_takeover })
         });
         let question = json!({
-            "to": "receive",
+            "to": match question.setting.role {
+                Role::Server => "receive as a server",
+                Role::Client => "receive as a client",
+            },
             "max_size": MAX_MESSAGE_BYTES,
             "deflate": deflate,
             "bytes": to_hex(&question.bytes),

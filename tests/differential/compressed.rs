@@ -4,14 +4,14 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use townhall::protocol::Deflater;
 
-use crate::answer::{MAX_MESSAGE_BYTES, Question, Setting, Terms};
+use crate::answer::{MAX_MESSAGE_BYTES, Question, Role, Setting, Terms};
 use crate::frames::{BINARY, CONTINUATION, FIN, PING, TEXT, close, frame};
-use crate::streams::{Stream, corpus};
+use crate::streams::{Stream, corpus, found};
 
 const RSV1: u8 = 0x40;
 
 const fn setting(window_bits: u8, context_takeover: bool) -> Setting {
-    Setting { deflate: Some(Terms { window_bits, context_takeover }) }
+    Setting { role: Role::Server, deflate: Some(Terms { window_bits, context_takeover }) }
 }
 
 /// The largest window, and a context.
@@ -21,8 +21,8 @@ pub const ALONE: Setting = setting(15, false);
 /// The smallest window that zlib supports, and a context.
 pub const SMALL: Setting = setting(9, true);
 
-/// "Hello", as RFC 7692, section 7.2.3, compresses it: in one block, without compression, with a last block, and
-/// after a message with the same text.
+/// "Hello", as RFC 7692, section 7.2.3, compresses it: in one block, without compression, with a last
+/// block, and after a message with the same text.
 pub const HELLO: &[u8] = b"\xf2\x48\xcd\xc9\xc9\x07\x00";
 const STORED: &[u8] = b"\x00\x05\x00\xfa\xff\x48\x65\x6c\x6c\x6f\x00";
 pub const LAST_BLOCK: &[u8] = b"\xf3\x48\xcd\xc9\xc9\x07\x00\x00";
@@ -139,7 +139,7 @@ fn compress(messages: &[Vec<u8>], window_bits: u8, context_takeover: bool) -> Ve
 /// The messages that the fuzz target `deflate` inflates.
 pub fn recorded() -> Vec<Stream> {
     let mut streams = Vec::new();
-    for (name, input) in corpus("deflate") {
+    for (name, input) in [corpus("deflate"), found("deflate")].concat() {
         let Some((&[what, _], rest)) = input.split_first_chunk::<2>() else { continue };
         let bytes = match what % 4 {
             1 => frame(FIN | RSV1 | BINARY, rest),
@@ -163,8 +163,8 @@ fn in_context(mut messages: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// Messages that are compressed with terms which may be others than those that were agreed. Some have a bit that is
-/// wrong.
+/// Messages that are compressed with terms which may be others than those that were agreed. Some have a bit
+/// that is wrong.
 pub fn random() -> impl Strategy<Value = Question> {
     let agreed = (8..=15_u8, any::<bool>());
     let used = (9..=15_u8, any::<bool>(), prop::bool::weighted(0.7));
@@ -215,9 +215,9 @@ fn in_fragments(opcode: u8, payload: &[u8], size: usize) -> Vec<u8> {
 
 /// Words that repeat, near and far.
 fn message() -> impl Strategy<Value = Vec<u8>> {
+    let words = vec!["{\"user\":\"ann\",", "\"text\":\"hello\"}", "x", "\u{e4}"];
     let word = prop_oneof![
-        3 => prop::sample::select(vec![&b"{\"user\":\"ann\","[..], b"\"text\":\"hello\"}", b"x", "\u{e4}".as_bytes()])
-            .prop_map(<[u8]>::to_vec),
+        3 => prop::sample::select(words).prop_map(|word| word.as_bytes().to_vec()),
         1 => vec(any::<u8>(), 0..400),
     ];
     (vec(word, 0..12), 1..4_usize).prop_map(|(words, times)| words.concat().repeat(times))

@@ -3,12 +3,14 @@
 use townhall::protocol::Violation;
 
 use crate::answer::{
-    End, Event, Library, MAX_MESSAGE_BYTES, OurAnswer, Question, Receiver, Setting, TheirAnswer,
+    End, Event, Library, MAX_MESSAGE_BYTES, OurAnswer, Question, Receiver, Role, Setting,
+    TheirAnswer,
 };
 use crate::by_townhall;
 use crate::compressed;
 use crate::frames::{
-    BINARY, CLOSE, FIN, LengthForm, PING, TEXT, close, frame, frame_in_form, header, missing_bytes,
+    BINARY, CLOSE, FIN, LengthForm, PING, TEXT, close, frame, frame_in_form, header, mirrored,
+    missing_bytes,
 };
 use crate::streams::PLAIN;
 
@@ -51,7 +53,8 @@ pub const DISAGREEMENTS: &[Disagreement] = &[
     },
     Disagreement {
         about: "a length of 64 bits with its top bit set",
-        sentence: "the following 8 bytes interpreted as a 64-bit unsigned integer (the most significant bit MUST be 0)",
+        sentence: "the following 8 bytes interpreted as a 64-bit unsigned integer (the most \
+            significant bit MUST be 0)",
         setting: PLAIN,
         example: || header(FIN | BINARY, LengthForm::Bits64, 1 << 63),
         ours: Failed(1002),
@@ -64,7 +67,8 @@ pub const DISAGREEMENTS: &[Disagreement] = &[
     },
     Disagreement {
         about: "a frame that is too big and breaks another rule",
-        sentence: "1009 indicates that an endpoint is terminating the connection because it has received a message that is too big for it to process",
+        sentence: "1009 indicates that an endpoint is terminating the connection because it has \
+            received a message that is too big for it to process",
         setting: PLAIN,
         example: || header(FIN | PING, LengthForm::Bits64, 1 << 20),
         ours: Failed(1002),
@@ -77,7 +81,9 @@ pub const DISAGREEMENTS: &[Disagreement] = &[
     },
     Disagreement {
         about: "a close frame whose code must not be sent, and whose reason is not UTF-8",
-        sentence: "1007 indicates that an endpoint is terminating the connection because it has received data within a message that was not consistent with the type of the message",
+        sentence: "1007 indicates that an endpoint is terminating the connection because it has \
+            received data within a message that was not consistent with the type of the \
+            message",
         setting: PLAIN,
         example: || close(1005, b"\xff"),
         ours: Failed(1002),
@@ -90,7 +96,9 @@ pub const DISAGREEMENTS: &[Disagreement] = &[
     },
     Disagreement {
         about: "the close code 1014",
-        sentence: "Status codes in the range 1000-2999 are reserved for definition by this protocol, its future revisions, and extensions specified in a permanent and readily available public specification",
+        sentence: "Status codes in the range 1000-2999 are reserved for definition by this \
+            protocol, its future revisions, and extensions specified in a permanent and \
+            readily available public specification",
         setting: PLAIN,
         example: || close(1014, b""),
         ours: Closed(Some(1014)),
@@ -116,7 +124,9 @@ pub const DISAGREEMENTS: &[Disagreement] = &[
     },
     Disagreement {
         about: "a text that is not UTF-8, before its last fragment",
-        sentence: "When an endpoint is to interpret a byte stream as UTF-8 but finds that the byte stream is not, in fact, a valid UTF-8 stream, that endpoint MUST _Fail the WebSocket Connection_",
+        sentence: "When an endpoint is to interpret a byte stream as UTF-8 but finds that the \
+            byte stream is not, in fact, a valid UTF-8 stream, that endpoint MUST _Fail \
+            the WebSocket Connection_",
         setting: PLAIN,
         example: || [frame(TEXT, b"\xff"), frame(FIN | PING, b"")].concat(),
         ours: Failed(1007),
@@ -132,7 +142,9 @@ pub const DISAGREEMENTS: &[Disagreement] = &[
     },
     Disagreement {
         about: "the code for compressed data that cannot be inflated",
-        sentence: "1007 indicates that an endpoint is terminating the connection because it has received data within a message that was not consistent with the type of the message",
+        sentence: "1007 indicates that an endpoint is terminating the connection because it has \
+            received data within a message that was not consistent with the type of the \
+            message",
         setting: compressed::ALONE,
         example: || compressed::text(compressed::AGAIN),
         ours: Failed(1007),
@@ -183,16 +195,22 @@ pub const DISAGREEMENTS: &[Disagreement] = &[
         ours: Open,
         theirs: &[(Websockets, Failed(1002))],
         is_met: |ours, theirs| {
-            theirs.answer.end == Failed(1002)
-                && theirs.reason == "decompression failed"
-                && ours.answer.received.starts_with(&theirs.answer.received)
-                && theirs.answer.received.iter().any(|event| payload(event).is_empty())
+            // They take the bytes that follow for the length of a block, and then for its contents.
+            let [ours, received] = [&ours.answer.received, &theirs.answer.received];
+            let same = ours.iter().zip(received).take_while(|(ours, theirs)| ours == theirs);
+            let (same, rest) = received.split_at(same.count());
+            let is_misread = match rest.first() {
+                Some(misread) => payload(misread).ends_with(b"\xff\xff"),
+                None => theirs.reason == "decompression failed",
+            };
+            is_misread && same.iter().any(|event| payload(event).is_empty())
         },
         again: None,
     },
     Disagreement {
         about: "a reference beyond the agreed window, within a message of several frames",
-        sentence: "the client MUST NOT use an LZ77 sliding window longer than the w-th power of 2 bytes to compress messages to send",
+        sentence: "the client MUST NOT use an LZ77 sliding window longer than the w-th power of 2 \
+            bytes to compress messages to send",
         setting: compressed::SMALL,
         example: compressed::far_reference,
         ours: Open,
@@ -202,11 +220,13 @@ pub const DISAGREEMENTS: &[Disagreement] = &[
                 && theirs.reason == "decompression failed"
                 && ours.answer.received.starts_with(&theirs.answer.received)
         },
-        again: Some(|question, _| Question { setting: compressed::SHARED, ..question.clone() }),
+        again: Some(with_largest_window),
     },
     Disagreement {
         about: "a violation that is certain before the end of its frame",
-        sentence: "If a nonzero value is received and none of the negotiated extensions defines the meaning of such a nonzero value, the receiving endpoint MUST _Fail the WebSocket Connection_",
+        sentence: "If a nonzero value is received and none of the negotiated extensions defines \
+            the meaning of such a nonzero value, the receiving endpoint MUST _Fail the \
+            WebSocket Connection_",
         setting: PLAIN,
         example: || header(FIN | PING | 0x40, LengthForm::Bits7, 5),
         ours: Failed(1002),
@@ -280,6 +300,12 @@ fn answers_like_us(question: &Question, ours: &OurAnswer, receiver: &mut impl Re
     ours.answer == theirs.answer || simple.any(|known| is_met(known, ours, &theirs, library))
 }
 
+/// The same stream under terms with the largest window.
+fn with_largest_window(question: &Question, _: &OurAnswer) -> Question {
+    let setting = Setting { role: question.setting.role, ..compressed::SHARED };
+    Question { setting, bytes: question.bytes.clone() }
+}
+
 /// The same stream with the rest of its last frame. A text also gets its end.
 fn completed(question: &Question, ours: &OurAnswer) -> Question {
     let mut question = question.clone();
@@ -288,7 +314,11 @@ fn completed(question: &Question, ours: &OurAnswer) -> Question {
         bytes.resize(bytes.len() + missing, 0);
     }
     if ours.violation == Some(Violation::InvalidUtf8) {
-        bytes.extend(frame(FIN, b""));
+        let end = frame(FIN, b"");
+        bytes.extend(match question.setting.role {
+            Role::Server => end,
+            Role::Client => mirrored(&end),
+        });
     }
     question
 }

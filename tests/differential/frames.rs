@@ -73,29 +73,66 @@ pub fn close(code: u16, reason: &[u8]) -> Vec<u8> {
     frame(FIN | CLOSE, &[&code.to_be_bytes()[..], reason].concat())
 }
 
+/// The size of the header that begins with these two bytes, and the number of its bytes that are the length.
+fn header_size(second: u8) -> (usize, usize) {
+    let length_bytes = match second & !MASKED {
+        126 => 2,
+        127 => 8,
+        _ => 0,
+    };
+    (2 + length_bytes + MASK.len() * usize::from(second & MASKED != 0), length_bytes)
+}
+
+/// The length in a complete header.
+fn length(header: &[u8], length_bytes: usize) -> u64 {
+    let number = |length, byte: &u8| length << 8 | u64::from(*byte);
+    match length_bytes {
+        0 => u64::from(header[1] & !MASKED),
+        _ => header[2..2 + length_bytes].iter().fold(0, number),
+    }
+}
+
 /// The number of bytes that the last frame of a stream still needs, of which the header alone may be known;
 /// `None` if it declares more than `max_bytes`.
 pub fn missing_bytes(mut bytes: &[u8], max_bytes: usize) -> Option<usize> {
     loop {
         let Some(&second) = bytes.get(1) else { return Some(2 * usize::from(bytes.len() == 1)) };
-        let length_bytes = match second & !MASKED {
-            126 => 2,
-            127 => 8,
-            _ => 0,
-        };
-        let header = 2 + length_bytes + 4 * usize::from(second & MASKED != 0);
+        let (header, length_bytes) = header_size(second);
         if bytes.len() < header {
             return Some(header - bytes.len());
         }
-        let number = |length, byte: &u8| length << 8 | u64::from(*byte);
-        let length = match length_bytes {
-            0 => u64::from(second & !MASKED),
-            _ => bytes[2..2 + length_bytes].iter().fold(0, number),
-        };
-        let length = usize::try_from(length).ok().filter(|&length| length <= max_bytes)?;
+        let length = usize::try_from(length(bytes, length_bytes)).ok();
+        let length = length.filter(|&length| length <= max_bytes)?;
         match (header + length).checked_sub(bytes.len()) {
             Some(missing) if missing > 0 => return Some(missing),
             _ => bytes = &bytes[header + length..],
         }
     }
+}
+
+/// The same frames without masks, and those that have none with one.
+pub fn mirrored(mut bytes: &[u8]) -> Vec<u8> {
+    let mut mirrored = Vec::new();
+    while let Some(&[first, second]) = bytes.first_chunk() {
+        let (header, length_bytes) = header_size(second);
+        mirrored.extend([first, second ^ MASKED]);
+        let Some((start, rest)) = bytes.split_at_checked(header) else {
+            let end = bytes.len().min(2 + length_bytes);
+            mirrored.extend_from_slice(&bytes[2..end]);
+            return mirrored;
+        };
+        mirrored.extend_from_slice(&start[2..2 + length_bytes]);
+        let (_, mask) = start.split_at(2 + length_bytes);
+        if mask.is_empty() {
+            mirrored.extend(MASK);
+        }
+        let length = usize::try_from(length(start, length_bytes)).unwrap_or(usize::MAX);
+        let (payload, behind) = rest.split_at(length.min(rest.len()));
+        let begin = mirrored.len();
+        mirrored.extend_from_slice(payload);
+        apply_mask(&mut mirrored[begin..], *mask.first_chunk().unwrap_or(&MASK));
+        bytes = behind;
+    }
+    mirrored.extend_from_slice(bytes);
+    mirrored
 }

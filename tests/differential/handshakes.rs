@@ -4,7 +4,7 @@ use townhall::protocol::{Buffers, Connection, Deflate, Limits, Received, Refusal
 
 use crate::by_tungstenite::Arrived;
 
-const REQUEST: &str = "GET /chat HTTP/1.1\r\n\
+pub const REQUEST: &str = "GET /chat HTTP/1.1\r\n\
     Host: server.example.com\r\n\
     Upgrade: websocket\r\n\
     Connection: Upgrade\r\n\
@@ -12,13 +12,13 @@ const REQUEST: &str = "GET /chat HTTP/1.1\r\n\
     Sec-WebSocket-Version: 13\r\n\
     User-Agent: example\r\n\r\n";
 
-/// A way to change the request.
+/// A way to change a request or a response.
 pub struct Variant {
-    /// The part of the request that it changes.
+    /// The part that it changes.
     pub part: Part,
     /// What it replaces, and by what.
     pub edit: (&'static str, &'static str),
-    /// Whether townhall, tungstenite and websockets accept the request.
+    /// Whether townhall, tungstenite and websockets accept the result.
     pub accepted: [bool; 3],
     /// The sentence that decides if they disagree.
     pub sentence: &'static str,
@@ -36,19 +36,24 @@ pub enum Part {
     Syntax,
 }
 
-/// Where the answer of a server stands in [`Variant::accepted`].
+/// Where the answer of a library stands in [`Variant::accepted`].
 pub const OURS: usize = 0;
 pub const TUNGSTENITE: usize = 1;
 pub const WEBSOCKETS: usize = 2;
 
-const ALL: [bool; 3] = [true; 3];
-const NONE: [bool; 3] = [false; 3];
+pub const ALL: [bool; 3] = [true; 3];
+pub const NONE: [bool; 3] = [false; 3];
 
-const fn agreed(part: Part, from: &'static str, to: &'static str, accepted: [bool; 3]) -> Variant {
+pub const fn agreed(
+    part: Part,
+    from: &'static str,
+    to: &'static str,
+    accepted: [bool; 3],
+) -> Variant {
     Variant { part, edit: (from, to), accepted, sentence: "" }
 }
 
-const fn disputed(
+pub const fn disputed(
     part: Part,
     from: &'static str,
     to: &'static str,
@@ -216,8 +221,8 @@ pub const VARIANTS: &[Variant] = &[
     disputed(Syntax, "GET", "\r\nGET", [true, true, false], EMPTY_LINE),
 ];
 
-/// The seeds of the fuzz target `handshake` that servers answer differently: who accepts them, and the sentence
-/// that decides.
+/// The seeds of the fuzz target `handshake` that servers answer differently: who accepts them, and the
+/// sentence that decides.
 pub const DISPUTED_SEEDS: &[(&str, [bool; 3], &str)] = &[
     ("http-1.7.bin", [true, false, false], HIGHER_VERSION),
     ("absolute-broken.bin", [false, false, true], USER_INFORMATION),
@@ -229,12 +234,19 @@ pub const DISPUTED_SEEDS: &[(&str, [bool; 3], &str)] = &[
     ("too-many-empty-lines.bin", [false, true, false], EMPTY_LINE),
 ];
 
-/// The request, changed; `None` if a variant finds nothing to change.
-pub fn changed(variants: &[&Variant]) -> Option<String> {
-    variants.iter().try_fold(REQUEST.to_owned(), |request, variant| {
+/// The head of a request or a response, changed; `None` if a variant finds nothing to change.
+pub fn changed(head: &str, variants: &[&Variant]) -> Option<String> {
+    variants.iter().try_fold(head.to_owned(), |head, variant| {
         let (from, to) = variant.edit;
-        request.contains(from).then(|| request.replacen(from, to, 1))
+        head.contains(from).then(|| head.replacen(from, to, 1))
     })
+}
+
+/// Each variant, and each pair of two that change different parts.
+pub fn combinations(variants: &[Variant]) -> impl Iterator<Item = Vec<&Variant>> {
+    let pairs = variants.iter().flat_map(|a| variants.iter().map(move |b| [a, b]));
+    let pairs = pairs.filter(|[a, b]| a.part < b.part).map(|pair| pair.to_vec());
+    variants.iter().map(|variant| vec![variant]).chain(pairs)
 }
 
 /// The key with which townhall accepts a request.

@@ -1,5 +1,5 @@
-//! The same bytes to townhall and to other receivers: they accept the same messages, and fail or close with the
-//! same codes. README.md has the disagreements, and what decides each of them.
+//! The same bytes to townhall and to other receivers: they accept the same messages, and fail or close with
+//! the same codes. README.md has the disagreements, and what decides each of them.
 
 mod answer;
 mod by_townhall;
@@ -9,6 +9,7 @@ mod compressed;
 mod disagreements;
 mod frames;
 mod handshakes;
+mod responses;
 mod streams;
 
 use proptest::prelude::*;
@@ -17,14 +18,22 @@ use answer::{Library, Question, Receiver};
 use by_tungstenite::Tungstenite;
 use by_websockets::Websockets;
 use disagreements::{DISAGREEMENTS, unknown_difference};
-use handshakes::{DISPUTED_SEEDS, OURS, TUNGSTENITE, VARIANTS, WEBSOCKETS};
+use handshakes::{DISPUTED_SEEDS, OURS, REQUEST, TUNGSTENITE, VARIANTS, WEBSOCKETS};
+use responses::RESPONSE;
 use streams::{PLAIN, Stream};
 
+/// Checks that a receiver answers these streams as we do, on the side of the server and on that of the
+/// client.
 fn assert_agree(receiver: &mut impl Receiver, streams: Vec<Stream>) {
     assert!(streams.len() >= 6, "there are streams");
+    let both = |Stream { name, question }: Stream| {
+        let to_client = question.to_client();
+        [(name.clone(), question), (name + ", to the client", to_client)]
+    };
+    let streams: Vec<_> = streams.into_iter().flat_map(both).collect();
     let differences: Vec<_> = streams
         .iter()
-        .filter_map(|Stream { name, question }| {
+        .filter_map(|(name, question)| {
             let difference = unknown_difference(question, receiver)?;
             Some(format!("{name} ({} bytes)\n{difference}\n", question.bytes.len()))
         })
@@ -81,8 +90,10 @@ proptest! {
 
     #[test]
     fn random_streams(question in streams::random()) {
-        let difference = unknown_difference(&question, &mut Tungstenite);
-        prop_assert!(difference.is_none(), "{}", difference.unwrap_or_default());
+        for question in [question.to_client(), question] {
+            let difference = unknown_difference(&question, &mut Tungstenite);
+            prop_assert!(difference.is_none(), "{}", difference.unwrap_or_default());
+        }
     }
 }
 
@@ -94,13 +105,13 @@ fn assert_known_disagreements_exist(receiver: &mut impl Receiver) {
             continue;
         }
         let question = Question { setting: known.setting, bytes: (known.example)() };
-        let ours = by_townhall::receive(&question);
-        assert_eq!(ours.answer.end, known.ours, "{}", known.about);
-        let theirs = receiver.receive(&question);
-        let expected = known.theirs.iter().find(|(library, _)| *library == receiver.library());
-        let expected = expected.map_or(known.ours, |(_, end)| *end);
-        assert_eq!(theirs.answer.end, expected, "{}", known.about);
-        assert_eq!(unknown_difference(&question, receiver), None, "{}", known.about);
+        let theirs = known.theirs.iter().find(|(library, _)| *library == receiver.library());
+        let theirs = theirs.map_or(known.ours, |(_, end)| *end);
+        for question in [question.to_client(), question] {
+            assert_eq!(by_townhall::receive(&question).answer.end, known.ours, "{}", known.about);
+            assert_eq!(receiver.receive(&question).answer.end, theirs, "{}", known.about);
+            assert_eq!(unknown_difference(&question, receiver), None, "{}", known.about);
+        }
     }
 }
 
@@ -116,12 +127,13 @@ fn the_readme_has_every_disagreement() {
         assert!(readme.contains(known.about), "{}", known.about);
         assert!(readme.contains(known.sentence), "{}", known.sentence);
     }
-    let sentences = VARIANTS.iter().map(|variant| variant.sentence);
+    let variants = || VARIANTS.iter().chain(responses::VARIANTS);
+    let sentences = variants().map(|variant| variant.sentence);
     for sentence in sentences.chain(DISPUTED_SEEDS.iter().map(|(.., sentence)| *sentence)) {
         assert!(readme.contains(sentence), "{sentence}");
     }
     let is_disputed = |accepted: [bool; 3]| accepted != [accepted[OURS]; 3];
-    for variant in VARIANTS {
+    for variant in variants() {
         assert_eq!(
             is_disputed(variant.accepted),
             !variant.sentence.is_empty(),
@@ -133,11 +145,9 @@ fn the_readme_has_every_disagreement() {
 
 /// Checks whether a server accepts what the table says, with our keys, and combinations of that.
 fn assert_handshakes_agree(server: usize, mut accept: impl FnMut(&[u8]) -> Option<String>) {
-    let pairs = VARIANTS.iter().flat_map(|a| VARIANTS.iter().map(move |b| [a, b]));
-    let pairs = pairs.filter(|[a, b]| a.part < b.part).map(|pair| pair.to_vec());
     let mut wrong = Vec::new();
-    for variants in VARIANTS.iter().map(|variant| vec![variant]).chain(pairs) {
-        let Some(request) = handshakes::changed(&variants) else { continue };
+    for variants in handshakes::combinations(VARIANTS) {
+        let Some(request) = handshakes::changed(REQUEST, &variants) else { continue };
         let [ours, theirs] =
             [handshakes::by_townhall(request.as_bytes()), accept(request.as_bytes())];
         let expected = |server: usize| variants.iter().all(|variant| variant.accepted[server]);
@@ -153,6 +163,17 @@ fn assert_handshakes_agree(server: usize, mut accept: impl FnMut(&[u8]) -> Optio
         wrong.len(),
         wrong[..wrong.len().min(30)].join("\n")
     );
+}
+
+/// Checks whether a client accepts what the table says, and combinations of that.
+fn assert_responses_agree(client: usize, mut accept: impl FnMut(&str) -> bool) {
+    for variants in handshakes::combinations(responses::VARIANTS) {
+        let Some(response) = handshakes::changed(RESPONSE, &variants) else { continue };
+        let expected =
+            [OURS, client].map(|client| variants.iter().all(|variant| variant.accepted[client]));
+        let answers = [responses::by_townhall(&response), accept(&response)];
+        assert_eq!(answers, expected, "{}", response.escape_debug());
+    }
 }
 
 /// Checks that a server accepts the recorded requests that we accept, or what the table says.
@@ -176,6 +197,11 @@ fn assert_recorded_agree(server: usize, mut accept: impl FnMut(&[u8]) -> Option<
 fn handshakes() {
     assert_handshakes_agree(TUNGSTENITE, handshakes::by_tungstenite);
     assert_recorded_agree(TUNGSTENITE, handshakes::by_tungstenite);
+}
+
+#[test]
+fn responses() {
+    assert_responses_agree(TUNGSTENITE, responses::by_tungstenite);
 }
 
 mod websockets {
@@ -209,6 +235,13 @@ mod websockets {
 
     #[test]
     #[ignore = "needs the package websockets: tests/clients/run"]
+    fn responses() {
+        let mut websockets = Websockets::start();
+        assert_responses_agree(WEBSOCKETS, |response| websockets.accepts(response));
+    }
+
+    #[test]
+    #[ignore = "needs the package websockets: tests/clients/run"]
     fn compressed_streams() {
         let mut websockets = Websockets::start();
         assert_agree(&mut websockets, compressed::by_hand());
@@ -235,8 +268,10 @@ mod websockets {
         let mut runner = TestRunner::new_with_rng(config, rng);
         runner
             .run(&streams, |question| {
-                let difference = unknown_difference(&question, &mut *websockets.borrow_mut());
-                prop_assert!(difference.is_none(), "{}", difference.unwrap_or_default());
+                for question in [question.to_client(), question] {
+                    let difference = unknown_difference(&question, &mut *websockets.borrow_mut());
+                    prop_assert!(difference.is_none(), "{}", difference.unwrap_or_default());
+                }
                 Ok(())
             })
             .unwrap();

@@ -4,17 +4,22 @@ import json
 import logging
 import sys
 
+from websockets.client import ClientProtocol
 from websockets.extensions.permessage_deflate import (
+    ClientPerMessageDeflateFactory,
     PerMessageDeflate,
     ServerPerMessageDeflateFactory,
 )
 from websockets.frames import Opcode
 from websockets.protocol import OPEN
 from websockets.server import ServerProtocol
+from websockets.uri import parse_uri
+from websockets.utils import accept_key
 
 NAMES = {
     Opcode.TEXT: "text", Opcode.BINARY: "binary", Opcode.PING: "ping", Opcode.PONG: "pong",
 }
+URI = parse_uri("ws://server.example.com/chat")
 NO_STATUS_RECEIVED = 1005
 INVALID_PAYLOAD = 1007
 
@@ -26,9 +31,9 @@ def extensions(deflate):
     return [PerMessageDeflate(not deflate["context_takeover"], False, deflate["window_bits"], 15)]
 
 
-def receive(request):
+def receive(protocol, request):
     """Return what the protocol makes of a stream of frames."""
-    protocol = ServerProtocol(state=OPEN, max_size=request["max_size"])
+    protocol.max_message_size = request["max_size"]
     protocol.extensions = extensions(request.get("deflate"))
     protocol.receive_data(bytes.fromhex(request["bytes"]))
     received, kind, fragments = [], None, []
@@ -87,8 +92,25 @@ def negotiate(request):
     return {"status": None if protocol.handshake_exc is None else 400, "accept": None}
 
 
+def accept(request):
+    """Return whether a response is accepted, in which `{key}` stands for the accept key."""
+    protocol = ClientProtocol(
+        URI, subprotocols=["chat"], extensions=[ClientPerMessageDeflateFactory()]
+    )
+    protocol.send_request(protocol.connect())
+    key = accept_key(protocol.key).encode()
+    protocol.receive_data(bytes.fromhex(request["bytes"]).replace(b"{key}", key))
+    return {"accepted": protocol.state is OPEN}
+
+
+TASKS = {
+    "receive as a server": lambda request: receive(ServerProtocol(state=OPEN), request),
+    "receive as a client": lambda request: receive(ClientProtocol(URI, state=OPEN), request),
+    "negotiate as a server": negotiate,
+    "negotiate as a client": accept,
+}
+
 logging.disable()
 for line in sys.stdin:
     question = json.loads(line)
-    answer = negotiate if question["to"] == "negotiate" else receive
-    print(json.dumps(answer(question)), flush=True)
+    print(json.dumps(TASKS[question["to"]](question)), flush=True)

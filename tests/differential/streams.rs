@@ -6,13 +6,13 @@ use std::path::Path;
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-use crate::answer::{MAX_MESSAGE_BYTES, Question, Setting};
+use crate::answer::{MAX_MESSAGE_BYTES, Question, Role, Setting};
 use crate::frames::{
     BINARY, CLOSE, CONTINUATION, FIN, LengthForm, PING, TEXT, close, frame, frame_in_form, header,
     unmasked,
 };
 
-pub const PLAIN: Setting = Setting { deflate: None };
+pub const PLAIN: Setting = Setting { role: Role::Server, deflate: None };
 const RESERVED: u8 = 0x70;
 
 /// A stream, and what it is.
@@ -202,15 +202,16 @@ pub fn cut(streams: Vec<Stream>) -> Vec<Stream> {
         .collect()
 }
 
-/// What the corpora of the fuzz targets have after the handshake.
+/// What the corpora of the fuzz targets have after the handshake, and what the fuzzer has found.
 pub fn recorded() -> Vec<Stream> {
+    let inputs = |target| [corpus(target), found(target)].concat();
     let mut streams = Vec::new();
-    for (name, conversation) in corpus("connection") {
+    for (name, conversation) in inputs("connection") {
         let end = conversation.windows(4).position(|bytes| bytes == b"\r\n\r\n").map(|at| at + 4);
         streams.extend(end.map(|end| stream(name, &[&conversation[end..]])));
     }
-    streams.extend(corpus("frame").into_iter().map(|(name, bytes)| stream(name, &[&bytes])));
-    for (name, bytes) in corpus("utf8") {
+    streams.extend(inputs("frame").into_iter().map(|(name, bytes)| stream(name, &[&bytes])));
+    for (name, bytes) in inputs("utf8") {
         // Sizes of pieces come first.
         let text = &bytes[4.min(bytes.len())..];
         streams.push(stream(name, &[&frame(FIN | TEXT, text)]));
@@ -218,16 +219,24 @@ pub fn recorded() -> Vec<Stream> {
     streams
 }
 
-/// The files of the corpus of a fuzz target, by their paths.
+/// The seeds of a fuzz target, by their paths.
 pub fn corpus(target: &str) -> Vec<(String, Vec<u8>)> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus").join(target);
-    let mut files: Vec<_> = fs::read_dir(folder)
-        .unwrap()
-        .map(|entry| entry.unwrap().path())
-        .filter(|path| path.extension().is_some_and(|extension| extension == "bin"))
-        .map(|path| (path.display().to_string(), fs::read(&path).unwrap()))
-        .collect();
-    assert!(!files.is_empty(), "the corpus of {target} has files");
+    let mut seeds = files(&format!("fuzz/corpus/{target}"));
+    seeds.retain(|(path, _)| path.ends_with(".bin"));
+    assert!(!seeds.is_empty(), "{target} has seeds");
+    seeds
+}
+
+/// What the fuzzer has found for a target, by its paths.
+pub fn found(target: &str) -> Vec<(String, Vec<u8>)> {
+    files(&format!("fuzz/found/{target}"))
+}
+
+fn files(folder: &str) -> Vec<(String, Vec<u8>)> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
+    let paths = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let mut files: Vec<_> =
+        paths.map(|path| (path.display().to_string(), fs::read(&path).unwrap())).collect();
     files.sort();
     files
 }
