@@ -97,11 +97,38 @@ impl<'c> Session<'c> {
                 self.lose(error.to_string());
             }
             if self.connection.is_closed() {
+                self.await_end(events, &mut bytes)?;
                 return Ok(self.end.unwrap_or(End::Done));
             }
             // The input says only once that it has something.
             if !has_more || self.out.len() >= MAX_WAITING_BYTES {
                 events.wait(self.patience())?;
+            }
+        }
+    }
+
+    /// After the close handshake, sends what is left, and lets the server end the transport (RFC 6455,
+    /// section 7.1.1).
+    fn await_end(&mut self, events: &mut Events, bytes: &mut [u8]) -> io::Result<()> {
+        let end = Instant::now() + CLOSE_TIMEOUT;
+        while self.connection.was_clean() && !events.is_interrupted_again() {
+            let left = end.saturating_duration_since(Instant::now());
+            if left.is_zero() || self.write().is_err() || self.has_ended(bytes) {
+                break;
+            }
+            events.wait(left)?;
+        }
+        Ok(())
+    }
+
+    /// Discards what has arrived, and returns whether the transport has ended.
+    fn has_ended(&mut self, bytes: &mut [u8]) -> bool {
+        loop {
+            match self.link.read(bytes) {
+                Ok(0) => return true,
+                Ok(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return error.kind() != io::ErrorKind::WouldBlock,
             }
         }
     }

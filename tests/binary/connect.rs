@@ -1,14 +1,16 @@
 //! `townhall connect`, against the program itself.
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
+use std::net::TcpListener;
 use std::process::{Child, ChildStdin, Command, Stdio};
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use tungstenite::protocol::Message;
 
 use super::tls::Folder;
 use super::tokens::{made, secret};
-use super::{Program, connect, receive, send, townhall};
+use super::{PATIENCE, Program, connect, receive, send, townhall};
 
 /// The command with these flags, connected to a path of a server.
 fn command(address: &str, path: &str, flags: &[&str]) -> Command {
@@ -270,6 +272,61 @@ fn tls_needs_a_certificate_that_is_trusted() {
         Terminal::start(&mut townhall(&["connect", &url, "--tls-ca", &key])).end();
     assert_eq!(status, Some(16));
     assert!(notes.contains("no certificates"), "{notes}");
+}
+
+/// RFC 6455, section 4.1: "Clients MUST use the Server Name Indication extension".
+#[test]
+fn the_tls_handshake_names_the_host() {
+    let [other, own] = ["other", "own"].map(|name| Folder::new(&format!("connect-sni-{name}")));
+    other.write_certificate_for("other.example");
+    own.write_certificate();
+    let pairs = [&other, &own].map(|folder| ["cert.pem", "key.pem"].map(|name| folder.path(name)));
+    let mut server = townhall(&["--listen", "https://127.0.0.1:0"]);
+    for [certificate, key] in &pairs {
+        server.args(["--tls-cert", certificate, "--tls-key", key]);
+    }
+    let (_server, address) = Program::start_with(server);
+    let port = address.rsplit_once(':').unwrap().1;
+    // Who names no host gets the first certificate.
+    let url = format!("wss://localhost:{port}/");
+    drop(Terminal::connected(&mut townhall(&["connect", &url, "--tls-ca", &pairs[1][0]])));
+}
+
+/// RFC 6455, section 7.1.1.
+#[test]
+fn the_client_leaves_the_end_of_the_connection_to_the_server() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let mut client = Terminal::start(&mut command(&address, "/", &["--send-only"]));
+    let (mut stream, _) = listener.accept().unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    let mut request = String::new();
+    while !request.ends_with("\r\n\r\n") {
+        let mut byte = [0];
+        stream.read_exact(&mut byte).unwrap();
+        request.push(byte[0].into());
+    }
+    let key = request.split("Sec-WebSocket-Key: ").nth(1).unwrap().lines().next().unwrap();
+    write!(
+        stream,
+        "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+        Sec-WebSocket-Accept: {}\r\n\r\n",
+        townhall::protocol::accept_key(key)
+    )
+    .unwrap();
+    drop(client.stdin.take());
+    let mut close = [0; 8];
+    stream.read_exact(&mut close).unwrap();
+    assert_eq!(close[..2], [0x88, 0x82]);
+    stream.write_all(b"\x88\x02\x03\xe8").unwrap();
+    // The client does not end its side. Time is the subject.
+    stream.set_read_timeout(Some(Duration::from_millis(300))).unwrap();
+    let error = stream.read(&mut [0]).expect_err("the connection is still there");
+    assert_eq!(error.kind(), ErrorKind::WouldBlock);
+    let begin = Instant::now();
+    drop(stream);
+    assert_eq!(client.end().0, Some(0));
+    assert!(begin.elapsed() < Duration::from_secs(4), "it notices the end");
 }
 
 #[test]

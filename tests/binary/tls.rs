@@ -34,10 +34,14 @@ impl Folder {
         self.0.join(name).to_str().unwrap().to_owned()
     }
 
-    /// Writes a new certificate and its key.
+    /// Writes a new certificate for `localhost`, and its key.
     pub fn write_certificate(&self) -> CertificateDer<'static> {
+        self.write_certificate_for("localhost")
+    }
+
+    pub fn write_certificate_for(&self, host: &str) -> CertificateDer<'static> {
         let CertifiedKey { cert, signing_key } =
-            generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+            generate_simple_self_signed([host.to_owned()]).unwrap();
         fs::write(self.path("cert.pem"), cert.pem()).unwrap();
         fs::write(self.path("key.pem"), signing_key.serialize_pem()).unwrap();
         cert.der().clone()
