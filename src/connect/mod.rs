@@ -63,7 +63,7 @@ impl<'f> Client<'f> {
 
     /// Connects, again and again if the flags say so.
     fn run(&mut self) -> io::Result<End> {
-        let mut delay = MIN_DELAY;
+        let mut pauses = Pauses::default();
         loop {
             let begin = Instant::now();
             let end = self.attempt()?;
@@ -72,13 +72,12 @@ impl<'f> Client<'f> {
                 return Ok(end);
             }
             if begin.elapsed() > STEADY {
-                delay = MIN_DELAY;
+                pauses = Pauses::default();
             }
-            self.printer.note_delay(delay);
-            if !self.events.rest(by_chance(delay))? {
+            self.printer.note_delay(pauses.longest);
+            if !self.events.rest(pauses.next())? {
                 return Ok(End::Done);
             }
-            delay = (2 * delay).min(MAX_DELAY);
         }
     }
 
@@ -110,9 +109,48 @@ impl<'f> Client<'f> {
     }
 }
 
-/// A random part of a delay, so that many clients do not come back together.
-fn by_chance(delay: Duration) -> Duration {
-    use std::hash::{BuildHasher, RandomState};
-    let random = RandomState::new().hash_one(()) as u32;
-    delay.mul_f64(f64::from(random) / f64::from(u32::MAX))
+/// The pauses between attempts (RFC 6455, section 7.2.3).
+struct Pauses {
+    longest: Duration,
+}
+
+impl Default for Pauses {
+    fn default() -> Self {
+        Self { longest: MIN_DELAY }
+    }
+}
+
+impl Pauses {
+    /// The next pause, of a random length, so that many clients do not come back together.
+    fn next(&mut self) -> Duration {
+        use std::hash::{BuildHasher, RandomState};
+        let random = RandomState::new().hash_one(()) as u32;
+        let pause = self.longest.mul_f64(f64::from(random) / f64::from(u32::MAX));
+        self.longest = (2 * self.longest).min(MAX_DELAY);
+        pause
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn a_pause_is_random_and_longer_after_each_failure() {
+        for longest in [500, 1_000, 2_000, 4_000, 8_000, 16_000, 30_000, 30_000] {
+            let mut pauses = Pauses::default();
+            while pauses.longest < Duration::from_millis(longest) {
+                pauses.next();
+            }
+            assert_eq!(pauses.longest, Duration::from_millis(longest));
+            let drawn: BTreeSet<_> =
+                (0..100).map(|_| Pauses { ..pauses }.next().as_millis() as u64).collect();
+            assert!(drawn.len() > 50 && drawn.last().unwrap() <= &longest, "{drawn:?}");
+            assert!(
+                drawn.first().unwrap() < &(longest / 2) && drawn.last().unwrap() > &(longest / 2)
+            );
+        }
+    }
 }

@@ -225,6 +225,23 @@ mod tests {
         assert_eq!(picked(&[]), None);
     }
 
+    /// Section 11.3.2: a request may have several such fields, and a response has one.
+    #[test]
+    fn the_extensions_that_are_accepted_are_one_field() {
+        let offers = "Sec-WebSocket-Extensions: x-other\r\n\
+            Sec-WebSocket-Extensions: permessage-deflate\r\nHost:";
+        let head = REQUEST.replacen("Host:", offers, 1);
+        let request = Request::parse(head.as_bytes(), 16).unwrap();
+        let mut out = Vec::new();
+        Terms::negotiate(&request, &[], Some(&Deflate::default())).unwrap().encode(&mut out);
+        let answer = String::from_utf8(out).unwrap();
+        assert_eq!(answer.matches("Sec-WebSocket-Extensions").count(), 1, "{answer}");
+        assert!(
+            answer.contains("\r\nSec-WebSocket-Extensions: permessage-deflate\r\n"),
+            "{answer}"
+        );
+    }
+
     #[test]
     fn upgrade_fields_are_token_lists_of_any_case() {
         assert_eq!(status("Upgrade: websocket", "uPGRADE: h2c, , WebSocket"), 101);

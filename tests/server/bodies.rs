@@ -116,6 +116,18 @@ fn a_client_that_waits_gets_100_before_it_sends_the_body_unless_it_is_refused() 
     assert!(other.starts_with("HTTP/1.1 417 "), "{other}");
 }
 
+/// RFC 9110, sections 10.1.1 and 15.2.
+#[test]
+fn an_expectation_in_http_1_0_is_ignored() {
+    let server = repeating(reading_bodies());
+    for expectation in ["100-continue", "more"] {
+        let fields = format!("Expect: {expectation}\r\nContent-Length: 2\r\n");
+        let request = post(&fields, "hi").replace("HTTP/1.1", "HTTP/1.0");
+        let answer = answer(&server, &request);
+        assert!(answer.starts_with("HTTP/1.1 200 ") && answer.ends_with("POST hi\n"), "{answer}");
+    }
+}
+
 #[test]
 fn the_head_can_be_refused_before_the_body_has_arrived() {
     let server = repeating(reading_bodies());

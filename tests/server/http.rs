@@ -128,6 +128,31 @@ fn requests_of_any_http_1_are_served() {
     assert!(read_head(&mut stream).starts_with("HTTP/1.1 101 "));
 }
 
+/// RFC 9110, section 6.6.1.
+#[test]
+fn every_final_response_has_a_date() {
+    let server = Running::start(config(), |_, _, event| {
+        if let Event::Request(exchange) = event
+            && exchange.request().path() != "/"
+        {
+            let status = exchange.request().path()[1..].parse().unwrap();
+            exchange.respond(Response::new(status));
+        }
+    });
+    for (head, status) in [
+        ("GET /200 HTTP/1.1\r\nHost: a\r\n\r\n", "200"),
+        ("HEAD /304 HTTP/1.1\r\nHost: a\r\n\r\n", "304"),
+        ("OPTIONS / HTTP/1.1\r\nHost: a\r\n\r\n", "204"),
+        ("nonsense\r\n\r\n", "400"),
+        ("POST / HTTP/1.1\r\nHost: a\r\n\r\n", "405"),
+        ("GET / HTTP/1.1\r\nHost: a\r\n\r\n", "426"),
+    ] {
+        let answer = answer(&server, head);
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{head}: {answer}");
+        assert_eq!(answer.matches("\r\nDate: ").count(), 1, "{head}: {answer}");
+    }
+}
+
 /// HAProxy's checks use OPTIONS by default.
 #[test]
 fn options_names_the_methods_that_are_served() {

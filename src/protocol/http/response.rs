@@ -237,6 +237,17 @@ mod tests {
         assert!(answer.ends_with("\r\n\r\nunsupported WebSocket version: use 13\n"), "{answer}");
     }
 
+    /// RFC 9110, section 7.8.
+    #[test]
+    fn a_response_of_426_names_the_protocol() {
+        for refusal in [Refusal::NoUpgrade, Refusal::UpgradeInHttp10, Refusal::WebSocketVersion] {
+            let answer = encoded(&Response::refusal(refusal));
+            assert!(answer.starts_with("HTTP/1.1 426 "), "{answer}");
+            assert!(answer.contains("\r\nUpgrade: websocket\r\n"), "{answer}");
+            assert!(answer.contains("\r\nConnection: close, Upgrade\r\n"), "{answer}");
+        }
+    }
+
     #[test]
     fn a_head_request_gets_the_length_but_not_the_body() {
         let mut out = Vec::new();

@@ -94,6 +94,23 @@ fn a_reference_outside_the_window_differs_from_invalid_deflate() {
     assert_eq!(inflater.inflate_in_context(&second, &mut window, MAX), outside);
 }
 
+/// RFC 7692, section 7.2.2: without agreed parameters, the window has 32,768 bytes.
+#[test]
+fn a_reference_may_be_32768_bytes_back() {
+    let mut inflater = Inflater::default();
+    let mut window = SlidingWindow::new(15);
+    let message = noise(32_768);
+    let compressed = deflate(&mut Deflater::new(1, 15), &message);
+    assert_eq!(inflater.inflate_in_context(&compressed, &mut window, MAX).unwrap(), message);
+    // Three bytes at a distance of 32,768, which zlib itself never refers to.
+    let farthest = [0x02, 0xde, 0xff, 0x0f, 0x00];
+    let inflated = inflater.inflate_in_context(&farthest, &mut window, MAX).unwrap();
+    assert_eq!(inflated, message[..3]);
+    // Now the first bytes of the message are three bytes too far away.
+    let again = inflater.inflate_in_context(&farthest, &mut window, MAX).unwrap();
+    assert_eq!(again, message[3..6]);
+}
+
 #[test]
 fn a_message_may_end_with_its_stream() {
     let mut inflater = Inflater::default();

@@ -37,6 +37,14 @@ fn lines_may_end_in_a_bare_line_feed() {
     assert_eq!(receive(head).1, Ok(Some(head.to_vec())));
 }
 
+/// RFC 9112, section 2.2, and the `obs-text` of RFC 9110, section 5.5.
+#[test]
+fn a_field_value_may_have_bytes_beyond_ascii() {
+    let head = b"GET / HTTP/1.1\r\nHost: a\r\nX: \x80\xff caf\xc3\xa9\r\n\r\n";
+    assert_eq!(receive(head).1, Ok(Some(head.to_vec())));
+    assert_eq!(check(head), Ok(()));
+}
+
 /// Each of these is refused at its last byte.
 #[test]
 fn the_first_invalid_byte_is_refused() {
