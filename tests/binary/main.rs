@@ -386,6 +386,9 @@ fn the_log_shows_reasons_and_no_payloads() {
     let mut stream = TcpStream::connect(&address).unwrap();
     stream.write_all(b"GET / HTTP/2.0\r\n\r\n").unwrap();
     stream.read_to_end(&mut Vec::new()).unwrap();
+    let mut broken = connect(&address, "/");
+    broken.get_mut().write_all(b"\x81\x00").unwrap();
+    while broken.read().is_ok() {}
     drop((client, stream));
     program.signal("TERM");
     let (status, log) = program.wait();
@@ -394,6 +397,7 @@ fn the_log_shows_reasons_and_no_payloads() {
         log.contains("INFO") && log.contains("refused with 505: unsupported HTTP version"),
         "{log}"
     );
+    assert!(log.contains("closed with 1002: frame not masked"), "{log}");
     assert!(log.contains("DEBUG") && log.contains("connected from 127.0.0.1:"), "{log}");
     assert!(!log.contains("confidential"), "{log}");
 }
