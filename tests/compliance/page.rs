@@ -44,7 +44,11 @@ pub fn page(documents: &[Document], runs: &[Run], sources: &Sources) -> String {
     for document in documents {
         page += &format!("## {}: {}\n\n", document.name, document.title);
         page += &match document.is_complete {
-            true => format!("Every requirement of [{}]({}).\n", document.name, document.url),
+            true => format!(
+                "Every MUST, SHALL, REQUIRED, SHOULD and RECOMMENDED of [{}]({}), except where these words \
+                are defined.\n",
+                document.name, document.url
+            ),
             false => format!(
                 "The requirements of [{}]({}) that concern townhall. Their number is not checked.\n",
                 document.name, document.url
