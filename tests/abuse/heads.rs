@@ -108,7 +108,7 @@ fn lists_of_subprotocols_and_extensions_cost_linear_time() {
     let spaces = " ".repeat(15_500);
     for _ in 0..50 {
         let subprotocols = |value: &str| answer("Sec-WebSocket-Protocol", value);
-        assert_eq!(subprotocols(&format!("a{spaces}b")), "101");
+        assert_eq!(subprotocols(&format!("a{spaces}b")), "400");
         assert_eq!(subprotocols(&"a,".repeat(7_700)), "101");
         assert_eq!(subprotocols(&",".repeat(15_500)), "101");
         let extensions = |value: &str| answer("Sec-WebSocket-Extensions", value);
