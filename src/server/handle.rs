@@ -8,12 +8,12 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 
 use log::warn;
-use mio::Waker;
 
 use crate::protocol::{CloseCode, Message, Response};
 use crate::server::client_id::ClientId;
 use crate::server::event::Deferred;
 use crate::server::hub::Hub;
+use crate::server::system::Waker;
 use command::{Action, Closure, Command, OwnedMessage};
 
 /// The maximum number of queued commands, over all handles of a server.

@@ -17,6 +17,7 @@ mod shown;
 #[cfg(any(test, fuzzing))]
 pub mod simulation;
 mod spares;
+mod system;
 mod time;
 #[cfg_attr(not(feature = "tls"), path = "without_tls.rs")]
 mod tls;
@@ -26,9 +27,8 @@ use std::fmt;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 
-use mio::{Interest, Poll, Waker};
+use mio::Interest;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
-use signal_hook_mio::v1_0::Signals;
 
 pub use client_id::{ClientId, InvalidClientId};
 pub use counts::{Compression, Counts};
@@ -45,6 +45,7 @@ use event_loop::listeners::Listeners;
 use event_loop::reading::Reader;
 use event_loop::{EventLoop, SIGNALS, WAKE};
 use handle::Commands;
+use system::{Poll, Signals, Waker};
 use time::wheel::Timestamp;
 
 /// A WebSocket server that is bound to its addresses.

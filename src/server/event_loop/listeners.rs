@@ -1,6 +1,5 @@
 //! Accepting connections.
 
-use std::fs::File;
 use std::io::{self, ErrorKind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -12,6 +11,7 @@ use super::sockets::{BACKLOG, ListeningSocket, Peer, Stream};
 use crate::config::{Config, Listen, ListenAddress};
 use crate::protocol::{Refusal, Response};
 use crate::server::handle::Commands;
+use crate::server::system;
 use crate::server::tls::{ServerConfig, Tls};
 
 /// How long the server does not accept after an error that persists, such as a lack of file descriptors:
@@ -213,7 +213,7 @@ impl Listeners {
 /// A file descriptor in reserve. When there is no other, it is freed for a moment to accept a
 /// connection, which would otherwise wait without an answer, and to answer it.
 #[derive(Debug)]
-struct Reserve(Option<File>);
+struct Reserve(Option<system::Reserve>);
 
 impl Reserve {
     fn new() -> Self {
@@ -225,7 +225,7 @@ impl Reserve {
     /// Opens the reserve, unless it is open. If that fails, new connections must wait.
     fn renew(&mut self) {
         if self.0.is_none() {
-            self.0 = File::open("/dev/null").ok();
+            self.0 = system::reserve().ok();
         }
     }
 

@@ -16,10 +16,8 @@ use std::mem;
 use std::time::Duration;
 
 use log::{debug, info};
-use mio::event::Event as Readiness;
-use mio::{Events, Poll, Token};
+use mio::Token;
 use signal_hook::consts::SIGHUP;
-use signal_hook_mio::v1_0::Signals;
 
 use crate::protocol::ProxyRefusal;
 use crate::server::client::Reading;
@@ -34,6 +32,7 @@ use crate::server::hub::closing::drop_untouched;
 use crate::server::hub::{Application, Hub, Phase};
 use crate::server::hub::{keepalive, lifecycle, proxied, requests, throttle, trim};
 use crate::server::room::TurnEnd;
+use crate::server::system::{self, Events, Poll, Readiness, Signals};
 use crate::server::time::wheel::{GRAIN, Timestamp};
 
 /// The token of signals. Listeners have tokens from 0, clients from 2^32.
@@ -112,7 +111,7 @@ impl EventLoop {
     /// Counts how long the turn took, and how long the messages waited that it has delivered.
     fn note_times(&mut self) {
         let Hub { counts, pending, time, .. } = &mut self.hub;
-        let turn = time.now.elapsed();
+        let turn = system::now().saturating_duration_since(time.now);
         counts.turns.add(turn, 1);
         if pending.flushed.prompt > 0 {
             counts.delivery_waits.add(turn, mem::take(&mut pending.flushed.prompt));

@@ -17,6 +17,7 @@ use crate::server::hub::{Application, Hub};
 use crate::server::hub::{backpressure, proxied, requests, throttle, tls_handshake, words};
 use crate::server::limits::rate::ReadStats;
 use crate::server::room::TurnEnd;
+use crate::server::system;
 use crate::server::time::wheel::Timestamp;
 
 /// The maximum size in bytes of a read: of input that may hold many messages, and of the rest of one
@@ -62,7 +63,7 @@ impl Reader {
         Self {
             queue: Vec::new(),
             ahead: 0,
-            asked: (Timestamp::default(), Instant::now()),
+            asked: (Timestamp::default(), system::now()),
             buffer: vec![0; LONG_READ_BYTES],
             buffers: Buffers::default(),
             trimmed: Timestamp::default(),

@@ -5,12 +5,13 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
 
-use mio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+use mio::net::{UnixListener, UnixStream};
 use mio::{Interest, Registry, Token};
 use socket2::{Domain, Socket, Type};
 
 use super::socket_file::{self, SocketFile};
 use crate::config::{BoundSocket, Config, Listen, ListenAddress};
+use crate::server::system::{TcpListener, TcpStream};
 
 /// The length of the accept queue, if the system's limit (net.core.somaxconn) allows it. Thousands of
 /// clients connect at once when a network is back. Those that do not fit try again after a second.

@@ -1,13 +1,12 @@
 //! Responses to HTTP requests.
 
-use std::time::SystemTime;
-
 use log::debug;
 
 use crate::protocol::{Refusal, Response};
 use crate::server::client_id::ClientId;
 use crate::server::hub::lifecycle;
 use crate::server::hub::state::Hub;
+use crate::server::system;
 
 /// Answers a request, and ends the connection.
 pub(super) fn respond(hub: &mut Hub, id: ClientId, response: Response) {
@@ -30,7 +29,7 @@ pub(super) fn respond_and_persist(hub: &mut Hub, id: ClientId, response: Respons
 
 fn dated(hub: &mut Hub, id: ClientId, response: Response) -> Response {
     debug!("{id} answered with {}", response.status());
-    match hub.time.date.at(SystemTime::now()) {
+    match hub.time.date.at(system::wall_clock()) {
         Some(date) => response.header("Date", date.to_owned()).expect("a date is a valid value"),
         None => response,
     }

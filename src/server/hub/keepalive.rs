@@ -1,6 +1,6 @@
 //! Whether a client is still there, and whether it may stay.
 
-use std::hash::{BuildHasher, RandomState};
+use std::hash::BuildHasher;
 use std::time::Duration;
 
 use crate::config::Config;
@@ -10,6 +10,7 @@ use crate::server::client_id::ClientId;
 use crate::server::departure::Cause;
 use crate::server::hub::state::Hub;
 use crate::server::hub::{lifecycle, words};
+use crate::server::system::RandomState;
 use crate::server::time::Time;
 use crate::server::time::wheel::Timestamp;
 

@@ -1,7 +1,6 @@
 //! The state of a server: clients, rooms, and what they share.
 
 use std::fmt;
-use std::hash::RandomState;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -22,6 +21,7 @@ use crate::server::limits::log_rate::LogRate;
 use crate::server::room::compressor::Encoding;
 use crate::server::room::frame_log::FrameLog;
 use crate::server::room::{Membership, Rooms};
+use crate::server::system::RandomState;
 use crate::server::time::Time;
 
 /// The application.

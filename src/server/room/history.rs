@@ -1,7 +1,7 @@
 //! What is kept of the messages of rooms, for clients that come back.
 
 use std::collections::VecDeque;
-use std::hash::{BuildHasher, RandomState};
+use std::hash::BuildHasher;
 use std::time::Duration;
 
 use crate::config::HistoryLimits;
@@ -10,6 +10,7 @@ use crate::server::room::encoded_logs::EncodedLogs;
 use crate::server::room::frame_log::FrameLog;
 use crate::server::room::frame_log::past::PastLimits;
 use crate::server::room::segment_pool::SegmentPool;
+use crate::server::system::RandomState;
 use crate::server::time::Time;
 use crate::server::time::wheel::Timestamp;
 

@@ -7,6 +7,7 @@ pub(crate) mod wheel;
 
 use std::time::Instant;
 
+use crate::server::system;
 use crate::server::time::date::HttpDate;
 use crate::server::time::moment::Moment;
 use crate::server::time::timers::Timers;
@@ -39,7 +40,7 @@ pub(crate) struct Time {
 
 impl Time {
     pub(crate) fn new() -> Self {
-        let now = Instant::now();
+        let now = system::now();
         Self {
             start: now,
             now,
@@ -56,7 +57,7 @@ impl Time {
 
     /// Reads the clock.
     pub(crate) fn advance(&mut self) {
-        self.now = Instant::now();
+        self.now = system::now();
         self.timestamp = self.clock.timestamp(self.now);
     }
 

@@ -87,12 +87,13 @@ mod tests {
     use std::fs;
     use std::time::Instant;
 
-    use mio::{Poll, Token, Waker};
+    use mio::Token;
     use rcgen::{CertifiedKey, generate_simple_self_signed};
 
     use super::*;
     use crate::config::{CertificateFiles, TlsConfig};
     use crate::server::handle::Commands;
+    use crate::server::system::{Poll, Waker};
 
     #[test]
     fn files_that_change_before_the_thread_starts_are_read_again() {

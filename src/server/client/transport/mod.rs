@@ -16,12 +16,13 @@ mod tls;
 use std::io::{self, IoSlice, Read, Write};
 use std::net::{Shutdown, SocketAddr};
 
-use mio::net::{TcpStream, UnixStream};
+use mio::net::UnixStream;
 
 use crate::protocol::{Endpoints, ProxyRefusal};
 use crate::server::limits::total::Total;
 #[cfg(any(test, fuzzing))]
 use crate::server::simulation::Pipe;
+use crate::server::system::TcpStream;
 use crate::server::tls_counts::TlsFailure;
 use proxied::ProxiedStream;
 

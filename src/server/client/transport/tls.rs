@@ -10,7 +10,6 @@ use std::mem;
 use std::net::Shutdown;
 use std::sync::Arc;
 
-use mio::net::TcpStream;
 use rustls::server::{ServerConnectionData, UnbufferedServerConnection};
 use rustls::unbuffered::{ConnectionState, UnbufferedStatus, WriteTraffic};
 use rustls::{HandshakeKind, ServerConfig};
@@ -22,6 +21,7 @@ use super::encode::{
 use super::failure::failure;
 use super::plaintext::refuse_plaintext;
 use crate::server::limits::total::{Share, Total};
+use crate::server::system::TcpStream;
 use crate::server::tls_counts::TlsFailure;
 
 pub(crate) use super::scratch::Scratch;

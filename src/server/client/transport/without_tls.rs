@@ -4,10 +4,9 @@ use std::convert::Infallible;
 use std::io::{self, IoSlice};
 use std::sync::Arc;
 
-use mio::net::TcpStream;
-
 use super::arrival::Arrival;
 use crate::server::limits::total::Total;
+use crate::server::system::TcpStream;
 use crate::server::tls_counts::TlsFailure;
 
 /// No buffers.
