@@ -145,6 +145,15 @@ fn a_turn_ends_in_the_middle_of_a_large_room_so_that_other_clients_are_answered(
     }
 }
 
+#[test]
+fn the_bytes_of_the_request_do_not_count_as_a_frame_that_arrives() {
+    let mut turns = Turns::new();
+    let _client = turns.join("/room");
+    let arrived: Vec<_> =
+        turns.event_loop.hub.clients.iter().map(|client| client.arrived).collect();
+    assert_eq!(arrived, [0]);
+}
+
 /// The precision of a wait.
 const PRECISION: Duration = Duration::from_micros(2);
 

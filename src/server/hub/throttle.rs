@@ -18,7 +18,8 @@ pub(crate) fn count_read(hub: &mut Hub, id: ClientId, stats: &ReadStats, size: u
     let Some(client) = hub.clients.get_mut(id) else { return false };
     if stats.messages > 0 {
         client.note_activity(now);
-    } else {
+    } else if client.connection.is_handshaking() || client.connection.held_bytes() > 0 {
+        // The bytes of the request that has just upgraded the connection belong to no frame.
         client.note_arrival(size);
     }
     // Bytes before the upgrade or after the close frame belong to no message, and count at once.
