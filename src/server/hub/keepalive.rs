@@ -83,7 +83,9 @@ fn due(client: &mut Client, config: &Config, time: &Time) -> Due {
         return Due::End(Cause::Stalled);
     }
     if deadline > time.horizon {
-        return Due::Nothing(write_deadline.min(deadline));
+        // The client may answer the ping long before the deadline, and needs the next one then.
+        let next = deadline.min(now.after_or_never(timeouts.ping_interval));
+        return Due::Nothing(write_deadline.min(next));
     }
     if client.arrives_at(config.rates.min_frame_bytes_per_second, now) {
         client.note_activity(now);
@@ -126,6 +128,36 @@ fn give_up(hub: &mut Hub, id: ClientId, cause: Cause) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::server::simulation::connect;
+
+    #[test]
+    fn an_interval_begins_when_a_ping_is_answered_long_before_its_deadline() {
+        let mut config = Config::default();
+        config.timeouts.ping_interval = Some(Duration::from_secs(1));
+        config.timeouts.pong = Some(Duration::from_secs(9));
+        let mut hub = Hub::new(config);
+        let (id, ..) = connect(&mut hub, "x-none");
+        let pinged_at = |hub: &mut Hub| {
+            while hub.clients.get(id).is_some_and(|client| client.pinged.is_none()) {
+                hub.time.timestamp = hub.time.timestamp.after(Duration::ZERO);
+                hub.time.horizon = hub.time.timestamp;
+                let due = hub.time.deadlines.due(hub.time.horizon);
+                due.iter().for_each(|_| check(hub, id));
+            }
+            hub.time.timestamp
+        };
+        let first = pinged_at(&mut hub);
+        // The deadline of the pong is set, and then the pong comes.
+        hub.time.timestamp = first.after(Duration::from_secs(2));
+        hub.time.horizon = hub.time.timestamp;
+        let due = hub.time.deadlines.due(hub.time.horizon);
+        due.iter().for_each(|_| check(&mut hub, id));
+        let answered = hub.time.timestamp;
+        hub.clients.get_mut(id).expect("it is there").note_activity(answered);
+        let waited = pinged_at(&mut hub).duration_since(answered);
+        let expected = Duration::from_millis(1_000)..=Duration::from_millis(1_300);
+        assert!(expected.contains(&waited), "{waited:?}");
+    }
 
     #[test]
     fn connections_expire_within_a_tenth_of_the_maximum_age() {
