@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::*;
 use crate::config::{Config, Listen, ListenAddress};
-use crate::protocol::Message;
+use crate::protocol::{Message, Response};
 use crate::server::Server;
 use crate::server::client::transport::Transport;
 
@@ -28,7 +28,11 @@ impl Turns {
     }
 
     fn on(listen: Vec<Listen>) -> Self {
-        let server = Server::bind(Config { listen, ..Config::default() }).unwrap();
+        Self::with(Config { listen, ..Config::default() })
+    }
+
+    fn with(config: Config) -> Self {
+        let server = Server::bind(config).unwrap();
         let address = server.addresses()[0];
         Self { event_loop: server.event_loop, events: Events::with_capacity(MAX_EVENTS), address }
     }
@@ -152,6 +156,44 @@ fn the_bytes_of_the_request_do_not_count_as_a_frame_that_arrives() {
     let arrived: Vec<_> =
         turns.event_loop.hub.clients.iter().map(|client| client.arrived).collect();
     assert_eq!(arrived, [0]);
+}
+
+#[test]
+fn a_client_whose_request_waits_is_not_read_when_its_pause_ends() {
+    let listen = vec!["127.0.0.1:0".parse().unwrap()];
+    let mut turns = Turns::with(Config { listen, request_bodies: true, ..Config::default() });
+    let mut client = TcpStream::connect(turns.address).unwrap();
+    let mut post = |body: &str| {
+        write!(client, "POST /a HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\n{body}").unwrap();
+    };
+    let (mut bodies, mut deferred) = (Vec::new(), Vec::new());
+    let turn = |turns: &mut Turns, bodies: &mut Vec<String>, deferred: &mut Vec<_>| {
+        let app = &mut |_: &mut Hub, _, event: Event<'_>| {
+            if let Event::Request(exchange) = event {
+                bodies.push(String::from_utf8_lossy(exchange.body()).into_owned());
+                deferred.push(exchange.defer());
+            }
+        };
+        turns.event_loop.turn(&mut turns.events, app).unwrap();
+    };
+    post("one");
+    let deadline = Instant::now() + PATIENCE;
+    while deferred.is_empty() {
+        assert!(Instant::now() < deadline, "the request does not arrive");
+        turn(&mut turns, &mut bodies, &mut deferred);
+    }
+    post("two");
+    while !turns.has_input() {
+        assert!(Instant::now() < deadline, "the second request does not arrive");
+    }
+    // It was paused for its rate too, and that pause is over now.
+    let ids = turns.event_loop.hub.clients.ids();
+    turns.event_loop.hub.pending.resumed.extend(ids);
+    turn(&mut turns, &mut bodies, &mut deferred);
+    assert!(turns.has_input(), "the second request is read, and nobody handles it");
+    assert!(turns.event_loop.hub.answer(deferred.remove(0), &Response::new(200)));
+    turn(&mut turns, &mut bodies, &mut deferred);
+    assert_eq!(bodies, ["one", "two"]);
 }
 
 /// The precision of a wait.

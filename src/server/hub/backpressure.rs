@@ -118,8 +118,14 @@ pub(crate) fn is_overdue(hub: &Hub, id: ClientId) -> bool {
 pub(crate) fn take_resumed(hub: &mut Hub) -> Vec<ClientId> {
     let mut resumed = mem::take(&mut hub.pending.resumed);
     let is_reading_paused = hub.is_reading_paused;
+    let answered = &hub.pending.answered;
+    // What was read after a request comes before what is in the socket, even if the reason for another
+    // pause is over.
+    let is_held = |client: &Client| {
+        client.connection.is_answering() || answered.iter().any(|(id, _)| *id == client.id)
+    };
     let may_be_read = |client: &&mut Client| match client.reading {
-        Reading::Paused => true,
+        Reading::Paused => !is_held(client),
         Reading::Suspended => !(is_reading_paused && client.connection.is_open()),
         Reading::Idle | Reading::Queued => false,
     };
