@@ -136,6 +136,10 @@ type Opened = (ListeningSocket, ListenAddress);
 /// Listens on an address. `[::]` accepts IPv4 connections too, whatever the system's default is, unless
 /// an IPv4 address with the same port is listed.
 fn bind_tcp(address: SocketAddr, config: &Config) -> io::Result<Opened> {
+    #[cfg(test)]
+    if let Some(socket) = TcpListener::simulated(address) {
+        return Ok((ListeningSocket::Tcp(socket), ListenAddress::Tcp(address)));
+    }
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
     if address.is_ipv6() && address.ip().is_unspecified() {
         let port = address.port();

@@ -31,6 +31,8 @@ pub(crate) use pipe::Pipe;
 pub(crate) use pipe::{connect, flush};
 pub use sequences::Kept;
 pub use step::{Action, From, Step};
+#[cfg(test)]
+pub(crate) use word::Heard;
 
 /// What a client offers in its handshake.
 const OFFERS: [&str; 5] = [

@@ -4,7 +4,7 @@ use crate::protocol::{Position, WORD_MARK};
 
 /// A word of the server. Those that the simulation does not cause are left out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Heard {
+pub(crate) enum Heard {
     Greeting { position: Position, recovered: Option<bool>, replay: u64 },
     Skipped { count: u64, position: Position },
     Published(Position),
@@ -13,7 +13,7 @@ pub(super) enum Heard {
 
 impl Heard {
     /// The word in the payload of a text frame.
-    pub(super) fn of(payload: &[u8]) -> Option<Self> {
+    pub(crate) fn of(payload: &[u8]) -> Option<Self> {
         let text = str::from_utf8(payload).ok()?;
         let fields = text.strip_prefix(WORD_MARK)?.strip_prefix('{')?.strip_suffix('}')?;
         let value = |name: &str| {

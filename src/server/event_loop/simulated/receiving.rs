@@ -1,0 +1,208 @@
+//! What clients must receive.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use crate::config::Slow;
+use crate::protocol::{Position, Start};
+use crate::server::simulation::Heard;
+use crate::server::system;
+
+use super::deadlines;
+use super::link::Link;
+use super::plan::STRICT_BACKLOG;
+use super::record::{Expected, Member, Record, Said};
+use super::tap::Unit;
+use super::world::{Stage, World};
+
+/// Checks what the server has written to a connection.
+pub(super) fn check(world: &mut World, connection: usize, unit: &Unit, now: Duration) {
+    if let Unit::Ping(_) = unit {
+        deadlines::check_ping(world, connection, now);
+    }
+    let drops = world.config.slow == Slow::Drop;
+    let max_history = world.config.memory.max_backlog_bytes / 2;
+    let begun = world.turn.begun;
+    let link = &mut world.links[connection];
+    let mut record = world.record.lock().expect("nobody has panicked");
+    let Record { clients, members, said, answers, .. } = &mut *record;
+    let client = clients.get(&connection);
+    match unit {
+        Unit::Response { status: 101, .. } => {
+            assert!(client.is_some() && link.has_asked, "nobody has asked for an upgrade");
+            (link.times.opened, link.times.opened_in) = (Some(now), Some(begun));
+            link.times.active = begun;
+        }
+        Unit::Response { status: 200, body } => {
+            let answer = answers.get_mut(&connection).and_then(VecDeque::pop_front);
+            assert_eq!(answer.as_ref(), Some(body), "{connection} gets another answer");
+            if link.tap.is_over {
+                (link.times.finished, link.times.finished_in) = (Some(now), begun);
+            }
+        }
+        Unit::Response { status, .. } => {
+            let awaits_answer = answers.get(&connection).is_some_and(|answers| !answers.is_empty());
+            let is_full = world.config.connections.max < 10
+                || world.config.memory.max_incomplete_bytes < 1 << 20
+                || world.is_scarce
+                || awaits_answer;
+            let is_turned_away = *status == 503 && link.read == 0;
+            assert!(!is_turned_away || world.is_scarce, "{connection} is turned away");
+            assert!(*status != 503 || is_full || world.stage == Stage::Stopping);
+            assert!(client.is_none(), "{status} to a client that is open");
+            link.status = Some(*status);
+            (link.times.finished, link.times.finished_in) = (Some(now), begun);
+        }
+        // One that was begun before the socket became writable is not waited for.
+        Unit::Ping(_) if link.times.unblocked >= Some(world.turn.began_waiting) => {}
+        Unit::Ping(_) => link.times.pinged = Some(now),
+        Unit::Pong(payload) => {
+            assert_eq!(payload, b"?");
+            link.has_pong = true;
+        }
+        Unit::Close(code) => {
+            (link.times.finished, link.times.finished_in) = (Some(now), begun);
+            let member = client.and_then(|client| members.get(client)).expect("a client");
+            check_last(link, member, *code, drops);
+        }
+        Unit::Text(word) => {
+            let member = client.and_then(|client| members.get_mut(client)).expect("a client");
+            let word = Heard::of(word).expect("a word");
+            hear(member, said, word, drops, max_history);
+        }
+        Unit::Binary(message) => {
+            let member = client.and_then(|client| members.get_mut(client)).expect("a client");
+            if !link.has_ended {
+                receive(connection, member, message, drops);
+            }
+        }
+    }
+}
+
+fn receive(connection: usize, member: &mut Member, message: &[u8], drops: bool) {
+    let is_it = |next: &Expected| matches!(next, Expected::Message(next) if next == message);
+    while drops && !member.is_told() && member.expected.front().is_some_and(|next| !is_it(next)) {
+        member.expected.pop_front();
+    }
+    let next = member.expected.pop_front();
+    assert!(
+        next.as_ref().is_some_and(is_it),
+        "{connection} receives {:?} instead of {next:?}",
+        String::from_utf8_lossy(message)
+    );
+}
+
+fn hear(member: &mut Member, said: &Said, word: Heard, drops: bool, max_history: usize) {
+    assert!(member.hears_words, "{word:?} to a client that hears none");
+    match word {
+        Heard::Greeting { position, recovered, replay } => {
+            let next = member.expected.pop_front();
+            let Some(Expected::Greeting { start, end }) = next else {
+                panic!("{word:?} instead of {next:?}");
+            };
+            assert_eq!(position.epoch(), end.epoch());
+            assert_eq!(position.sequence() + replay, end.sequence(), "{word:?} before {end}");
+            check_start(start, position, end, recovered, said, max_history);
+            let numbers = position.sequence() + 1..=end.sequence();
+            for number in numbers.rev() {
+                let message = said[&(end.epoch(), number)].clone();
+                member.expected.push_front(Expected::Message(message));
+            }
+        }
+        Heard::Skipped { count, .. } => {
+            assert!(drops && count > 0, "{word:?}");
+            for _ in 0..count {
+                let missed = member.expected.pop_front();
+                assert!(matches!(missed, Some(Expected::Message(_))), "{word:?}: {missed:?}");
+            }
+        }
+        Heard::Published(_) => panic!("{word:?} without a reason"),
+        Heard::Beat(_) => {}
+    }
+}
+
+/// Checks that a client that comes back begins where it should.
+fn check_start(
+    start: Start,
+    position: Position,
+    end: Position,
+    recovered: Option<bool>,
+    said: &Said,
+    max_history: usize,
+) {
+    let Start::After(asked) = start else {
+        return assert_eq!((position, recovered), (end, None));
+    };
+    match recovered {
+        Some(true) => assert_eq!(position, asked),
+        Some(false) => {
+            assert_eq!(position, end, "all or nothing");
+            let is_known = asked.epoch() == end.epoch() && asked.sequence() <= end.sequence();
+            let numbers = asked.sequence() + 1..=end.sequence();
+            let sizes = numbers.filter_map(|number| said.get(&(end.epoch(), number)));
+            let size: usize = sizes.map(|said| said.len() + 4).sum();
+            let fits = is_known && (size == 0 || max_history >= STRICT_BACKLOG / 2);
+            assert!(!fits, "what follows {asked} is kept up to {end}");
+        }
+        None => panic!("nothing is said about {asked}"),
+    }
+}
+
+/// Checks that a client that is closed has received everything, unless there is a reason.
+fn check_last(link: &Link, member: &Member, code: u16, drops: bool) {
+    let is_polite = [1000, 1001, 1012].contains(&code);
+    let is_cut = link.has_ended || link.has_read_close() || link.has_read_violation() || drops;
+    assert!(
+        !is_polite || is_cut || member.expected.is_empty(),
+        "{} is closed with {code} and misses {:?}",
+        member.connection,
+        member.expected
+    );
+}
+
+/// Checks that all clients have received everything, and that all that they said was heard.
+pub(super) fn check_all(world: &World, now: Duration) {
+    let record = world.record.lock().expect("nobody has panicked");
+    // Those that are slowed down may still say something.
+    let is_quiet = record.said_at + deadlines::LATE < now;
+    for member in record.members.values().filter(|member| member.departure.is_none()) {
+        let link = &world.links[member.connection];
+        let is_leaving = link.has_vanished || link.has_ended;
+        if is_leaving || link.times.finished.is_some() || link.times.closed.is_some() {
+            continue;
+        }
+        let connection = member.connection;
+        assert!(
+            !is_quiet || member.expected.is_empty() || world.config.slow == Slow::Drop,
+            "{connection} still waits at {now:?} for {:?}",
+            member.expected
+        );
+        assert!(!is_quiet || !link.tap.is_within(), "{connection} has received a part of a frame");
+        assert!(!is_quiet || link.times.blocked.is_none(), "{connection} is blocked at {now:?}");
+        // A room may wait for somebody who has vanished.
+        let waits = world.config.slow == Slow::Pause && world.links.iter().any(Link::is_stuck);
+        let is_new = link.sent_at + deadlines::LATE > now;
+        let was_pinged = link.ping.is_some_and(|end| end <= link.read);
+        assert!(!is_quiet || !was_pinged || link.has_pong, "{connection} waits for a pong");
+        let is_slowed = world.config.rates.max_messages_per_second < 100
+            && link.times.read + Duration::from_secs(3) > now;
+        if is_slowed || waits || is_new {
+            continue;
+        }
+        let heard = record.sent.get(&connection).is_none_or(|sent| sent.is_empty());
+        let all = link.sent == link.read;
+        assert!(all, "{connection} has sent {} and {} are read", link.sent, link.read);
+        assert!(heard || link.sent < link.queued, "{connection} is not heard");
+    }
+    for (id, _) in record.answers.iter().filter(|(_, answers)| !answers.is_empty()) {
+        let link = &world.links[*id];
+        let times = &link.times;
+        let is_sending = link.sent < link.queued;
+        let is_over = times.closed.is_some() || times.finished.is_some();
+        let is_over = is_over || is_sending || !is_quiet;
+        assert!(is_over || times.blocked.is_some(), "{id} waits for an answer");
+    }
+    assert_eq!(record.run, world.sent, "closures have not run");
+    let waiting = system::with(|kernel| kernel.waiting());
+    assert_eq!(waiting, 0, "{waiting} connections are not accepted at {now:?}");
+}

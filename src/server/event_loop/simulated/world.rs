@@ -1,0 +1,310 @@
+//! Everything outside of the server: peers, and who stops it.
+
+use std::io;
+use std::sync::{Arc, MutexGuard};
+use std::time::Duration;
+
+use signal_hook::consts::{SIGHUP, SIGTERM};
+
+use crate::config::Config;
+use crate::protocol::Response;
+use crate::server::handle::Handle;
+use crate::server::system::{self, Faults, Outside, Random};
+
+use super::super::listeners::PAUSE;
+use super::link::Link;
+use super::peer::Peer;
+use super::plan::{Ending, Plan, ROOMS};
+use super::record::{App, Record, Shared};
+use super::turn::Turn;
+use super::{deadlines, log, receiving};
+
+/// How long all is calm before the server is stopped: everything must have arrived then.
+const CALM: Duration = Duration::from_secs(4);
+
+/// How soon a connection is accepted, if there are file descriptors: before the pause without any would end.
+const PROMPT: Duration = PAUSE.checked_div(2).expect("it is not zero");
+
+/// How far a run has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Stage {
+    Lively,
+    Calm,
+    Stopping,
+}
+
+pub(super) struct World {
+    pub(super) config: Config,
+    pub(super) links: Vec<Link>,
+    pub(super) record: Shared,
+    pub(super) stage: Stage,
+    /// When it became calm.
+    calm: Duration,
+    /// When the server was asked to stop, and when to do so at once.
+    pub(super) stopped: Option<Duration>,
+    pub(super) hurried: Option<Duration>,
+    pub(super) turn: Turn,
+    peers: Vec<Peer>,
+    random: Random,
+    span: Duration,
+    ending: Ending,
+    pauses: bool,
+    /// Whether file descriptors are scarce.
+    pub(super) is_scarce: bool,
+    handle: Option<Handle>,
+    /// The number of closures that were sent.
+    pub(super) sent: usize,
+}
+
+impl World {
+    pub(super) fn new(plan: Plan, mut random: Random, record: Shared) -> Self {
+        let floods = plan.floods;
+        let peer = |actor| Peer::new(actor, Random::new(random.next()), floods);
+        let peers: Vec<_> = (0..plan.peers).map(peer).collect();
+        Self {
+            config: plan.config,
+            links: Vec::new(),
+            record,
+            stage: Stage::Lively,
+            calm: Duration::ZERO,
+            stopped: None,
+            hurried: None,
+            turn: Turn::default(),
+            peers,
+            random,
+            span: plan.span,
+            ending: plan.ending,
+            pauses: plan.pauses,
+            is_scarce: plan.max_descriptors < 100 || plan.faults.lacks > 0,
+            handle: None,
+            sent: 0,
+        }
+    }
+
+    /// Begins, with a way into the server.
+    pub(super) fn begin(&mut self, handle: Handle) {
+        self.handle = Some(handle);
+        system::with(|kernel| {
+            for actor in 0..=self.peers.len() {
+                let delay = Duration::from_micros(kernel.random.within(0..300_000) as u64);
+                kernel.schedule(actor, delay);
+            }
+        });
+    }
+
+    fn record(&self) -> MutexGuard<'_, Record> {
+        self.record.lock().expect("nobody has panicked")
+    }
+
+    /// What others do than peers.
+    fn direct(&mut self) {
+        let now = system::with(|kernel| kernel.elapsed());
+        match self.stage {
+            Stage::Lively if now < self.span => self.interfere(),
+            Stage::Lively => self.calm_down(now),
+            Stage::Calm if now < self.calm + CALM => self.answer(),
+            Stage::Calm => self.stop(now),
+            Stage::Stopping => self.stop_again(now),
+        }
+        let most = if self.stage == Stage::Calm { 50_000 } else { 400_000 };
+        let delay = Duration::from_micros(self.random.within(100..most) as u64);
+        let actor = self.peers.len();
+        system::with(|kernel| kernel.schedule(actor, delay));
+    }
+
+    fn interfere(&mut self) {
+        self.answer();
+        match self.random.below(10) {
+            0..5 => self.broadcast(),
+            5 => system::with(|kernel| kernel.raise(SIGHUP)),
+            6 if self.pauses => self.pause(true),
+            7..9 if self.pauses => self.pause(false),
+            _ => {}
+        }
+    }
+
+    fn broadcast(&mut self) {
+        let count = if self.random.happens(30) { 300 } else { 1 };
+        let room = self.random.pick(&ROOMS);
+        for _ in 0..count {
+            let message = format!("b {}", self.random.next()).into_bytes();
+            let app = App(Arc::clone(&self.record));
+            self.sent += 1;
+            self.run(move |hub| app.broadcast(hub, room, &message));
+        }
+    }
+
+    /// Answers a request that waits.
+    fn answer(&mut self) {
+        let handle = self.handle.as_ref().expect("it has begun");
+        let mut record = self.record.lock().expect("nobody has panicked");
+        let most = if self.stage == Stage::Calm { usize::MAX } else { 1 };
+        for _ in 0..most.min(record.deferred.len()) {
+            let next = self.random.below(record.deferred.len());
+            let (deferred, body) = record.deferred.swap_remove(next);
+            let answer = handle.answer(deferred, Response::new(200).body(body));
+            answer.expect("the queue is not full");
+        }
+    }
+
+    fn pause(&mut self, pauses: bool) {
+        self.record().was_paused |= pauses;
+        self.run(move |hub| if pauses { hub.pause_reading() } else { hub.resume_reading() });
+    }
+
+    fn run(&self, closure: impl FnOnce(&mut crate::server::hub::Hub) + Send + 'static) {
+        let handle = self.handle.as_ref().expect("it has begun");
+        handle.run(closure).expect("the queue is not full");
+    }
+
+    fn calm_down(&mut self, now: Duration) {
+        self.stage = Stage::Calm;
+        self.calm = now;
+        self.pause(false);
+        system::with(|kernel| {
+            kernel.faults = Faults::default();
+            kernel.max_descriptors = usize::MAX;
+        });
+    }
+
+    fn stop(&mut self, now: Duration) {
+        receiving::check_all(self, now);
+        self.stage = Stage::Stopping;
+        self.stopped = Some(now);
+        let handle = self.handle.as_ref().expect("it has begun");
+        match self.ending {
+            Ending::Handle => handle.stop(),
+            Ending::Signal | Ending::TwoSignals => system::with(|kernel| kernel.raise(SIGTERM)),
+            Ending::HandleNow => {
+                self.hurried = Some(now);
+                handle.stop_now();
+            }
+        }
+    }
+
+    fn stop_again(&mut self, now: Duration) {
+        if self.ending == Ending::TwoSignals && self.hurried.is_none() {
+            self.hurried = Some(now);
+            system::with(|kernel| kernel.raise(SIGTERM));
+        }
+    }
+}
+
+impl Outside for World {
+    fn act(&mut self, actor: usize) {
+        if actor == self.peers.len() {
+            return self.direct();
+        }
+        let is_calm = self.stage > Stage::Lively;
+        let Self { peers, links, record, .. } = self;
+        let mut record = record.lock().expect("nobody has panicked");
+        peers[actor].act(links, &mut record, is_calm);
+    }
+
+    fn waits(&mut self, timeout: Option<Duration>) {
+        let now = system::with(|kernel| kernel.elapsed());
+        log(format_args!("wait {timeout:?}"));
+        self.turn.end(now, timeout);
+        deadlines::check_all(self, now);
+    }
+
+    fn woke(&mut self) {
+        self.turn.begin(system::with(|kernel| kernel.elapsed()));
+    }
+
+    fn accepted(&mut self, connection: usize) {
+        let now = self.turn.begun;
+        let is_prompt = self.turn.begun < self.links[connection].connected + PROMPT;
+        let last_stop = system::with(|kernel| kernel.last_stop);
+        let may_be_late = self.is_scarce || now < last_stop + 2 * PROMPT;
+        assert!(is_prompt || may_be_late, "{connection} is accepted late");
+        let link = &mut self.links[connection];
+        log(format_args!("{connection} accepted"));
+        (link.is_accepted, link.times.accepted) = (true, now);
+        self.turn.note_accept(system::with(|kernel| kernel.elapsed()));
+    }
+
+    fn accept_failed(&mut self, error: &io::Error) {
+        self.turn.note_failure(error, system::with(|kernel| kernel.elapsed()));
+    }
+
+    fn was_read(&mut self, connection: usize, size: usize) {
+        self.turn.read += size;
+        let now = system::with(|kernel| kernel.elapsed());
+        let link = &mut self.links[connection];
+        link.read += size as u64;
+        log(format_args!("{connection} {size} bytes read"));
+        if size > 0 {
+            link.times.read = now;
+            link.times.pinged = None;
+        }
+        while let Some(end) = link.ends.pop_front_if(|end| *end <= link.read) {
+            (link.has_asked, link.last_end) = (true, end);
+            link.times.active = self.turn.begun;
+        }
+    }
+
+    fn was_written(&mut self, connection: usize, bytes: &[u8], is_full: bool) {
+        self.turn.written += bytes.len();
+        self.turn.writes += 1;
+        let now = system::with(|kernel| kernel.elapsed());
+        if is_full {
+            self.links[connection].times.blocked.get_or_insert(self.turn.begun);
+        }
+        let full = if is_full { ", full" } else { "" };
+        log(format_args!("{connection} {} bytes written{full}", bytes.len()));
+        let units = self.links[connection].tap.take(bytes);
+        for written in units {
+            log(format_args!("{connection} is sent {:?}", written.unit));
+            receiving::check(self, connection, &written.unit, now);
+            self.links[connection].inbox.push_back(written);
+        }
+        self.notice(connection);
+    }
+
+    fn was_announced(&mut self, connection: usize, is_writable: bool) {
+        log(format_args!("{connection} event, writable: {is_writable}"));
+        if is_writable {
+            let times = &mut self.links[connection].times;
+            if times.blocked.take().is_some() {
+                let now = system::with(|kernel| kernel.elapsed());
+                (times.active, times.unblocked, times.pinged) = (now, Some(now), None);
+            }
+        }
+    }
+
+    fn was_ended(&mut self, connection: usize) {
+        let now = system::with(|kernel| kernel.elapsed());
+        log(format_args!("{connection} server ends its side"));
+        self.links[connection].times.ended = Some(now);
+        self.notice(connection);
+    }
+
+    fn was_closed(&mut self, connection: usize) {
+        let now = system::with(|kernel| kernel.elapsed());
+        deadlines::check_close(self, connection, now);
+        log(format_args!("{connection} server closes"));
+        self.links[connection].times.closed = Some(now);
+        self.notice(connection);
+    }
+}
+
+impl World {
+    /// Checks that everybody who has come has left, once the server has stopped.
+    pub(super) fn check_end(&self) {
+        let record = self.record();
+        for (client, member) in &record.members {
+            assert!(member.departure.is_some(), "{client} has not left");
+        }
+        let delay = record.shut_down.zip(record.asked_to_stop).map(|(end, begin)| end - begin);
+        let delay = delay.expect("the application is asked, and told");
+        assert!(self.hurried.is_some() || delay >= self.config.shutdown.delay);
+    }
+
+    fn notice(&mut self, connection: usize) {
+        let mut peers = self.peers.iter_mut();
+        if let Some(peer) = peers.find(|peer| peer.connection == Some(connection)) {
+            peer.notice();
+        }
+    }
+}
