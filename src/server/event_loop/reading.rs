@@ -29,6 +29,11 @@ const SCALE: usize = if cfg!(test) { 64 } else { 1 };
 const READ_BYTES: usize = (64 << 10) / SCALE;
 const LONG_READ_BYTES: usize = (256 << 10) / SCALE;
 
+/// The size of a page, in the middle of which the buffer for reading begins. The kernel's buffers begin where
+/// pages do, and so does a large block from the allocator, but for a few bytes. Some processors copy slowly
+/// between two addresses that are almost the same within their pages.
+const PAGE_BYTES: usize = 4 << 10;
+
 /// The maximum number of bytes that are read from one client in a turn. A long message should arrive in
 /// one turn, because each incomplete one takes a buffer.
 const MAX_CLIENT_BYTES: usize = (1 << 20) / SCALE;
@@ -54,8 +59,9 @@ pub(crate) struct Reader {
     /// is set.
     ahead: usize,
     asked: (Timestamp, Instant),
-    /// The buffer for reading from all clients.
+    /// The buffer for reading from all clients, which begins at `start`.
     buffer: Vec<u8>,
+    start: usize,
     buffers: Buffers,
     /// When the buffers were last trimmed.
     trimmed: Timestamp,
@@ -63,11 +69,14 @@ pub(crate) struct Reader {
 
 impl Reader {
     pub(crate) fn new() -> Self {
+        let buffer = vec![0; LONG_READ_BYTES + 2 * PAGE_BYTES];
+        let start = middle_of_page(&buffer);
         Self {
             queue: Vec::new(),
             ahead: 0,
             asked: (Timestamp::default(), system::now()),
-            buffer: vec![0; LONG_READ_BYTES],
+            buffer,
+            start,
             buffers: Buffers::default(),
             trimmed: Timestamp::default(),
         }
@@ -210,7 +219,8 @@ impl Reader {
         let Some(client) = hub.clients.get_mut(id) else { return (0, ReadMore::Nothing) };
         client.reading = Reading::Idle;
         let expected = usize::try_from(client.connection.expected_bytes()).unwrap_or(usize::MAX);
-        let buffer = &mut self.buffer[..expected.clamp(READ_BYTES, LONG_READ_BYTES)];
+        let size = expected.clamp(READ_BYTES, LONG_READ_BYTES);
+        let buffer = &mut self.buffer[self.start..self.start + size];
         match client.transport.read(buffer, &mut hub.memory.scratch) {
             Ok(Arrival { taken: 0, .. }) => end_of_input(hub, id),
             Ok(Arrival { size, taken, cost, more, handshake }) => {
@@ -236,6 +246,12 @@ impl Reader {
         }
         (0, ReadMore::Nothing)
     }
+}
+
+/// The offset in a buffer of two pages or more at which the second half of a page begins.
+fn middle_of_page(buffer: &[u8]) -> usize {
+    let page = buffer.as_ptr().align_offset(PAGE_BYTES);
+    if page > PAGE_BYTES { 0 } else { page + PAGE_BYTES / 2 }
 }
 
 /// Calls the application for the timers that were due by `Time::read_until`.
@@ -331,5 +347,18 @@ fn control(hub: &mut Hub, id: ClientId, incoming: &Incoming<'_>) {
         }
         Incoming::Close(frame) => answer_close(hub, id, frame.as_ref()),
         Incoming::Pong(_) | Incoming::Message(_) => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_buffer_begins_in_the_middle_of_a_page_and_holds_a_long_read() {
+        let reader = Reader::new();
+        let buffer = &reader.buffer[reader.start..];
+        assert_eq!(buffer.as_ptr().addr() % PAGE_BYTES, PAGE_BYTES / 2);
+        assert!(buffer.len() >= LONG_READ_BYTES);
     }
 }
