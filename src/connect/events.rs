@@ -1,6 +1,7 @@
 //! What the client waits for: its socket, its input, and signals.
 
 use std::io;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use mio::event::Source;
@@ -17,6 +18,8 @@ pub struct Events {
     poll: Poll,
     events: mio::Events,
     signals: Signals,
+    /// Kept here, because a waker that is closed takes its last event with it.
+    waker: Arc<Waker>,
     /// The number of times that the user has asked for the end.
     interruptions: u32,
 }
@@ -26,12 +29,14 @@ impl Events {
         let poll = Poll::new()?;
         let mut signals = Signals::new([SIGINT, SIGTERM])?;
         poll.registry().register(&mut signals, SIGNALS, Interest::READABLE)?;
-        Ok(Self { poll, events: mio::Events::with_capacity(16), signals, interruptions: 0 })
+        let waker = Arc::new(Waker::new(poll.registry(), INPUT)?);
+        let events = mio::Events::with_capacity(16);
+        Ok(Self { poll, events, signals, waker, interruptions: 0 })
     }
 
     /// What the thread of the input wakes the client with.
-    pub fn waker(&self) -> io::Result<Waker> {
-        Waker::new(self.poll.registry(), INPUT)
+    pub fn waker(&self) -> Arc<Waker> {
+        self.waker.clone()
     }
 
     /// Waits for the socket from now on.

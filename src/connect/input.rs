@@ -1,6 +1,7 @@
 //! Standard input, which a thread reads because it may block.
 
 use std::io::{self, BufRead, Read};
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
 use std::thread;
 
@@ -25,7 +26,7 @@ pub struct Input {
 
 impl Input {
     /// Reads standard input from now on.
-    pub fn start(form: Form, ends: bool, waker: Waker) -> io::Result<Self> {
+    pub fn start(form: Form, ends: bool, waker: Arc<Waker>) -> io::Result<Self> {
         let (sender, messages) = sync_channel(MAX_AHEAD);
         let read = move || {
             read(form, &sender, &waker);

@@ -55,7 +55,7 @@ impl<'f> Client<'f> {
         let trust = Trust::new(&flags.url, flags.tls_ca.as_deref())?;
         let events = Events::new()?;
         let ends = flags.send_only || io::stdin().is_terminal();
-        let input = Input::start(flags.form(), ends, events.waker()?)?;
+        let input = Input::start(flags.form(), ends, events.waker())?;
         let place = Place::new(flags.after);
         let printer = Printer::new(flags);
         Ok(Self { flags, trust, events, input, place, printer })

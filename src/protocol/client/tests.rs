@@ -180,6 +180,9 @@ fn compressed_messages_go_both_ways_under_all_terms() {
         let mut out = Vec::new();
         pair.client.send("short", &mut out);
         assert_eq!(out[0], 0x81, "not worth compressing");
+        out.clear();
+        pair.client.send(&"x".repeat(64), &mut out);
+        assert_eq!(out[0], 0xc1, "as long as the threshold");
     }
 }
 
