@@ -113,6 +113,22 @@ fn secure(stream: TcpStream, uri: &WebSocketUri, trust: &Trust) -> io::Result<Li
     Ok(Link::Tls(Box::new(StreamOwned::new(connection, stream))))
 }
 
+impl Link {
+    /// Reads what has arrived, 0 bytes at the end of the transport, or nothing if nothing has arrived.
+    ///
+    /// # Errors
+    /// The transport's.
+    pub fn read_available(&mut self, buffer: &mut [u8]) -> io::Result<Option<usize>> {
+        loop {
+            match self.read(buffer) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(None),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                read => return read.map(Some),
+            }
+        }
+    }
+}
+
 impl Read for Link {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         match self {

@@ -1,7 +1,6 @@
 //! One connection, from the request to the end of the transport.
 
-use std::io::{self, Read, Write};
-use std::mem;
+use std::io::{self, Write};
 use std::time::{Duration, Instant};
 
 use townhall::protocol::{
@@ -124,11 +123,10 @@ impl<'c> Session<'c> {
     /// Discards what has arrived, and returns whether the transport has ended.
     fn has_ended(&mut self, bytes: &mut [u8]) -> bool {
         loop {
-            match self.link.read(bytes) {
-                Ok(0) => return true,
-                Ok(_) => {}
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return error.kind() != io::ErrorKind::WouldBlock,
+            match self.link.read_available(bytes) {
+                Ok(None) => return false,
+                Ok(Some(0)) | Err(_) => return true,
+                Ok(Some(_)) => {}
             }
         }
     }
@@ -136,15 +134,14 @@ impl<'c> Session<'c> {
     /// Reads everything that has arrived.
     fn read(&mut self, bytes: &mut [u8]) {
         while !self.connection.is_closed() {
-            match self.link.read(bytes) {
-                Ok(0) => return self.finish(),
-                Ok(size) => {
+            match self.link.read_available(bytes) {
+                Ok(None) => return,
+                Ok(Some(0)) => return self.finish(),
+                Ok(Some(size)) => {
                     self.heard = Instant::now();
                     self.has_asked = false;
                     self.receive(&mut bytes[..size]);
                 }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return self.lose(error.to_string()),
             }
         }
@@ -152,10 +149,7 @@ impl<'c> Session<'c> {
 
     fn receive(&mut self, mut input: &mut [u8]) {
         loop {
-            let mut buffers = mem::take(&mut self.buffers);
-            let received = self.connection.receive(&mut input, &mut buffers);
-            self.buffers = buffers;
-            match received {
+            match self.connection.receive(&mut input, &mut self.buffers) {
                 Ok(None) => return,
                 Ok(Some(ClientReceived::Accepted(accepted))) => self.open(&accepted),
                 Ok(Some(ClientReceived::Refused(response))) => {
