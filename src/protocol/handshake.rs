@@ -5,7 +5,7 @@ use base64::{Engine, alphabet};
 use sha1::{Digest, Sha1};
 
 use super::deflate::{Deflate, DeflateTerms};
-use super::http::{InvalidHeader, Refusal, Request, check_upgrade_field, is_token_byte};
+use super::http::{InvalidHeader, Refusal, Request, check_upgrade_field, elements, is_token_byte};
 
 /// The text that is appended to a key before it is hashed (RFC 6455, section 1.3).
 const GUID: &[u8] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
@@ -128,9 +128,8 @@ fn check_version(request: &Request<'_>) -> Result<(), Refusal> {
 
 /// "Sec-WebSocket-Protocol-Client = 1#token" (RFC 6455, section 4.3). Empty elements are skipped.
 fn check_subprotocols(request: &Request<'_>) -> Result<(), Refusal> {
-    let values = request.header_values("Sec-WebSocket-Protocol");
-    let mut names = values.flat_map(|value| value.split(|&byte| byte == b','));
-    if names.all(|name| name.trim_ascii().iter().all(|&byte| is_token_byte(byte))) {
+    let mut names = elements(request.header_values("Sec-WebSocket-Protocol"));
+    if names.all(|name| name.iter().all(|&byte| is_token_byte(byte))) {
         Ok(())
     } else {
         Err(Refusal::Malformed("the Sec-WebSocket-Protocol field is malformed"))

@@ -4,6 +4,7 @@ use std::{fmt, mem};
 
 use super::request::UpgradeRequest;
 use crate::protocol::deflate::DeflateTerms;
+use crate::protocol::http::{elements, single};
 use crate::protocol::limits::Limits;
 
 /// What every answer begins with.
@@ -118,9 +119,7 @@ impl HandshakeResponse {
 
     /// The value of a field that is there once, and is UTF-8.
     pub fn header(&self, name: &str) -> Option<&str> {
-        let mut values = self.header_values(name);
-        let value = values.next().filter(|_| values.next().is_none())?;
-        std::str::from_utf8(value).ok()
+        single(self.header_values(name))
     }
 
     /// The body, or the part of it that arrived within [`Limits::max_body_bytes`].
@@ -164,9 +163,8 @@ impl HandshakeResponse {
     }
 
     fn lists(&self, name: &str, token: &str) -> bool {
-        let mut tokens =
-            self.header_values(name).flat_map(|value| value.split(|&byte| byte == b','));
-        tokens.any(|one| one.trim_ascii().eq_ignore_ascii_case(token.as_bytes()))
+        let mut tokens = elements(self.header_values(name));
+        tokens.any(|one| one.eq_ignore_ascii_case(token.as_bytes()))
     }
 
     fn subprotocol(&self, offered: &[String]) -> Result<Option<String>, InvalidResponse> {

@@ -72,6 +72,21 @@ pub(super) fn check_answer(name: &str, value: &str) -> Result<(), InvalidHeader>
     Ok(())
 }
 
+/// The value of a field, if there is exactly one and it is UTF-8.
+pub(crate) fn single<'v>(mut values: impl Iterator<Item = &'v [u8]>) -> Option<&'v str> {
+    match (values.next(), values.next()) {
+        (Some(value), None) => std::str::from_utf8(value).ok(),
+        _ => None,
+    }
+}
+
+/// The elements of a list field, from all its lines, the empty ones too (RFC 9110, section 5.6.1).
+pub(crate) fn elements<'v>(
+    values: impl Iterator<Item = &'v [u8]>,
+) -> impl Iterator<Item = &'v [u8]> {
+    values.flat_map(|value| value.split(|&byte| byte == b',')).map(<[u8]>::trim_ascii)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

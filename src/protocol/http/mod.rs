@@ -20,6 +20,9 @@ mod uri;
 pub(crate) use body::Body;
 pub use field::InvalidHeader;
 pub(crate) use field::check_upgrade as check_upgrade_field;
+pub(crate) use field::elements;
+#[cfg(feature = "client")]
+pub(crate) use field::single;
 pub use forwarded::Forwarded;
 pub use framing::Framing;
 pub(crate) use head::Head;

@@ -1,5 +1,6 @@
 //! A parsed request (RFC 9112).
 
+use super::field::single;
 use super::head;
 use super::refusal::Refusal;
 use super::target::Target;
@@ -118,11 +119,7 @@ impl<'h> Request<'h> {
 
     /// The value of the field with this name, if there is exactly one and it is UTF-8.
     pub fn header(&self, name: &str) -> Option<&'h str> {
-        let mut values = self.header_values(name);
-        match (values.next(), values.next()) {
-            (Some(value), None) => std::str::from_utf8(value).ok(),
-            _ => None,
-        }
+        single(self.header_values(name))
     }
 
     /// The names of the fields as they were sent, in their order.
