@@ -12,19 +12,16 @@ use townhall::protocol::{
     Limits, Opcode, UpgradeRequest, accept_key,
 };
 
+use super::connection;
 use super::pieces::piece_lengths;
 
 /// The example of RFC 6455, section 1.3.
 pub const EXAMPLE_KEY: &[u8] = b"s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
 
-/// Small, so that inputs reach them.
+/// Those of a server's connection, and one for the body of a refusal.
 fn limits() -> Limits {
-    let mut limits = Limits::default();
-    limits.max_head_bytes = 1024;
-    limits.max_headers = 20;
-    limits.max_message_bytes = 600;
+    let mut limits = connection::limits();
     limits.max_body_bytes = 300;
-    limits.max_fragments = 10;
     limits
 }
 

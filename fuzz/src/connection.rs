@@ -14,7 +14,7 @@ use townhall::protocol::{
 use super::pieces::piece_lengths;
 
 /// Small, so that inputs reach them.
-fn limits() -> Limits {
+pub(super) fn limits() -> Limits {
     let mut limits = Limits::default();
     limits.max_head_bytes = 1024;
     limits.max_headers = 20;
