@@ -5,10 +5,10 @@ use std::io;
 
 use townhall::protocol::{ClientFailure, CloseCode, CloseFrame, HandshakeResponse};
 
-const LOST: u8 = 6;
 /// The exit status if there was no connection.
 pub const UNREACHABLE: u8 = 16;
 
+const LOST: u8 = 6;
 const REFUSED: u8 = 17;
 
 /// How a connection ended.

@@ -22,7 +22,7 @@ const MAX_COMMANDS: usize = 4096;
 /// The maximum size in bytes of the queued commands, unless one command alone is larger.
 const MAX_BYTES: usize = 64 << 20;
 
-/// The maximum number of commands that one turn of the event loop runs. Tests use less than they queue.
+/// The maximum number of commands that one turn of the event loop runs. Tests queue more than that.
 const MAX_COMMANDS_PER_TURN: usize = if cfg!(test) { 16 } else { 256 };
 
 /// Controls a running server from other threads. It can be cloned and sent, and may outlive the server.

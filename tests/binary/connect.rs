@@ -287,7 +287,7 @@ fn the_tls_handshake_names_the_host() {
     }
     let (_server, address) = Program::start_with(server);
     let port = address.rsplit_once(':').unwrap().1;
-    // Who names no host gets the first certificate.
+    // A client that names no host gets the first certificate.
     let url = format!("wss://localhost:{port}/");
     drop(Terminal::connected(&mut townhall(&["connect", &url, "--tls-ca", &pairs[1][0]])));
 }

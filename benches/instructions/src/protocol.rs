@@ -36,8 +36,8 @@ pub const PATHS: &[Path] = &[
     ("position", || Box::new(|| assert!(black_box("k3v9q2.1042").parse::<Position>().is_ok()))),
 ];
 
-/// Receives one message, in reads of so many bytes. It is copied for each walk, because receiving unmasks in
-/// place.
+/// Receives one message, in reads of at most `read` bytes. It is copied for each walk, because receiving unmasks
+/// it in place.
 fn receive(message: Vec<u8>, read: usize) -> Box<dyn FnMut()> {
     receive_on(open(""), message, read)
 }

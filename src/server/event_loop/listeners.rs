@@ -19,7 +19,7 @@ use crate::server::tls::{ServerConfig, Tls};
 pub(crate) const PAUSE: Duration = Duration::from_millis(100);
 
 /// The maximum number of attempts to accept in a turn, over all listeners, so that a flood of
-/// connections does not keep the server from everything else. Tests use less than they have peers.
+/// connections does not keep the server from everything else. Tests have more peers than that.
 const MAX_PER_TURN: usize = if cfg!(test) { 4 } else { 256 };
 
 /// How many turns it takes to accept everything that waits on one socket.

@@ -43,7 +43,7 @@ pub(crate) const SIGNALS: Token = Token(u32::MAX as usize);
 /// The token of the waker that announces commands from handles.
 pub(crate) const WAKE: Token = Token(u32::MAX as usize - 1);
 
-/// The maximum number of events that one poll returns. Tests use less than they have sockets.
+/// The maximum number of events that one poll returns. Tests have more sockets than that.
 const MAX_EVENTS: usize = if cfg!(test) { 8 } else { 4096 };
 
 /// The state of a running server.

@@ -20,7 +20,7 @@ use crate::server::room::TurnEnd;
 use crate::server::system;
 use crate::server::time::wheel::Timestamp;
 
-/// Tests read so much less in a turn, so that a few clients have more for it.
+/// By how much tests divide the limits of a turn, so that a few clients reach them.
 const SCALE: usize = if cfg!(test) { 64 } else { 1 };
 
 /// The maximum size in bytes of a read: of input that may hold many messages, and of the rest of one
