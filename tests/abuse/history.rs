@@ -151,7 +151,7 @@ fn a_hostile_position_is_refused_or_leads_to_nothing_old() {
     for hostile in [
         format!("{epoch}.2"),
         format!("{epoch}.18446744073709551615"),
-        format!("{}.1", &epoch[1..]),
+        format!("{}.1", &epoch[..epoch.len() - 1]),
         "3w5e11264sgsf.18446744073709551615".into(),
         "0.0".into(),
     ] {
