@@ -55,6 +55,7 @@ impl<S: Sender> Session<S> {
         buffers: &mut Buffers,
     ) -> Result<Option<Incoming<'a>>, Violation> {
         match self {
+            Self::Open(_) if input.is_empty() => Ok(None),
             Self::Open(receiver) => receiver.receive_any(input, buffers),
             Self::Closing(closing) => Ok(closing.receive(input).map(Incoming::Close)),
             Self::Closed { .. } => {
