@@ -92,7 +92,7 @@ impl DeflateTerms {
     ///
     /// # Errors
     /// A value that does not conform to the grammar, an extension that was not offered, or terms that do
-    /// not answer the offer: a client "MUST _Fail the WebSocket Connection_" (RFC 7692, section 7.1).
+    /// not answer the offer: a client "MUST _Fail the WebSocket Connection_" (RFC 7692, section 7).
     pub fn agree<'v>(
         values: impl IntoIterator<Item = &'v [u8]>,
         offer: Option<&DeflateOffer>,
@@ -133,9 +133,9 @@ impl DeflateTerms {
                 return None;
             }
         }
+        // What the client says of itself is a hint: an answer may state more, or not state it.
         let granted = (offer.server_context_takeover || !terms.server_context_takeover)
-            && terms.server_window_bits() <= offer.server_window()
-            && terms.client_max_window_bits.is_none_or(|bits| bits <= offer.client_window());
+            && terms.server_window_bits() <= offer.server_window();
         // Without the parameter in the answer, the client may still keep no context (section 7.1.1.2).
         terms.client_context_takeover &= offer.client_context_takeover;
         granted.then_some(terms)
@@ -197,8 +197,11 @@ mod tests {
         let terms = agree("permessage-deflate", &offer).unwrap().unwrap();
         assert_eq!(offer.window_bits(&terms), Some(11));
         assert!(!terms.client_context_takeover);
-        let terms = agree("permessage-deflate; client_max_window_bits=9", &offer).unwrap().unwrap();
-        assert_eq!(offer.window_bits(&terms), Some(9));
+        for (answered, used) in [(9, 9), (11, 11), (15, 11)] {
+            let answer = format!("permessage-deflate; client_max_window_bits={answered}");
+            let terms = agree(&answer, &offer).unwrap().unwrap();
+            assert_eq!(offer.window_bits(&terms), Some(used));
+        }
     }
 
     #[test]
@@ -206,18 +209,15 @@ mod tests {
         let offer = DeflateOffer {
             server_context_takeover: false,
             server_window_bits: 10,
-            client_window_bits: 12,
             ..DeflateOffer::default()
         };
         let granted = "permessage-deflate; server_no_context_takeover; server_max_window_bits=10";
         assert!(agree(granted, &offer).is_ok());
-        assert!(agree(&format!("{granted}; client_max_window_bits=12"), &offer).is_ok());
         for answer in [
             "permessage-deflate",
             "permessage-deflate; server_no_context_takeover",
             "permessage-deflate; server_max_window_bits=10",
             "permessage-deflate; server_no_context_takeover; server_max_window_bits=11",
-            &format!("{granted}; client_max_window_bits=13"),
         ] {
             assert_eq!(agree(answer, &offer), Err(InvalidExtensions), "{answer}");
         }

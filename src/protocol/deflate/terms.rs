@@ -117,7 +117,7 @@ impl DeflateTerms {
         answer
     }
 
-    /// The terms that answer an offer. RFC 7692, section 5.1: a server "MUST decline" an offer
+    /// The terms that answer an offer. RFC 7692, section 7: a server "MUST decline" an offer
     /// with a parameter that is unknown, has a bad value, or comes twice. `client_window_bits` is the
     /// window of a client that lets the server choose it.
     fn accept(offer: &Extension, deflate: &Deflate, client_window_bits: u8) -> Option<Self> {

@@ -29,7 +29,7 @@ const OFFERS = [
   [[`${DEFLATE}; server_max_window_bits=15`], `${DEFLATE}; server_max_window_bits=15`],
   ...[9, 10, 11, 12, 13, 14].map((bits) => [[`${DEFLATE}; server_max_window_bits=${bits}`],
     `${DEFLATE}; server_max_window_bits=${bits}; server_no_context_takeover`]),
-  // RFC 7692, section 7.1: these are declined.
+  // RFC 7692, section 7: these are declined.
   ...[
     'server_max_window_bits=8', 'server_max_window_bits=7', 'server_max_window_bits=16',
     'server_max_window_bits=010', 'server_max_window_bits=0', 'server_max_window_bits=-9',
