@@ -6,7 +6,8 @@ import time
 from contextlib import ExitStack
 
 from problems import CANNOT_RUN, REJECTED, Problem
-from suite import read_results, run_to_end, started
+from relay import NAME, presenting, relaying
+from suite import AGENT, read_results, run_to_end, started
 
 START_DEADLINE = 30
 
@@ -49,13 +50,26 @@ def serve(stack, suite, part, port):
     await_server(process, port, log)
 
 
-def test_client(suite, client, parts, deadline):
+def command_for(stack, client, port, identity):
+    """Return the client's command for the suite's server on this port.
+
+    With an identity, which is a certificate and its key, the client speaks TLS to a relay. Its URL keeps
+    the port of the suite, which refuses a request whose Host field has another one.
+    """
+    if identity is None:
+        return [client, f"ws://127.0.0.1:{port}", AGENT]
+    tls_port = stack.enter_context(relaying(port, to_client=presenting(*identity)))
+    certificate, _ = identity
+    return [client, f"wss://{NAME}:{port}", AGENT, certificate, f"127.0.0.1:{tls_port}"]
+
+
+def test_client(suite, client, parts, identity, deadline):
     """Run the client against all parts side by side, and return the results by case of each."""
     with ExitStack() as stack:
         ports = [free_port() for _ in parts]
         for part, port in zip(parts, ports):
             serve(stack, suite, part, port)
-        commands = [([client, f"ws://127.0.0.1:{port}", "townhall"], part.report / "client.log")
+        commands = [(command_for(stack, client, port, identity), part.report / "client.log")
                     for part, port in zip(parts, ports)]
         statuses = run_to_end(commands, deadline)
         for (_, log), status in zip(commands, statuses):

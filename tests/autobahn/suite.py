@@ -19,6 +19,9 @@ from typing import NamedTuple
 
 from problems import CANNOT_RUN, REJECTED, Problem
 
+# The name of townhall in reports.
+AGENT = "townhall"
+
 PINS = Path(__file__).resolve().parent
 BOOTSTRAP = PINS / "requirements-bootstrap.txt"
 REQUIREMENTS = PINS / "requirements.txt"
@@ -152,7 +155,7 @@ class Suite:
         spec = part.report / "spec.json"
         spec.write_text(json.dumps({
             "outdir": str(part.report),
-            "servers": [{"agent": "townhall", "url": part.url}],
+            "servers": [{"agent": AGENT, "url": part.url}],
             "cases": part.cases,
             "exclude-cases": [],
         }))
@@ -162,7 +165,7 @@ class Suite:
 def read_results(report):
     """Return the results by case that a directory holds, none if wstest wrote no report."""
     index = report / "index.json"
-    return json.loads(index.read_text()).get("townhall", {}) if index.is_file() else {}
+    return json.loads(index.read_text()).get(AGENT, {}) if index.is_file() else {}
 
 
 def run_to_end(commands, deadline):

@@ -5,10 +5,11 @@ use std::fs;
 use std::path::Path;
 
 /// The runs of `tests/all`: their files in `tests/autobahn/results`, and what they test.
-const RUNS: [(&str, &str); 3] = [
+const RUNS: [(&str, &str); 4] = [
     ("echo-tls", "server, `--mode echo`, over TLS"),
     ("broadcast", "server, `--mode broadcast`"),
     ("client", "client role"),
+    ("client-tls", "client role, over TLS"),
 ];
 
 /// The groups of the suite, and their subjects.
