@@ -9,8 +9,8 @@ const HEADING: &str = "\
 
 What the standards require of a WebSocket server and client, and the tests that show that townhall does it.
 `tests/compliance` makes this page of its tables. It fails if a test that they name does not exist, if a MUST, SHOULD,
-SHALL, REQUIRED or RECOMMENDED of RFC 6455 is missing, or if the page is not the one that the tables make. After a
-change of the tables, `TOWNHALL_WRITE=1 cargo test --test compliance` writes it.
+SHALL, REQUIRED or RECOMMENDED of RFC 6455 or RFC 7692 is missing, or if the page is not the one that the tables make.
+After a change of the tables, `TOWNHALL_WRITE=1 cargo test --test compliance` writes it.
 
 *Server* is the server, and `townhall::protocol` in that role. *Client* is `townhall::protocol` in the role of a
 client, and `townhall connect`; where a requirement concerns programs that reconnect, also `/townhall.js`.
