@@ -51,7 +51,7 @@ pub const AREAS: &[Area] = &[
     area("page", &["page"], &[]),
     area("systemd", &["systemd"], &[]),
     // The library.
-    area("crate root", &["lib", "corpus"], &[]),
+    area("crate root", &["lib", "corpus", "fuzz"], &[]),
     area(
         "server",
         &["server"],
