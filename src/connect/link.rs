@@ -114,6 +114,15 @@ fn secure(stream: TcpStream, uri: &WebSocketUri, trust: &Trust) -> io::Result<Li
 }
 
 impl Link {
+    /// Tells the server that nothing else comes. With TLS, this is an alert (RFC 9112, section 9.8).
+    pub fn end(&mut self) {
+        if let Self::Tls(stream) = self {
+            stream.conn.send_close_notify();
+            // The server may have gone.
+            let _ = stream.flush();
+        }
+    }
+
     /// Reads what has arrived, 0 bytes at the end of the transport, or nothing if nothing has arrived.
     ///
     /// # Errors

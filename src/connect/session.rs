@@ -97,6 +97,7 @@ impl<'c> Session<'c> {
             }
             if self.connection.is_closed() {
                 self.await_end(events, &mut bytes)?;
+                self.link.end();
                 return Ok(self.end.unwrap_or(End::Done));
             }
             // The input says only once that it has something.

@@ -292,6 +292,24 @@ fn the_tls_handshake_names_the_host() {
     drop(Terminal::connected(&mut townhall(&["connect", &url, "--tls-ca", &pairs[1][0]])));
 }
 
+/// RFC 9112, section 9.8: "Clients MUST send a closure alert before closing the connection."
+#[test]
+fn the_client_ends_tls_with_an_alert() {
+    let folder = Folder::new("connect-alert");
+    folder.write_certificate();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("wss://localhost:{}/", listener.local_addr().unwrap().port());
+    let mut command = townhall(&["connect", &url, "--tls-ca", &folder.path("cert.pem")]);
+    let client = Terminal::start(&mut command);
+    let mut stream = folder.accept_tls(&listener);
+    let mut request = [0; 4 << 10];
+    assert_ne!(stream.read(&mut request).unwrap(), 0);
+    stream.write_all(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n").unwrap();
+    assert_eq!(client.end().0, Some(17));
+    // Without the alert, this is an error.
+    assert_eq!(stream.read(&mut request).unwrap(), 0);
+}
+
 /// RFC 6455, section 7.1.1.
 #[test]
 fn the_client_leaves_the_end_of_the_connection_to_the_server() {
