@@ -47,6 +47,7 @@ fn an_answer_that_does_not_conform_is_a_failure() {
         ("\r\n\r\n", "\r\nSec-WebSocket-Protocol: a\r\n\r\n", InvalidResponse::Subprotocol),
         ("\r\n\r\n", "\r\nSec-WebSocket-Extensions: a\r\n\r\n", InvalidResponse::Extensions),
         ("Upgrade: WebSocket", "Up grade: a", InvalidResponse::NotHttp),
+        ("Upgrade: WebSocket", "Upgrade:\r\n WebSocket", InvalidResponse::NotHttp),
     ] {
         let (mut client, key) = client_of(request(), Limits::default());
         let text = good.replacen(&accept_key("KEY"), &accept_key(&key), 1).replacen(from, to, 1);
