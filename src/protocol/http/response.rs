@@ -105,7 +105,7 @@ impl Response {
     /// Appends the response to `out`, after which the connection closes.
     pub fn encode(&self, out: &mut Vec<u8>) {
         self.encode_head(out);
-        self.encode_body(out);
+        out.extend_from_slice(self.content());
     }
 
     /// Appends the response to `out` without its body, for a request with the method HEAD (RFC 9110,
@@ -126,7 +126,7 @@ impl Response {
     pub(crate) fn encode_persistent(&self, is_head: bool, out: &mut Vec<u8>) {
         self.encode_head_with(None, out);
         if !is_head {
-            self.encode_body(out);
+            out.extend_from_slice(self.content());
         }
     }
 
@@ -142,22 +142,25 @@ impl Response {
         if !options.is_empty() {
             push_field("Connection", &options.join(", "), out);
         }
-        if self.has_content() {
-            push_field("Content-Length", &self.body.len().to_string(), out);
+        if self.has_length() {
+            push_field("Content-Length", &self.content().len().to_string(), out);
         }
         out.extend_from_slice(b"\r\n");
     }
 
-    fn encode_body(&self, out: &mut Vec<u8>) {
-        if self.has_content() {
-            out.extend_from_slice(&self.body);
+    /// The body, unless the status is of a response without content (RFC 9110, sections 15.3.5, 15.3.6 and
+    /// 15.4.5).
+    fn content(&self) -> &[u8] {
+        match self.status {
+            204 | 205 | 304 => &[],
+            _ => &self.body,
         }
     }
 
     /// RFC 9110, section 8.6: "A server MUST NOT send a Content-Length header field in any response with
-    /// a status code of 1xx (Informational) or 204 (No Content)." A 304 has no content either (section
-    /// 15.4.5).
-    fn has_content(&self) -> bool {
+    /// a status code of 1xx (Informational) or 204 (No Content)." That of a 304 would be the length of another
+    /// response.
+    fn has_length(&self) -> bool {
         !matches!(self.status, 204 | 304)
     }
 }
@@ -264,6 +267,14 @@ mod tests {
         assert_eq!(
             encoded(&Response::new(304).body(b"cached")),
             "HTTP/1.1 304 Not Modified\r\nConnection: close\r\n\r\n"
+        );
+    }
+
+    #[test]
+    fn a_response_to_reset_a_view_is_empty() {
+        assert_eq!(
+            encoded(&Response::new(205).body(b"something")),
+            "HTTP/1.1 205 Reset Content\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
         );
     }
 
