@@ -8,7 +8,7 @@ use crate::protocol::deflate::Inflater;
 const MIN_ARRIVED_BYTES: usize = 16 << 10;
 
 /// The minimum size in bytes of a buffer that is kept, because the allocator itself keeps smaller ones.
-/// A message of 64 KiB arrives in two reads, in a buffer that has doubled.
+/// A message of 64 KiB may arrive in two reads, in a buffer that has doubled.
 const MIN_KEPT_BYTES: usize = 64 << 10;
 
 /// The maximum number of bytes that are kept, enough for the messages that arrive at the same time on a

@@ -24,9 +24,10 @@ use crate::server::time::wheel::Timestamp;
 const SCALE: usize = if cfg!(test) { 64 } else { 1 };
 
 /// The maximum size in bytes of a read: of input that may hold many messages, and of the rest of one
-/// long message. The latter should arrive in few reads, but still be in the core's second-level cache
-/// when it is processed.
-const READ_BYTES: usize = (64 << 10) / SCALE;
+/// long message. The former holds 64 KiB of payload with its headers, so that messages whose size is a power
+/// of two fit. The latter should arrive in few reads, but still be in the core's second-level cache when it
+/// is processed.
+const READ_BYTES: usize = (68 << 10) / SCALE;
 const LONG_READ_BYTES: usize = (256 << 10) / SCALE;
 
 /// The size of a page, in the middle of which the buffer for reading begins. The kernel's buffers begin where
