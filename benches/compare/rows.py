@@ -318,7 +318,7 @@ ROWS = [
       for in_flight, size, messages in ((16, 20, 1_000_000), (64, 20, 3_000_000),
                                         (16, 1 << 10, 500_000), (64, 1 << 10, 500_000))
       for binary in (False, True)),
-    echo(64, 4, 16 << 10, 40_000),
+    *(echo(connections, 4, 16 << 10, 40_000) for connections in (1, 64)),
     echo(64, 4, 1 << 10, 100_000, fragments=64),
     handshakes(10_000),
     tokens(10_000),
