@@ -8,6 +8,7 @@ use crate::server::system;
 use crate::server::time::wheel::GRAIN;
 
 use super::link::Link;
+use super::pings;
 use super::plan::MAX_MESSAGE_BYTES;
 use super::record::{Member, Record};
 use super::world::{Stage, World};
@@ -19,6 +20,7 @@ pub(super) const LATE: Duration = GRAIN.saturating_mul(7);
 /// Checks that no deadline has passed without an effect.
 pub(super) fn check_all(world: &mut World, now: Duration) {
     check_departures(world, now);
+    pings::note_due(world);
     let last_stop = system::with(|kernel| kernel.last_stop);
     if now < last_stop + 2 * LATE {
         return;
@@ -86,28 +88,19 @@ fn deadline(
         let deadline = blocked.max(last_stop) + timeouts.write? + timeouts.close;
         return Some(("the time to read is over", deadline));
     }
+    let interval = timeouts.ping_interval?;
+    let since = times.active_by.max(opened);
+    if link.is_within_frame() && config.rates.min_frame_bytes_per_second > 0 {
+        // It may arrive fast enough, which shows only when a ping or the end is due.
+        let since = times.read.max(since).max(times.pinged.unwrap_or_default()).max(last_stop);
+        let shown = since + interval.max(timeouts.pong.unwrap_or_default());
+        return Some(("the time for the rest of a frame is over", shown + interval));
+    }
     if let Some((pinged, pong)) = times.pinged.zip(timeouts.pong) {
         return Some(("the time for the pong is over", pinged + pong));
     }
-    let since = times.read.max(times.active).max(opened).max(times.pinged.unwrap_or_default());
-    let mut deadline = since + timeouts.ping_interval?;
-    if link.is_within_frame() {
-        // It may arrive fast enough, which shows only after the interval.
-        deadline = deadline.max(last_stop) + timeouts.ping_interval?;
-    }
+    let deadline = since.max(times.pinged.unwrap_or_default()) + interval;
     Some(("the time for a ping has come", deadline))
-}
-
-/// Checks that a ping comes after the interval.
-pub(super) fn check_ping(world: &World, connection: usize, now: Duration) {
-    let times = &world.links[connection].times;
-    let interval = world.config.timeouts.ping_interval.expect("there are pings");
-    if times.unblocked.is_some_and(|unblocked| unblocked + interval > now) {
-        // It may have waited behind what the socket did not take.
-        return;
-    }
-    let least = times.active + interval;
-    assert!(now >= least, "{connection} is pinged at {now:?} instead of {least:?}");
 }
 
 /// Checks that the server has a reason to close a socket now.
@@ -134,7 +127,7 @@ pub(super) fn check_close(world: &World, connection: usize, now: Duration) {
     let is_far_behind = record
         .clients
         .get(&connection)
-        .is_some_and(|client| record.members[client].expected_bytes() > memory.max_backlog_bytes);
+        .is_some_and(|client| record.members[client].backlog() > memory.max_backlog_bytes);
     if is_far_behind || memory.max_total_backlog_bytes < 1 << 30 {
         return;
     }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::server::system;
 
+use super::pings::Pings;
 use super::tap::{Tap, Written};
 
 /// What is known of a connection. Numbers of bytes are counted from its beginning.
@@ -44,6 +45,7 @@ pub(super) struct Link {
     /// Whether the whole request has been read.
     pub(super) has_asked: bool,
     pub(super) times: Times,
+    pub(super) pings: Pings,
 }
 
 /// When something happened last.
@@ -62,7 +64,9 @@ pub(super) struct Times {
     pub(super) blocked: Option<Duration>,
     /// The turn in which it became writable.
     pub(super) unblocked: Option<Duration>,
-    /// The last ping since something was read.
+    /// The latest time for which the server may take that.
+    pub(super) active_by: Duration,
+    /// The last ping since a whole frame was read.
     pub(super) pinged: Option<Duration>,
     /// The server's last frame or response.
     pub(super) finished: Option<Duration>,
@@ -97,6 +101,7 @@ impl Link {
             status: None,
             has_asked: false,
             times: Times::default(),
+            pings: Pings::default(),
         }
     }
 

@@ -5,6 +5,7 @@ mod frames;
 mod link;
 mod manner;
 mod peer;
+mod pings;
 mod plan;
 mod receiving;
 mod record;

@@ -10,6 +10,7 @@ use crate::server::system;
 
 use super::deadlines;
 use super::link::Link;
+use super::pings;
 use super::plan::STRICT_BACKLOG;
 use super::record::{Expected, Member, Record, Said};
 use super::tap::Unit;
@@ -18,7 +19,7 @@ use super::world::{Stage, World};
 /// Checks what the server has written to a connection.
 pub(super) fn check(world: &mut World, connection: usize, unit: &Unit, now: Duration) {
     if let Unit::Ping(_) = unit {
-        deadlines::check_ping(world, connection, now);
+        pings::check(world, connection, now);
     }
     let drops = world.config.slow == Slow::Drop;
     let max_history = world.config.memory.max_backlog_bytes / 2;
@@ -53,9 +54,7 @@ pub(super) fn check(world: &mut World, connection: usize, unit: &Unit, now: Dura
             link.status = Some(*status);
             (link.times.finished, link.times.finished_in) = (Some(now), begun);
         }
-        // One that was begun before the socket became writable is not waited for.
-        Unit::Ping(_) if link.times.unblocked >= Some(world.turn.began_waiting) => {}
-        Unit::Ping(_) => link.times.pinged = Some(now),
+        Unit::Ping(_) => {}
         Unit::Pong(payload) => {
             assert_eq!(payload, b"?");
             link.has_pong = true;

@@ -38,6 +38,8 @@ pub(super) struct Member {
     pub(super) room: Option<String>,
     pub(super) hears_words: bool,
     pub(super) departure: Option<(Departure, Duration)>,
+    /// The size of what its room has said since it was closed, which is behind its place in the log.
+    pub(super) size_since_close: usize,
     /// Whether the application has closed it.
     pub(super) is_dismissed: bool,
     /// When its timer is due.
@@ -52,6 +54,7 @@ impl Member {
             room: None,
             hears_words,
             departure: None,
+            size_since_close: 0,
             is_dismissed: false,
             timer: None,
         }
@@ -69,6 +72,11 @@ impl Member {
             Expected::Greeting { .. } => 100,
         };
         self.expected.iter().map(size).sum()
+    }
+
+    /// The size of its backlog, as the log counts it.
+    pub(super) fn backlog(&self) -> usize {
+        self.expected_bytes() + self.size_since_close
     }
 }
 
@@ -274,8 +282,13 @@ impl Record {
         }
         let in_room = |member: &Member| member.room.as_deref() == Some(room);
         for (id, member) in &mut self.members {
-            if Some(*id) != except && in_room(member) && hub.is_open(*id) {
+            if Some(*id) == except || !in_room(member) {
+                continue;
+            }
+            if hub.is_open(*id) {
                 member.expected.push_back(Expected::Message(payload.to_vec()));
+            } else {
+                member.size_since_close += payload.len() + 4;
             }
         }
     }

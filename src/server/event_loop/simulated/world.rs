@@ -204,6 +204,7 @@ impl Outside for World {
     fn waits(&mut self, timeout: Option<Duration>) {
         let now = system::with(|kernel| kernel.elapsed());
         log(format_args!("wait {timeout:?}"));
+        self.note_stop();
         self.turn.end(now, timeout);
         deadlines::check_all(self, now);
     }
@@ -236,11 +237,11 @@ impl Outside for World {
         log(format_args!("{connection} {size} bytes read"));
         if size > 0 {
             link.times.read = now;
-            link.times.pinged = None;
         }
         while let Some(end) = link.ends.pop_front_if(|end| *end <= link.read) {
             (link.has_asked, link.last_end) = (true, end);
-            link.times.active = self.turn.begun;
+            (link.times.active, link.times.pinged) = (self.turn.begun, None);
+            link.times.active_by = now;
         }
     }
 
@@ -269,6 +270,7 @@ impl Outside for World {
             if times.blocked.take().is_some() {
                 let now = system::with(|kernel| kernel.elapsed());
                 (times.active, times.unblocked, times.pinged) = (now, Some(now), None);
+                times.active_by = now;
             }
         }
     }
@@ -299,6 +301,18 @@ impl World {
         let delay = record.shut_down.zip(record.asked_to_stop).map(|(end, begin)| end - begin);
         let delay = delay.expect("the application is asked, and told");
         assert!(self.hurried.is_some() || delay >= self.config.shutdown.delay);
+    }
+
+    /// Notes a stop in the turn that ends: the server may have looked at the clock after it.
+    fn note_stop(&mut self) {
+        let began = self.turn.began_waiting;
+        let last_stop = system::with(|kernel| kernel.last_stop);
+        if last_stop >= began {
+            let times = self.links.iter_mut().map(|link| &mut link.times);
+            times
+                .filter(|times| times.unblocked >= Some(began))
+                .for_each(|times| times.active_by = last_stop);
+        }
     }
 
     fn notice(&mut self, connection: usize) {
