@@ -88,7 +88,7 @@ impl<T> ProxiedStream<T> {
 }
 
 impl Arriving {
-    /// Reads until the header is complete. What is not needed of it goes to `unneeded`.
+    /// Reads until the header is complete. What is not needed of it goes to `unneeded`, which may be shorter.
     ///
     /// # Errors
     /// The socket's.
@@ -110,7 +110,8 @@ impl Arriving {
                     if rest == 0 {
                         return Ok(Ok(header.endpoints));
                     }
-                    let size = read(&mut unneeded[..rest])?;
+                    let most = rest.min(unneeded.len());
+                    let size = read(&mut unneeded[..most])?;
                     self.skipped += size;
                     size
                 }
@@ -119,5 +120,25 @@ impl Arriving {
                 return Ok(Err(ProxyRefusal::Incomplete));
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+
+    use super::*;
+
+    #[test]
+    fn the_end_of_a_header_is_skipped_in_steps_if_the_buffer_is_short() {
+        let rest = [&[127, 0, 0, 1, 127, 0, 0, 2, 0, 1, 0, 2][..], &[0; 1_000]].concat();
+        let size = u16::try_from(rest.len()).unwrap().to_be_bytes();
+        let begin = [&b"\r\n\r\n\0\r\nQUIT\n\x21\x11"[..], &size].concat();
+        let bytes = [&begin, &rest, &b"GET"[..]].concat();
+        let mut stream = ProxiedStream::new(&bytes[..]);
+        let arrival = stream.read_header(|bytes, buffer| bytes.read(buffer), &mut [0; 300]);
+        assert_eq!(arrival.unwrap().map(|arrival| arrival.taken), Some(bytes.len() - 3));
+        assert_eq!(stream.take_header(), Some(Ok(())));
+        assert_eq!(stream.inner, b"GET");
     }
 }
