@@ -42,8 +42,14 @@ pub(crate) fn resume_room(hub: &mut Hub, id: ClientId) {
 
 /// Pauses the reading of open clients.
 pub(super) fn pause_reading(hub: &mut Hub) {
+    let Hub { clients, pending, .. } = hub;
     if !mem::replace(&mut hub.is_reading_paused, true) {
-        hub.clients.waits += 1;
+        clients.waits += 1;
+        // Those that have not been read since the last pause wait for the end of this one.
+        let is_suspended = |client: &Client| client.reading == Reading::Suspended;
+        let unread =
+            pending.resumed.iter().filter(|&&id| clients.get(id).is_some_and(is_suspended));
+        pending.suspended.extend(unread);
     }
 }
 
@@ -134,4 +140,27 @@ pub(crate) fn take_resumed(hub: &mut Hub) -> Vec<ClientId> {
         client.map(|client| client.reading = Reading::Queued).is_some()
     });
     resumed
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+    use crate::server::simulation::connect;
+
+    #[test]
+    fn clients_that_were_not_read_between_two_pauses_are_read_after_the_second() {
+        let mut hub = Hub::new(Config::default());
+        let (id, ..) = connect(&mut hub, "x-none");
+        hub.pause_reading();
+        assert!(suspend_while_paused(&mut hub, id));
+        hub.clients.get_mut(id).unwrap().reading = Reading::Suspended;
+        for _ in 0..2 {
+            hub.resume_reading();
+            hub.pause_reading();
+            assert_eq!(take_resumed(&mut hub), []);
+        }
+        hub.resume_reading();
+        assert_eq!(take_resumed(&mut hub), [id]);
+    }
 }
