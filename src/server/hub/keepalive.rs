@@ -75,7 +75,9 @@ fn due(client: &mut Client, config: &Config, time: &Time) -> Due {
     let timeouts = &config.timeouts;
     let now = time.timestamp;
     let write_deadline = client.blocked.unwrap_or(now).after_or_never(timeouts.write);
-    let pong_deadline = client.pinged.zip(timeouts.pong).map(|(at, timeout)| at.after(timeout));
+    // The ping may have been written only after a stop.
+    let pong_deadline =
+        client.pinged.zip(timeouts.pong).map(|(at, timeout)| at.max(time.resumed).after(timeout));
     let silent_since = client.pinged.unwrap_or(client.last_active);
     let deadline =
         pong_deadline.unwrap_or_else(|| silent_since.after_or_never(timeouts.ping_interval));
@@ -157,6 +159,27 @@ mod tests {
         let waited = pinged_at(&mut hub).duration_since(answered);
         let expected = Duration::from_millis(1_000)..=Duration::from_millis(1_300);
         assert!(expected.contains(&waited), "{waited:?}");
+    }
+
+    #[test]
+    fn the_time_for_a_pong_begins_anew_when_the_process_goes_on_after_a_stop() {
+        let mut config = Config::default();
+        config.timeouts.ping_interval = Some(Duration::from_secs(1));
+        config.timeouts.pong = Some(Duration::from_secs(3));
+        let mut hub = Hub::new(config);
+        let (id, ..) = connect(&mut hub, "x-none");
+        ping(&mut hub, id);
+        let mut is_there_after = |delay| {
+            hub.time.timestamp = hub.time.timestamp.after(Duration::from_secs(delay));
+            hub.time.horizon = hub.time.timestamp;
+            check(&mut hub, id);
+            let is_there = hub.pending.gone.is_empty();
+            hub.time.resumed = hub.time.timestamp;
+            is_there
+        };
+        assert!(is_there_after(1));
+        assert!(is_there_after(2));
+        assert!(!is_there_after(4));
     }
 
     #[test]

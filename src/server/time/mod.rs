@@ -5,13 +5,17 @@ pub(crate) mod moment;
 pub(crate) mod timers;
 pub(crate) mod wheel;
 
-use std::time::Instant;
+use std::mem;
+use std::time::{Duration, Instant};
 
 use crate::server::system;
 use crate::server::time::date::HttpDate;
 use crate::server::time::moment::Moment;
 use crate::server::time::timers::Timers;
 use crate::server::time::wheel::{Clock, TimerWheel, Timestamp};
+
+/// A turn that takes longer while deadlines wait has been stopped, or the process has.
+pub(crate) const MAX_TURN: Duration = Duration::from_secs(1);
 
 /// The current time, and what is due when.
 #[derive(Debug)]
@@ -26,7 +30,10 @@ pub(crate) struct Time {
     /// The time up to which everything that clients sent has been read. No later deadline is enforced,
     /// because the answer may be in the client's socket.
     pub(crate) horizon: Timestamp,
-    /// The same moment, exactly.
+    /// The time at which the process last went on after a stop. What was to be written before may have been
+    /// written only then.
+    pub(crate) resumed: Timestamp,
+    /// The same moment as `horizon`, exactly.
     pub(crate) read_until: Instant,
     /// The deadline of each client.
     pub(crate) deadlines: TimerWheel,
@@ -47,6 +54,7 @@ impl Time {
             timestamp: Timestamp::default(),
             clock: Clock::new(now),
             horizon: Timestamp::default(),
+            resumed: Timestamp::default(),
             read_until: now,
             deadlines: TimerWheel::new(),
             resumptions: TimerWheel::new(),
@@ -58,7 +66,10 @@ impl Time {
     /// Reads the clock.
     pub(crate) fn advance(&mut self) {
         self.now = system::now();
-        self.timestamp = self.clock.timestamp(self.now);
+        let last = mem::replace(&mut self.timestamp, self.clock.timestamp(self.now));
+        if self.timestamp.duration_since(last) > MAX_TURN {
+            self.resumed = self.timestamp;
+        }
     }
 
     /// The time of this turn, to be kept for each room.

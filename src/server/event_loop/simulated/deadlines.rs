@@ -5,11 +5,13 @@ use std::time::Duration;
 use crate::config::{Config, Slow};
 use crate::server::departure::{Cause, Departure};
 use crate::server::system;
+use crate::server::time::MAX_TURN;
 use crate::server::time::wheel::GRAIN;
 
 use super::link::Link;
 use super::pings;
 use super::plan::MAX_MESSAGE_BYTES;
+use super::proxies::State;
 use super::record::{Member, Record};
 use super::world::{Stage, World};
 
@@ -34,7 +36,18 @@ pub(super) fn check_all(world: &mut World, now: Duration) {
         {
             assert!(now <= deadline + LATE, "{id}: {what} at {deadline:?}, and it is {now:?}");
         }
+        if let Some(end) = end_of_age(link, &world.config) {
+            assert!(now <= end + LATE, "{id} is too old since {end:?}, and it is {now:?}");
+        }
     }
+}
+
+/// When a connection should have been closed because of its age, if its socket is not full.
+fn end_of_age(link: &Link, config: &Config) -> Option<Duration> {
+    let age = config.connections.max_age?;
+    let is_closing = link.times.finished.is_some() || link.has_read_close();
+    let opened = link.times.opened.filter(|_| !is_closing && link.is_open_at_server());
+    opened.filter(|_| link.times.blocked.is_none()).map(|opened| opened + age + age / 10)
 }
 
 /// Whether clients may not be read for a while, so that they are not judged.
@@ -63,6 +76,9 @@ fn deadline(
 ) -> Option<(&'static str, Duration)> {
     let times = &link.times;
     let timeouts = &config.timeouts;
+    if link.is_refused() {
+        return Some(("the PROXY header is refused", times.accepted.max(times.read)));
+    }
     let is_read = !puts_off && times.blocked.is_none() && !link.posts;
     if let Some(ended_at) = link.ended_at.filter(|_| is_read) {
         let since = ended_at.max(times.accepted).max(times.read).max(times.active);
@@ -97,7 +113,7 @@ fn deadline(
         return Some(("the time for the rest of a frame is over", shown + interval));
     }
     if let Some((pinged, pong)) = times.pinged.zip(timeouts.pong) {
-        return Some(("the time for the pong is over", pinged + pong));
+        return Some(("the time for the pong is over", pinged.max(last_stop) + pong));
     }
     let deadline = since.max(times.pinged.unwrap_or_default()) + interval;
     Some(("the time for a ping has come", deadline))
@@ -115,6 +131,9 @@ pub(super) fn check_close(world: &World, connection: usize, now: Duration) {
     let has_left = times.opened.is_none() || times.finished.is_some() && link.has_read_close();
     let is_late = shutdown_deadline(world).is_some_and(|deadline| now >= deadline);
     let is_over = is_late || world.stage == Stage::Stopping && has_left;
+    // What is wrong with a header may show before its end.
+    let is_broken = link.proxied.as_ref().is_some_and(|it| it.state == State::Broken);
+    let is_refused = is_refused || is_broken && link.read > 0;
     if link.has_ended || is_refused || is_new || is_over {
         return;
     }
@@ -199,11 +218,20 @@ fn fits(
                 || config.memory.max_total_backlog_bytes < 1 << 30
         }
         Cause::Silent => {
-            // Nothing that it had sent before the last wait may be unread.
-            let is_read = link.sent == link.read || link.sent_at >= began_waiting;
-            let interval = timeouts.ping_interval.zip(timeouts.pong);
-            (is_read || puts_off)
-                && interval.is_some_and(|(interval, pong)| now >= times.active + interval + pong)
+            let silent_since = times.active + timeouts.ping_interval.unwrap_or_default();
+            // If the socket is full, the ping may wait.
+            let pinged = times.pinged.or(times.blocked.map(|_| silent_since));
+            let deadline = pinged.zip(timeouts.pong).map(|(pinged, pong)| pinged + pong);
+            // Nothing that it had sent before the deadline, or before the last wait, may be unread.
+            let is_read = |deadline| {
+                link.unread_since.is_none_or(|since| since >= began_waiting.min(deadline))
+            };
+            // A stop that the server does not notice may have delayed the ping.
+            let last_stop = system::with(|kernel| kernel.last_stop);
+            let was_delayed = times.pinged.is_some_and(|pinged| pinged <= last_stop + GRAIN);
+            let early = if was_delayed { MAX_TURN } else { GRAIN };
+            deadline
+                .is_some_and(|deadline| (puts_off || is_read(deadline)) && now + early >= deadline)
         }
         Cause::Stalled => {
             let blocked = times.blocked.zip(timeouts.write);

@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::server::system;
 
 use super::pings::Pings;
+use super::proxies::Proxied;
 use super::tap::{Tap, Written};
 
 /// What is known of a connection. Numbers of bytes are counted from its beginning.
@@ -19,6 +20,8 @@ pub(super) struct Link {
     pub(super) queued: u64,
     pub(super) sent: u64,
     pub(super) sent_at: Duration,
+    /// When the peer sent the first byte that the server has not read, or an earlier one.
+    pub(super) unread_since: Option<Duration>,
     pub(super) read: u64,
     /// Where the peer's close frame ends, and what its code is.
     pub(super) close: Option<(u64, u16)>,
@@ -27,6 +30,10 @@ pub(super) struct Link {
     pub(super) has_pong: bool,
     /// Where the peer begins to break the protocol.
     pub(super) violation: Option<u64>,
+    /// Whether a PROXY header comes first, and which.
+    pub(super) proxied: Option<Proxied>,
+    /// How many units may still be written before the answer to the peer's close frame.
+    pub(super) units_before_close: Option<usize>,
     /// Where the last frame ends that the server has read.
     pub(super) last_end: u64,
     pub(super) is_accepted: bool,
@@ -54,8 +61,6 @@ pub(super) struct Times {
     pub(super) accepted: Duration,
     /// When the server answered the request for an upgrade.
     pub(super) opened: Option<Duration>,
-    /// The turn in which it did.
-    pub(super) opened_in: Option<Duration>,
     /// Any byte was read.
     pub(super) read: Duration,
     /// The turn in which a whole frame was read, or the socket became writable.
@@ -86,6 +91,7 @@ impl Link {
             queued: 0,
             sent: 0,
             sent_at: Duration::ZERO,
+            unread_since: None,
             read: 0,
             last_end: 0,
             is_accepted: false,
@@ -93,6 +99,8 @@ impl Link {
             ping: None,
             has_pong: false,
             violation: None,
+            proxied: None,
+            units_before_close: None,
             has_ended: false,
             connected: system::with(|kernel| kernel.elapsed()),
             ended_at: None,
@@ -109,6 +117,21 @@ impl Link {
     pub(super) fn note_end(&mut self) {
         self.has_ended = true;
         self.ended_at.get_or_insert(system::with(|kernel| kernel.elapsed()));
+    }
+
+    /// Whether the server may write to the peer.
+    pub(super) fn may_be_answered(&self) -> bool {
+        self.proxied.as_ref().is_none_or(|proxied| proxied.may_be_answered(self.read))
+    }
+
+    /// Whether the server may read what the peer sends.
+    pub(super) fn is_trusted(&self) -> bool {
+        self.proxied.as_ref().is_none_or(|proxied| proxied.is_trusted)
+    }
+
+    /// Whether the server has no business with the peer.
+    pub(super) fn is_refused(&self) -> bool {
+        self.proxied.as_ref().is_some_and(|proxied| proxied.is_refused(self.read))
     }
 
     /// Whether the server has the socket.

@@ -43,6 +43,8 @@ pub(super) struct Manner {
     pub(super) request: Request,
     pub(super) offer: &'static str,
     pub(super) hears_words: bool,
+    /// How many of a thousand messages it compresses.
+    pub(super) compresses: u32,
     /// How many bytes it sends at a time.
     pub(super) chunk: usize,
     pub(super) reads: Reads,
@@ -65,6 +67,7 @@ impl Manner {
             request: Request::Upgrade,
             offer: "x-none",
             hears_words: false,
+            compresses: 0,
             chunk: 8_000,
             reads: Reads::Eagerly,
             answers_pings: true,
@@ -108,9 +111,12 @@ impl Manner {
                 "x-none",
                 "permessage-deflate",
                 "permessage-deflate; server_no_context_takeover",
-                "permessage-deflate; server_max_window_bits=9",
+                "permessage-deflate; server_max_window_bits=9; client_max_window_bits",
+                "permessage-deflate; client_no_context_takeover",
+                "permessage-deflate; client_max_window_bits=9",
             ]),
             hears_words: random.happens(500),
+            compresses: random.pick(&[0, 500, 1_000]),
             chunk: if odd(random.happens(300)) { random.within(1..4) } else { 4_000 },
             reads: match random.below(10) {
                 0 if is_odd => Reads::Never,

@@ -1,5 +1,6 @@
 //! The whole event loop over a simulated system, with peers that a seed drives.
 
+mod compression;
 mod deadlines;
 mod frames;
 mod link;
@@ -7,6 +8,7 @@ mod manner;
 mod peer;
 mod pings;
 mod plan;
+mod proxies;
 mod receiving;
 mod record;
 mod tap;

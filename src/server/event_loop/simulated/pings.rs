@@ -26,7 +26,7 @@ pub(super) fn note_due(world: &mut World) {
     let begun = world.turn.begun;
     for link in world.links.iter_mut().filter(|link| link.is_open_at_server()) {
         let (times, pings) = (&link.times, &mut link.pings);
-        let is_silent = times.opened.is_some() && times.active + interval <= begun;
+        let is_silent = link.has_asked && times.active + interval <= begun;
         if is_silent && pings.decided + interval <= begun {
             (pings.due, pings.decided) = (pings.due + 1, begun);
         }

@@ -6,6 +6,8 @@ use crate::config::{Config, HistoryLimits, Slow};
 use crate::protocol::Deflate;
 use crate::server::system::{Faults, Random};
 
+use super::proxies::NETWORK;
+
 /// The rooms, of which the last has no history.
 pub(super) const ROOMS: [&str; 3] = ["/a", "/b", "/live"];
 
@@ -89,6 +91,7 @@ fn milliseconds(random: &mut Random, range: std::ops::Range<usize>) -> Duration 
 
 fn config(random: &mut Random) -> Config {
     let mut config = Config { listen: listen(random), ..Config::default() };
+    config.trusted_proxies = vec![NETWORK.parse().expect("a network")];
     config.slow = random.pick(&[Slow::Close, Slow::Drop, Slow::Pause]);
     config.limits.max_message_bytes = MAX_MESSAGE_BYTES;
     config.limits.max_body_bytes = MAX_MESSAGE_BYTES;
@@ -96,6 +99,8 @@ fn config(random: &mut Random) -> Config {
     config.deflate = random.happens(600).then(|| Deflate {
         window_bits: random.within(9..13) as u8,
         threshold_bytes: 8,
+        client_context_takeover: random.happens(800),
+        client_window_bits: random.within(9..16) as u8,
         ..Deflate::default()
     });
     config.memory.max_backlog_bytes = random.pick(&[7_000, 20_000, 60_000, STRICT_BACKLOG]);
@@ -117,7 +122,7 @@ fn config(random: &mut Random) -> Config {
     config.timeouts.ping_interval = maybe(500..6_000);
     config.timeouts.pong = maybe(300..4_000);
     config.timeouts.write = maybe(500..6_000);
-    config.connections.max_age = maybe(2_000..60_000).filter(|age| age.as_millis() % 3 == 0);
+    config.connections.max_age = maybe(1_000..20_000).filter(|age| age.as_millis() % 3 == 0);
     config.timeouts.handshake = milliseconds(random, 500..5_000);
     config.timeouts.close = milliseconds(random, 200..3_000);
     config.timeouts.keep_alive = milliseconds(random, 500..5_000);
@@ -128,7 +133,7 @@ fn config(random: &mut Random) -> Config {
     config.shutdown.spread = milliseconds(random, 0..3_000);
     config.connections.max = random.pick(&[4, 40]);
     if random.happens(100) {
-        config.connections.max_per_address = 3;
+        config.connections.max_per_address = random.within(1..4) as u32;
     }
     if random.happens(100) {
         config.rates.max_messages_per_second = random.within(2..40) as u32;
@@ -139,7 +144,7 @@ fn config(random: &mut Random) -> Config {
 }
 
 fn listen(random: &mut Random) -> Vec<crate::config::Listen> {
-    let addresses = ["10.0.0.1:80", "10.0.0.1:81"];
-    let count = random.within(1..3);
+    let addresses = ["10.0.0.1:80", "10.0.0.1:81", "proxy+http://10.0.0.1:82"];
+    let count = random.within(1..4);
     addresses[..count].iter().map(|address| address.parse().expect("an address")).collect()
 }

@@ -28,11 +28,15 @@ pub(super) fn check(world: &mut World, connection: usize, unit: &Unit, now: Dura
     let mut record = world.record.lock().expect("nobody has panicked");
     let Record { clients, members, said, answers, .. } = &mut *record;
     let client = clients.get(&connection);
+    if let Some(left) = link.units_before_close.as_mut().filter(|_| !matches!(unit, Unit::Close(_)))
+    {
+        let may_come = left.checked_sub(1);
+        *left = may_come.unwrap_or_else(|| panic!("{connection}: {unit:?} before a close frame"));
+    }
     match unit {
         Unit::Response { status: 101, .. } => {
             assert!(client.is_some() && link.has_asked, "nobody has asked for an upgrade");
-            (link.times.opened, link.times.opened_in) = (Some(now), Some(begun));
-            link.times.active = begun;
+            link.times.opened = Some(now);
         }
         Unit::Response { status: 200, body } => {
             let answer = answers.get_mut(&connection).and_then(VecDeque::pop_front);

@@ -1,9 +1,11 @@
 //! What the application does and sees, and what its clients must therefore receive.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
+use crate::config::Config;
 use crate::protocol::{CloseCode, Message, Position, Response, Start};
 use crate::server::client_id::ClientId;
 use crate::server::departure::Departure;
@@ -87,6 +89,8 @@ pub(super) type Said = BTreeMap<(u64, u64), Vec<u8>>;
 #[derive(Debug, Default)]
 pub(super) struct Record {
     pub(super) members: BTreeMap<ClientId, Member>,
+    /// The addresses that connections have named, or come from.
+    pub(super) addresses: BTreeMap<usize, IpAddr>,
     /// The clients of the connections.
     pub(super) clients: BTreeMap<usize, ClientId>,
     /// The messages of the rooms that have history, by the place after them.
@@ -130,11 +134,14 @@ impl App {
 
     pub(super) fn handle(&self, hub: &mut Hub, client: ClientId, event: Event<'_>) {
         match event {
-            Event::Open { room, request, start, .. } => {
+            Event::Open { room, request, start, address, .. } => {
                 let connection = request.header(CONNECTION).and_then(|id| id.parse().ok());
                 let connection = connection.expect("the number of the connection");
                 let hears_words = hub.hears_words(client);
-                self.record().open(client, Member::new(connection, hears_words));
+                let mut record = self.record();
+                record.open(client, Member::new(connection, hears_words));
+                record.check_address(connection, address, &hub.config);
+                drop(record);
                 self.join(hub, client, room, start);
             }
             Event::Message(message) => self.receive(hub, client, message),
@@ -254,6 +261,17 @@ impl Record {
         let connection = member.connection;
         assert!(self.members.insert(client, member).is_none(), "{client} opens twice");
         assert!(self.clients.insert(connection, client).is_none(), "{connection} opens twice");
+    }
+
+    /// Checks the address of a client that has just opened, and how many have the same.
+    fn check_address(&self, connection: usize, address: Option<IpAddr>, config: &Config) {
+        let expected = self.addresses[&connection];
+        assert_eq!(address, Some(expected), "{connection} has another address");
+        let is_proxy = config.trusted_proxies.iter().any(|proxies| proxies.contains(&expected));
+        let open = self.members.values().filter(|member| member.departure.is_none());
+        let same = open.filter(|member| self.addresses[&member.connection] == expected).count();
+        let max = config.connections.max_per_address as usize;
+        assert!(is_proxy || same <= max, "{same} clients from {expected}");
     }
 
     fn join(&mut self, client: ClientId, room: &str, start: Start, end: Option<Position>) {

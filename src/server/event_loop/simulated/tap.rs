@@ -1,8 +1,6 @@
 //! Reads what the server writes on a connection, strictly.
 
-use crate::protocol::internals::{Inflater, SlidingWindow};
-
-use super::plan::MAX_MESSAGE_BYTES;
+use super::compression::Compression;
 
 /// A frame, or a response.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,18 +21,11 @@ pub(super) struct Written {
     pub(super) end: u64,
 }
 
-/// How messages are compressed.
-struct Compression {
-    inflater: Inflater,
-    window: SlidingWindow,
-    has_context: bool,
-}
-
 /// What is known of the bytes on a connection.
 pub(super) struct Tap {
     bytes: Vec<u8>,
     end: u64,
-    compression: Option<Compression>,
+    pub(super) compression: Option<Compression>,
     /// Whether frames come.
     pub(super) is_upgraded: bool,
     /// Whether a last response or a close frame has been written.
@@ -86,7 +77,7 @@ impl Tap {
         self.is_upgraded = status == 101;
         let persists = status == 101 || field("Connection").is_none();
         self.is_over = !persists;
-        self.compression = extensions.as_deref().map(compression);
+        self.compression = extensions.as_deref().map(Compression::new);
         let body = self.bytes[head_size..head_size + length].to_vec();
         Some((Unit::Response { status, body }, head_size + length))
     }
@@ -105,11 +96,15 @@ impl Tap {
             length => (usize::from(length), 2),
         };
         let payload = self.bytes.get(header..header + length)?.to_vec();
+        let compression = self.compression.as_mut();
+        let inflate = |payload: &[u8]| {
+            compression.expect("permessage-deflate was negotiated").inflate(payload)
+        };
         let unit = match first {
             0x81 => Unit::Text(payload),
             0x82 => Unit::Binary(payload),
-            0xc1 => Unit::Text(self.inflate(&payload)),
-            0xc2 => Unit::Binary(self.inflate(&payload)),
+            0xc1 => Unit::Text(inflate(&payload)),
+            0xc2 => Unit::Binary(inflate(&payload)),
             0x88 => {
                 self.is_over = true;
                 let code = payload.get(..2).map(|code| u16::from_be_bytes([code[0], code[1]]));
@@ -121,31 +116,5 @@ impl Tap {
         };
         assert!(first & 0x08 == 0 || length <= 125, "control frames are short");
         Some((unit, header + length))
-    }
-
-    fn inflate(&mut self, payload: &[u8]) -> Vec<u8> {
-        let compression = self.compression.as_mut().expect("permessage-deflate was negotiated");
-        let Compression { inflater, window, has_context } = compression;
-        let inflated = if *has_context {
-            inflater.inflate_in_context(payload, window, MAX_MESSAGE_BYTES)
-        } else {
-            inflater.inflate(payload, MAX_MESSAGE_BYTES)
-        };
-        inflated.expect("valid DEFLATE")
-    }
-}
-
-fn compression(extensions: &str) -> Compression {
-    let bits = extensions.split_once("server_max_window_bits=").map(|(_, rest)| {
-        rest.trim_end_matches(|letter: char| !letter.is_ascii_digit())
-            .split(|letter: char| !letter.is_ascii_digit())
-            .next()
-            .and_then(|bits| bits.parse().ok())
-            .expect("a number of bits")
-    });
-    Compression {
-        inflater: Inflater::default(),
-        window: SlidingWindow::new(bits.unwrap_or(15)),
-        has_context: !extensions.contains("server_no_context_takeover"),
     }
 }

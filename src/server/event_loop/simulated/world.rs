@@ -59,7 +59,9 @@ pub(super) struct World {
 impl World {
     pub(super) fn new(plan: Plan, mut random: Random, record: Shared) -> Self {
         let floods = plan.floods;
-        let peer = |actor| Peer::new(actor, Random::new(random.next()), floods);
+        let listen = &plan.config.listen;
+        let listen: Vec<_> = listen.iter().map(|listen| listen.proxy_protocol).collect();
+        let peer = |actor| Peer::new(actor, Random::new(random.next()), &listen, floods);
         let peers: Vec<_> = (0..plan.peers).map(peer).collect();
         Self {
             config: plan.config,
@@ -98,11 +100,11 @@ impl World {
 
     /// What others do than peers.
     fn direct(&mut self) {
-        let now = system::with(|kernel| kernel.elapsed());
+        let (now, last_stop) = system::with(|kernel| (kernel.elapsed(), kernel.last_stop));
         match self.stage {
             Stage::Lively if now < self.span => self.interfere(),
             Stage::Lively => self.calm_down(now),
-            Stage::Calm if now < self.calm + CALM => self.answer(),
+            Stage::Calm if now < self.calm.max(last_stop) + CALM => self.answer(),
             Stage::Calm => self.stop(now),
             Stage::Stopping => self.stop_again(now),
         }
@@ -148,6 +150,7 @@ impl World {
     }
 
     fn pause(&mut self, pauses: bool) {
+        log(format_args!("reading pauses: {pauses}"));
         self.record().was_paused |= pauses;
         self.run(move |hub| if pauses { hub.pause_reading() } else { hub.resume_reading() });
     }
@@ -205,6 +208,8 @@ impl Outside for World {
         let now = system::with(|kernel| kernel.elapsed());
         log(format_args!("wait {timeout:?}"));
         self.note_stop();
+        self.note_answers();
+        self.check_listeners();
         self.turn.end(now, timeout);
         deadlines::check_all(self, now);
     }
@@ -234,9 +239,13 @@ impl Outside for World {
         let now = system::with(|kernel| kernel.elapsed());
         let link = &mut self.links[connection];
         link.read += size as u64;
+        assert!(size == 0 || self.is_scarce || link.is_trusted(), "{connection} is read");
         log(format_args!("{connection} {size} bytes read"));
         if size > 0 {
             link.times.read = now;
+        }
+        if link.read == link.sent {
+            link.unread_since = None;
         }
         while let Some(end) = link.ends.pop_front_if(|end| *end <= link.read) {
             (link.has_asked, link.last_end) = (true, end);
@@ -254,6 +263,8 @@ impl Outside for World {
         }
         let full = if is_full { ", full" } else { "" };
         log(format_args!("{connection} {} bytes written{full}", bytes.len()));
+        let may_be_answered = self.links[connection].may_be_answered() || self.is_scarce;
+        assert!(bytes.is_empty() || may_be_answered, "{connection} is answered");
         let units = self.links[connection].tap.take(bytes);
         for written in units {
             log(format_args!("{connection} is sent {:?}", written.unit));
@@ -313,6 +324,22 @@ impl World {
                 .filter(|times| times.unblocked >= Some(began))
                 .for_each(|times| times.active_by = last_stop);
         }
+    }
+
+    /// Notes at the end of a turn who has been heard to close: only the frame that has begun may come before the
+    /// answer.
+    fn note_answers(&mut self) {
+        for link in self.links.iter_mut().filter(|link| link.has_read_close()) {
+            let begun = usize::from(link.tap.is_within());
+            link.units_before_close.get_or_insert(begun);
+        }
+    }
+
+    /// Checks that no listener stays open when the application has heard of the shutdown.
+    fn check_listeners(&self) {
+        let is_shut_down = self.record().shut_down.is_some();
+        let is_listening = system::with(|kernel| kernel.is_listening());
+        assert!(!(is_shut_down && is_listening), "a listener stays open");
     }
 
     fn notice(&mut self, connection: usize) {

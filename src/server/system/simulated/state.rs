@@ -97,7 +97,7 @@ pub(crate) struct Kernel {
     pub(super) elapsed: Duration,
     /// The sum of the steps of the time of day.
     day: Duration,
-    /// When the process last went on after a stop.
+    /// When the process last went on after a stop, or will.
     pub(crate) last_stop: Duration,
     pub(super) was_stopped: bool,
     pub(super) agenda: BinaryHeap<Reverse<(Duration, u64, Item)>>,
@@ -157,7 +157,7 @@ pub(super) fn tell(what: impl FnOnce(&mut dyn Outside)) {
 
 /// Reads the clock, before which the process may be stopped.
 pub(super) fn read_clock() -> Instant {
-    with(Kernel::may_pause);
+    may_pause();
     act();
     with(|kernel| kernel.read_clock())
 }
@@ -168,9 +168,20 @@ pub(crate) fn pass() {
         kernel.calls += 1;
         let cost = Duration::from_nanos(kernel.random.within(300..3_000) as u64);
         kernel.elapsed += cost;
-        kernel.may_pause();
     });
+    may_pause();
     act();
+}
+
+/// Stops the process, lets the machine sleep, or sets the time of day, if the seed wants that.
+fn may_pause() {
+    let Some(length) = with(Kernel::take_pause) else { return };
+    let end = with(|kernel| kernel.stop_for(length));
+    // Others act while the process is stopped.
+    while with(|kernel| kernel.skip_to_next(end)) {
+        act();
+    }
+    with(|kernel| kernel.elapsed = kernel.elapsed.max(end));
 }
 
 /// Lets all act whose time has come.
@@ -244,29 +255,36 @@ impl Kernel {
         is_due.then(|| self.agenda.pop().map(|Reverse((_, _, item))| item))?
     }
 
-    /// Stops the process, lets the machine sleep, or sets the time of day, if the seed wants that.
-    fn may_pause(&mut self) {
-        let seconds = Duration::from_millis(self.random.within(1..9_000) as u64);
+    /// Decides whether the process is stopped now, and for how long. If the machine sleeps, nobody acts in
+    /// that time.
+    fn take_pause(&mut self) -> Option<Duration> {
+        let length = Duration::from_millis(self.random.within(1..9_000) as u64);
         // These are rare: calls are many.
-        if self.random.happens(50) && self.random.happens(self.faults.stops) {
-            self.elapsed += seconds;
-            self.stop();
-        }
-        if self.random.happens(50) && self.random.happens(self.faults.sleeps) {
-            self.elapsed += seconds;
-            let agenda = std::mem::take(&mut self.agenda);
-            let later = |Reverse((at, order, item))| Reverse((at + seconds, order, item));
-            self.agenda = agenda.into_iter().map(later).collect();
-            self.stop();
-        }
+        let stops = self.random.happens(50) && self.random.happens(self.faults.stops);
+        let sleeps = self.random.happens(50) && self.random.happens(self.faults.sleeps);
         if self.random.happens(50) && self.random.happens(self.faults.steps) {
             self.day = Duration::from_secs(self.random.next() >> 30);
         }
+        if sleeps {
+            let agenda = std::mem::take(&mut self.agenda);
+            let later = |Reverse((at, order, item))| Reverse((at + length, order, item));
+            self.agenda = agenda.into_iter().map(later).collect();
+        }
+        (stops || sleeps).then_some(length)
     }
 
-    fn stop(&mut self) {
-        self.last_stop = self.elapsed;
+    /// Begins a stop, and returns its end.
+    fn stop_for(&mut self, length: Duration) -> Duration {
         self.was_stopped = true;
+        self.last_stop = self.elapsed + length;
+        self.last_stop
+    }
+
+    /// Lets the time pass until somebody acts, unless that is after the end.
+    fn skip_to_next(&mut self, end: Duration) -> bool {
+        let next = self.agenda.peek().map(|Reverse((at, ..))| *at).filter(|at| *at <= end);
+        self.elapsed = self.elapsed.max(next.unwrap_or_default());
+        next.is_some()
     }
 
     pub(super) fn interrupts(&mut self) -> io::Result<()> {
@@ -299,6 +317,11 @@ impl Kernel {
     /// The number of file descriptors.
     pub(crate) fn descriptors(&self) -> usize {
         self.descriptors
+    }
+
+    /// Whether any listener is open.
+    pub(crate) fn is_listening(&self) -> bool {
+        self.listeners.iter().any(|listening| listening.is_open)
     }
 
     /// The number of connections that wait to be accepted.
