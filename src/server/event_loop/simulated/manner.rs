@@ -2,7 +2,7 @@
 
 use crate::server::system::Random;
 
-use super::plan::MAX_MESSAGE_BYTES;
+use super::plan::{Crowd, MAX_MESSAGE_BYTES};
 
 /// What a peer sends first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,6 +58,10 @@ pub(super) struct Manner {
     pub(super) pause: usize,
     pub(super) exit: Exit,
     pub(super) is_urgent: bool,
+    /// Whether it begins a message and does not end it.
+    pub(super) hoards: bool,
+    /// The longest time in microseconds in which it notices what it is sent.
+    pub(super) notices: usize,
 }
 
 impl Manner {
@@ -78,13 +82,31 @@ impl Manner {
             pause: 1,
             exit: Exit::Stays,
             is_urgent: false,
+            hoards: false,
+            notices: 3_000,
         }
     }
 
-    pub(super) fn new(random: &mut Random, floods: bool) -> Self {
-        if floods {
-            return Self::flood();
+    /// The manner of a peer that begins a message and does not end it.
+    fn hoard() -> Self {
+        Self { hoards: true, ..Self::flood() }
+    }
+
+    /// The manner of a peer that says nothing.
+    fn wait() -> Self {
+        Self { messages: 0, notices: 200_000, ..Self::flood() }
+    }
+
+    pub(super) fn new(random: &mut Random, crowd: Crowd) -> Self {
+        match crowd {
+            Crowd::Mixed => Self::any(random),
+            Crowd::Floods => Self::flood(),
+            Crowd::Hoards => Self::hoard(),
+            Crowd::Waits => Self::wait(),
         }
+    }
+
+    fn any(random: &mut Random) -> Self {
         let is_odd = random.happens(400);
         let odd = |strange: bool| is_odd && strange;
         let upgrade = [Request::Upgrade; 8];
@@ -131,6 +153,8 @@ impl Manner {
             pause: random.pick(&[1, 50, 2_000]),
             exit: random.pick(&exits),
             is_urgent: odd(random.happens(200)),
+            hoards: false,
+            notices: 3_000,
         }
     }
 }

@@ -12,10 +12,11 @@ use crate::protocol::Position;
 use crate::server::simulation::Heard;
 use crate::server::system::{self, Random, Received};
 
-use super::frames::{masked, message};
+use super::frames::message;
 use super::link::Link;
 use super::log;
 use super::manner::{Exit, Manner, Reads, Request};
+use super::plan::Crowd;
 use super::record::Record;
 use super::tap::Unit;
 
@@ -44,21 +45,20 @@ pub(super) struct Peer {
     said: usize,
     next_word: Duration,
     next_act: Duration,
-    /// Whether it says as much as it can.
-    floods: bool,
+    crowd: Crowd,
     /// How many more times it connects.
     lives: usize,
 }
 
 impl Peer {
-    pub(super) fn new(actor: usize, mut random: Random, listen: &[bool], floods: bool) -> Self {
+    pub(super) fn new(actor: usize, mut random: Random, listen: &[bool], crowd: Crowd) -> Self {
         let host = random.pick(&[1, 2, 3, 4, 5, 6, 7, 8]);
         Self {
             actor,
             address: SocketAddr::from(([10, 1, host, 1], 1_000 + actor as u16)),
-            manner: Manner::new(&mut random, floods),
+            manner: Manner::new(&mut random, crowd),
             listen: listen.to_vec(),
-            floods,
+            crowd,
             lives: random.within(1..6),
             random,
             connection: None,
@@ -104,7 +104,7 @@ impl Peer {
 
     /// Acts again because the server has written something.
     pub(super) fn notice(&mut self) {
-        let delay = Duration::from_micros(self.random.within(1..3_000) as u64);
+        let delay = Duration::from_micros(self.random.within(1..self.manner.notices) as u64);
         if system::with(|kernel| kernel.elapsed()) + delay < self.next_act {
             self.schedule(delay);
         }
@@ -128,10 +128,10 @@ impl Peer {
             return;
         }
         self.lives -= 1;
-        self.manner = Manner::new(&mut self.random, self.floods);
+        self.manner = Manner::new(&mut self.random, self.crowd);
         let capacities =
             [self.random.pick(&[200, 5_000, 50_000]), self.random.pick(&[700, 3_000, 50_000])];
-        let capacities = if self.floods { [50_000; 2] } else { capacities };
+        let capacities = if self.crowd != Crowd::Mixed { [50_000; 2] } else { capacities };
         let listener = self.random.below(self.listen.len());
         let is_proxied = self.listen[listener];
         let address = if is_proxied { self.proxy() } else { self.address };
@@ -227,6 +227,9 @@ impl Peer {
         }
         let pause = Duration::from_millis(self.random.within(0..self.manner.pause) as u64);
         self.next_word = now + pause;
+        if self.manner.hoards {
+            return self.hoard(link);
+        }
         if self.said >= self.manner.messages {
             return self.leave(connection, link, self.manner.exit);
         }
@@ -236,10 +239,7 @@ impl Peer {
         let (begin, payload) = self.encode(link, message);
         if self.random.happens(200) && payload.len() > 1 {
             let (first, rest) = payload.split_at(payload.len() / 2);
-            // A part of a message shows no activity.
-            let frame = masked(&mut self.random, begin, first);
-            self.out.extend(&frame);
-            link.queued += frame.len() as u64;
+            self.queue_part(link, begin, first);
             self.queue_frame(link, 0x89, b"?");
             link.ping.get_or_insert(link.queued);
             self.queue_frame(link, 0x80, rest);

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::config::{Config, HistoryLimits, Slow};
+use crate::config::{Config, ConnectionLimits, HistoryLimits, RateLimits, Slow};
 use crate::protocol::Deflate;
 use crate::server::system::{Faults, Random};
 
@@ -27,6 +27,19 @@ pub(super) enum Ending {
     HandleNow,
 }
 
+/// What most peers do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Crowd {
+    /// Each does something else.
+    Mixed,
+    /// All say as much as they can.
+    Floods,
+    /// All begin a message, and do not end it.
+    Hoards,
+    /// There are many. They say nothing, and answer pings after some time, while the process is often stopped.
+    Waits,
+}
+
 /// What happens in a run.
 #[derive(Debug)]
 pub(super) struct Plan {
@@ -39,17 +52,15 @@ pub(super) struct Plan {
     pub(super) ending: Ending,
     /// Whether the application pauses the reading now and then.
     pub(super) pauses: bool,
-    /// Whether all peers say as much as they can.
-    pub(super) floods: bool,
+    pub(super) crowd: Crowd,
 }
 
 impl Plan {
     pub(super) fn new(random: &mut Random) -> Self {
         let config = config(random);
-        config.check().expect("a valid configuration");
         let scarce = random.happens(100);
         let peers = random.within(1..14);
-        Self {
+        let plan = Self {
             config,
             faults: faults(random),
             max_descriptors: if scarce { random.within(3..10) } else { 1_000 },
@@ -62,8 +73,39 @@ impl Plan {
                 Ending::HandleNow,
             ]),
             pauses: random.happens(300),
-            floods: random.happens(100),
+            crowd: match random.below(100) {
+                0..10 => Crowd::Floods,
+                10..13 => Crowd::Hoards,
+                13..16 => Crowd::Waits,
+                _ => Crowd::Mixed,
+            },
+        };
+        let plan = plan.for_crowd(random);
+        plan.config.check().expect("a valid configuration");
+        plan
+    }
+
+    /// Changes what does not suit the peers.
+    fn for_crowd(mut self, random: &mut Random) -> Self {
+        match self.crowd {
+            Crowd::Hoards => {
+                self.peers = random.within(10..14);
+                self.config.memory.max_incomplete_bytes = 8_000;
+            }
+            Crowd::Waits => {
+                self.peers = random.within(20..40);
+                (self.max_descriptors, self.pauses) = (1_000, false);
+                self.span = milliseconds(random, 2_000..9_000);
+                self.faults = Faults { stops: 30, ..Faults::default() };
+                self.config.slow = Slow::Close;
+                self.config.rates = RateLimits::default();
+                self.config.connections = ConnectionLimits { max: 100, ..Default::default() };
+                self.config.timeouts.ping_interval = Some(milliseconds(random, 300..1_500));
+                self.config.timeouts.pong = Some(milliseconds(random, 300..1_000));
+            }
+            Crowd::Mixed | Crowd::Floods => {}
         }
+        self
     }
 }
 

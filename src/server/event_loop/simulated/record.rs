@@ -32,6 +32,13 @@ pub(super) enum Expected {
     Message(Vec<u8>),
 }
 
+impl Expected {
+    /// Whether it was sent to one client alone.
+    pub(super) fn is_private(&self) -> bool {
+        matches!(self, Self::Message(message) if message.starts_with(b"d"))
+    }
+}
+
 /// A client that has opened.
 #[derive(Debug)]
 pub(super) struct Member {

@@ -13,7 +13,7 @@ const MAX_READ: usize = 2 * (1 << 20) / 64 + (256 << 10) / 64;
 const MAX_WRITTEN: usize = 1 << 20;
 
 /// What a read may take in addition to the limit on memory for input.
-const SLACK: usize = 16 << 10;
+const SLACK: usize = (256 << 10) / 64;
 
 /// The number of turns without a call, at the same time, that show that the loop spins.
 const MAX_IDLE: usize = 100;

@@ -58,10 +58,10 @@ pub(super) struct World {
 
 impl World {
     pub(super) fn new(plan: Plan, mut random: Random, record: Shared) -> Self {
-        let floods = plan.floods;
+        let crowd = plan.crowd;
         let listen = &plan.config.listen;
         let listen: Vec<_> = listen.iter().map(|listen| listen.proxy_protocol).collect();
-        let peer = |actor| Peer::new(actor, Random::new(random.next()), &listen, floods);
+        let peer = |actor| Peer::new(actor, Random::new(random.next()), &listen, crowd);
         let peers: Vec<_> = (0..plan.peers).map(peer).collect();
         Self {
             config: plan.config,

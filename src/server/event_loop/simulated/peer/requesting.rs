@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use super::super::link::Link;
 use super::super::log;
 use super::super::manner::Request;
-use super::super::plan::ROOMS;
+use super::super::plan::{Crowd, ROOMS};
 use super::super::proxies::{Header, Proxied, State};
 use super::super::record::{CONNECTION, Record};
 use super::Peer;
@@ -47,7 +47,7 @@ impl Peer {
     pub(super) fn request(&mut self, connection: usize, link: &mut Link, record: &mut Record) {
         let hears_words = self.manner.hears_words;
         let place = self.place.filter(|_| hears_words && self.random.happens(800));
-        let rooms = if self.floods { 1 } else { ROOMS.len() };
+        let rooms = if self.crowd == Crowd::Floods { 1 } else { ROOMS.len() };
         self.room = place.map_or_else(|| self.random.below(rooms), |(room, _)| room);
         let after = place.map(|(_, position)| format!("?after={position}")).unwrap_or_default();
         let room = ROOMS[self.room];

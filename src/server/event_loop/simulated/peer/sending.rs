@@ -3,6 +3,7 @@
 use super::super::frames::masked;
 use super::super::link::Link;
 use super::super::log;
+use super::super::plan::MAX_MESSAGE_BYTES;
 use super::Peer;
 use crate::server::system;
 
@@ -17,6 +18,21 @@ impl Peer {
     pub(super) fn queue_frame(&mut self, link: &mut Link, first: u8, payload: &[u8]) {
         let frame = masked(&mut self.random, first, payload);
         self.queue(link, &frame);
+    }
+
+    /// Queues a part of a message, which shows no activity.
+    pub(super) fn queue_part(&mut self, link: &mut Link, first: u8, payload: &[u8]) {
+        let frame = masked(&mut self.random, first, payload);
+        self.out.extend(&frame);
+        link.queued += frame.len() as u64;
+    }
+
+    /// Begins a message, once.
+    pub(super) fn hoard(&mut self, link: &mut Link) {
+        if self.said == 0 {
+            self.said = 1;
+            self.queue_part(link, 0x02, &[0; MAX_MESSAGE_BYTES]);
+        }
     }
 
     pub(super) fn send(&mut self, connection: usize, link: &mut Link) {
