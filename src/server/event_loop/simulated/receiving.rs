@@ -83,7 +83,7 @@ pub(super) fn check(world: &mut World, connection: usize, unit: &Unit, now: Dura
 }
 
 fn receive(connection: usize, member: &mut Member, message: &[u8], drops: bool) {
-    let is_it = |next: &Expected| matches!(next, Expected::Message(next) if next == message);
+    let is_it = |next: &Expected| matches!(next, Expected::Message(_, next) if next == message);
     while drops && !member.is_told() && member.expected.front().is_some_and(|next| !is_it(next)) {
         member.expected.pop_front();
     }
@@ -109,20 +109,32 @@ fn hear(member: &mut Member, said: &Said, word: Heard, drops: bool, max_history:
             let numbers = position.sequence() + 1..=end.sequence();
             for number in numbers.rev() {
                 let message = said[&(end.epoch(), number)].clone();
-                member.expected.push_front(Expected::Message(message));
+                member.expected.push_front(Expected::Message(Some(number), message));
             }
         }
-        Heard::Skipped { count, .. } => {
+        Heard::Skipped { count, position } => {
             assert!(drops && count > 0, "{word:?}");
-            for _ in 0..count {
-                // What was sent to it alone is not missed, and may come after the word.
-                let missed = member.expected.iter().position(|next| !next.is_private());
-                let missed = missed.and_then(|at| member.expected.remove(at));
-                assert!(matches!(missed, Some(Expected::Message(_))), "{word:?}: {missed:?}");
-            }
+            skip(member, count, position);
         }
         Heard::Published(_) => panic!("{word:?} without a reason"),
         Heard::Beat(_) => {}
+    }
+}
+
+/// Notes that a client misses so many messages: those of its room up to a place, and the oldest of those that
+/// were sent to it alone.
+fn skip(member: &mut Member, count: u64, position: Position) {
+    let last = position.sequence();
+    let is_passed = |next: &Expected| matches!(next, Expected::Message(Some(at), _) if *at <= last);
+    let before = member.expected.len();
+    member.expected.retain(|next| !is_passed(next));
+    let passed = (before - member.expected.len()) as u64;
+    let private = count.checked_sub(passed).expect("it is told of all that it misses");
+    for _ in 0..private {
+        let is_private = |next: &Expected| matches!(next, Expected::Message(None, _));
+        let missed = member.expected.iter().position(is_private);
+        let missed = missed.expect("it does not miss more than was sent");
+        member.expected.remove(missed);
     }
 }
 

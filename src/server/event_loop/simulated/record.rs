@@ -25,18 +25,9 @@ const TIMER_LATE: Duration = Duration::from_millis(20);
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Expected {
     /// The greeting of a room with history, which ends here.
-    Greeting {
-        start: Start,
-        end: Position,
-    },
-    Message(Vec<u8>),
-}
-
-impl Expected {
-    /// Whether it was sent to one client alone.
-    pub(super) fn is_private(&self) -> bool {
-        matches!(self, Self::Message(message) if message.starts_with(b"d"))
-    }
+    Greeting { start: Start, end: Position },
+    /// A message, with the number of the place after it if it was said in a room that has history.
+    Message(Option<u64>, Vec<u8>),
 }
 
 /// A client that has opened.
@@ -77,7 +68,7 @@ impl Member {
     /// The size of the messages that it has not received.
     pub(super) fn expected_bytes(&self) -> usize {
         let size = |next: &Expected| match next {
-            Expected::Message(message) => message.len() + 4,
+            Expected::Message(_, message) => message.len() + 4,
             Expected::Greeting { .. } => 100,
         };
         self.expected.iter().map(size).sum()
@@ -245,7 +236,7 @@ impl App {
 
     fn send(&self, hub: &mut Hub, client: ClientId, payload: &[u8]) {
         if hub.is_open(client) {
-            let message = Expected::Message(payload.to_vec());
+            let message = Expected::Message(None, payload.to_vec());
             self.record().member(client).expected.push_back(message);
         }
         hub.send(client, payload);
@@ -302,16 +293,16 @@ impl Record {
     /// Notes that all members of a room but one must receive a message.
     fn say(&mut self, hub: &Hub, room: &str, payload: &[u8], except: Option<ClientId>) {
         self.said_at = now();
-        if let Some(end) = hub.position(room) {
-            self.said.insert((end.epoch(), end.sequence() + 1), payload.to_vec());
-        }
+        let place = hub.position(room).map(|end| (end.epoch(), end.sequence() + 1));
+        let number = place.map(|(_, number)| number);
+        self.said.extend(place.map(|place| (place, payload.to_vec())));
         let in_room = |member: &Member| member.room.as_deref() == Some(room);
         for (id, member) in &mut self.members {
             if Some(*id) == except || !in_room(member) {
                 continue;
             }
             if hub.is_open(*id) {
-                member.expected.push_back(Expected::Message(payload.to_vec()));
+                member.expected.push_back(Expected::Message(number, payload.to_vec()));
             } else {
                 member.size_since_close += payload.len() + 4;
             }
