@@ -19,9 +19,10 @@ use super::world::{Stage, World};
 /// slots later, and the turns may be as far apart.
 pub(super) const LATE: Duration = GRAIN.saturating_mul(7);
 
-/// Checks that no deadline has passed without an effect.
-pub(super) fn check_all(world: &mut World, now: Duration) {
-    check_departures(world, now);
+/// Checks at the end of a turn, whose last wait began at this time, that no deadline has passed without an
+/// effect.
+pub(super) fn check_all(world: &mut World, now: Duration, began_waiting: Duration) {
+    check_departures(world, (now, began_waiting));
     pings::note_due(world);
     let last_stop = system::with(|kernel| kernel.last_stop);
     if now < last_stop + 2 * LATE {
@@ -174,9 +175,9 @@ pub(super) fn check_close(world: &World, connection: usize, now: Duration) {
 }
 
 /// Checks the departures of this turn.
-fn check_departures(world: &mut World, now: Duration) {
-    let World { links, record, config, stage, turn, .. } = world;
-    let times = (now, turn.began_waiting);
+fn check_departures(world: &mut World, times: (Duration, Duration)) {
+    let World { links, record, config, stage, .. } = world;
+    let now = times.0;
     let mut record = record.lock().expect("nobody has panicked");
     let puts_off = puts_off(&record, config);
     for client in std::mem::take(&mut record.departed) {
@@ -217,22 +218,7 @@ fn fits(
             config.memory.max_incomplete_bytes < 1 << 20
                 || config.memory.max_total_backlog_bytes < 1 << 30
         }
-        Cause::Silent => {
-            let silent_since = times.active + timeouts.ping_interval.unwrap_or_default();
-            // If the socket is full, the ping may wait.
-            let pinged = times.pinged.or(times.blocked.map(|_| silent_since));
-            let deadline = pinged.zip(timeouts.pong).map(|(pinged, pong)| pinged + pong);
-            // Nothing that it had sent before the deadline, or before the last wait, may be unread.
-            let is_read = |deadline| {
-                link.unread_since.is_none_or(|since| since >= began_waiting.min(deadline))
-            };
-            // A stop that the server does not notice may have delayed the ping.
-            let last_stop = system::with(|kernel| kernel.last_stop);
-            let was_delayed = times.pinged.is_some_and(|pinged| pinged <= last_stop + GRAIN);
-            let early = if was_delayed { MAX_TURN } else { GRAIN };
-            deadline
-                .is_some_and(|deadline| (puts_off || is_read(deadline)) && now + early >= deadline)
-        }
+        Cause::Silent => is_silent(link, config, (now, began_waiting), puts_off),
         Cause::Stalled => {
             let blocked = times.blocked.zip(timeouts.write);
             blocked.is_some_and(|(blocked, write)| now >= blocked + write)
@@ -245,6 +231,32 @@ fn fits(
         Cause::Shutdown => stage == Stage::Stopping,
         Cause::Application | Cause::TooSlow | Cause::Refused(_) => false,
     }
+}
+
+/// Whether a peer has not answered a ping in time.
+fn is_silent(
+    link: &Link,
+    config: &Config,
+    (now, began_waiting): (Duration, Duration),
+    puts_off: bool,
+) -> bool {
+    let times = &link.times;
+    let Some((interval, pong)) = config.timeouts.ping_interval.zip(config.timeouts.pong) else {
+        return false;
+    };
+    let silent_since = times.active + interval;
+    let (last_stop, length) = system::with(|kernel| (kernel.last_stop, kernel.stopped_for));
+    // The ping may have waited for the end of a stop that the server does not notice, or it may still wait, also
+    // because the socket is full.
+    let was_delayed =
+        length <= MAX_TURN + GRAIN && times.pinged.unwrap_or(silent_since) <= last_stop + GRAIN;
+    let waits = times.blocked.is_some() || was_delayed;
+    let Some(pinged) = times.pinged.or(waits.then_some(silent_since)) else { return false };
+    let early = if was_delayed { MAX_TURN } else { GRAIN };
+    // Nothing that it had sent before the deadline, or before the wait, may be unread.
+    let least = began_waiting.min(pinged + pong);
+    let is_read = link.unread_since.is_none_or(|since| since >= least);
+    (is_read || puts_off) && now + early >= pinged + pong
 }
 
 /// Whether a client has not received more than it may be behind, or there is no memory for a copy of that.

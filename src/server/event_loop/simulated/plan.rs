@@ -96,7 +96,7 @@ impl Plan {
                 self.peers = random.within(20..40);
                 (self.max_descriptors, self.pauses) = (1_000, false);
                 self.span = milliseconds(random, 2_000..9_000);
-                self.faults = Faults { stops: 30, ..Faults::default() };
+                self.faults = Faults { stops: 100, ..Faults::default() };
                 self.config.slow = Slow::Close;
                 self.config.rates = RateLimits::default();
                 self.config.connections = ConnectionLimits { max: 100, ..Default::default() };

@@ -210,8 +210,9 @@ impl Outside for World {
         self.note_stop();
         self.note_answers();
         self.check_listeners();
+        let began_waiting = self.turn.began_waiting;
         self.turn.end(now, timeout);
-        deadlines::check_all(self, now);
+        deadlines::check_all(self, now, began_waiting);
     }
 
     fn woke(&mut self) {

@@ -99,6 +99,8 @@ pub(crate) struct Kernel {
     day: Duration,
     /// When the process last went on after a stop, or will.
     pub(crate) last_stop: Duration,
+    /// How long it was stopped then.
+    pub(crate) stopped_for: Duration,
     pub(super) was_stopped: bool,
     pub(super) agenda: BinaryHeap<Reverse<(Duration, u64, Item)>>,
     scheduled: u64,
@@ -205,6 +207,7 @@ impl Kernel {
             elapsed: Duration::ZERO,
             day: DAY,
             last_stop: Duration::ZERO,
+            stopped_for: Duration::ZERO,
             was_stopped: false,
             agenda: BinaryHeap::new(),
             scheduled: 0,
@@ -258,7 +261,8 @@ impl Kernel {
     /// Decides whether the process is stopped now, and for how long. If the machine sleeps, nobody acts in
     /// that time.
     fn take_pause(&mut self) -> Option<Duration> {
-        let length = Duration::from_millis(self.random.within(1..9_000) as u64);
+        let most = self.random.pick(&[1_000, 9_000]);
+        let length = Duration::from_millis(self.random.within(1..most) as u64);
         // These are rare: calls are many.
         let stops = self.random.happens(50) && self.random.happens(self.faults.stops);
         let sleeps = self.random.happens(50) && self.random.happens(self.faults.sleeps);
@@ -276,6 +280,7 @@ impl Kernel {
     /// Begins a stop, and returns its end.
     fn stop_for(&mut self, length: Duration) -> Duration {
         self.was_stopped = true;
+        self.stopped_for = length;
         self.last_stop = self.elapsed + length;
         self.last_stop
     }
