@@ -12,7 +12,7 @@ use crate::server::hub::state::Hub;
 use crate::server::hub::{lifecycle, words};
 use crate::server::system::RandomState;
 use crate::server::time::Time;
-use crate::server::time::wheel::Timestamp;
+use crate::server::time::wheel::{GRAIN, Timestamp};
 
 /// What is due for a client.
 enum Due {
@@ -104,7 +104,12 @@ fn due(client: &mut Client, config: &Config, time: &Time) -> Due {
 pub(crate) fn check_end(hub: &mut Hub, id: ClientId) {
     let horizon = hub.time.horizon;
     let timeout = hub.config.timeouts.close;
-    let blocked = hub.clients.get(id).and_then(|client| client.blocked);
+    let client = hub.clients.get(id);
+    if client.is_some_and(|client| client.flush_queued && !client.has_ended_writing()) {
+        // Its socket takes more now, and it is its turn soon.
+        return lifecycle::expect_within(hub, id, GRAIN);
+    }
+    let blocked = client.and_then(|client| client.blocked);
     match blocked.map(|since| since.after(timeout)) {
         Some(deadline) if deadline > horizon => lifecycle::expect_by(hub, id, deadline),
         _ => lifecycle::lose(hub, id),
@@ -130,7 +135,7 @@ fn give_up(hub: &mut Hub, id: ClientId, cause: Cause) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::server::simulation::connect;
+    use crate::server::simulation::{connect, flush};
 
     #[test]
     fn an_interval_begins_when_a_ping_is_answered_long_before_its_deadline() {
@@ -159,6 +164,22 @@ mod tests {
         let waited = pinged_at(&mut hub).duration_since(answered);
         let expected = Duration::from_millis(1_000)..=Duration::from_millis(1_300);
         assert!(expected.contains(&waited), "{waited:?}");
+    }
+
+    #[test]
+    fn a_client_whose_last_bytes_are_about_to_be_written_is_not_dropped() {
+        let mut hub = Hub::new(Config::default());
+        let (id, pipe, _) = connect(&mut hub, "x-none");
+        hub.close(id, CloseCode::NORMAL, "enough");
+        flush(&mut hub);
+        hub.time.timestamp = hub.time.timestamp.after(2 * hub.config.timeouts.close);
+        hub.time.horizon = hub.time.timestamp;
+        pipe.allow(1_000);
+        lifecycle::unblock(&mut hub, id);
+        check_end(&mut hub, id);
+        flush(&mut hub);
+        assert!(pipe.take().ends_with(b"\x88\x08\x03\xe8enough"));
+        assert!(hub.pending.gone.is_empty(), "it has time to answer");
     }
 
     #[test]
