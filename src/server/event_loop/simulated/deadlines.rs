@@ -264,5 +264,5 @@ fn is_behind(member: &Member, config: &Config) -> bool {
     let memory = &config.memory;
     config.deflate.is_some()
         || memory.max_total_backlog_bytes < 1 << 30
-        || member.expected_bytes() + 2 * MAX_MESSAGE_BYTES >= memory.max_backlog_bytes
+        || member.backlog() + 2 * MAX_MESSAGE_BYTES >= memory.max_backlog_bytes
 }

@@ -94,7 +94,7 @@ impl Manner {
 
     /// The manner of a peer that says nothing.
     fn wait() -> Self {
-        Self { messages: 0, notices: 200_000, ..Self::flood() }
+        Self { messages: 0, notices: 100_000, ..Self::flood() }
     }
 
     pub(super) fn new(random: &mut Random, crowd: Crowd) -> Self {
@@ -138,7 +138,7 @@ impl Manner {
                 "permessage-deflate; client_max_window_bits=9",
             ]),
             hears_words: random.happens(500),
-            compresses: random.pick(&[0, 500, 1_000]),
+            compresses: random.pick(&[0, 0, 500, 1_000]),
             chunk: if odd(random.happens(300)) { random.within(1..4) } else { 4_000 },
             reads: match random.below(10) {
                 0 if is_odd => Reads::Never,

@@ -74,9 +74,9 @@ impl Plan {
             ]),
             pauses: random.happens(300),
             crowd: match random.below(100) {
-                0..10 => Crowd::Floods,
-                10..13 => Crowd::Hoards,
-                13..16 => Crowd::Waits,
+                0..8 => Crowd::Floods,
+                8..12 => Crowd::Hoards,
+                12..19 => Crowd::Waits,
                 _ => Crowd::Mixed,
             },
         };
@@ -93,15 +93,15 @@ impl Plan {
                 self.config.memory.max_incomplete_bytes = 8_000;
             }
             Crowd::Waits => {
-                self.peers = random.within(20..40);
+                self.peers = random.within(30..45);
                 (self.max_descriptors, self.pauses) = (1_000, false);
                 self.span = milliseconds(random, 2_000..9_000);
-                self.faults = Faults { stops: 100, ..Faults::default() };
+                self.faults = Faults { stops: 200, ..Faults::default() };
                 self.config.slow = Slow::Close;
                 self.config.rates = RateLimits::default();
                 self.config.connections = ConnectionLimits { max: 100, ..Default::default() };
-                self.config.timeouts.ping_interval = Some(milliseconds(random, 300..1_500));
-                self.config.timeouts.pong = Some(milliseconds(random, 300..1_000));
+                self.config.timeouts.ping_interval = Some(milliseconds(random, 300..1_000));
+                self.config.timeouts.pong = Some(milliseconds(random, 150..400));
             }
             Crowd::Mixed | Crowd::Floods => {}
         }

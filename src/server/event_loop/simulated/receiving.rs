@@ -71,7 +71,9 @@ pub(super) fn check(world: &mut World, connection: usize, unit: &Unit, now: Dura
         Unit::Text(word) => {
             let member = client.and_then(|client| members.get_mut(client)).expect("a client");
             let word = Heard::of(word).expect("a word");
-            hear(member, said, word, drops, max_history);
+            if !link.has_ended {
+                hear(member, said, word, drops, max_history);
+            }
         }
         Unit::Binary(message) => {
             let member = client.and_then(|client| members.get_mut(client)).expect("a client");
@@ -88,6 +90,9 @@ fn receive(connection: usize, member: &mut Member, message: &[u8], drops: bool) 
         member.expected.pop_front();
     }
     let next = member.expected.pop_front();
+    if member.expected.is_empty() {
+        member.size_for_others = 0;
+    }
     assert!(
         next.as_ref().is_some_and(is_it),
         "{connection} receives {:?} instead of {next:?}",

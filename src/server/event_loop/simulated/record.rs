@@ -38,8 +38,9 @@ pub(super) struct Member {
     pub(super) room: Option<String>,
     pub(super) hears_words: bool,
     pub(super) departure: Option<(Departure, Duration)>,
-    /// The size of what its room has said since it was closed, which is behind its place in the log.
-    pub(super) size_since_close: usize,
+    /// The size of what its room has said behind its place in the log, and what it does not receive: its own
+    /// messages, and all since it was closed.
+    pub(super) size_for_others: usize,
     /// Whether the application has closed it.
     pub(super) is_dismissed: bool,
     /// When its timer is due.
@@ -54,7 +55,7 @@ impl Member {
             room: None,
             hears_words,
             departure: None,
-            size_since_close: 0,
+            size_for_others: 0,
             is_dismissed: false,
             timer: None,
         }
@@ -76,7 +77,7 @@ impl Member {
 
     /// The size of its backlog, as the log counts it.
     pub(super) fn backlog(&self) -> usize {
-        self.expected_bytes() + self.size_since_close
+        self.expected_bytes() + self.size_for_others
     }
 }
 
@@ -298,13 +299,13 @@ impl Record {
         self.said.extend(place.map(|place| (place, payload.to_vec())));
         let in_room = |member: &Member| member.room.as_deref() == Some(room);
         for (id, member) in &mut self.members {
-            if Some(*id) == except || !in_room(member) {
+            if !in_room(member) {
                 continue;
             }
-            if hub.is_open(*id) {
+            if Some(*id) != except && hub.is_open(*id) {
                 member.expected.push_back(Expected::Message(number, payload.to_vec()));
             } else {
-                member.size_since_close += payload.len() + 4;
+                member.size_for_others += payload.len() + 4;
             }
         }
     }

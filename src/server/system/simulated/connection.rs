@@ -210,7 +210,9 @@ impl Connection {
     pub(super) fn receive(&mut self, max: usize) -> Received {
         let size = max.min(self.outbound.len());
         if size > 0 {
-            return Received::Bytes(self.outbound.drain(..size).collect());
+            let mut bytes = vec![0; size];
+            self.outbound.read_exact(&mut bytes).expect("so many bytes are there");
+            return Received::Bytes(bytes);
         }
         match self.outbound.is_empty() {
             true if self.is_reset => Received::Reset,

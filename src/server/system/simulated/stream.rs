@@ -126,9 +126,8 @@ impl Write for TcpStream {
         match self {
             Self::System(stream) => stream.write_vectored(pieces),
             Self::Simulated(id) => {
-                let bytes: Vec<u8> =
-                    pieces.iter().flat_map(|piece| piece.iter().copied()).collect();
-                write(*id, &bytes)
+                let pieces: Vec<&[u8]> = pieces.iter().map(|piece| &**piece).collect();
+                write(*id, &pieces.concat())
             }
         }
     }
