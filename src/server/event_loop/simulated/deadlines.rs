@@ -245,11 +245,10 @@ fn is_silent(
         return false;
     };
     let silent_since = times.active + interval;
-    let (last_stop, length) = system::with(|kernel| (kernel.last_stop, kernel.stopped_for));
+    let last_short_stop = system::with(|kernel| kernel.last_short_stop);
     // The ping may have waited for the end of a stop that the server does not notice, or it may still wait, also
     // because the socket is full.
-    let was_delayed =
-        length <= MAX_TURN + GRAIN && times.pinged.unwrap_or(silent_since) <= last_stop + GRAIN;
+    let was_delayed = silent_since <= last_short_stop + GRAIN;
     let waits = times.blocked.is_some() || was_delayed;
     let Some(pinged) = times.pinged.or(waits.then_some(silent_since)) else { return false };
     let early = if was_delayed { MAX_TURN } else { GRAIN };

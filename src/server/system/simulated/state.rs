@@ -12,10 +12,15 @@ use mio::Token;
 
 use super::connection::Connection;
 use super::random::Random;
+use crate::server::time::MAX_TURN;
+use crate::server::time::wheel::GRAIN;
 
 /// The errors of a process, and of a system, without file descriptors.
 const EMFILE: i32 = 24;
 const ENFILE: i32 = 23;
+
+/// The server notices a stop that is not shorter.
+const SHORT_STOP: Duration = MAX_TURN.saturating_add(GRAIN);
 
 /// The time of day at the start.
 const DAY: Duration = Duration::from_secs(1_700_000_000);
@@ -99,8 +104,8 @@ pub(crate) struct Kernel {
     day: Duration,
     /// When the process last went on after a stop, or will.
     pub(crate) last_stop: Duration,
-    /// How long it was stopped then.
-    pub(crate) stopped_for: Duration,
+    /// When the last stop ended that the server may not have noticed, because it was short.
+    pub(crate) last_short_stop: Duration,
     pub(super) was_stopped: bool,
     pub(super) agenda: BinaryHeap<Reverse<(Duration, u64, Item)>>,
     scheduled: u64,
@@ -207,7 +212,7 @@ impl Kernel {
             elapsed: Duration::ZERO,
             day: DAY,
             last_stop: Duration::ZERO,
-            stopped_for: Duration::ZERO,
+            last_short_stop: Duration::ZERO,
             was_stopped: false,
             agenda: BinaryHeap::new(),
             scheduled: 0,
@@ -280,8 +285,10 @@ impl Kernel {
     /// Begins a stop, and returns its end.
     fn stop_for(&mut self, length: Duration) -> Duration {
         self.was_stopped = true;
-        self.stopped_for = length;
         self.last_stop = self.elapsed + length;
+        if length < SHORT_STOP {
+            self.last_short_stop = self.last_stop;
+        }
         self.last_stop
     }
 
