@@ -122,6 +122,35 @@ impl std::error::Error for Violation {}
 mod tests {
     use super::*;
 
+    /// RFC 6455, section 7.4.1.
+    #[test]
+    fn each_violation_has_the_close_code_of_its_kind() {
+        for (violation, code) in [
+            (Violation::ReservedBits, 1002),
+            (Violation::ReservedOpcode(3), 1002),
+            (Violation::Unmasked, 1002),
+            (Violation::Masked, 1002),
+            (Violation::FragmentedControl, 1002),
+            (Violation::LongControl, 1002),
+            (Violation::NonMinimalLength, 1002),
+            (Violation::LengthTopBit, 1002),
+            (Violation::UnexpectedContinuation, 1002),
+            (Violation::InterruptedMessage, 1002),
+            (Violation::InvalidUtf8, 1007),
+            (Violation::InvalidDeflate, 1007),
+            (Violation::NoContext, 1007),
+            (Violation::OutsideWindow, 1007),
+            (Violation::TooManyDeflateStreams, 1008),
+            (Violation::MessageTooBig, 1009),
+            (Violation::TooManyFragments, 1008),
+            (Violation::TruncatedCloseCode, 1002),
+            (Violation::InvalidCloseCode(1005), 1002),
+            (Violation::InvalidCloseReason, 1007),
+        ] {
+            assert_eq!(u16::from(violation.close_code()), code, "{violation}");
+        }
+    }
+
     #[test]
     fn every_text_fits_into_a_close_frame() {
         for violation in [

@@ -49,6 +49,7 @@ fn open_client() -> ClientConnection {
     let (mut client, key) = client_of(request(), Limits::default());
     let received = receive(&mut client, answer(&key, "").as_bytes());
     assert!(matches!(received, Ok(Some(ClientReceived::Accepted(_)))) && client.is_open());
+    assert!(!client.is_handshaking());
     client
 }
 

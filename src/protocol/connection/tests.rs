@@ -29,7 +29,9 @@ fn a_request_is_answered_once_and_only_after_it_has_arrived() {
     assert!(out.is_empty() && !connection.is_open());
     let mut bytes = UPGRADE.as_bytes().to_vec();
     connection.receive(&mut &mut bytes[..], &mut Buffers::default()).unwrap();
+    assert!(connection.is_handshaking());
     connection.respond(&Response::new(204), &mut out);
+    assert!(!connection.is_handshaking());
     let answer = out.clone();
     connection.accept(&terms(), &mut out);
     connection.respond(&Response::new(404), &mut out);

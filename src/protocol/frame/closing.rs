@@ -84,3 +84,33 @@ impl Closing {
         self.begun.capacity()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::close_code::CloseCode;
+
+    /// A close frame with this length, and the payload that is there.
+    fn receive(length: &[u8], payload: &[u8]) -> Option<Option<CloseFrame>> {
+        let mut frame = [&[0x88], length, &[0; 4], payload].concat();
+        Closing::default().receive(&mut &mut frame[..])
+    }
+
+    #[test]
+    fn a_close_frame_has_125_bytes_at_most() {
+        let reason = "a".repeat(123);
+        let payload = [b"\x03\xe8", reason.as_bytes()].concat();
+        let frame = CloseFrame { code: CloseCode::NORMAL, reason };
+        assert_eq!(receive(&[0x80 | 125], &payload), Some(Some(frame)));
+        assert_eq!(receive(&[0x80 | 125], &payload[1..]), None);
+        assert_eq!(receive(&[0x80 | 126, 0, 126], b""), Some(None));
+    }
+
+    #[test]
+    fn memory_is_held_for_a_frame_that_has_begun() {
+        let mut closing = Closing::default();
+        assert_eq!(closing.held_bytes(), 0);
+        assert_eq!(closing.receive(&mut &mut [0x88, 0x80 | 125, 0, 0, 0, 0, 3][..]), None);
+        assert!(closing.held_bytes() >= 7);
+    }
+}

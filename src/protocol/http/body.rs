@@ -149,7 +149,8 @@ impl Body {
         }
         match self.part {
             Part::ChunkLine => self.after_chunk_line(line),
-            Part::ChunkEnd if content.is_empty() => Ok(Part::ChunkLine),
+            // It has at most two bytes.
+            Part::ChunkEnd => Ok(Part::ChunkLine),
             Part::Trailer if content.is_empty() => Ok(Part::Whole),
             Part::Trailer if is_field(content) => {
                 self.trailer_bytes_left -= line.len();

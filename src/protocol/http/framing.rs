@@ -198,6 +198,10 @@ mod tests {
         assert_eq!(awaits("Content-Length: 1\r\nExpect: 100-Continue\r\n"), Ok(true));
         assert_eq!(awaits("Content-Length: 0\r\nExpect: 100-continue\r\n"), Ok(false));
         assert_eq!(awaits("Content-Length: 1\r\n"), Ok(false));
+        let head = "POST / HTTP/1.0\r\nContent-Length: 1\r\nExpect: 100-continue\r\n\r\n";
+        let request = Request::parse(head.as_bytes(), 16).unwrap();
+        let framing = Framing::of(&request, head.as_bytes(), 100).unwrap();
+        assert!(!framing.awaits_continue(), "HTTP/1.0 has no expectations");
         for fields in ["Expect: 200-ok\r\n", "Expect: 100-continue\r\nExpect: 100-continue\r\n"] {
             assert_eq!(awaits(fields), Err(Refusal::Expectation));
         }

@@ -48,7 +48,7 @@ impl Head {
         if self.part == Part::Whole {
             *input = &mut bytes[begin + taken..];
             Ok(Some(mem::take(&mut self.bytes)))
-        } else if begin < bytes.len() && taken == room {
+        } else if taken == room {
             Err(self.part.too_long())
         } else {
             Ok(None)

@@ -238,6 +238,8 @@ mod tests {
             assert!(allowed(origin, "example.com:8080"), "{origin}");
         }
         assert!(allowed("ws://example.com:80", "example.com"));
+        assert!(allowed("ws://example.com:443", "example.com"));
+        assert!(!allowed("ws://example.com:8080", "example.com"));
         for origin in [
             "http://evil.example/",
             "ws://evil.example:8080",

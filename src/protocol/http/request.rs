@@ -295,6 +295,39 @@ mod tests {
     }
 
     #[test]
+    fn a_missing_upgrade_names_http_1_0_only_if_it_is_the_cause() {
+        for (version, upgrade, refusal) in [
+            ("1.0", "websocket", Refusal::UpgradeInHttp10),
+            ("1.0", "h2c", Refusal::NoUpgrade),
+            ("1.1", "h2c", Refusal::NoUpgrade),
+        ] {
+            let head = format!("GET / HTTP/{version}\r\nHost: a\r\nUpgrade: {upgrade}\r\n\r\n");
+            let request = parse(&head).unwrap();
+            assert!(!request.asks_for_upgrade());
+            assert_eq!(request.missing_upgrade(), refusal, "{head}");
+        }
+    }
+
+    #[test]
+    #[cfg(feature = "server")]
+    fn a_request_without_a_body_says_so_or_nothing() {
+        let uncertain = Refusal::Malformed("the length of the request's body is not certain");
+        for (fields, outcome) in [
+            ("", Ok(())),
+            ("Content-Length: 00\r\n", Ok(())),
+            ("Content-Length: 10\r\n", Err(Refusal::HasBody)),
+            ("Transfer-Encoding: chunked\r\n", Err(Refusal::HasBody)),
+            ("Content-Length:\r\n", Err(uncertain)),
+            ("Content-Length: 0x0\r\n", Err(uncertain)),
+            ("Content-Length: 0\r\nContent-Length: 0\r\n", Err(uncertain)),
+            ("Content-Length: 0\r\nTransfer-Encoding: chunked\r\n", Err(uncertain)),
+        ] {
+            let head = format!("GET / HTTP/1.1\r\nHost: a\r\n{fields}\r\n");
+            assert_eq!(parse(&head).unwrap().check_empty(), outcome, "{fields}");
+        }
+    }
+
+    #[test]
     fn equivalent_targets_name_one_room() {
         for target in ["/caf%C3%A9", "/caf%c3%a9", "ws://b/x/../caf%c3%a9?a=/b", "/café"] {
             let head = format!("GET {target} HTTP/1.1\r\nHost: a\r\n\r\n");

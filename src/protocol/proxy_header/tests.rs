@@ -153,7 +153,8 @@ fn as_much_as_possible_is_asked_for_at_once() {
     }
     assert_eq!((size, reads), (45, 7));
     let header = binary(0x21, 0x11, &[0; 200]);
-    assert_eq!([missing(b""), missing(&header[..15]), missing(&header[..16])], [15, 1, 12]);
+    let missing_after = |size| missing(&header[..size]);
+    assert_eq!([0, 13, 15, 16, 20, 27].map(missing_after), [15, 3, 1, 12, 8, 1]);
 }
 
 #[test]

@@ -71,6 +71,7 @@ fn an_answer_may_arrive_byte_by_byte_after_interim_responses_and_with_a_message(
     for byte in &bytes.as_bytes()[..last] {
         assert_eq!(receive(&mut client, &[*byte]), Ok(None));
         assert!(client.is_handshaking() && client.held_bytes() < 1_000);
+        assert!(client.held_bytes() > 0 || *byte == b'\n');
     }
     let mut rest = b"\n\x81\x02hi".to_vec();
     let mut input = &mut rest[..];
@@ -96,6 +97,15 @@ fn an_answer_has_limits() {
         let (mut client, _) = client_of(request(), limits.clone());
         let failure = receive(&mut client, bytes.as_bytes());
         assert_eq!(failure, Err(ClientFailure::Handshake(InvalidResponse::TooLong)), "{bytes}");
+    }
+    for (excess, fits) in [(0, true), (1, false)] {
+        let (mut client, key) = client_of(request(), limits.clone());
+        let interim = "HTTP/1.1 102 Processing\r\n\r\n";
+        let rest = 1_000 + excess - interim.len() - answer(&key, "a: \r\n").len();
+        let bytes = interim.to_owned() + &answer(&key, &format!("a: {}\r\n", "b".repeat(rest)));
+        let pieces = bytes.as_bytes().chunks(300);
+        let mut received = pieces.map(|piece| receive(&mut client, piece));
+        assert_eq!(received.any(|received| received.is_err()), !fits);
     }
     // It is not HTTP in smaller pieces either.
     let (mut client, _) = client_of(request(), limits);

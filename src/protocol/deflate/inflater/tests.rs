@@ -253,3 +253,15 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_longer_message_may_have_more_streams() {
+    // A final block of 1,000 bytes as they are, with their number and its complement.
+    let block = [&[1, 0xe8, 0x03, 0x17, 0xfc][..], &[b'a'; 1_000]].concat();
+    let inflate = |further| {
+        let message = [block.clone(), LAST_BLOCK.repeat(further)].concat();
+        Inflater::default().inflate(&message, 1_000).map(|bytes| bytes.len())
+    };
+    assert_eq!(inflate(FREE_STREAMS + 16), Ok(1_000));
+    assert_eq!(inflate(FREE_STREAMS + 17), Err(Violation::TooManyDeflateStreams));
+}

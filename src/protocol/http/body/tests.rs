@@ -84,6 +84,10 @@ fn a_malformed_chunk_is_refused() {
         "g\r\n",
         "0\r\n\n",
         "0\r\nno field\r\n\r\n",
+        "0\r\nfield\r\n\r\n",
+        "5\r\nhellos\n",
+        // Each of these is too long for its line, whatever follows.
+        "5\r\nhellos\r\r",
         "0\r\nX: a\r\n b\r\n\r\n",
         "0\r\n: a\r\n\r\n",
     ] {
@@ -103,6 +107,33 @@ fn everything_that_is_not_limited_by_a_length_has_a_limit() {
     assert_eq!(chunked(&format!("1;{}", "a".repeat(300))), Outcome::Refused(MALFORMED_CHUNK));
     let trailer = format!("0\r\n{}", "a:b\r\n".repeat(20));
     assert_eq!(chunked(&trailer), Outcome::Refused(Refusal::HeadTooLong));
+}
+
+#[test]
+fn the_line_of_a_chunk_has_a_limit_of_its_own() {
+    let mut body = Body::new(Vec::new(), End::Chunked.into(), 64, 1 << 20);
+    let mut line = format!("1;{}", "a".repeat(MAX_CHUNK_LINE_BYTES - 2)).into_bytes();
+    assert_eq!(body.receive(&mut &mut line[..]), Ok(None));
+    assert!(body.held_bytes() >= line.len());
+    assert_eq!(body.receive(&mut &mut b"a".to_owned()[..]), Err(MALFORMED_CHUNK));
+}
+
+/// The lines have 256 bytes at most.
+#[test]
+fn extensions_may_be_as_long_as_the_limit() {
+    for (excess, fits) in [(0, true), (1, false)] {
+        let mut body = Body::new(Vec::new(), End::Chunked.into(), 1 << 20, 64);
+        let mut left = MAX_EXTENSION_BYTES + excess;
+        let mut outcome = Ok(None);
+        while left > 0 && outcome.is_ok() {
+            let size = left.min(200);
+            left -= size;
+            let mut chunk = format!("0001{:;<size$}\r\nx\r\n", "").into_bytes();
+            outcome = body.receive(&mut &mut chunk[..]);
+        }
+        assert_eq!(outcome.is_ok(), fits);
+        assert_eq!(left, 0);
+    }
 }
 
 #[test]

@@ -162,7 +162,24 @@ fn a_head_may_be_as_long_as_the_limit() {
 #[test]
 fn part_of_a_head_is_not_a_head_and_nor_is_a_head_with_more() {
     for end in 0..HEAD.len() {
-        assert!(check(&HEAD[..end]).is_err());
+        assert_eq!(check(&HEAD[..end]), Err(Refusal::Malformed("the head is cut short")));
     }
-    assert!(check(&[HEAD, b"x"].concat()).is_err());
+    let more = check(&[HEAD, b"x"].concat());
+    assert_eq!(more, Err(Refusal::Malformed("something follows the head")));
+}
+
+#[test]
+fn a_refusal_names_what_is_malformed() {
+    for (bytes, reason) in [
+        (&b" "[..], "no request begins with this byte"),
+        (b"GET /\0", "the request line is malformed"),
+        (b"GET / HTTP/1.1\r\n ", "a header field's name is malformed"),
+        (b"GET / HTTP/1.1\r\nHost\r", "a header field's name is malformed"),
+        (b"GET / HTTP/1.1\r\nHost: a\0", "a header field's value is malformed"),
+        (b"\rG", "a line of the head has a carriage return without a line feed"),
+        (b"GET / HTTP/1.1\rH", "a line of the head has a carriage return without a line feed"),
+        (b"GET / HTTP/1.1\r\n\rx", "a line of the head has a carriage return without a line feed"),
+    ] {
+        assert_eq!(receive(bytes).1, Err(Refusal::Malformed(reason)), "{}", bytes.escape_ascii());
+    }
 }
