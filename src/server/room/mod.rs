@@ -97,9 +97,8 @@ impl Room {
     fn note_growth(&mut self, time: &Time) -> bool {
         self.rate.add(time.timestamp);
         if self.dirty {
-            if self.flushed > 0 && self.grown_meanwhile.is_none() {
-                self.grown_meanwhile = Some(time.moment());
-            }
+            // The beginning of a flush sets it back.
+            self.grown_meanwhile.get_or_insert_with(|| time.moment());
             return false;
         }
         self.dirty = true;

@@ -64,3 +64,26 @@ fn nothing_is_kept_of_removed_rooms() {
     }
     assert_eq!((rooms.len(), rooms.made.len()), (0, 0));
 }
+
+#[test]
+fn a_flush_is_for_what_came_before_it_and_leaves_the_rest_to_the_next() {
+    let mut rooms = Rooms::default();
+    let mut time = Time::new();
+    let mut append = |rooms: &mut Rooms, key| {
+        time.now += Duration::from_secs(1);
+        rooms.append(key, Message::Text("a"), &mut SegmentPool::default(), &time);
+        time.moment()
+    };
+    let key = rooms.find_or_make("a", None, Time::new().moment());
+    let first = append(&mut rooms, key);
+    append(&mut rooms, key);
+    rooms.get_mut(key).unwrap().begin_flush();
+    let second = append(&mut rooms, key);
+    append(&mut rooms, key);
+    let room = rooms.get_mut(key).unwrap();
+    assert_eq!((room.end_flush(TurnEnd::Now), room.dirty), (Some(first), true));
+    room.begin_flush();
+    assert_eq!((room.end_flush(TurnEnd::Now), room.dirty), (Some(second), false));
+    assert_eq!(rooms.dirty, [key]);
+    assert_eq!(rooms.get(key).unwrap().messages_per_second(time.timestamp), 0.4);
+}
