@@ -233,6 +233,12 @@ mod tests {
     }
 
     #[test]
+    #[cfg(feature = "server")]
+    fn the_body_can_be_read() {
+        assert_eq!(Response::text(200, "ok").body_bytes(), b"ok\n");
+    }
+
+    #[test]
     fn a_refusal_says_why() {
         let answer = encoded(&Response::refusal(Refusal::WebSocketVersion));
         assert!(answer.starts_with("HTTP/1.1 426 Upgrade Required\r\n"), "{answer}");

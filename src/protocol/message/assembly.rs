@@ -101,3 +101,18 @@ pub(super) fn check_length(
 fn max_compressed_bytes(max_message_bytes: usize) -> usize {
     max_message_bytes.saturating_add(max_message_bytes / 8).saturating_add(1024)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_compressed_message_may_be_somewhat_longer_than_the_limit() {
+        let limits = Limits { max_message_bytes: 80_001, ..Limits::default() };
+        for (compressed, max) in [(false, 80_001), (true, 80_001 + 10_000 + 1_024)] {
+            let check = |length: u64| check_length(1_000, length - 1_000, compressed, &limits);
+            assert_eq!(check(max), Ok(()));
+            assert_eq!(check(max + 1), Err(Violation::MessageTooBig));
+        }
+    }
+}

@@ -307,3 +307,6 @@ fn control(opcode: Opcode, payload: Cow<'_, [u8]>) -> Result<Incoming<'_>, Viola
         _ => Incoming::Pong(payload),
     })
 }
+
+#[cfg(test)]
+mod tests;
