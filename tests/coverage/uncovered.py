@@ -3,11 +3,15 @@
 
     uncovered.py LCOV LIST
 
-The list has a block for each reason: a line that begins with `#`, and then lines `FILE: TEXT OF THE LINE`.
+The entries of the list are `FILE: TEXT OF THE LINE`.
 """
 
 import sys
+from collections import Counter
 from pathlib import Path
+
+sys.path.append(str(Path(__file__).resolve().parents[1]))
+from explained import compare, listed
 
 
 def uncovered(lcov):
@@ -24,31 +28,13 @@ def uncovered(lcov):
             # A closing brace says nothing that the line before it does not.
             if count == "0" and text.strip("{}();,"):
                 found.add(f"{path.relative_to('src/protocol')}: {text}")
-    return found
-
-
-def listed(path):
-    """Return the lines of the list, and fail if one has no reason."""
-    lines, reason = set(), None
-    for line in path.read_text().splitlines():
-        if line.startswith("#"):
-            reason = line
-        elif line and not reason:
-            sys.exit(f"{path}: {line} has no reason")
-        elif line:
-            lines.add(line)
-    return lines
+    return Counter(found)
 
 
 def main():
     """Compare, and return the exit status."""
     lcov, path = map(Path, sys.argv[1:])
-    found, known = uncovered(lcov), listed(path)
-    for line in sorted(found - known):
-        print(f"not covered, and not in {path}: {line}", file=sys.stderr)
-    for line in sorted(known - found):
-        print(f"covered, but in {path}: {line}", file=sys.stderr)
-    return int(found != known)
+    return compare(uncovered(lcov), listed(path), path, ("not covered", "covered"))
 
 
 if __name__ == "__main__":
