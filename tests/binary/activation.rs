@@ -1,7 +1,7 @@
 //! Sockets that another process has bound, as a service manager passes them.
 
 use std::fs::{self, File};
-use std::io::{ErrorKind, Read, Write};
+use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::{UnixListener, UnixStream};
@@ -73,16 +73,16 @@ fn sockets_are_chosen_by_name_and_their_files_stay() {
     over_unix.send(Message::text("hello")).unwrap();
     assert_eq!(receive(&mut over_tcp), "hello");
     drop((over_tcp, over_unix));
+    let mut stderr = BufReader::new(child.stderr.take().unwrap());
+    let mut output = String::new();
+    // It serves clients before it prints this, in the order of the flags.
+    let last = format!("townhall is listening on http://{address}/\n");
+    while !output.ends_with(&last) && stderr.read_line(&mut output).unwrap() > 0 {}
     let pid = child.id().to_string();
     assert!(Command::new("kill").arg(&pid).status().unwrap().success());
-    let mut output = String::new();
-    child.stderr.take().unwrap().read_to_string(&mut output).unwrap();
+    stderr.read_to_string(&mut output).unwrap();
     assert_eq!(child.wait().unwrap().code(), Some(0), "{output}");
-    // In the order of the flags.
-    let lines = format!(
-        "townhall is listening on unix:{}\ntownhall is listening on http://{address}/\n",
-        path.display()
-    );
+    let lines = format!("townhall is listening on unix:{}\n{last}", path.display());
     assert!(output.contains(&lines), "{output}");
     assert!(path.exists(), "the file belongs to whoever bound the socket");
     fs::remove_file(path).unwrap();
