@@ -142,6 +142,20 @@ mod tests {
     }
 
     #[test]
+    fn short_segments_are_not_kept_and_others_are_used_again() {
+        let mut pool = SegmentPool::default();
+        let short = pool.take_short_segment(10);
+        pool.put_segment(short);
+        assert_eq!(spares(&pool), [(0, 0); 2]);
+        let whole = pool.take_segment(10);
+        pool.put_segment(whole);
+        assert_eq!(spares(&pool), [(1, SEGMENT_BYTES), (0, 0)]);
+        assert!(pool.holds_spare());
+        pool.take_segment(10);
+        assert_eq!(spares(&pool), [(0, 0); 2]);
+    }
+
+    #[test]
     fn long_segments_are_used_again_for_frames_of_their_size() {
         const MIB: usize = 1 << 20;
         let mut pool = SegmentPool::default();
