@@ -137,6 +137,12 @@ mod tests {
     use super::*;
     use crate::server::simulation::{connect, flush};
 
+    /// Lets time pass, and reads everything that has arrived by then.
+    fn pass(hub: &mut Hub, time: Duration) {
+        hub.time.timestamp = hub.time.timestamp.after(time);
+        hub.time.horizon = hub.time.timestamp;
+    }
+
     #[test]
     fn an_interval_begins_when_a_ping_is_answered_long_before_its_deadline() {
         let mut config = Config::default();
@@ -146,17 +152,15 @@ mod tests {
         let (id, ..) = connect(&mut hub, "x-none");
         let pinged_at = |hub: &mut Hub| {
             while hub.clients.get(id).is_some_and(|client| client.pinged.is_none()) {
-                hub.time.timestamp = hub.time.timestamp.after(Duration::ZERO);
-                hub.time.horizon = hub.time.timestamp;
+                pass(hub, Duration::ZERO);
                 let due = hub.time.deadlines.due(hub.time.horizon);
                 due.iter().for_each(|_| check(hub, id));
             }
             hub.time.timestamp
         };
-        let first = pinged_at(&mut hub);
+        pinged_at(&mut hub);
         // The deadline of the pong is set, and then the pong comes.
-        hub.time.timestamp = first.after(Duration::from_secs(2));
-        hub.time.horizon = hub.time.timestamp;
+        pass(&mut hub, Duration::from_secs(2));
         let due = hub.time.deadlines.due(hub.time.horizon);
         due.iter().for_each(|_| check(&mut hub, id));
         let answered = hub.time.timestamp;
@@ -172,8 +176,8 @@ mod tests {
         let (id, pipe, _) = connect(&mut hub, "x-none");
         hub.close(id, CloseCode::NORMAL, "enough");
         flush(&mut hub);
-        hub.time.timestamp = hub.time.timestamp.after(2 * hub.config.timeouts.close);
-        hub.time.horizon = hub.time.timestamp;
+        let timeout = hub.config.timeouts.close;
+        pass(&mut hub, 2 * timeout);
         pipe.allow(1_000);
         lifecycle::unblock(&mut hub, id);
         check_end(&mut hub, id);
@@ -191,8 +195,7 @@ mod tests {
         let (id, ..) = connect(&mut hub, "x-none");
         ping(&mut hub, id);
         let mut is_there_after = |delay| {
-            hub.time.timestamp = hub.time.timestamp.after(Duration::from_secs(delay));
-            hub.time.horizon = hub.time.timestamp;
+            pass(&mut hub, Duration::from_secs(delay));
             check(&mut hub, id);
             let is_there = hub.pending.gone.is_empty();
             hub.time.resumed = hub.time.timestamp;
