@@ -108,7 +108,7 @@ pub(super) struct Proxied {
 }
 
 impl Proxied {
-    /// Whether the server may answer a client of which it has read so much.
+    /// Whether the server may answer once it has read this many bytes.
     pub(super) fn may_be_answered(&self, read: u64) -> bool {
         self.is_trusted && self.state == State::Whole && read >= self.end
     }

@@ -126,7 +126,7 @@ fn hear(member: &mut Member, said: &Said, word: Heard, drops: bool, max_history:
     }
 }
 
-/// Notes that a client misses so many messages: those of its room up to a place, and the oldest of those that
+/// Notes that a client misses this number of messages: those of its room up to a place, and the oldest of those that
 /// were sent to it alone.
 fn skip(member: &mut Member, count: u64, position: Position) {
     let last = position.sequence();

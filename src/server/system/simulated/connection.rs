@@ -211,7 +211,7 @@ impl Connection {
         let size = max.min(self.outbound.len());
         if size > 0 {
             let mut bytes = vec![0; size];
-            self.outbound.read_exact(&mut bytes).expect("so many bytes are there");
+            self.outbound.read_exact(&mut bytes).expect("the bytes are there");
             return Received::Bytes(bytes);
         }
         match self.outbound.is_empty() {

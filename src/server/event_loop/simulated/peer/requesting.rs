@@ -33,12 +33,11 @@ impl Peer {
         let header = Header::new(&mut self.random, self.address);
         log(format_args!("{connection} is proxied by {proxy}: {header:?}"));
         let is_trusted = proxy != self.address;
-        link.queued = header.bytes.len() as u64;
+        self.append(link, &header.bytes);
         link.proxied = Some(Proxied { is_trusted, end: link.queued, state: header.state });
         if let Some(client) = header.client {
             record.addresses.insert(connection, client);
         }
-        self.out.extend(header.bytes);
         if header.state == State::Half {
             self.manner.request = Request::Nothing;
         }

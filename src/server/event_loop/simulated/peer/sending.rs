@@ -8,10 +8,15 @@ use super::Peer;
 use crate::server::system;
 
 impl Peer {
-    /// Queues a request or a frame.
-    pub(super) fn queue(&mut self, link: &mut Link, bytes: &[u8]) {
+    /// Queues bytes that show no activity.
+    pub(super) fn append(&mut self, link: &mut Link, bytes: &[u8]) {
         self.out.extend(bytes);
         link.queued += bytes.len() as u64;
+    }
+
+    /// Queues a request or a frame.
+    pub(super) fn queue(&mut self, link: &mut Link, bytes: &[u8]) {
+        self.append(link, bytes);
         link.ends.push_back(link.queued);
     }
 
@@ -23,8 +28,7 @@ impl Peer {
     /// Queues a part of a message, which shows no activity.
     pub(super) fn queue_part(&mut self, link: &mut Link, first: u8, payload: &[u8]) {
         let frame = masked(&mut self.random, first, payload);
-        self.out.extend(&frame);
-        link.queued += frame.len() as u64;
+        self.append(link, &frame);
     }
 
     /// Begins a message, once.
