@@ -113,9 +113,9 @@ pub struct Config {
     /// loopback addresses, because most proxies run on the same machine. Peers on Unix sockets are always trusted.
     pub trusted_proxies: Vec<IpNet>,
     /// Whether plain requests with any method reach the application as
-    /// [`Event::Request`](crate::Event::Request). By default, only GET and HEAD do; OPTIONS gets 204, and
-    /// other methods get 405. A request with a body gets 413, unless `request_bodies` is set. CONNECT
-    /// always gets 405.
+    /// [`Event::Request`](crate::Event::Request). By default, only GET and HEAD do; OPTIONS gets 204, POST, PUT
+    /// and DELETE get 405, and other methods get 501. A request with a body gets 413, unless `request_bodies`
+    /// is set. CONNECT always gets 501.
     pub any_method: bool,
     /// Whether the application reads the bodies of plain requests, of up to
     /// [`limits.max_body_bytes`](Limits::max_body_bytes). Requests with any method then reach it, as with

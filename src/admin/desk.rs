@@ -91,7 +91,12 @@ impl Desk {
             method if methods.split(", ").any(|allowed| allowed == method) => {
                 self.serve(resource, request, body).unwrap_or_else(|response| response)
             }
-            _ => allow(Response::text(405, format!("the methods for this path are {methods}"))),
+            _ => match request.unserved_method() {
+                Refusal::Method => {
+                    allow(Response::text(405, format!("the methods for this path are {methods}")))
+                }
+                refusal => Response::refusal(refusal),
+            },
         }
     }
 

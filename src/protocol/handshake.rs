@@ -60,7 +60,7 @@ impl Terms {
         deflate: Option<&Deflate>,
     ) -> Result<Self, Refusal> {
         if request.method() != "GET" {
-            return Err(Refusal::Method);
+            return Err(request.unserved_method());
         }
         if !request.asks_for_upgrade() {
             return Err(request.missing_upgrade());
@@ -275,6 +275,7 @@ mod tests {
     #[test]
     fn a_request_that_does_not_conform_gets_its_status() {
         assert_eq!(status("GET", "POST"), 405);
+        assert_eq!(status("GET", "get"), 501);
         assert_eq!(status("HTTP/1.1", "HTTP/1.0"), 426);
         assert_eq!(status("HTTP/1.1", "HTTP/2.0"), 505);
         assert_eq!(status("Host: server.example.com\r\n", ""), 400);

@@ -51,6 +51,7 @@ fn every_refusal_has_a_text_and_its_fields() {
         Refusal::Tls,
         Refusal::HttpVersion,
         Refusal::Method,
+        Refusal::MethodNotImplemented,
         Refusal::HasBody,
         Refusal::BodyTooLong,
         Refusal::TransferCoding,

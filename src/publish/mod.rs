@@ -96,7 +96,10 @@ impl Publisher {
             ("POST", None) => self
                 .publish(presence, hub, client, (request, exchange.body()))
                 .unwrap_or_else(|refused| refused),
-            _ => allow(Response::text(405, format!("the methods are {METHODS}"))),
+            _ => match request.unserved_method() {
+                Refusal::Method => allow(Response::text(405, format!("the methods are {METHODS}"))),
+                refusal => Response::refusal(refusal),
+            },
         };
         exchange.respond(response);
     }

@@ -89,7 +89,7 @@ pub enum Event<'a> {
     /// path is not a room ([`RoomLimits::patterns`](crate::RoomLimits::patterns)). With
     /// [`Config::any_method`](crate::Config::any_method), requests with other methods come too, and with
     /// [`Config::request_bodies`](crate::Config::request_bodies) their bodies. If the application does not
-    /// answer them, OPTIONS gets 204, and others get 405.
+    /// answer them, OPTIONS gets 204, POST, PUT and DELETE get 405, and others get 501.
     Request(Exchange<'a>),
     /// The head of a plain request with a body, with
     /// [`Config::request_bodies`](crate::Config::request_bodies). The application may refuse it before the

@@ -93,7 +93,7 @@ impl Program {
     fn ask_in_vain(&self) {
         let mut peer = Peer::connect(&self.address);
         peer.send(b"CONNECT a:80 HTTP/1.1\r\nHost: a:80\r\n\r\n");
-        assert_eq!(peer.receive_refusal().0, 405);
+        assert_eq!(peer.receive_refusal().0, 501);
     }
 
     /// The lines on the program's standard error.
@@ -200,7 +200,7 @@ fn when_a_stuck_pipe_is_read_again_the_log_reports_dropped_lines() {
     (0..3_000).for_each(|_| program.ask_in_vain());
     let mut lines = program.log();
     let before = lines.by_ref().take_while(|line| !line.contains(" log lines dropped: "));
-    let written = before.filter(|line| line.contains("answered with 405")).count();
+    let written = before.filter(|line| line.contains("answered with 501")).count();
     assert!((1_000..3_000).contains(&written), "{written} of 3000");
     let mut member = Peer::join(&program.address, "/");
     let mut connected = lines.filter(|line| line.contains("connected from"));

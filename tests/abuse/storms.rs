@@ -162,14 +162,14 @@ fn a_flood_of_refusals_is_logged_in_a_few_lines() {
         peer
     };
     let mut crowd = siege.program.at_once(|| (0..CROWD).map(|_| ask()).collect::<Vec<_>>());
-    crowd.iter_mut().for_each(|peer| assert_eq!(peer.receive_refusal().0, 405));
+    crowd.iter_mut().for_each(|peer| assert_eq!(peer.receive_refusal().0, 501));
     let mut lines = Vec::new();
     // This needs no further request.
     eventually("it logs how many lines it dropped", || {
         lines.extend(siege.program.log_so_far());
         lines.iter().any(|line| line.contains("more lines like these were dropped"))
     });
-    let logged = lines.iter().filter(|line| line.contains("refused with 405")).count();
+    let logged = lines.iter().filter(|line| line.contains("refused with 501")).count();
     // Twenty per second, including the current one.
     let most = 20 * (2 + begin.elapsed().as_secs() as usize);
     assert!((1..=most).contains(&logged), "{logged} lines of at most {most}");

@@ -217,6 +217,7 @@ fn each_path_has_its_methods() {
     }
     assert_eq!(error(&admin, "DELETE", "/rooms").0, "405");
     assert_eq!(error(&admin, "GET", "/connections/7.3").0, "405");
+    assert_eq!(error(&admin, "delete", "/rooms/a").0, "501");
     assert_eq!(error(&admin, "DELETE", "/nothing").0, "404");
     assert_eq!(ask(&admin, "HEAD", "/rooms", "").1, "");
 }

@@ -96,6 +96,8 @@ fn what_cannot_be_published_is_refused_with_a_reason() {
     assert!(
         head.starts_with("HTTP/1.1 405 ") && head.contains("\r\nAllow: GET, HEAD, OPTIONS, POST")
     );
+    let (head, _) = ask(&address, "post", "/lobby", "");
+    assert!(head.starts_with("HTTP/1.1 501 "), "{head}");
     assert_next(&mut member, "the end");
 }
 

@@ -44,6 +44,7 @@ fn an_upgrade_needs_http_1_1_and_get() {
     assert_eq!(answer("HTTP/1.1", "HTTP/1.0").0[0], Seen::Refused(Refusal::UpgradeInHttp10));
     assert_eq!(answer("HTTP/1.1", "HTTP/2.0").0, [Seen::Refused(Refusal::HttpVersion)]);
     assert_eq!(answer("GET", "POST").0[0], Seen::Refused(Refusal::Method));
+    assert_eq!(answer("GET", "get").0[0], Seen::Refused(Refusal::MethodNotImplemented));
 }
 
 /// Section 4.2.1: "or an absolute HTTP/HTTPS URI containing the /resource name/". Clients send those of

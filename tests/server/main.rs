@@ -15,6 +15,7 @@ mod inspection;
 mod keepalive;
 mod limits;
 mod listeners;
+mod methods;
 mod pausing;
 mod proxied;
 mod restoring;

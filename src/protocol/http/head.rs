@@ -210,9 +210,9 @@ impl Part {
 
     fn too_long(self) -> Refusal {
         match self {
-            Self::Method | Self::TargetBegin | Self::Target | Self::Version(_) => {
-                Refusal::TargetTooLong
-            }
+            // "A method longer than any that it implements" (RFC 9112, section 3).
+            Self::Method | Self::TargetBegin => Refusal::MethodNotImplemented,
+            Self::Target | Self::Version(_) => Refusal::TargetTooLong,
             _ => Refusal::HeadTooLong,
         }
     }

@@ -5,6 +5,10 @@ use std::fmt;
 /// The methods that are served, as the value of a field (RFC 9110, section 10.2.1).
 pub(crate) const ALLOWED_METHODS: &str = "GET, HEAD, OPTIONS";
 
+/// The methods that a resource may have: those of RFC 9110, section 9.3, without CONNECT and TRACE, which
+/// concern the connection.
+const IMPLEMENTED_METHODS: [&str; 6] = ["GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS"];
+
 /// Defines the status of each reason, and the list of all statuses.
 macro_rules! statuses {
     ($($status:literal => $reasons:pat,)*) => {
@@ -47,8 +51,10 @@ pub enum Refusal {
     Tls,
     /// The major version is not that of HTTP/1.1 (RFC 9110, section 15.6.6).
     HttpVersion,
-    /// The method is not supported, or is not GET for an upgrade (RFC 6455, section 4.2.1).
+    /// The target does not have the method, or it is not GET for an upgrade (RFC 6455, section 4.2.1).
     Method,
+    /// No target has the method (RFC 9110, section 15.6.2).
+    MethodNotImplemented,
     /// The request has a body, which the server does not read (RFC 9110, section 15.5.14).
     HasBody,
     /// The body is longer than the configured limit (RFC 9110, section 15.5.14).
@@ -101,9 +107,19 @@ impl Refusal {
         426 => Self::NoUpgrade | Self::UpgradeInHttp10 | Self::WebSocketVersion,
         429 => Self::TooManyFromAddress | Self::TooManyRoomsFromAddress,
         431 => Self::HeadTooLong | Self::TooManyHeaders,
-        501 => Self::TransferCoding,
+        501 => Self::MethodNotImplemented | Self::TransferCoding,
         503 => Self::Full | Self::TooManyRooms | Self::Stopping | Self::Unanswered,
         505 => Self::HttpVersion,
+    }
+
+    /// The refusal of a request whose target does not have this method (RFC 9110, section 9.1). Methods are
+    /// case-sensitive.
+    pub(super) fn of_method(method: &str) -> Self {
+        if IMPLEMENTED_METHODS.contains(&method) {
+            Self::Method
+        } else {
+            Self::MethodNotImplemented
+        }
     }
 
     /// The header fields that the status requires, as names and values.
@@ -133,6 +149,7 @@ impl fmt::Display for Refusal {
             Self::Tls => "TLS on a port for plain HTTP: use http:// or ws://",
             Self::HttpVersion => "unsupported HTTP version: use HTTP/1.1",
             Self::Method => "method not allowed: use GET, HEAD or OPTIONS; an upgrade needs GET",
+            Self::MethodNotImplemented => "method not implemented; methods are case-sensitive",
             Self::HasBody => "a request must not have a body",
             Self::BodyTooLong => "the body is too long",
             Self::TransferCoding => "unsupported transfer coding: use chunked",

@@ -30,6 +30,7 @@ const MALFORMED_LINE: Refusal = Refusal::Malformed("the request line is malforme
 ///
 /// assert!(!request.asks_for_upgrade());
 /// assert_eq!(request.missing_upgrade(), Refusal::NoUpgrade);
+/// assert_eq!(request.unserved_method(), Refusal::Method);
 /// assert_eq!(request.subprotocols().next(), None);
 /// # Ok::<(), Refusal>(())
 /// ```
@@ -168,6 +169,12 @@ impl<'h> Request<'h> {
         } else {
             Refusal::NoUpgrade
         }
+    }
+
+    /// The refusal of a method that the target does not have: 405 if others may have it, otherwise 501
+    /// (RFC 9110, section 9.1).
+    pub fn unserved_method(&self) -> Refusal {
+        Refusal::of_method(self.method)
     }
 
     /// RFC 9112, section 3.2: "A server MUST respond with a 400 (Bad Request) status code to any

@@ -28,7 +28,7 @@ pub(crate) fn handshake(hub: &mut Hub, id: ClientId, head: Vec<u8>, app: &mut Ap
     match request.method() {
         "GET" if request.asks_for_upgrade() => upgrade(hub, id, &request, app),
         // Its response would turn the connection into a tunnel (RFC 9110, section 9.3.6).
-        "CONNECT" => refuse(hub, id, Refusal::Method),
+        "CONNECT" => refuse(hub, id, request.unserved_method()),
         "GET" | "HEAD" if !hub.config.request_bodies => answer(hub, id, &request, b"", app),
         method if hub.config.request_bodies && !is_get(method) => {
             match requests::admit(hub, id, &request, &head, app) {
@@ -42,7 +42,7 @@ pub(crate) fn handshake(hub: &mut Hub, id: ClientId, head: Vec<u8>, app: &mut Ap
             Ok(()) => answer(hub, id, &request, b"", app),
             Err(refusal) => refuse(hub, id, refusal),
         },
-        method => answer_method(hub, id, method),
+        _ => answer_method(hub, id, &request),
     }
 }
 

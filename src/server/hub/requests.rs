@@ -96,7 +96,7 @@ pub(super) fn answer(
     match answer {
         Answer::Now(answer) => give(hub, id, answer, is_persistent),
         Answer::Later => defer(hub, id),
-        Answer::None if !is_get(request.method()) => answer_method(hub, id, request.method()),
+        Answer::None if !is_get(request.method()) => answer_method(hub, id, request),
         Answer::None if hub.config.rooms.allow(&request.normal_path()) => {
             refuse(hub, id, request.missing_upgrade());
         }
@@ -114,14 +114,14 @@ fn note_requester(hub: &mut Hub, id: ClientId, request: &Request<'_>) {
 }
 
 /// Answers a plain request with a method that the application does not serve.
-pub(super) fn answer_method(hub: &mut Hub, id: ClientId, method: &str) {
-    match method {
+pub(super) fn answer_method(hub: &mut Hub, id: ClientId, request: &Request<'_>) {
+    match request.method() {
         // Load balancers use it to check whether the server is up.
         "OPTIONS" if hub.is_stopping() => {
             respond(hub, id, Response::refusal(Refusal::Stopping));
         }
         "OPTIONS" => respond(hub, id, Response::options()),
-        _ => refuse(hub, id, Refusal::Method),
+        _ => refuse(hub, id, request.unserved_method()),
     }
 }
 

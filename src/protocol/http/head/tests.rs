@@ -153,7 +153,8 @@ fn a_head_may_be_as_long_as_the_limit() {
     };
     assert!(matches!(receive(&padded(MAX_BYTES)), (MAX_BYTES, Ok(Some(_)))));
     assert_eq!(refused(&padded(MAX_BYTES + 1)), (MAX_BYTES, 431));
-    assert_eq!(refused(&[b'G'; 200]), (MAX_BYTES, 414));
+    assert_eq!(refused(&[b'G'; 200]), (MAX_BYTES, 501));
+    assert_eq!(refused(&[&[b'G'; MAX_BYTES - 1], &b" /"[..]].concat()), (MAX_BYTES, 501));
     assert_eq!(refused(&[&b"GET /"[..], &[b'a'; 200]].concat()), (MAX_BYTES, 414));
     let nothing = Head::default().receive(&mut &mut b"\r\nGET".to_owned()[..], 0);
     assert_eq!(nothing, Err(Refusal::HeadTooLong));
