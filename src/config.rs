@@ -109,8 +109,9 @@ pub struct Config {
     /// The networks of trusted reverse proxies, which are exempt from the limits per address. The server
     /// uses their `X-Forwarded-For` and `X-Forwarded-Host`, and `Forwarded` (RFC 7239) where these
     /// fields are missing. On listeners with [`Listen::proxy_protocol`], they send PROXY headers; the
-    /// fields are then used only if the address in the header is in these networks too. The default is the
-    /// loopback addresses, because most proxies run on the same machine. Peers on Unix sockets are always trusted.
+    /// fields are then used only if the address in the header is in these networks too. Requests of others for
+    /// a URI with `https` or `wss` get 421 on connections without TLS. The default is the loopback addresses,
+    /// because most proxies run on the same machine. Peers on Unix sockets are always trusted.
     pub trusted_proxies: Vec<IpNet>,
     /// Whether plain requests with any method reach the application as
     /// [`Event::Request`](crate::Event::Request). By default, only GET and HEAD do; OPTIONS gets 204, POST, PUT

@@ -60,6 +60,7 @@ fn every_refusal_has_a_text_and_its_fields() {
         Refusal::UpgradeInHttp10,
         Refusal::Origin,
         Refusal::Misdirected,
+        Refusal::Scheme,
         Refusal::NoSuchRoom,
         Refusal::WebSocketVersion,
         Refusal::Timeout,

@@ -296,6 +296,15 @@ fn pages_are_checked_against_the_address_that_they_connected_to() {
 }
 
 #[test]
+fn a_proxy_that_sends_a_header_may_have_ended_tls() {
+    let (server, _) = start(proxied());
+    for header in [TEXT, LOCAL] {
+        let mut stream = begin(&server, &[header, request("wss://a/").as_bytes()].concat());
+        assert!(read_head(&mut stream).starts_with("HTTP/1.1 101 "));
+    }
+}
+
+#[test]
 fn the_address_that_the_client_connected_to_is_one_of_the_servers_hosts() {
     let mut config = proxied();
     config.hosts = vec!["chat.example".parse().unwrap()];

@@ -156,6 +156,31 @@ fn a_request_for_another_host_is_misdirected() {
     assert!(get(&server, "/counts").starts_with("HTTP/1.1 421 Misdirected Request\r\n"));
 }
 
+/// RFC 9110, section 7.4: "a request for an "https" resource MUST be rejected unless it has been received over
+/// a connection that has been secured". Only a trusted proxy may have ended TLS.
+#[test]
+fn a_target_that_needs_tls_is_misdirected_without_it() {
+    let mut config = config();
+    let through_a_proxy = Running::start(config.clone(), counting_chat);
+    config.trusted_proxies.clear();
+    let direct = Running::start(config, counting_chat);
+    let answer = |server: &Running, scheme: &str| {
+        let mut stream = server.stream();
+        let target = format!("{scheme}://localhost/lobby");
+        let fields = "Host: localhost\r\nX-Forwarded-Proto: https";
+        let request = request(&target).replace("Host: localhost", fields);
+        stream.write_all(request.as_bytes()).unwrap();
+        read_head(&mut stream)
+    };
+    for (scheme, status) in [("ws", 101), ("HTTP", 101), ("wss", 421), ("https", 421), ("WsS", 421)]
+    {
+        let head = answer(&direct, scheme);
+        assert!(head.starts_with(&format!("HTTP/1.1 {status} ")), "{scheme}: {head}");
+        let head = answer(&through_a_proxy, scheme);
+        assert!(head.starts_with("HTTP/1.1 101 "), "{scheme}: {head}");
+    }
+}
+
 /// Load balancers send requests for the address.
 #[test]
 fn a_request_for_the_servers_own_address_is_never_misdirected() {

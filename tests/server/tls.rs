@@ -23,7 +23,7 @@ use townhall::{CertificateFiles, Config, Event};
 use tungstenite::WebSocket;
 use tungstenite::protocol::Message;
 
-use crate::support::{PATIENCE, Running, chat, config, read_all, settle};
+use crate::support::{PATIENCE, Running, chat, config, read_all, request, settle};
 
 type TlsStream = StreamOwned<ClientConnection, TcpStream>;
 
@@ -153,6 +153,23 @@ fn clients_chat_over_both_versions_of_tls() {
                 assert_eq!(receive(client), Message::text(text.clone()), "{size} bytes");
             }
         }
+    }
+}
+
+/// RFC 9110, section 7.4.
+#[test]
+fn the_scheme_of_a_target_is_that_of_a_connection_with_tls() {
+    let certificate = Certificate::new("localhost");
+    let mut config = tls_config(&[&certificate]);
+    config.trusted_proxies.clear();
+    let server = Running::start(config, chat);
+    for (scheme, status) in [("wss", "101"), ("HTTPS", "101"), ("ws", "421"), ("http", "421")] {
+        let mut stream = connect(&server, &certificate, "localhost", &[&TLS13]);
+        let target = format!("{scheme}://localhost/room");
+        stream.write_all(request(&target).as_bytes()).unwrap();
+        let mut line = [0; 12];
+        stream.read_exact(&mut line).unwrap();
+        assert_eq!(str::from_utf8(&line[9..]), Ok(status), "{scheme}");
     }
 }
 

@@ -223,5 +223,11 @@ fn a_peer_is_a_trusted_proxy() {
     assert_eq!(status(&path, page), "101");
     let other = "Host: chat.example\r\nOrigin: https://evil.example\r\n";
     assert_eq!(status(&path, other), "403");
+    // It may have ended TLS.
+    let mut stream = stream(&path);
+    stream.write_all(request("wss://chat.example/").as_bytes()).unwrap();
+    let mut line = [0; 12];
+    stream.read_exact(&mut line).unwrap();
+    assert_eq!(line, *b"HTTP/1.1 101");
     drop(server);
 }

@@ -71,6 +71,8 @@ pub enum Refusal {
     Origin,
     /// The request is for a host other than this server (RFC 9110, section 15.5.20).
     Misdirected,
+    /// The scheme of the target is not that of the connection (RFC 9110, section 7.4).
+    Scheme,
     /// The path is not one of the allowed rooms.
     NoSuchRoom,
     /// The WebSocket version is not 13 (RFC 6455, section 4.4).
@@ -103,7 +105,7 @@ impl Refusal {
         413 => Self::HasBody | Self::BodyTooLong,
         414 => Self::TargetTooLong | Self::RoomNameTooLong,
         417 => Self::Expectation,
-        421 => Self::Misdirected,
+        421 => Self::Misdirected | Self::Scheme,
         426 => Self::NoUpgrade | Self::UpgradeInHttp10 | Self::WebSocketVersion,
         429 => Self::TooManyFromAddress | Self::TooManyRoomsFromAddress,
         431 => Self::HeadTooLong | Self::TooManyHeaders,
@@ -160,6 +162,7 @@ impl fmt::Display for Refusal {
             }
             Self::Origin => "origin not allowed",
             Self::Misdirected => "host not served here",
+            Self::Scheme => "https and wss need TLS, and http and ws a connection without it",
             Self::NoSuchRoom => "no such room",
             Self::WebSocketVersion => "unsupported WebSocket version: use 13",
             Self::Timeout => "request timed out",

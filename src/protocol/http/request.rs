@@ -103,6 +103,12 @@ impl<'h> Request<'h> {
         self.form.path_and_query().1
     }
 
+    /// The scheme of a target in absolute form: `http`, `https`, `ws` or `wss`. A server must refuse one that
+    /// is not that of the connection, unless a trusted proxy may have ended TLS (RFC 9110, section 7.4).
+    pub fn scheme(&self) -> Option<&'static str> {
+        self.form.scheme()
+    }
+
     /// The host that the request is for, and the port if there is one: from the target, which takes
     /// precedence (RFC 9112, section 3.2.2), otherwise from the Host field. `None` if neither has a
     /// host.
@@ -277,14 +283,15 @@ mod tests {
 
     #[test]
     fn the_authority_of_the_target_takes_precedence_over_the_host_field() {
-        for (target, host, authority) in [
-            ("/", "a:80", Some("a:80")),
-            ("/", "", None),
-            ("ws://b:90/", "a:80", Some("b:90")),
-            ("HTTP://b", "", Some("b")),
+        for (target, host, scheme, authority) in [
+            ("/", "a:80", None, Some("a:80")),
+            ("/", "", None, None),
+            ("ws://b:90/", "a:80", Some("ws"), Some("b:90")),
+            ("HTTPS://b", "", Some("https"), Some("b")),
         ] {
             let head = format!("GET {target} HTTP/1.1\r\nHost: {host}\r\n\r\n");
-            assert_eq!(parse(&head).unwrap().authority(), authority, "{head}");
+            let request = parse(&head).unwrap();
+            assert_eq!((request.scheme(), request.authority()), (scheme, authority), "{head}");
         }
     }
 

@@ -11,8 +11,9 @@ const SCHEMES: [&str; 4] = ["http", "https", "ws", "wss"];
 pub(super) enum Target<'h> {
     /// A path, and a query if there is one.
     Origin(&'h str),
-    /// A URI, as clients send it to proxies: its authority, and its path and query, which may be empty.
-    Absolute(&'h str, &'h str),
+    /// A URI, as clients send it to proxies: its scheme in lower case, its authority, and its path and query,
+    /// which may be empty.
+    Absolute(&'static str, &'h str, &'h str),
     /// A host and a port, for a tunnel with CONNECT.
     Authority,
     /// The server itself, for OPTIONS.
@@ -39,14 +40,22 @@ impl<'h> Target<'h> {
     fn absolute(target: &'h str) -> Option<Self> {
         let (scheme, rest) = target.split_once("://")?;
         let (authority, path) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
-        let known = SCHEMES.iter().any(|known| known.eq_ignore_ascii_case(scheme));
-        (known && is_authority(authority)).then_some(Self::Absolute(authority, path))
+        let scheme = SCHEMES.into_iter().find(|known| known.eq_ignore_ascii_case(scheme))?;
+        is_authority(authority).then_some(Self::Absolute(scheme, authority, path))
+    }
+
+    /// The scheme of an absolute form, in lower case.
+    pub(super) fn scheme(self) -> Option<&'static str> {
+        match self {
+            Self::Absolute(scheme, ..) => Some(scheme),
+            _ => None,
+        }
     }
 
     /// The authority of an absolute form.
     pub(super) fn authority(self) -> Option<&'h str> {
         match self {
-            Self::Absolute(authority, _) => Some(authority),
+            Self::Absolute(_, authority, _) => Some(authority),
             _ => None,
         }
     }
@@ -58,7 +67,7 @@ impl<'h> Target<'h> {
             Self::Origin(whole) => (whole, ""),
             // RFC 9110, section 4.2.3: "an empty path component is equivalent to an absolute
             // path of '/'".
-            Self::Absolute(_, whole) => (whole, "/"),
+            Self::Absolute(_, _, whole) => (whole, "/"),
             Self::Authority | Self::Asterisk => ("", ""),
         };
         let (path, query) = match whole.split_once('?') {

@@ -8,7 +8,7 @@ use crate::server::departure::{Cause, Departure};
 use crate::server::event::{Event, Upgrade};
 use crate::server::hub::answering::{refuse, respond};
 use crate::server::hub::requests::{Rejection, answer, answer_method, client_address, is_get};
-use crate::server::hub::site::{check_host, check_origin};
+use crate::server::hub::site::{check_host, check_origin, check_scheme};
 use crate::server::hub::state::{Application, Hub, Phase};
 use crate::server::hub::{forwarded, keepalive, lifecycle, requests};
 use crate::server::limits::address::{AddressKey, Admission};
@@ -22,7 +22,8 @@ pub(crate) fn handshake(hub: &mut Hub, id: ClientId, head: Vec<u8>, app: &mut Ap
         Ok(request) => request,
         Err(refusal) => return refuse(hub, id, refusal),
     };
-    if let Err(refusal) = check_host(hub, id, &request) {
+    let checked = check_scheme(hub, id, &request).and_then(|()| check_host(hub, id, &request));
+    if let Err(refusal) = checked {
         return refuse(hub, id, refusal);
     }
     match request.method() {

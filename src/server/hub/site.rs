@@ -54,6 +54,19 @@ fn host(authority: &str) -> Option<Host> {
     authority.parse().ok().map(|Authority { host, .. }| host)
 }
 
+/// Checks that the scheme of a target, if it has one, is that of the connection (RFC 9110, section 7.4). A
+/// trusted proxy may have ended TLS.
+///
+/// # Errors
+/// [`Refusal::Scheme`] if it is not.
+pub(crate) fn check_scheme(hub: &Hub, id: ClientId, request: &Request<'_>) -> Result<(), Refusal> {
+    let client = hub.clients.get(id);
+    let Some((scheme, client)) = request.scheme().zip(client) else { return Ok(()) };
+    let is_proxied = client.address_key.is_none() || client.transport.endpoints().is_some();
+    let is_secure = matches!(scheme, "https" | "wss");
+    if is_proxied || is_secure == client.transport.is_tls() { Ok(()) } else { Err(Refusal::Scheme) }
+}
+
 /// Checks that a request is for one of the server's own hosts.
 ///
 /// # Errors
