@@ -82,7 +82,10 @@ fn deserved(mut answer: &[u8]) -> Deserved {
     loop {
         let mut fields = [httparse::EMPTY_HEADER; MAX_HEADERS];
         let mut response = httparse::Response::new(&mut fields);
-        let Ok(httparse::Status::Complete(size)) = response.parse(answer) else {
+        let mut parser = httparse::ParserConfig::default();
+        parser.allow_obsolete_multiline_headers_in_responses(true);
+        let parsed = parser.parse_response(&mut response, answer);
+        let Ok(httparse::Status::Complete(size)) = parsed else {
             return Deserved::Neither;
         };
         match response.code {

@@ -86,7 +86,9 @@ impl HandshakeResponse {
     fn parse(head: &[u8], max_headers: usize) -> Result<Self, InvalidResponse> {
         let mut fields = vec![httparse::EMPTY_HEADER; max_headers];
         let mut response = httparse::Response::new(&mut fields);
-        match response.parse(head) {
+        let mut parser = httparse::ParserConfig::default();
+        parser.allow_obsolete_multiline_headers_in_responses(true);
+        match parser.parse_response(&mut response, head) {
             Ok(httparse::Status::Complete(_)) => {}
             Err(httparse::Error::TooManyHeaders) => return Err(InvalidResponse::TooLong),
             _ => return Err(InvalidResponse::NotHttp),
@@ -95,7 +97,7 @@ impl HandshakeResponse {
         Ok(Self {
             status: response.code.ok_or(InvalidResponse::NotHttp)?,
             reason: response.reason.unwrap_or_default().to_owned(),
-            headers: headers.map(|field| (field.name.to_owned(), field.value.to_owned())).collect(),
+            headers: headers.map(|field| (field.name.to_owned(), unfolded(field.value))).collect(),
             is_http_1_0: response.version == Some(0),
             body: Vec::new(),
         })
@@ -175,6 +177,12 @@ impl HandshakeResponse {
         let chosen = self.header(NAME).filter(|&chosen| offered.iter().any(|one| one == chosen));
         chosen.map(|chosen| Some(chosen.to_owned())).ok_or(InvalidResponse::Subprotocol)
     }
+}
+
+/// A value with a space in place of each line folding (RFC 9112, section 5.2).
+fn unfolded(value: &[u8]) -> Vec<u8> {
+    let lines: Vec<_> = value.split(|&byte| byte == b'\n').map(<[u8]>::trim_ascii).collect();
+    lines.join(&b' ')
 }
 
 /// An upgrade that the server has accepted, after which messages go both ways.

@@ -47,7 +47,8 @@ fn an_answer_that_does_not_conform_is_a_failure() {
         ("\r\n\r\n", "\r\nSec-WebSocket-Protocol: a\r\n\r\n", InvalidResponse::Subprotocol),
         ("\r\n\r\n", "\r\nSec-WebSocket-Extensions: a\r\n\r\n", InvalidResponse::Extensions),
         ("Upgrade: WebSocket", "Up grade: a", InvalidResponse::NotHttp),
-        ("Upgrade: WebSocket", "Upgrade:\r\n WebSocket", InvalidResponse::NotHttp),
+        ("Upgrade: WebSocket", " Upgrade: WebSocket", InvalidResponse::NotHttp),
+        ("Upgrade: WebSocket", "Upgrade: Web\r\n Socket", InvalidResponse::Upgrade),
     ] {
         let (mut client, key) = client_of(request(), Limits::default());
         let text = good.replacen(&accept_key("KEY"), &accept_key(&key), 1).replacen(from, to, 1);
@@ -58,6 +59,19 @@ fn an_answer_that_does_not_conform_is_a_failure() {
         client.fail(failure, &mut out);
         assert!(out.is_empty() && client.is_closed());
     }
+}
+
+/// RFC 9112, section 5.2: a user agent "MUST replace each received obs-fold with one or more SP octets".
+#[test]
+fn a_folded_line_of_an_answer_is_one_line_with_spaces() {
+    let (mut client, key) = client_of(request(), Limits::default());
+    let answer = answer(&key, "X-Lobby: a \r\n \t\r\n\t b\n c \r\n \r\n")
+        .replace("Upgrade: WebSocket", "Upgrade:\r\n WebSocket")
+        .replace("keep-alive, Upgrade", "keep-alive,\r\n\tUpgrade");
+    let received = receive(&mut client, answer.as_bytes());
+    let Ok(Some(ClientReceived::Accepted(accepted))) = received else { panic!("{received:?}") };
+    assert_eq!(accepted.response.header("X-Lobby"), Some("a  b c"));
+    assert_eq!(accepted.response.header("Connection"), Some("keep-alive, Upgrade"));
 }
 
 #[test]
