@@ -173,8 +173,10 @@ def response_seeds():
         "interim": "HTTP/1.1 103 Early Hints\r\nLink: a\r\n\r\n" + ACCEPTING,
         "bare-line-feeds": ACCEPTING.replace("\r\n", "\n"),
         "refused": "HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\n",
+        "two-lengths": "HTTP/1.1 403 Forbidden\r\nContent-Length: 2, 3\r\n",
         "redirect": "HTTP/1.0 301 \r\nLocation: /\r\n",
         "folded": ACCEPTING + "A: b\r\n c\r\n",
+        "folded-list": ACCEPTING.replace(": Upgrade", ": a,\r\n\tUpgrade"),
         "not-http": "SSH-2.0-x\r\n",
     }
     for name, answer in answers.items():

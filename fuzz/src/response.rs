@@ -1,6 +1,6 @@
 //! Property: an answer to a request for an upgrade is accepted exactly if it has the fields that RFC 6455,
-//! section 4.1, demands, and one with another status is a refusal with that status. It makes no difference
-//! whether the answer arrives byte by byte.
+//! section 4.1, demands, and one with another status is a refusal with that status, unless its Content-Length
+//! is not valid. It makes no difference whether the answer arrives byte by byte.
 //!
 //! Input: whether compression is offered, and how (one byte), then the head of an answer. In it, the accept
 //! key of RFC 6455, section 1.3, stands for the one that belongs to the request, wherever it is.
@@ -92,9 +92,27 @@ fn deserved(mut answer: &[u8]) -> Deserved {
             Some(101) if response.version == Some(1) => return upgrade(response.headers),
             Some(101) | None => return Deserved::Neither,
             Some(100..200) => answer = &answer[size..],
-            Some(status) => return Deserved::Refusal(status),
+            Some(status) if has_length(status, response.headers) => {
+                return Deserved::Refusal(status);
+            }
+            Some(_) => return Deserved::Neither,
         }
     }
+}
+
+/// Whether a refusal has a valid length, a transfer coding, or neither, so that it ends with the connection.
+fn has_length(status: u16, fields: &[httparse::Header<'_>]) -> bool {
+    let is_named = |name: &str| fields.iter().any(|field| field.name.eq_ignore_ascii_case(name));
+    let lengths = fields.iter().filter(|field| field.name.eq_ignore_ascii_case("Content-Length"));
+    let lengths: Vec<_> = lengths.map(|field| String::from_utf8_lossy(field.value)).collect();
+    let lengths = lengths.join(",");
+    let mut lengths = lengths.split(',').map(str::trim_ascii);
+    let first = lengths.next().unwrap_or_default();
+    let is_number = !first.is_empty() && first.chars().all(|digit| digit.is_ascii_digit());
+    matches!(status, 204 | 304)
+        || is_named("Transfer-Encoding")
+        || !is_named("Content-Length")
+        || is_number && lengths.all(|length| length == first)
 }
 
 fn upgrade(fields: &[httparse::Header<'_>]) -> Deserved {

@@ -122,6 +122,7 @@ fn the_errors_of_clients_have_texts() {
         InvalidResponse::AcceptKey,
         InvalidResponse::Extensions,
         InvalidResponse::Subprotocol,
+        InvalidResponse::ContentLength(404),
     ]);
     check_texts(&[
         InvalidUri::Scheme,

@@ -199,7 +199,7 @@ impl ClientConnection {
             }
         };
         if response.status() != 101 {
-            self.state = State::Refused(Box::new(Refused::new(response, &self.limits)));
+            self.state = State::Refused(Box::new(Refused::new(response, &self.limits)?));
             return Ok(None);
         }
         let Handshake { request, accept_key, .. } = &**handshake;

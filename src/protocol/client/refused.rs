@@ -1,7 +1,7 @@
 //! A refusal of the opening handshake as it arrives.
 
-use super::response::HandshakeResponse;
-use crate::protocol::http::{Body, Framing};
+use super::response::{HandshakeResponse, InvalidResponse};
+use crate::protocol::http::{Body, Framing, elements};
 use crate::protocol::limits::Limits;
 
 /// A response without an upgrade, whose body is not complete.
@@ -12,10 +12,13 @@ pub(super) struct Refused {
 }
 
 impl Refused {
-    pub(super) fn new(response: HandshakeResponse, limits: &Limits) -> Self {
-        let framing = framing(&response, limits.max_body_bytes);
+    pub(super) fn new(
+        response: HandshakeResponse,
+        limits: &Limits,
+    ) -> Result<Self, InvalidResponse> {
+        let framing = framing(&response, limits.max_body_bytes)?;
         let body = Body::new(Vec::new(), framing, limits.max_body_bytes, limits.max_head_bytes);
-        Self { response, body }
+        Ok(Self { response, body })
     }
 
     /// Takes the body off the front of `input`, and returns whether it is complete, or too long, or not
@@ -45,12 +48,25 @@ impl Refused {
 }
 
 /// RFC 9112, section 6.3. A body without a length ends with the connection, or where it is too long.
-fn framing(response: &HandshakeResponse, max_bytes: usize) -> Framing {
+fn framing(response: &HandshakeResponse, max_bytes: usize) -> Result<Framing, InvalidResponse> {
     let is_chunked = |coding: &[u8]| coding.eq_ignore_ascii_case(b"chunked");
-    let length = || response.header("Content-Length")?.parse().ok();
-    Framing::of_response(match response.status() {
+    let codings = || response.header_values("Transfer-Encoding");
+    Ok(Framing::of_response(match response.status() {
         101 | 204 | 304 => Some(0),
-        _ if response.header_values("Transfer-Encoding").any(is_chunked) => None,
-        _ => Some(length().unwrap_or(max_bytes).min(max_bytes)),
-    })
+        _ if codings().any(is_chunked) => None,
+        _ if codings().next().is_some() => Some(max_bytes),
+        _ => Some(length(response)?.unwrap_or(max_bytes).min(max_bytes)),
+    }))
+}
+
+/// The value of Content-Length, which may be there several times if it is the same each time.
+fn length(response: &HandshakeResponse) -> Result<Option<usize>, InvalidResponse> {
+    let mut values = elements(response.header_values("Content-Length"));
+    let Some(value) = values.next() else { return Ok(None) };
+    let is_number = !value.is_empty() && value.iter().all(u8::is_ascii_digit);
+    if !is_number || values.any(|other| other != value) {
+        return Err(InvalidResponse::ContentLength(response.status()));
+    }
+    // A length that is too long for the type is longer than any limit.
+    Ok(str::from_utf8(value).ok().and_then(|value| value.parse().ok()))
 }

@@ -219,6 +219,8 @@ pub enum InvalidResponse {
     Extensions,
     /// The Sec-WebSocket-Protocol field has a subprotocol that was not offered.
     Subprotocol,
+    /// A refusal with this status has an invalid Content-Length field (RFC 9112, section 6.3).
+    ContentLength(u16),
 }
 
 impl fmt::Display for InvalidResponse {
@@ -232,6 +234,12 @@ impl fmt::Display for InvalidResponse {
             Self::AcceptKey => "the answer's Sec-WebSocket-Accept field does not match the key",
             Self::Extensions => "the answer's extensions do not match the offer",
             Self::Subprotocol => "the answer's subprotocol was not offered",
+            Self::ContentLength(status) => {
+                return write!(
+                    f,
+                    "the answer, with the status {status}, has an invalid Content-Length field"
+                );
+            }
         })
     }
 }

@@ -173,7 +173,10 @@ fn the_body_of_a_refusal_ends_by_its_framing_or_with_the_connection() {
         ("HTTP/1.1 404 a\r\nContent-Length: 9\r\n\r\nabc", "abc"),
         ("HTTP/1.1 404 a\r\n\r\nabc", "abc"),
         ("HTTP/1.0 404\r\n\r\nabc", "abc"),
-        ("HTTP/1.1 404 a\r\nContent-Length: x\r\n\r\nabc", "abc"),
+        ("HTTP/1.1 404 a\r\nContent-Length: 3, 3\r\nContent-Length: 3\r\n\r\nabcd", "abc"),
+        ("HTTP/1.1 404 a\r\nContent-Length: 99999999999999999999\r\n\r\nabc", "abc"),
+        ("HTTP/1.1 404 a\r\nContent-Length: 1\r\nTransfer-Encoding: gzip\r\n\r\nabc", "abc"),
+        ("HTTP/1.1 304 a\r\nContent-Length: x\r\n\r\nabc", ""),
         ("HTTP/1.1 404 a\r\nTransfer-Encoding: Chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n", "abc"),
         ("HTTP/1.1 404 a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\nx\r\n", "abc"),
         ("HTTP/1.1 404 a\r\nTransfer-Encoding: chunked\r\n\r\n9\r\nabc", "abc"),
@@ -184,6 +187,20 @@ fn the_body_of_a_refusal_ends_by_its_framing_or_with_the_connection() {
         assert_eq!(refusal(rest).unwrap().body(), body.as_bytes(), "{rest}");
     }
     assert_eq!(refusal("HTTP/1.1 404 a\r\n"), None, "the head is not complete");
+}
+
+/// RFC 9112, section 6.3: the client "MUST close the connection to the server and discard the received response".
+#[test]
+fn a_refusal_with_an_invalid_length_is_a_failure() {
+    for length in ["x", "", "-3", "+3", "3 3", "0x3", "3,", "3, 4", "3\r\nContent-Length: 4"] {
+        let (mut client, _) = client_of(request(), Limits::default());
+        let bytes = format!("HTTP/1.1 404 a\r\nContent-Length: {length}\r\n\r\nabc");
+        let failure = receive(&mut client, bytes.as_bytes()).unwrap_err();
+        let expected = InvalidResponse::ContentLength(404);
+        assert_eq!(failure, ClientFailure::Handshake(expected), "{length}");
+        client.fail(failure, &mut Vec::new());
+        assert!(client.is_closed() && client.held_bytes() == 0);
+    }
 }
 
 #[test]
