@@ -178,6 +178,7 @@ def response_seeds():
         "folded": ACCEPTING + "A: b\r\n c\r\n",
         "folded-list": ACCEPTING.replace(": Upgrade", ": a,\r\n\tUpgrade"),
         "not-http": "SSH-2.0-x\r\n",
+        "empty-line": "\r\nHTTP/1.1 403 Forbidden\r\n",
     }
     for name, answer in answers.items():
         yield name, b"\1" + answer.encode() + b"\r\n"

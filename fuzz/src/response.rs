@@ -88,6 +88,10 @@ fn deserved(mut answer: &[u8]) -> Deserved {
         let Ok(httparse::Status::Complete(size)) = parsed else {
             return Deserved::Neither;
         };
+        // Only requests may come after empty lines (RFC 9112, section 2.2), but this parser skips them.
+        if answer.starts_with(b"\r") || answer.starts_with(b"\n") {
+            return Deserved::Neither;
+        }
         match response.code {
             Some(101) if response.version == Some(1) => return upgrade(response.headers),
             Some(101) | None => return Deserved::Neither,
