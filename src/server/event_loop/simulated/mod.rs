@@ -2,6 +2,7 @@
 
 mod compression;
 mod deadlines;
+mod elsewhere;
 mod frames;
 mod link;
 mod manner;

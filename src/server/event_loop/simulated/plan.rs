@@ -53,6 +53,8 @@ pub(super) struct Plan {
     /// Whether the application pauses the reading now and then.
     pub(super) pauses: bool,
     pub(super) crowd: Crowd,
+    /// Whether another service keeps the messages of rooms.
+    pub(super) are_rooms_elsewhere: bool,
 }
 
 impl Plan {
@@ -73,6 +75,7 @@ impl Plan {
                 Ending::HandleNow,
             ]),
             pauses: random.happens(300),
+            are_rooms_elsewhere: random.happens(500),
             crowd: match random.below(100) {
                 0..8 => Crowd::Floods,
                 8..12 => Crowd::Hoards,

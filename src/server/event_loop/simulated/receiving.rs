@@ -85,6 +85,7 @@ pub(super) fn check(world: &mut World, connection: usize, unit: &Unit, now: Dura
 }
 
 fn receive(connection: usize, member: &mut Member, message: &[u8], drops: bool) {
+    assert_eq!(member.untold, 0, "{connection} is not told what it misses");
     let is_it = |next: &Expected| matches!(next, Expected::Message(_, next) if next == message);
     while drops && !member.is_told() && member.expected.front().is_some_and(|next| !is_it(next)) {
         member.expected.pop_front();
@@ -104,17 +105,16 @@ fn hear(member: &mut Member, said: &Said, word: Heard, drops: bool, max_history:
     assert!(member.hears_words, "{word:?} to a client that hears none");
     match word {
         Heard::Greeting { position, recovered, replay } => {
-            let next = member.expected.pop_front();
-            let Some(Expected::Greeting { start, end }) = next else {
-                panic!("{word:?} instead of {next:?}");
-            };
-            assert_eq!(position.epoch(), end.epoch());
-            assert_eq!(position.sequence() + replay, end.sequence(), "{word:?} before {end}");
-            check_start(start, position, end, recovered, said, max_history);
-            let numbers = position.sequence() + 1..=end.sequence();
-            for number in numbers.rev() {
-                let message = said[&(end.epoch(), number)].clone();
-                member.expected.push_front(Expected::Message(Some(number), message));
+            let is_greeting = |next: &Expected| matches!(next, Expected::Greeting { .. });
+            let at = member.expected.iter().position(is_greeting);
+            let at = at.unwrap_or_else(|| panic!("{word:?} without a reason"));
+            assert!(drops || at == 0, "{word:?} instead of {:?}", member.expected[0]);
+            member.untold = at;
+            let replayed = replayed(&member.expected[at], (position, recovered), said, max_history);
+            assert_eq!(replayed.len() as u64, replay, "{word:?}");
+            member.expected.remove(at);
+            for (number, message) in replayed.into_iter().enumerate() {
+                member.expected.insert(at + number, message);
             }
         }
         Heard::Skipped { count, position } => {
@@ -126,48 +126,66 @@ fn hear(member: &mut Member, said: &Said, word: Heard, drops: bool, max_history:
     }
 }
 
-/// Notes that a client misses this number of messages: those of its room up to a place, and the oldest of those that
-/// were sent to it alone.
+/// Notes that a client misses this number of messages: those of its room up to a place, and the oldest of others:
+/// those that were sent to it alone, and those of its room before that began anew.
 fn skip(member: &mut Member, count: u64, position: Position) {
-    let last = position.sequence();
-    let is_passed = |next: &Expected| matches!(next, Expected::Message(Some(at), _) if *at <= last);
+    let (epoch, last) = (position.epoch(), position.sequence());
+    let is_passed = |at: (u64, u64)| at.0 == epoch && at.1 <= last;
+    let is_passed =
+        |next: &Expected| matches!(next, Expected::Message(Some(at), _) if is_passed(*at));
     let before = member.expected.len();
     member.expected.retain(|next| !is_passed(next));
     let passed = (before - member.expected.len()) as u64;
     let private = count.checked_sub(passed).expect("it is told of all that it misses");
     for _ in 0..private {
-        let is_private = |next: &Expected| matches!(next, Expected::Message(None, _));
-        let missed = member.expected.iter().position(is_private);
+        let is_other = |at: Option<(u64, u64)>| at.is_none_or(|at| at.0 != epoch);
+        let is_other = |next: &Expected| matches!(next, Expected::Message(at, _) if is_other(*at));
+        let missed = member.expected.iter().position(is_other);
         let missed = missed.expect("it does not miss more than was sent");
         member.expected.remove(missed);
     }
+    member.untold = 0;
 }
 
-/// Checks that a client that comes back begins where it should.
-fn check_start(
-    start: Start,
-    position: Position,
-    end: Position,
-    recovered: Option<bool>,
+/// The messages that a client receives after a greeting with this position, if that is right.
+fn replayed(
+    expected: &Expected,
+    (position, recovered): (Position, Option<bool>),
     said: &Said,
     max_history: usize,
-) {
-    let Start::After(asked) = start else {
-        return assert_eq!((position, recovered), (end, None));
+) -> Vec<Expected> {
+    let Expected::Greeting { start, end, floor, replay_bytes } = *expected else {
+        panic!("{expected:?} is no greeting");
     };
-    match recovered {
-        Some(true) => assert_eq!(position, asked),
-        Some(false) => {
-            assert_eq!(position, end, "all or nothing");
-            let is_known = asked.epoch() == end.epoch() && asked.sequence() <= end.sequence();
-            let numbers = asked.sequence() + 1..=end.sequence();
-            let sizes = numbers.filter_map(|number| said.get(&(end.epoch(), number)));
-            let size: usize = sizes.map(|said| said.len() + 4).sum();
-            let fits = is_known && (size == 0 || max_history >= STRICT_BACKLOG / 2);
-            assert!(!fits, "what follows {asked} is kept up to {end}");
+    let replay = end.sequence().checked_sub(position.sequence()).expect("it begins before the end");
+    assert_eq!(position.epoch(), end.epoch());
+    assert!(replay == 0 || position.sequence() >= floor, "{position} is before {floor}");
+    let keeps_all = replay_bytes == 0 || max_history >= STRICT_BACKLOG / 2;
+    let kept = end.sequence() - floor;
+    match (start, recovered) {
+        (Start::Now, None) => assert_eq!(replay, 0),
+        (Start::After(asked), Some(true)) => assert_eq!(position, asked),
+        (Start::After(asked), Some(false)) => {
+            assert_eq!(replay, 0, "all or nothing");
+            let is_known = asked.epoch() == end.epoch();
+            let is_kept = (floor..=end.sequence()).contains(&asked.sequence());
+            assert!(
+                !(keeps_all && is_known && is_kept),
+                "what follows {asked} is kept up to {end}"
+            );
         }
-        None => panic!("nothing is said about {asked}"),
+        (Start::Rest(count), Some(false)) => {
+            assert!(replay <= count.min(kept), "{replay} messages of {count}");
+            assert!(
+                !keeps_all || replay == count.min(kept),
+                "{replay} messages of {count} are all"
+            );
+        }
+        _ => panic!("{start:?} leads to {recovered:?}"),
     }
+    let at = |number| (end.epoch(), number);
+    let numbers = position.sequence() + 1..=end.sequence();
+    numbers.map(|number| Expected::Message(Some(at(number)), said[&at(number)].clone())).collect()
 }
 
 /// Checks that a client that is closed has received everything, unless there is a reason.

@@ -13,6 +13,7 @@ use crate::server::event::{Deferred, Event, Exchange};
 use crate::server::hub::Hub;
 use crate::server::system;
 
+use super::elsewhere::Newcomer;
 use super::plan::ROOMS;
 
 /// The field of a request that names its connection.
@@ -24,10 +25,15 @@ const TIMER_LATE: Duration = Duration::from_millis(20);
 /// What a client must receive next.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Expected {
-    /// The greeting of a room with history, which ends here.
-    Greeting { start: Start, end: Position },
-    /// A message, with the number of the place after it if it was said in a room that has history.
-    Message(Option<u64>, Vec<u8>),
+    /// The greeting of a room with history, which ends here. Nothing up to the number `floor` may be replayed.
+    Greeting { start: Start, end: Position, floor: u64, replay_bytes: usize },
+    /// A message, with the epoch and the number of the place after it if it was said in a room that has history.
+    Message(Option<(u64, u64)>, Vec<u8>),
+}
+
+/// The size of a message in a log.
+pub(super) fn length_in_log(message: &[u8]) -> usize {
+    message.len() + 4
 }
 
 /// A client that has opened.
@@ -41,6 +47,8 @@ pub(super) struct Member {
     /// The size of what its room has said behind its place in the log, and what it does not receive: its own
     /// messages, and all since it was closed.
     pub(super) size_for_others: usize,
+    /// The number of messages that it misses and has not been told of: its greeting has come before them.
+    pub(super) untold: usize,
     /// Whether the application has closed it.
     pub(super) is_dismissed: bool,
     /// When its timer is due.
@@ -56,6 +64,7 @@ impl Member {
             hears_words,
             departure: None,
             size_for_others: 0,
+            untold: 0,
             is_dismissed: false,
             timer: None,
         }
@@ -69,8 +78,8 @@ impl Member {
     /// The size of the messages that it has not received.
     pub(super) fn expected_bytes(&self) -> usize {
         let size = |next: &Expected| match next {
-            Expected::Message(_, message) => message.len() + 4,
-            Expected::Greeting { .. } => 100,
+            Expected::Message(_, message) => length_in_log(message),
+            Expected::Greeting { replay_bytes, .. } => 100 + replay_bytes,
         };
         self.expected.iter().map(size).sum()
     }
@@ -94,6 +103,11 @@ pub(super) struct Record {
     pub(super) clients: BTreeMap<usize, ClientId>,
     /// The messages of the rooms that have history, by the place after them.
     pub(super) said: Said,
+    /// For each epoch that was restored, the number up to which nothing is kept.
+    pub(super) floors: BTreeMap<u64, u64>,
+    /// Whether clients wait for their rooms, and those that do.
+    pub(super) are_rooms_elsewhere: bool,
+    pub(super) newcomers: Vec<Newcomer>,
     /// What peers have said, and the application has not heard.
     pub(super) sent: BTreeMap<usize, VecDeque<Vec<u8>>>,
     /// The bodies of requests that peers have sent, and the application has not seen.
@@ -127,7 +141,7 @@ fn now() -> Duration {
 pub(super) struct App(pub(super) Shared);
 
 impl App {
-    fn record(&self) -> MutexGuard<'_, Record> {
+    pub(super) fn record(&self) -> MutexGuard<'_, Record> {
         self.0.lock().expect("nobody has panicked")
     }
 
@@ -140,6 +154,10 @@ impl App {
                 let mut record = self.record();
                 record.open(client, Member::new(connection, hears_words));
                 record.check_address(connection, address, &hub.config);
+                if record.are_rooms_elsewhere {
+                    let room = room.to_owned();
+                    return record.newcomers.push(Newcomer { client, room, start });
+                }
                 drop(record);
                 self.join(hub, client, room, start);
             }
@@ -165,7 +183,7 @@ impl App {
         assert!(due.is_none_or(|due| due > hub.time.read_until), "a timer has not fired");
     }
 
-    fn join(&self, hub: &mut Hub, client: ClientId, room: &str, start: Start) {
+    pub(super) fn join(&self, hub: &mut Hub, client: ClientId, room: &str, start: Start) {
         if hub.join_from(client, room, start) {
             let end = hub.position(room);
             self.record().join(client, room, start, end);
@@ -274,11 +292,13 @@ impl Record {
     }
 
     fn join(&mut self, client: ClientId, room: &str, start: Start, end: Option<Position>) {
+        let greeting = end.map(|end| {
+            let (floor, replay_bytes) = self.replayable(start, end);
+            Expected::Greeting { start, end, floor, replay_bytes }
+        });
         let member = self.member(client);
         member.room = Some(room.to_owned());
-        if let Some(end) = end.filter(|_| member.hears_words) {
-            member.expected.push_back(Expected::Greeting { start, end });
-        }
+        member.expected.extend(greeting.filter(|_| member.hears_words));
     }
 
     /// Notes what a client says, and returns whether it hears words.
@@ -295,7 +315,6 @@ impl Record {
     fn say(&mut self, hub: &Hub, room: &str, payload: &[u8], except: Option<ClientId>) {
         self.said_at = now();
         let place = hub.position(room).map(|end| (end.epoch(), end.sequence() + 1));
-        let number = place.map(|(_, number)| number);
         self.said.extend(place.map(|place| (place, payload.to_vec())));
         let in_room = |member: &Member| member.room.as_deref() == Some(room);
         for (id, member) in &mut self.members {
@@ -303,9 +322,9 @@ impl Record {
                 continue;
             }
             if Some(*id) != except && hub.is_open(*id) {
-                member.expected.push_back(Expected::Message(number, payload.to_vec()));
+                member.expected.push_back(Expected::Message(place, payload.to_vec()));
             } else {
-                member.size_for_others += payload.len() + 4;
+                member.size_for_others += length_in_log(payload);
             }
         }
     }

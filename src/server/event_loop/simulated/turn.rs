@@ -15,7 +15,7 @@ const MAX_WRITTEN: usize = 1 << 20;
 /// What a read may take in addition to the limit on memory for input.
 const SLACK: usize = (256 << 10) / 64;
 
-/// The number of turns without a call, at the same time, that show that the loop spins.
+/// The number of turns without a call or a closure, at the same time, that show that the loop spins.
 const MAX_IDLE: usize = 100;
 
 #[derive(Debug, Default)]
@@ -28,6 +28,8 @@ pub(super) struct Turn {
     pub(super) written: usize,
     pub(super) writes: usize,
     calls: u64,
+    /// The number of closures that had run before.
+    run: usize,
     idle: usize,
     /// The turn in which there was no file descriptor for the last connection.
     failed: Option<Duration>,
@@ -39,15 +41,17 @@ impl Turn {
     }
 
     /// Checks what was done since the last turn.
-    pub(super) fn end(&mut self, now: Duration, timeout: Option<Duration>) {
+    pub(super) fn end(&mut self, now: Duration, timeout: Option<Duration>, run: usize) {
         assert!(self.read <= MAX_READ, "{} bytes are read in a turn", self.read);
         assert!(self.written <= MAX_WRITTEN, "{} bytes are written in a turn", self.written);
         let calls = system::with(|kernel| kernel.calls);
         // A poll is a call.
-        let is_idle = calls <= self.calls + 1 && timeout == Some(Duration::ZERO);
+        let has_done_nothing = calls <= self.calls + 1 && run == self.run;
+        let is_idle = has_done_nothing && timeout == Some(Duration::ZERO);
         self.idle = if is_idle { self.idle + 1 } else { 0 };
         assert!(self.idle < MAX_IDLE, "the loop spins at {now:?}");
-        (self.calls, self.read, self.written, self.writes) = (calls, 0, 0, 0);
+        (self.calls, self.run) = (calls, run);
+        (self.read, self.written, self.writes) = (0, 0, 0);
         self.began_waiting = now;
     }
 

@@ -9,6 +9,7 @@ use signal_hook::consts::{SIGHUP, SIGTERM};
 use crate::config::Config;
 use crate::protocol::Response;
 use crate::server::handle::Handle;
+use crate::server::hub::Hub;
 use crate::server::system::{self, Faults, Outside, Random};
 
 use super::super::listeners::PAUSE;
@@ -45,7 +46,7 @@ pub(super) struct World {
     pub(super) hurried: Option<Duration>,
     pub(super) turn: Turn,
     peers: Vec<Peer>,
-    random: Random,
+    pub(super) random: Random,
     span: Duration,
     ending: Ending,
     pauses: bool,
@@ -63,6 +64,8 @@ impl World {
         let listen: Vec<_> = listen.iter().map(|listen| listen.proxy_protocol).collect();
         let peer = |actor| Peer::new(actor, Random::new(random.next()), &listen, crowd);
         let peers: Vec<_> = (0..plan.peers).map(peer).collect();
+        let are_rooms_elsewhere = plan.are_rooms_elsewhere;
+        record.lock().expect("nobody has panicked").are_rooms_elsewhere = are_rooms_elsewhere;
         Self {
             config: plan.config,
             links: Vec::new(),
@@ -94,7 +97,7 @@ impl World {
         });
     }
 
-    fn record(&self) -> MutexGuard<'_, Record> {
+    pub(super) fn record(&self) -> MutexGuard<'_, Record> {
         self.record.lock().expect("nobody has panicked")
     }
 
@@ -104,7 +107,10 @@ impl World {
         match self.stage {
             Stage::Lively if now < self.span => self.interfere(),
             Stage::Lively => self.calm_down(now),
-            Stage::Calm if now < self.calm.max(last_stop) + CALM => self.answer(),
+            Stage::Calm if now < self.calm.max(last_stop) + CALM => {
+                self.answer();
+                self.settle(usize::MAX);
+            }
             Stage::Calm => self.stop(now),
             Stage::Stopping => self.stop_again(now),
         }
@@ -116,23 +122,26 @@ impl World {
 
     fn interfere(&mut self) {
         self.answer();
+        self.settle(1);
         match self.random.below(10) {
-            0..5 => self.broadcast(),
+            0..5 => {
+                let room = self.random.pick(&ROOMS);
+                let count = if self.random.happens(30) { 300 } else { 1 };
+                self.broadcast(room, count);
+            }
             5 => system::with(|kernel| kernel.raise(SIGHUP)),
             6 if self.pauses => self.pause(true),
             7..9 if self.pauses => self.pause(false),
+            9 => self.replace(),
             _ => {}
         }
     }
 
-    fn broadcast(&mut self) {
-        let count = if self.random.happens(30) { 300 } else { 1 };
-        let room = self.random.pick(&ROOMS);
+    /// Sends short messages to a room from outside.
+    pub(super) fn broadcast(&mut self, room: &'static str, count: usize) {
         for _ in 0..count {
             let message = format!("b {}", self.random.next()).into_bytes();
-            let app = App(Arc::clone(&self.record));
-            self.sent += 1;
-            self.run(move |hub| app.broadcast(hub, room, &message));
+            self.run_app(move |app, hub| app.broadcast(hub, room, &message));
         }
     }
 
@@ -155,7 +164,14 @@ impl World {
         self.run(move |hub| if pauses { hub.pause_reading() } else { hub.resume_reading() });
     }
 
-    fn run(&self, closure: impl FnOnce(&mut crate::server::hub::Hub) + Send + 'static) {
+    /// Lets the application do something from outside.
+    pub(super) fn run_app(&mut self, act: impl FnOnce(&App, &mut Hub) + Send + 'static) {
+        let app = App(Arc::clone(&self.record));
+        self.sent += 1;
+        self.run(move |hub| act(&app, hub));
+    }
+
+    fn run(&self, closure: impl FnOnce(&mut Hub) + Send + 'static) {
         let handle = self.handle.as_ref().expect("it has begun");
         handle.run(closure).expect("the queue is not full");
     }
@@ -211,7 +227,8 @@ impl Outside for World {
         self.note_answers();
         self.check_listeners();
         let began_waiting = self.turn.began_waiting;
-        self.turn.end(now, timeout);
+        let run = self.record().run;
+        self.turn.end(now, timeout, run);
         deadlines::check_all(self, now, began_waiting);
     }
 
