@@ -30,7 +30,7 @@ impl Rooms {
         // Those that a member reads cannot be dropped, nor those that follow them in the same room.
         let mut needed = Vec::new();
         while segments.past() > histories.limits.max_total_bytes
-            && let Some(ticket) = histories.order.pop_front()
+            && let Some(ticket) = histories.pop_oldest()
         {
             let Some(room) = ticket.find(&mut self.rooms) else { continue };
             let oldest = room.logs.plain.start() == ticket.start;
@@ -78,7 +78,7 @@ mod tests {
     use std::time::Duration;
 
     use crate::config::{Config, HistoryLimits};
-    use crate::protocol::{Message, Start, noise};
+    use crate::protocol::{Message, Position, Start, noise};
     use crate::server::client_id::ClientId;
     use crate::server::hub::{Hub, lifecycle};
     use crate::server::simulation::{Pipe, connect, flush};
@@ -142,6 +142,18 @@ mod tests {
         hub.restore("a", position, &[(Message::Binary(&message), Duration::ZERO)]).unwrap();
         say(&mut hub, "e");
         assert!(keeps(&hub, "a") && !keeps(&hub, "b") && keeps(&hub, "c"));
+    }
+
+    #[test]
+    fn restored_messages_go_before_newer_ones_that_a_member_reads_later() {
+        let mut hub = hub(usize::MAX);
+        let member = join(&mut hub, "new");
+        say(&mut hub, "new");
+        let message = noise(SIZE);
+        let old = (Message::Binary(&message), Duration::from_secs(100));
+        hub.restore("old", Position::new(1, 4), &[old; 4]).unwrap();
+        read_all(&mut hub, &member);
+        assert!(hub.memory.segments.past() <= MAX_TOTAL && keeps(&hub, "new"));
     }
 
     #[test]

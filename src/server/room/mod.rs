@@ -221,7 +221,6 @@ impl Rooms {
         let is_kept = kept.is_some();
         if let Some((history, histories)) = kept {
             let new = (message, Duration::ZERO);
-            histories.put_in_order();
             histories.append(key, history, &mut room.logs.plain, new, segments, time);
         } else {
             let encode = |out: &mut Vec<u8>| message.encode(out);

@@ -3,8 +3,8 @@
 use std::mem;
 use std::time::Duration;
 
-use super::Rooms;
-use super::history::Histories;
+use super::history::{Histories, Ticket};
+use super::{Room, Rooms};
 use crate::protocol::{Message, Position};
 use crate::server::limits::address::AddressKey;
 use crate::server::room::segment_pool::SegmentPool;
@@ -12,11 +12,12 @@ use crate::server::time::Time;
 use crate::server::time::wheel::Timestamp;
 
 impl Histories {
-    /// Puts the segments in order again, after those of restored rooms have come last.
-    pub(super) fn put_in_order(&mut self) {
+    /// Takes out the oldest segment. Those of restored rooms have come last, and are put in order before.
+    pub(super) fn pop_oldest(&mut self) -> Option<Ticket> {
         if mem::take(&mut self.is_unordered) {
             self.order.make_contiguous().sort_by_key(|ticket| ticket.expiry);
         }
+        self.order.pop_front()
     }
 
     /// How old a message is that will be too old at `expiry`.
@@ -28,8 +29,8 @@ impl Histories {
 
 impl Rooms {
     /// Makes a room that does not exist, for a client from an address if there is one. Its last message has
-    /// this position. The messages, the last of
-    /// which is that one, come with their ages. Those that are too old, or too many, are dropped.
+    /// this position. The messages, the last of which is that one, come with their ages. Those that are too
+    /// old, or too many, are dropped.
     pub(crate) fn restore(
         &mut self,
         (name, maker): (&str, Option<AddressKey>),
@@ -53,9 +54,6 @@ impl Rooms {
         for &message in messages {
             histories.append(key, history, &mut room.logs.plain, message, segments, time);
         }
-        if segments.past() > histories.limits.max_total_bytes {
-            histories.put_in_order();
-        }
         self.keep_empty(key, time.timestamp);
         self.forget_excess(segments);
     }
@@ -71,7 +69,7 @@ impl Rooms {
     /// Removes a room that its last member has left, unless the room has history. If something was said in
     /// it, the room is kept as long as that would be: a member that comes back may have missed nothing.
     pub(crate) fn release(&mut self, key: usize, now: Timestamp) {
-        let begun = |room: &super::Room| {
+        let begun = |room: &Room| {
             room.members.is_empty() && room.history.is_some_and(|history| history.has_begun())
         };
         if self.get(key).is_some_and(begun) {
@@ -92,7 +90,7 @@ impl Rooms {
     /// The messages that a room keeps, in order, with their ages.
     pub(crate) fn history<'r>(
         &'r self,
-        room: &'r super::Room,
+        room: &'r Room,
         now: Timestamp,
     ) -> impl Iterator<Item = (Message<'r>, Duration)> + use<'r> {
         let kept = self.histories.iter().flat_map(move |histories| {
@@ -100,5 +98,85 @@ impl Rooms {
             room.logs.plain.kept().map(move |(frame, expiry)| (frame, age(expiry)))
         });
         kept.filter_map(|(frame, age)| Some((Message::decode(frame)?, age)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::HistoryLimits;
+
+    const MAX_AGE: Duration = Duration::from_secs(80);
+
+    /// No rooms yet, which may keep this many bytes together.
+    fn rooms(max_total_bytes: usize) -> Rooms {
+        let limits =
+            HistoryLimits { max_age: MAX_AGE, max_total_bytes, ..HistoryLimits::default() };
+        Rooms::new(None, Some(limits))
+    }
+
+    /// Restores a room with messages of these ages in seconds, and returns its key.
+    fn restore(rooms: &mut Rooms, name: &str, ages: &[u64], pool: &mut SegmentPool) -> usize {
+        let message = Message::Binary(&[0; 4_000]);
+        let messages: Vec<_> =
+            ages.iter().map(|&age| (message, Duration::from_secs(age))).collect();
+        rooms.restore((name, None), Position::new(1, 10), &messages, pool, &Time::new());
+        rooms.find(name).expect("it was restored")
+    }
+
+    /// The ages in seconds of the messages that a room keeps.
+    fn ages(rooms: &Rooms, room: usize, now: Timestamp) -> Vec<u64> {
+        let history = rooms.history(rooms.get(room).unwrap(), now);
+        history.map(|(_, age)| age.as_secs_f32().round() as u64).collect()
+    }
+
+    #[test]
+    fn restored_messages_keep_their_ages_and_their_places() {
+        let mut rooms = rooms(usize::MAX);
+        let room = restore(&mut rooms, "a", &[90, 80, 79, 2], &mut SegmentPool::default());
+        let now = Timestamp::default();
+        assert_eq!(ages(&rooms, room, now), [79, 2]);
+        let later = now.after(Duration::from_secs(50));
+        assert_eq!(ages(&rooms, room, later), [129, 52], "until somebody looks for old ones");
+        let Room { history: Some(history), logs, .. } = rooms.get(room).unwrap() else { panic!() };
+        assert_eq!(history.position(), Position::new(1, 10));
+        assert_eq!(history.position_at(&logs.plain, logs.plain.start()), Position::new(1, 8));
+    }
+
+    /// Whether a room without members is there, now and after as long as messages are kept.
+    fn is_kept(rooms: &mut Rooms, room: usize, pool: &mut SegmentPool) -> [bool; 2] {
+        let now = Timestamp::default();
+        let mut is_there = |now: Timestamp| {
+            rooms.forget_old(pool, now);
+            rooms.get(room).is_some()
+        };
+        [is_there(now), is_there(now.after(MAX_AGE))]
+    }
+
+    #[test]
+    fn an_empty_room_is_kept_if_something_was_said_or_the_server_stops() {
+        let (mut rooms, mut pool, time) = (rooms(0), SegmentPool::default(), Time::new());
+        let make = |rooms: &mut Rooms| rooms.find_or_make("/a", None, time.moment());
+        let quiet = make(&mut rooms);
+        rooms.release(quiet, time.timestamp);
+        assert_eq!(rooms.len(), 0);
+        let quiet = make(&mut rooms);
+        rooms.keep_all(time.timestamp);
+        assert_eq!(is_kept(&mut rooms, quiet, &mut pool), [true, false]);
+        let room = make(&mut rooms);
+        rooms.append(room, Message::Text("a"), &mut pool, &time);
+        rooms.release(room, time.timestamp);
+        assert_eq!(ages(&rooms, room, time.timestamp), [], "there is no memory for messages");
+        assert_eq!(is_kept(&mut rooms, room, &mut pool), [true, false]);
+    }
+
+    #[test]
+    fn the_oldest_messages_go_first_whatever_was_restored_first() {
+        let (mut rooms, mut pool) = (rooms(13_000), SegmentPool::default());
+        let mut restore = |name, age| restore(&mut rooms, name, &[age], &mut pool);
+        let [middle, new, old, newest] =
+            [("a", 40), ("b", 20), ("c", 60), ("d", 0)].map(|(name, age)| restore(name, age));
+        let keeps = |room| !ages(&rooms, room, Timestamp::default()).is_empty();
+        assert_eq!([old, middle, new, newest].map(keeps), [false, false, true, true]);
     }
 }
