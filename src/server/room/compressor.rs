@@ -230,6 +230,19 @@ mod tests {
     }
 
     #[test]
+    fn a_message_for_one_member_is_compressed_with_the_window_of_its_encoding() {
+        let mut compressors = Compressors::new(Deflate { window_bits: 12, ..Deflate::default() });
+        let encodings =
+            [Encoding::Plain, Encoding::Shared, Encoding::Independent { window_bits: 9 }];
+        let long = [b'a'; 1_000];
+        let is_compressed = encodings
+            .map(|encoding| compressors.compress(Message::Binary(&long), encoding).is_some());
+        assert_eq!(is_compressed, [false, true, true]);
+        let windows: Vec<_> = compressors.independent.iter().map(|(bits, _)| *bits).collect();
+        assert_eq!(windows, [12, 9]);
+    }
+
+    #[test]
     fn terms_lead_to_an_encoding() {
         let encoding = |offer: &str| {
             let values = [offer.as_bytes()].into_iter();

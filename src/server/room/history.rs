@@ -164,3 +164,20 @@ impl Histories {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn epochs_are_random_numbers_of_seven_or_eight_characters() {
+        let mut histories = Histories::new(HistoryLimits::default());
+        let mut begin = || histories.begin("/room").expect("it has history").0.position();
+        let positions: Vec<_> = (0..10_000).map(|_| begin()).collect();
+        let length = |position: &Position| position.to_string().trim_end_matches(".0").len();
+        assert!(positions.iter().all(|position| (7..=8).contains(&length(position))));
+        let middle = EPOCHS.end / 2;
+        let high = positions.iter().filter(|position| position.epoch() > middle).count();
+        assert!((4_000..6_000).contains(&high), "{high}");
+    }
+}

@@ -68,5 +68,7 @@ mod tests {
         assert_eq!(rate.per_second(at(200)), 5.0);
         assert_eq!(rate.per_second(at(300)), 0.0);
         assert_eq!(rate.per_second(at(1_000_000)), 0.0);
+        (0..10).for_each(|_| rate.add(at(1_000_000)));
+        assert_eq!(rate.per_second(at(1_000_000)), 1.0, "after a long silence");
     }
 }

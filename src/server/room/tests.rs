@@ -1,6 +1,7 @@
 //! Rooms and their creators, and the memory for them.
 
 use super::*;
+use crate::protocol::Position;
 
 /// Creates rooms of these names until one is refused.
 fn make(rooms: &mut Rooms, names: &str, maker: Option<AddressKey>) -> Result<(), Refusal> {
@@ -86,4 +87,43 @@ fn a_flush_is_for_what_came_before_it_and_leaves_the_rest_to_the_next() {
     assert_eq!((room.end_flush(TurnEnd::Now), room.dirty), (Some(second), false));
     assert_eq!(rooms.dirty, [key]);
     assert_eq!(rooms.get(key).unwrap().messages_per_second(time.timestamp), 0.4);
+}
+
+#[test]
+fn rooms_that_a_flush_did_not_reach_are_overdue() {
+    let mut rooms = Rooms::default();
+    let time = Time::new();
+    let keys = ["a", "b", "c"].map(|name| rooms.find_or_make(name, None, time.moment()));
+    for key in keys {
+        rooms.append(key, Message::Text("a"), &mut SegmentPool::default(), &time);
+    }
+    rooms.mark_overdue(0);
+    assert!(!rooms.overdue);
+    for _ in 0..2 {
+        rooms.mark_overdue(2);
+        assert!(rooms.overdue);
+        assert_eq!(keys.map(|key| rooms.get(key).unwrap().overdue), [true, true, false]);
+    }
+}
+
+#[test]
+fn memory_is_spare_as_long_as_some_will_be_given_back() {
+    let mut rooms = Rooms::new(Some(Deflate::default()), Some(HistoryLimits::default()));
+    assert!(!rooms.holds_spare());
+    let compressors = rooms.compressors.as_mut().unwrap();
+    compressors.encode_independent(Message::Binary(&[b'a'; 1_000]), 15);
+    assert!(rooms.holds_spare());
+    (0..20).for_each(|_| rooms.trim());
+    assert!(!rooms.holds_spare());
+    let (time, mut segments) = (Time::new(), SegmentPool::default());
+    rooms.restore(("a", None), Position::new(0, 0), &[], &mut segments, &time);
+    assert!(rooms.holds_spare(), "the room is empty, and kept for a while");
+    rooms.forget_old(&mut segments, time.timestamp.after(HistoryLimits::default().max_age));
+    assert!(!rooms.holds_spare());
+    let make = |number: usize| rooms.find_or_make(&number.to_string(), None, time.moment());
+    let keys: Vec<_> = (0..1_000).map(make).collect();
+    keys.into_iter().for_each(|key| rooms.remove_if_empty(key));
+    assert!(rooms.holds_spare());
+    rooms.trim();
+    assert!(!rooms.holds_spare());
 }
