@@ -4,6 +4,7 @@ use slab::Slab;
 
 use super::history::Ticket;
 use super::{Room, Rooms};
+use crate::server::capacity::{capacity_to_keep, is_loose};
 use crate::server::room::segment_pool::SegmentPool;
 use crate::server::time::wheel::Timestamp;
 
@@ -61,9 +62,12 @@ impl Rooms {
             room.kept_until = room.kept_until.filter(|&until| now < until);
             histories.keeps_empty |= room.kept_until.is_some();
         }
-        if histories.order.len() > MIN_TICKETS.max(histories.order.capacity() / 2) {
-            histories.order.retain(|ticket| ticket.find(&mut self.rooms).is_some());
-            histories.order.shrink_to(MIN_TICKETS.max(histories.order.len() * 2));
+        let order = &mut histories.order;
+        if order.len() > MIN_TICKETS {
+            order.retain(|ticket| ticket.find(&mut self.rooms).is_some());
+        }
+        if is_loose(order.capacity(), order.len()) {
+            order.shrink_to(capacity_to_keep(order.len()));
         }
         let empty = self.rooms.iter().filter(|(_, room)| room.is_empty());
         let empty: Vec<_> = empty.map(|(key, _)| key).collect();
@@ -77,6 +81,7 @@ impl Rooms {
 mod tests {
     use std::time::Duration;
 
+    use super::*;
     use crate::config::{Config, HistoryLimits};
     use crate::protocol::{Message, Position, Start, noise};
     use crate::server::client_id::ClientId;
@@ -167,6 +172,20 @@ mod tests {
         let past = hub.memory.segments.past();
         assert!((1..=MAX_TOTAL).contains(&past), "{past}");
         assert_eq!(hub.memory.backlog(), 0);
+    }
+
+    #[test]
+    fn many_tickets_of_segments_that_are_gone_are_dropped() {
+        let mut hub = hub(usize::MAX);
+        hub.rooms.histories.as_mut().unwrap().past.max_bytes = SIZE;
+        let mut tickets_after = |messages| {
+            (0..messages).for_each(|_| say(&mut hub, "a"));
+            hub.rooms.forget_old(&mut hub.memory.segments, hub.time.timestamp);
+            let order = &hub.rooms.histories.as_ref().unwrap().order;
+            (order.len(), is_loose(order.capacity(), order.len()))
+        };
+        assert_eq!(tickets_after(MIN_TICKETS), (MIN_TICKETS, false));
+        assert_eq!(tickets_after(1), (0, false));
     }
 
     #[test]

@@ -171,6 +171,18 @@ mod tests {
     }
 
     #[test]
+    fn all_the_memory_that_is_allowed_may_be_used() {
+        let kept = |max_total_bytes| {
+            let (mut rooms, mut pool) = (rooms(max_total_bytes), SegmentPool::default());
+            let room = restore(&mut rooms, "a", &[0], &mut pool);
+            (ages(&rooms, room, Timestamp::default()).len(), pool.past())
+        };
+        let (_, memory) = kept(usize::MAX);
+        assert_eq!(kept(memory), (1, memory));
+        assert_eq!(kept(memory - 1), (0, 0));
+    }
+
+    #[test]
     fn the_oldest_messages_go_first_whatever_was_restored_first() {
         let (mut rooms, mut pool) = (rooms(13_000), SegmentPool::default());
         let mut restore = |name, age| restore(&mut rooms, name, &[age], &mut pool);

@@ -117,6 +117,7 @@ fn memory_is_spare_as_long_as_some_will_be_given_back() {
     assert!(!rooms.holds_spare());
     let (time, mut segments) = (Time::new(), SegmentPool::default());
     rooms.restore(("a", None), Position::new(0, 0), &[], &mut segments, &time);
+    rooms.forget_old(&mut segments, time.timestamp);
     assert!(rooms.holds_spare(), "the room is empty, and kept for a while");
     rooms.forget_old(&mut segments, time.timestamp.after(HistoryLimits::default().max_age));
     assert!(!rooms.holds_spare());
