@@ -191,3 +191,105 @@ impl EncodedLogs {
 fn append_frame(log: &mut FrameLog, frame: &[u8], pool: &mut SegmentPool) {
     log.append(frame.len(), |out| out.extend_from_slice(frame), pool);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SHARED: Encoding = Encoding::Shared;
+    const INDEPENDENT: Encoding = Encoding::Independent { window_bits: 9 };
+
+    /// Logs with a shared one.
+    fn logs() -> EncodedLogs {
+        let mut logs = EncodedLogs::default();
+        logs.reset_context(&Deflate::default(), Instant::now());
+        logs
+    }
+
+    /// Appends 100 bytes.
+    fn append(log: &mut FrameLog, pool: &mut SegmentPool) {
+        append_frame(log, &[0; 100], pool);
+    }
+
+    #[test]
+    fn a_rooms_logs_are_read_when_each_of_them_is() {
+        let (mut logs, mut pool) = (logs(), SegmentPool::default());
+        for encoding in [Encoding::Plain, SHARED, INDEPENDENT] {
+            let log = logs.get_mut(encoding);
+            let mut cursor = log.enter();
+            append(log, &mut pool);
+            assert!(!logs.are_read(), "{encoding:?}");
+            let log = logs.get_mut(encoding);
+            log.advance(&mut cursor, log.end(), &mut pool);
+            assert!(logs.are_read());
+        }
+    }
+
+    #[test]
+    fn what_was_there_before_an_offer_is_offered_in_each_log() {
+        let (mut logs, mut pool) = (logs(), SegmentPool::default());
+        let encodings = [Encoding::Plain, SHARED, INDEPENDENT];
+        encodings.iter().for_each(|&encoding| _ = logs.get_mut(encoding).enter());
+        let append_to_all = |logs: &mut EncodedLogs, pool: &mut SegmentPool| {
+            encodings.iter().for_each(|&encoding| append(logs.get_mut(encoding), pool));
+        };
+        append_to_all(&mut logs, &mut pool);
+        logs.begin_offer();
+        append_to_all(&mut logs, &mut pool);
+        assert_eq!(encodings.map(|encoding| logs.get_mut(encoding).offered()), [0; 3]);
+        logs.offer();
+        assert_eq!(encodings.map(|encoding| logs.get_mut(encoding).offered()), [100; 3]);
+    }
+
+    #[test]
+    fn a_context_is_reset_at_most_once_for_each_window_of_data() {
+        let deflate = Deflate { window_bits: 9, ..Deflate::default() };
+        let mut compressors = Some(Compressors::new(deflate.clone()));
+        let (mut logs, mut pool) = (EncodedLogs::default(), SegmentPool::default());
+        assert!(logs.may_reset_context(&deflate));
+        for _ in 0..2 {
+            logs.reset_context(&deflate, Instant::now());
+            for (size, may) in [(0, false), (500, false), (11, false), (1, true)] {
+                let message = Message::Binary(&[0; 500][..size]);
+                logs.append_compressed(message, &mut compressors, &mut pool, Instant::now());
+                assert_eq!(logs.may_reset_context(&deflate), may);
+            }
+        }
+    }
+
+    #[test]
+    fn the_newest_messages_are_kept_while_a_member_is_behind_in_the_shared_log() {
+        let (mut logs, mut pool) = (logs(), SegmentPool::default());
+        logs.keep_newest(250, &mut pool);
+        assert_eq!(logs.keeper, None, "nobody reads the shared log");
+        let mut member = logs.get_mut(SHARED).enter();
+        for end in [500, 1_000] {
+            logs.keep_newest(250, &mut pool);
+            let (shared, plain) = logs.shared_and_plain().unwrap();
+            for log in [shared, plain] {
+                (0..5).for_each(|_| append(log, &mut pool));
+            }
+            logs.keep_newest(250, &mut pool);
+            assert_eq!(logs.keeper.unwrap().offset(), end - 200);
+            logs.get_mut(SHARED).advance(&mut member, end, &mut pool);
+            logs.forget_newest(&mut pool);
+            assert_eq!((logs.keeper.unwrap().offset(), pool.held()), (end, 0));
+        }
+    }
+
+    #[test]
+    fn nothing_is_kept_for_members_that_have_left() {
+        let (mut logs, mut pool) = (logs(), SegmentPool::default());
+        let members = [SHARED, INDEPENDENT].map(|encoding| logs.get_mut(encoding).enter());
+        logs.keep_newest(250, &mut pool);
+        append(&mut logs.plain, &mut pool);
+        logs.forget_unread(&mut pool);
+        assert!(logs.keeper.is_some() && logs.get(INDEPENDENT).is_some());
+        for (encoding, member) in [SHARED, INDEPENDENT].into_iter().zip(members) {
+            logs.get_mut(encoding).leave(member, &mut pool);
+        }
+        logs.forget_unread(&mut pool);
+        assert!(logs.keeper.is_none() && logs.get(INDEPENDENT).is_none());
+        assert!(!logs.plain.has_readers() && pool.held() == 0);
+    }
+}

@@ -296,6 +296,25 @@ mod tests {
         assert_eq!(world.log.kept_frames(), 0);
     }
 
+    #[test]
+    fn each_segment_is_as_long_as_all_before_it_within_limits() {
+        let limits = PastLimits { max_frames: 10_000, max_bytes: 1 << 20, ..LIMITS };
+        let mut world = World { log: FrameLog::with_past(limits), ..World::new() };
+        (0..2_048).for_each(|_| world.step(Step::Append(128)));
+        let capacity = |segment: &Segment| segment.frames.capacity() >> 10;
+        assert!(world.log.segments.iter().map(capacity).eq([4, 4, 8, 16, 32, 64, 64, 64]));
+    }
+
+    #[test]
+    fn a_segment_begins_if_the_first_frame_of_the_last_one_is_much_older() {
+        let mut world = World::new();
+        for (seconds, segments) in [(0, 1), (9, 1), (2, 2), (9, 2), (2, 3)] {
+            world.step(Step::Wait(seconds));
+            world.step(Step::Append(10));
+            assert_eq!(world.log.segments.len(), segments);
+        }
+    }
+
     proptest! {
         #[test]
         fn what_readers_need_and_what_is_past_is_counted_apart(steps in vec(step(), 1..300)) {
