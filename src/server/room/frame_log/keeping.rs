@@ -283,7 +283,10 @@ mod tests {
         let mut world = World::new();
         for count in 1..=1_000 {
             world.step(Step::Append(100));
-            assert!(world.log.kept_frames() >= LIMITS.max_frames.min(count), "{count}");
+            let kept = world.log.kept_frames();
+            assert!(kept >= LIMITS.max_frames.min(count), "{count}");
+            let oldest = world.log.segments[0].frames.count() as u64;
+            assert!(kept - oldest < LIMITS.max_frames, "the oldest segment is not needed");
         }
         // The last segment is a few seconds old when it gets its last frame.
         for _ in 0..4 {
@@ -294,6 +297,19 @@ mod tests {
         assert!(world.log.kept_frames() > 0, "the newest frame is not too old");
         world.step(Step::Wait(10));
         assert_eq!(world.log.kept_frames(), 0);
+    }
+
+    #[test]
+    fn all_the_memory_that_a_log_is_allowed_may_be_used() {
+        let kept = |max_bytes| {
+            let limits = PastLimits { max_bytes, ..LIMITS };
+            let mut world = World { log: FrameLog::with_past(limits), ..World::new() };
+            world.step(Step::Append(10));
+            (world.log.kept_frames(), world.pool.past())
+        };
+        let (_, memory) = kept(usize::MAX);
+        assert_eq!(kept(memory), (1, memory));
+        assert_eq!(kept(memory - 1), (0, 0));
     }
 
     #[test]
