@@ -47,6 +47,21 @@ fn the_log_is_kept_for_the_slowest_reader() {
 }
 
 #[test]
+fn readers_that_have_read_a_segment_before_the_next_one_do_not_hold_it() {
+    let mut log = FrameLog::default();
+    let mut pool = SegmentPool::default();
+    let mut slow = log.enter();
+    let mut fast = log.enter();
+    append(&mut log, &mut pool, 60_000);
+    let first = log.end();
+    log.advance(&mut fast, first, &mut pool);
+    append(&mut log, &mut pool, 60_000);
+    assert_eq!(log.segments.len(), 2);
+    log.advance(&mut slow, first, &mut pool);
+    assert_eq!((log.segments.len(), unread(&log, fast) as u64), (1, log.end() - first));
+}
+
+#[test]
 fn nothing_is_kept_for_a_reader_that_left() {
     let mut log = FrameLog::default();
     let mut pool = SegmentPool::default();
