@@ -79,6 +79,20 @@ fn nothing_is_kept_for_a_reader_that_left() {
 }
 
 #[test]
+fn a_reader_holds_its_segment_and_what_follows() {
+    let mut log = FrameLog::default();
+    let mut pool = SegmentPool::default();
+    let reader = log.enter();
+    assert_eq!(log.held_from(reader), 0);
+    append(&mut log, &mut pool, 60_000);
+    let first = log.end();
+    append(&mut log, &mut pool, 50_000);
+    let (all, last) = (log.end(), log.end() - first);
+    let held = [0, first - 1, first, log.end()].map(|offset| log.held_from(Cursor(offset)));
+    assert_eq!(held, [all, all, last, last]);
+}
+
+#[test]
 fn a_frames_end_is_found_from_anywhere_in_it() {
     let mut log = FrameLog::default();
     let mut pool = SegmentPool::default();
