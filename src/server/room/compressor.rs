@@ -118,7 +118,7 @@ impl Compressors {
         // Level 1 would not adapt its codes to the sample.
         let make = || Compressor::new(2, self.deflate.window_bits);
         self.probe.get_or_insert_with(make).begin().deflate(sample, &mut self.frame);
-        let shrinks = self.frame.len() < sample.len() * 9 / 10;
+        let shrinks = self.frame.len() * 10 <= sample.len() * 9;
         self.frame.clear();
         shrinks
     }
@@ -169,6 +169,8 @@ impl Compressors {
 
 #[cfg(test)]
 mod tests {
+    use std::cmp::Ordering;
+
     use super::*;
     use crate::protocol::noise;
 
@@ -191,8 +193,31 @@ mod tests {
         assert!(!compressed(&noise(200)));
         assert!(!compressed(&noise(100_000)));
         assert!(compressed(&[b'a'; 100_000]));
+        let begins_with_noise = |size| [&noise(size)[..], &[b'a'; 100_000]].concat();
+        assert!(!compressed(&begins_with_noise(SAMPLE_BYTES * 93 / 100)), "it hardly shrinks");
+        assert!(compressed(&begins_with_noise(SAMPLE_BYTES * 75 / 100)));
         let digits: Vec<u8> = noise(100_000).iter().map(|byte| b'0' + byte % 10).collect();
         assert!(compressed(&digits), "without a repetition, but of few letters");
+    }
+
+    #[test]
+    fn a_message_that_compression_does_not_make_shorter_is_sent_plain() {
+        let deflate = Deflate { threshold_bytes: 0, ..Deflate::default() };
+        let mut deflater = Deflater::new(deflate.level, 15);
+        let mut compressors = Compressors::new(deflate);
+        let mut compare = |length| {
+            let message = Message::Binary(&[b'a'; 20][..length]);
+            let mut frame = Vec::new();
+            deflater.reset();
+            message.encode_compressed(&mut deflater, &mut frame);
+            let difference = frame.len().cmp(&message.frame_size());
+            let sent = is_compressed(compressors.encode_independent(message, 15));
+            assert_eq!(sent, difference.is_lt(), "{length}");
+            difference
+        };
+        let differences: Vec<_> = (1..20).map(&mut compare).collect();
+        assert!(differences.is_sorted_by(|before, after| before >= after));
+        assert!(differences.contains(&Ordering::Equal));
     }
 
     #[test]
