@@ -242,6 +242,20 @@ mod tests {
     }
 
     #[test]
+    fn the_effect_of_compression_counts_for_each_member() {
+        let mut compressors = Some(Compressors::new(Deflate::default()));
+        let (mut logs, mut pool) = (logs(), SegmentPool::default());
+        (0..2).for_each(|_| _ = logs.get_mut(SHARED).enter());
+        (0..3).for_each(|_| _ = logs.get_mut(INDEPENDENT).enter());
+        let message = Message::Binary(&[b'a'; 1_000]);
+        let effect = logs.append_compressed(message, &mut compressors, &mut pool, Instant::now());
+        let [shared, independent] =
+            [SHARED, INDEPENDENT].map(|encoding| logs.get_mut(encoding).end());
+        assert_eq!(effect.plain_bytes, 5 * message.frame_size() as u64);
+        assert_eq!(effect.sent_bytes, 2 * shared + 3 * independent);
+    }
+
+    #[test]
     fn a_context_is_reset_at_most_once_for_each_window_of_data() {
         let deflate = Deflate { window_bits: 9, ..Deflate::default() };
         let mut compressors = Some(Compressors::new(deflate.clone()));
