@@ -40,6 +40,7 @@ const EXTENSIONS: &str = "this header field indicates the use of an extension th
 const TERMS: &str = "A client MUST _Fail the WebSocket Connection_ if the peer server accepted an \
     extension negotiation offer for this extension with an extension negotiation response meeting \
     any of the following conditions";
+const FOLDED: &str = "MUST replace each received obs-fold with one or more SP octets prior to interpreting the field value";
 const LINE_FEED: &str = "a recipient MAY recognize a single LF as a line terminator";
 
 use Part::{Connection as Con, Key, Line, Others, Syntax, Upgrade};
@@ -109,7 +110,7 @@ pub const VARIANTS: &[Variant] = &[
     agreed(Syntax, "Server: example", "Ser ver: example", NONE),
     agreed(Syntax, "Server: example", ": example", NONE),
     agreed(Syntax, "Server: example", "Server: a\0b", NONE),
-    agreed(Syntax, "Server: example", "Server: a\r\n b", NONE),
+    disputed(Syntax, "Server: example", "Server: a\r\n b", [true, false, false], FOLDED),
     disputed(Syntax, "\r\n", "\n", [true, true, false], LINE_FEED),
 ];
 
