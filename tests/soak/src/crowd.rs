@@ -1,5 +1,6 @@
 //! All clients, and their event loop.
 
+use std::mem;
 use std::time::{Duration, Instant};
 
 use mio::Events;
@@ -122,8 +123,18 @@ impl Crowd {
             };
             outcome.map_err(|failure| self.explain(token, &failure))?;
         }
+        self.decide()?;
         self.be_punctual()?;
         self.let_in()
+    }
+
+    /// Lets members go on that have waited for others.
+    fn decide(&mut self) -> Result<(), Failure> {
+        for token in mem::take(&mut self.world.undecided) {
+            let outcome = self.members[token].ready(&mut self.world);
+            outcome.map_err(|failure| self.explain(token, &failure))?;
+        }
+        Ok(())
     }
 
     /// Wakes the clients whose time has come.

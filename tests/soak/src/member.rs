@@ -125,8 +125,9 @@ impl Member {
         let mut bytes = mem::take(&mut line.unread);
         let used = self.use_up(&bytes, world)?;
         bytes.drain(..used);
+        let is_over = ended && !self.is_undecided(world);
         match &mut self.line {
-            Some(_) if ended => self.end(&bytes, world),
+            Some(_) if is_over => self.end(&bytes, world),
             Some(line) => {
                 line.unread = bytes;
                 Ok(())
@@ -176,6 +177,10 @@ impl Member {
         if self.state == State::Closed {
             return Err("there is a frame after the close frame".into());
         }
+        if matches!(frame.opcode, TEXT | BINARY) && self.is_undecided(world) {
+            world.undecided.push(self.token);
+            return Ok(0);
+        }
         match frame.opcode {
             TEXT | BINARY => self.receive_message(&frame, world)?,
             PING => {
@@ -186,6 +191,11 @@ impl Member {
             opcode => return Err(format!("there is a frame of opcode {opcode}").into()),
         }
         Ok(frame.size)
+    }
+
+    fn is_undecided(&self, world: &World) -> bool {
+        let transcript = &world.rooms[self.room].transcript;
+        self.reader.as_ref().is_some_and(|reader| transcript.is_undecided(reader))
     }
 
     fn receive_message(&mut self, frame: &Frame<'_>, world: &mut World) -> Result<(), Failure> {

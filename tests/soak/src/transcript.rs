@@ -74,6 +74,13 @@ impl Transcript {
         self.sent.len() - self.received.len()
     }
 
+    /// Whether a member that has received nothing cannot know yet where it begins. It may have joined behind
+    /// messages that were sent before and that nobody has received.
+    pub fn is_undecided(&self, reader: &Reader) -> bool {
+        let is_outstanding = |sent: &Sent| sent.position.is_none();
+        reader.next.is_none() && self.sent[..reader.joined].iter().any(is_outstanding)
+    }
+
     /// The text of a member's next message, to be sent with this opcode.
     pub fn send(&mut self, reader: &mut Reader, opcode: u8, words: &str) -> String {
         let senders = &mut self.senders;
@@ -265,6 +272,19 @@ mod tests {
             receive(&mut transcript, &mut other, text).unwrap();
         }
         transcript.check_settled(&other).unwrap();
+    }
+
+    #[test]
+    fn a_member_that_joined_behind_a_message_begins_when_others_have_received_it() {
+        let (mut transcript, mut one, sent) = room(1);
+        let mut late = Reader::new(0, &transcript);
+        let second = transcript.send(&mut one, TEXT, "x");
+        assert!(transcript.is_undecided(&late) && !transcript.is_undecided(&one));
+        receive(&mut transcript, &mut one, &sent[0]).unwrap();
+        assert!(!transcript.is_undecided(&late));
+        receive(&mut transcript, &mut late, &second).unwrap();
+        receive(&mut transcript, &mut one, &second).unwrap();
+        transcript.check_settled(&late).unwrap();
     }
 
     #[test]

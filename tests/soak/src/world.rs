@@ -93,6 +93,8 @@ pub struct World {
     timers: BinaryHeap<Reverse<(Instant, usize)>>,
     /// Members that are to join.
     pub joining: VecDeque<usize>,
+    /// Members whose first message waits until others have received those before it.
+    pub undecided: Vec<usize>,
     /// How many members have asked to join and have no answer.
     pub asking: usize,
 }
@@ -127,6 +129,7 @@ impl World {
             buffer: vec![0; BUFFER_BYTES],
             timers: BinaryHeap::new(),
             joining: VecDeque::new(),
+            undecided: Vec::new(),
             asking: 0,
         })
     }
