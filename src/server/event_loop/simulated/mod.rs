@@ -92,6 +92,7 @@ fn serve(mut event_loop: EventLoop, app: &App) {
     while !event_loop.is_over() {
         event_loop.turn(&mut events, handler).expect("the poll does not fail");
         turn::check_memory(&event_loop.hub);
+        turn::check_counts(&event_loop.hub);
         app.check_timers(&event_loop.hub);
     }
     event_loop.abandon(handler);

@@ -96,6 +96,17 @@ pub(super) fn check_memory(hub: &Hub) {
     }
 }
 
+/// Checks that each room counts those of its members that are to move to another log.
+pub(super) fn check_counts(hub: &Hub) {
+    for room in hub.rooms.iter() {
+        let members = room.members.iter().map(|&key| &hub.clients[key]);
+        let [waiting, returning] = members.fold([0, 0], |[waiting, returning], member| {
+            [waiting + usize::from(member.waits()), returning + usize::from(member.returns())]
+        });
+        assert_eq!((room.waiting, room.returning), (waiting, returning), "{}", room.name);
+    }
+}
+
 /// Checks that nothing is left of clients.
 pub(super) fn check_end(hub: &Hub) {
     assert_eq!((hub.clients.len(), hub.memory.backlog(), hub.memory.incomplete.get()), (0, 0, 0));
