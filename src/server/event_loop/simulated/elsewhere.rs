@@ -104,7 +104,6 @@ impl App {
     /// Lets a client into its room, which is restored if it does not exist.
     pub(super) fn settle(&self, hub: &mut Hub, newcomer: &Newcomer, sequence: &Sequence) {
         let Newcomer { client, room, start } = newcomer;
-        self.record().run += 1;
         if !hub.is_open(*client) {
             return;
         }
@@ -116,7 +115,6 @@ impl App {
 
     /// Begins a room anew. Members that hear words are told so, and others are closed.
     pub(super) fn replace(&self, hub: &mut Hub, room: &str, sequence: &Sequence) {
-        self.record().run += 1;
         let last = hub.position(room);
         let members: Vec<_> = hub.members(room).collect();
         for &member in &members {

@@ -263,7 +263,6 @@ impl App {
 
     /// Sends a message to a room from outside.
     pub(super) fn broadcast(&self, hub: &mut Hub, room: &str, payload: &[u8]) {
-        self.record().run += 1;
         self.record().say(hub, room, payload, None);
         hub.broadcast(room, payload);
     }

@@ -172,7 +172,10 @@ impl World {
     pub(super) fn run_app(&mut self, act: impl FnOnce(&App, &mut Hub) + Send + 'static) {
         let app = App(Arc::clone(&self.record));
         self.sent += 1;
-        self.run(move |hub| act(&app, hub));
+        self.run(move |hub| {
+            app.record().run += 1;
+            act(&app, hub);
+        });
     }
 
     fn run(&self, closure: impl FnOnce(&mut Hub) + Send + 'static) {
