@@ -14,6 +14,15 @@ fn unread(log: &FrameLog, cursor: Cursor) -> usize {
     log.pieces(cursor.0, log.end).map(<[u8]>::len).sum()
 }
 
+/// A log with a long frame that two readers have to read.
+fn with_two_readers() -> (FrameLog, SegmentPool, [Cursor; 2]) {
+    let mut log = FrameLog::default();
+    let mut pool = SegmentPool::default();
+    let readers = [log.enter(), log.enter()];
+    append(&mut log, &mut pool, 60_000);
+    (log, pool, readers)
+}
+
 #[test]
 fn frames_are_read_across_segment_boundaries() {
     let mut log = FrameLog::default();
@@ -30,11 +39,7 @@ fn frames_are_read_across_segment_boundaries() {
 
 #[test]
 fn the_log_is_kept_for_the_slowest_reader() {
-    let mut log = FrameLog::default();
-    let mut pool = SegmentPool::default();
-    let mut slow = log.enter();
-    let mut fast = log.enter();
-    append(&mut log, &mut pool, 60_000);
+    let (mut log, mut pool, [mut slow, mut fast]) = with_two_readers();
     let first = log.end();
     append(&mut log, &mut pool, 60_000);
     log.advance(&mut fast, log.end(), &mut pool);
@@ -48,11 +53,7 @@ fn the_log_is_kept_for_the_slowest_reader() {
 
 #[test]
 fn readers_that_have_read_a_segment_before_the_next_one_do_not_hold_it() {
-    let mut log = FrameLog::default();
-    let mut pool = SegmentPool::default();
-    let mut slow = log.enter();
-    let mut fast = log.enter();
-    append(&mut log, &mut pool, 60_000);
+    let (mut log, mut pool, [mut slow, mut fast]) = with_two_readers();
     let first = log.end();
     log.advance(&mut fast, first, &mut pool);
     append(&mut log, &mut pool, 60_000);
@@ -63,11 +64,7 @@ fn readers_that_have_read_a_segment_before_the_next_one_do_not_hold_it() {
 
 #[test]
 fn nothing_is_kept_for_a_reader_that_left() {
-    let mut log = FrameLog::default();
-    let mut pool = SegmentPool::default();
-    let slow = log.enter();
-    let mut fast = log.enter();
-    append(&mut log, &mut pool, 60_000);
+    let (mut log, mut pool, [slow, mut fast]) = with_two_readers();
     append(&mut log, &mut pool, 60_000);
     let end = log.end();
     log.advance(&mut fast, end, &mut pool);
