@@ -106,24 +106,26 @@ fn deserved(mut answer: &[u8]) -> Deserved {
 
 /// Whether a refusal has a valid length, a transfer coding, or neither, so that it ends with the connection.
 fn has_length(status: u16, fields: &[httparse::Header<'_>]) -> bool {
-    let is_named = |name: &str| fields.iter().any(|field| field.name.eq_ignore_ascii_case(name));
-    let lengths = fields.iter().filter(|field| field.name.eq_ignore_ascii_case("Content-Length"));
-    let lengths: Vec<_> = lengths.map(|field| String::from_utf8_lossy(field.value)).collect();
-    let lengths = lengths.join(",");
-    let mut lengths = lengths.split(',').map(str::trim_ascii);
+    let lengths = values(fields, "Content-Length");
+    let is_there = !lengths.is_empty();
+    let lengths = lengths.join(&b',');
+    let mut lengths = lengths.split(|&byte| byte == b',').map(<[u8]>::trim_ascii);
     let first = lengths.next().unwrap_or_default();
-    let is_number = !first.is_empty() && first.chars().all(|digit| digit.is_ascii_digit());
+    let is_number = !first.is_empty() && first.iter().all(u8::is_ascii_digit);
     matches!(status, 204 | 304)
-        || is_named("Transfer-Encoding")
-        || !is_named("Content-Length")
+        || !values(fields, "Transfer-Encoding").is_empty()
+        || !is_there
         || is_number && lengths.all(|length| length == first)
 }
 
+/// The values of all fields with this name.
+fn values<'h>(fields: &[httparse::Header<'h>], name: &str) -> Vec<&'h [u8]> {
+    let named = fields.iter().filter(|field| field.name.eq_ignore_ascii_case(name));
+    named.map(|field| field.value).collect()
+}
+
 fn upgrade(fields: &[httparse::Header<'_>]) -> Deserved {
-    let values = |name: &str| -> Vec<&[u8]> {
-        let named = fields.iter().filter(|field| field.name.eq_ignore_ascii_case(name));
-        named.map(|field| field.value).collect()
-    };
+    let values = |name: &str| values(fields, name);
     let is_upgrade = |one: &&[u8]| one.eq_ignore_ascii_case(b"websocket");
     let lists_upgrade = |value: &&[u8]| {
         let mut tokens = value.split(|&byte| byte == b',');
