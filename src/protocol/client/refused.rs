@@ -1,7 +1,7 @@
 //! A refusal of the opening handshake as it arrives.
 
 use super::response::{HandshakeResponse, InvalidResponse};
-use crate::protocol::http::{Body, Framing, elements};
+use crate::protocol::http::{Body, Framing, elements, is_length};
 use crate::protocol::limits::Limits;
 
 /// A response without an upgrade, whose body is not complete.
@@ -63,8 +63,7 @@ fn framing(response: &HandshakeResponse, max_bytes: usize) -> Result<Framing, In
 fn length(response: &HandshakeResponse) -> Result<Option<usize>, InvalidResponse> {
     let mut values = elements(response.header_values("Content-Length"));
     let Some(value) = values.next() else { return Ok(None) };
-    let is_number = !value.is_empty() && value.iter().all(u8::is_ascii_digit);
-    if !is_number || values.any(|other| other != value) {
+    if !is_length(value) || values.any(|other| other != value) {
         return Err(InvalidResponse::ContentLength(response.status()));
     }
     // A length that is too long for the type is longer than any limit.

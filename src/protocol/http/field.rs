@@ -80,6 +80,11 @@ pub(crate) fn single<'v>(mut values: impl Iterator<Item = &'v [u8]>) -> Option<&
     }
 }
 
+/// Whether this is a valid value of the Content-Length field: digits alone (RFC 9110, section 8.6).
+pub(crate) fn is_length(value: &[u8]) -> bool {
+    !value.is_empty() && value.iter().all(u8::is_ascii_digit)
+}
+
 /// The elements of a list field, from all its lines, the empty ones too (RFC 9110, section 5.6.1).
 pub(crate) fn elements<'v>(
     values: impl Iterator<Item = &'v [u8]>,

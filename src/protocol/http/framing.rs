@@ -1,5 +1,6 @@
 //! Where the body of a request ends (RFC 9112, section 6.3).
 
+use super::field::is_length;
 use super::refusal::Refusal;
 use super::request::Request;
 
@@ -106,9 +107,8 @@ fn has_bare_line_feed(head: &[u8]) -> bool {
     head.split_inclusive(|&byte| byte == b'\n').any(|line| !line.ends_with(b"\r\n"))
 }
 
-/// RFC 9110, section 8.6: a length is digits alone.
 fn parse_length(length: &[u8], max_bytes: usize) -> Result<usize, Refusal> {
-    if length.is_empty() || !length.iter().all(u8::is_ascii_digit) {
+    if !is_length(length) {
         return Err(UNCERTAIN);
     }
     // A length that is too long for the type is too long for any limit.

@@ -22,7 +22,7 @@ pub use field::InvalidHeader;
 pub(crate) use field::check_upgrade as check_upgrade_field;
 pub(crate) use field::elements;
 #[cfg(feature = "client")]
-pub(crate) use field::single;
+pub(crate) use field::{is_length, single};
 pub use forwarded::Forwarded;
 pub use framing::Framing;
 pub(crate) use head::Head;

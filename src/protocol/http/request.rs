@@ -1,5 +1,7 @@
 //! A parsed request (RFC 9112).
 
+#[cfg(feature = "server")]
+use super::field::is_length;
 use super::field::single;
 use super::head;
 use super::refusal::Refusal;
@@ -214,13 +216,12 @@ impl<'h> Request<'h> {
     /// then take another part of what follows for the next request (section 11.2).
     #[cfg(feature = "server")]
     pub(crate) fn check_empty(&self) -> Result<(), Refusal> {
-        let is_number = |length: &[u8]| !length.is_empty() && length.iter().all(u8::is_ascii_digit);
         let mut lengths = self.header_values("Content-Length");
         let is_coded = self.header_values("Transfer-Encoding").next().is_some();
         match (lengths.next(), lengths.next()) {
             (None, _) if is_coded => Err(Refusal::HasBody),
             (None, _) => Ok(()),
-            (Some(length), None) if !is_coded && is_number(length) => {
+            (Some(length), None) if !is_coded && is_length(length) => {
                 let is_empty = length.iter().all(|&digit| digit == b'0');
                 if is_empty { Ok(()) } else { Err(Refusal::HasBody) }
             }
